@@ -1,0 +1,233 @@
+"""Backbones by their dimensions alone: enough to count parameters, FLOPs and memory without torch.
+
+Dimensions are those of the checkpoints' `config.json` on the Hugging Face hub; `n_params` is counted
+from them and agrees with transformers (tests/costs compare).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+from planner.errors import InputError, UnknownNameError
+
+WHISPER_WINDOW_SECONDS = 30.0
+"""Longest window of a Whisper encoder: 1500 positions of 20 ms (s)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Whisper:
+    """Dimensions of a Whisper-style encoder-decoder."""
+
+    name: str
+    d_model: int
+    encoder_layers: int
+    decoder_layers: int
+    n_heads: int
+    n_mels: int
+    vocab_size: int
+    ffn_dim: int
+    max_source_positions: int = 1500
+    max_target_positions: int = 448
+    hub_id: str | None = None
+    family: str = "whisper"
+    task: str = "asr"
+
+    @property
+    def encoder_params(self) -> int:
+        """Trainable and position parameters of the encoder, the sinusoidal table included."""
+        d, f = self.d_model, self.ffn_dim
+        stem = 3 * self.n_mels * d + d + 3 * d * d + d
+        layer = _attention(d) + 2 * d + (d * f + f + f * d + d) + 2 * d
+        return stem + self.max_source_positions * d + self.encoder_layers * layer + 2 * d
+
+    @property
+    def decoder_params(self) -> int:
+        """Parameters of the decoder; the output projection is tied to the embedding."""
+        d, f = self.d_model, self.ffn_dim
+        layer = 2 * (_attention(d) + 2 * d) + (d * f + f + f * d + d) + 2 * d
+        tables = self.vocab_size * d + self.max_target_positions * d
+        return tables + self.decoder_layers * layer + 2 * d
+
+    @property
+    def n_params(self) -> int:
+        """All parameters, as transformers counts them (x_N)."""
+        return self.encoder_params + self.decoder_params
+
+    @property
+    def max_audio_seconds(self) -> float:
+        """Longest x_T in seconds: 20 ms for each position."""
+        return self.max_source_positions / 50.0
+
+
+def _attention(d: int) -> int:
+    """Parameters of one attention block: four projections, no bias on the key."""
+    return 4 * d * d + 3 * d
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wav2Vec2:
+    """Dimensions of a wav2vec2-style encoder with a classification head of mean-pooled states."""
+
+    name: str
+    d_model: int
+    encoder_layers: int
+    n_heads: int
+    ffn_dim: int
+    conv_dim: tuple[int, ...] = (512,) * 7
+    conv_kernel: tuple[int, ...] = (10, 3, 3, 3, 3, 2, 2)
+    conv_stride: tuple[int, ...] = (5, 2, 2, 2, 2, 2, 2)
+    conv_bias: bool = False
+    layer_norm_each_conv: bool = False
+    pos_conv_kernel: int = 128
+    pos_conv_groups: int = 16
+    projection_size: int = 256
+    n_labels: int = 6
+    hub_id: str | None = None
+    family: str = "wav2vec2"
+    task: str = "emotion"
+
+    @property
+    def encoder_params(self) -> int:
+        """Parameters of the encoder as transformers counts them, mask embedding included."""
+        d, f, c = self.d_model, self.ffn_dim, self.conv_dim
+        front, previous = 0, 1
+        for i, (width, kernel) in enumerate(zip(c, self.conv_kernel, strict=True)):
+            front += previous * width * kernel + (width if self.conv_bias else 0)
+            front += 2 * width if self.layer_norm_each_conv or i == 0 else 0
+            previous = width
+        projection = 2 * c[-1] + c[-1] * d + d
+        positions = d * d // self.pos_conv_groups * self.pos_conv_kernel + self.pos_conv_kernel + d
+        layer = 4 * (d * d + d) + 2 * d + (d * f + f + f * d + d) + 2 * d
+        return front + projection + d + positions + self.encoder_layers * layer + 2 * d
+
+    @property
+    def n_params(self) -> int:
+        """Encoder and classification head (x_N)."""
+        p = self.projection_size
+        return self.encoder_params + self.d_model * p + p + p * self.n_labels + self.n_labels
+
+    @property
+    def max_audio_seconds(self) -> float:
+        """Longest x_T accepted here: 60 s (assumption: attention memory, not the model, is the bound)."""
+        return 60.0
+
+
+Backbone = Whisper | Wav2Vec2
+
+
+def _whisper(name: str, d: int, layers: int, heads: int, **kw: Any) -> Whisper:
+    english = name.endswith(".en")
+    values: dict[str, Any] = {
+        "n_mels": 80,
+        "vocab_size": 51864 if english else 51865,
+        "ffn_dim": 4 * d,
+    }
+    values |= {"decoder_layers": layers, "hub_id": f"openai/{name}"} | kw
+    return Whisper(name=name, d_model=d, encoder_layers=layers, n_heads=heads, **values)
+
+
+_BUILT_IN: tuple[Backbone, ...] = (
+    _whisper("whisper-tiny", 384, 4, 6),
+    _whisper("whisper-tiny.en", 384, 4, 6),
+    _whisper("whisper-base", 512, 6, 8),
+    _whisper("whisper-base.en", 512, 6, 8),
+    _whisper("whisper-small", 768, 12, 12),
+    _whisper("whisper-small.en", 768, 12, 12),
+    _whisper("whisper-medium", 1024, 24, 16),
+    _whisper("whisper-medium.en", 1024, 24, 16),
+    _whisper("whisper-large-v3", 1280, 32, 20, n_mels=128, vocab_size=51866),
+    _whisper("whisper-large-v3-turbo", 1280, 32, 20, n_mels=128, vocab_size=51866, decoder_layers=4),
+    Wav2Vec2(name="wav2vec2-base", d_model=768, encoder_layers=12, n_heads=12, ffn_dim=3072, hub_id="facebook/wav2vec2-base"),
+    Wav2Vec2(
+        name="wav2vec2-large-robust", d_model=1024, encoder_layers=24, n_heads=16, ffn_dim=4096,
+        conv_bias=True, layer_norm_each_conv=True, hub_id="facebook/wav2vec2-large-robust",
+    ),
+    # Test-sized shapes of each family. No weights exist for them anywhere: initialisation = "random".
+    _whisper("whisper-micro", 64, 2, 2, hub_id=None),
+    Wav2Vec2(
+        name="wav2vec2-micro", d_model=64, encoder_layers=2, n_heads=2, ffn_dim=128,
+        conv_dim=(32,) * 7, pos_conv_kernel=16, pos_conv_groups=4, projection_size=32,
+    ),
+)  # fmt: skip
+
+_REGISTERED: dict[str, Backbone] = {b.name: b for b in _BUILT_IN}
+
+
+def backbone_names() -> tuple[str, ...]:
+    """All known names, built-in first."""
+    return tuple(_REGISTERED)
+
+
+def backbone(name: str) -> Backbone:
+    """The backbone of that name; a hub id such as `openai/whisper-tiny` finds the same one.
+
+    Raises:
+        UnknownNameError: the name is not in the catalogue.
+    """
+    if name in _REGISTERED:
+        return _REGISTERED[name]
+    for known in _REGISTERED.values():
+        if known.hub_id == name:
+            return known
+    raise UnknownNameError(
+        "backbone",
+        name,
+        _REGISTERED,
+        remedy="add one of your own with: soundscale backbones add PATH",
+    )
+
+
+def register(new: Backbone) -> None:
+    """Make a backbone known in this process; the store keeps the user's own ones."""
+    _REGISTERED[new.name] = new
+
+
+def from_config(name: str, config: dict[str, Any], hub_id: str | None = None) -> Backbone:
+    """A backbone described by its Hugging Face `config.json`.
+
+    Raises:
+        InputError: the model type is not supported or a key is missing.
+    """
+    kind = config.get("model_type")
+    try:
+        if kind == "whisper":
+            return Whisper(
+                name=name, d_model=config["d_model"], encoder_layers=config["encoder_layers"],
+                decoder_layers=config["decoder_layers"], n_heads=config["encoder_attention_heads"],
+                n_mels=config["num_mel_bins"], vocab_size=config["vocab_size"], ffn_dim=config["encoder_ffn_dim"],
+                max_source_positions=config["max_source_positions"],
+                max_target_positions=config["max_target_positions"], hub_id=hub_id,
+            )  # fmt: skip
+        if kind in ("wav2vec2", "hubert"):
+            return Wav2Vec2(
+                name=name, d_model=config["hidden_size"], encoder_layers=config["num_hidden_layers"],
+                n_heads=config["num_attention_heads"], ffn_dim=config["intermediate_size"],
+                conv_dim=tuple(config["conv_dim"]), conv_kernel=tuple(config["conv_kernel"]),
+                conv_stride=tuple(config["conv_stride"]), conv_bias=config["conv_bias"],
+                layer_norm_each_conv=config["feat_extract_norm"] == "layer",
+                pos_conv_kernel=config["num_conv_pos_embeddings"],
+                pos_conv_groups=config["num_conv_pos_embedding_groups"],
+                projection_size=config.get("classifier_proj_size", 256), hub_id=hub_id,
+            )  # fmt: skip
+    except KeyError as missing:
+        raise InputError(
+            f"config of {name!r} has no key {missing}; give the model's own config.json"
+        ) from None
+    raise InputError(
+        f"model type {kind!r} of {name!r} is not supported; supported: whisper, wav2vec2, hubert"
+    )
+
+
+def to_config(value: Backbone) -> dict[str, Any]:
+    """All dimensions as plain JSON values, for the store."""
+    return dataclasses.asdict(value)
+
+
+def from_stored(value: dict[str, Any]) -> Backbone:
+    """The backbone that `to_config` wrote."""
+    if value["family"] == "whisper":
+        return Whisper(**value)
+    tuples = {k: tuple(v) if isinstance(v, list) else v for k, v in value.items()}
+    return Wav2Vec2(**tuples)

@@ -1,0 +1,1 @@
+"""What a configuration costs, from its dimensions and a device: FLOPs, memory, training, latency."""

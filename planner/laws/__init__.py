@@ -1,0 +1,1 @@
+"""Scaling laws: functional forms, fitting, intervals and selection; pure functions of arrays."""

@@ -1,0 +1,1 @@
+"""The decision: candidates, search under limits, the frontier and the reasons."""

@@ -1,0 +1,1 @@
+"""Published results as data, each row with its source, and their loader."""

@@ -1,0 +1,448 @@
+"""The frozen words that travel along the one path: trial, resources, run, evaluation, latency.
+
+Everything that decides a trial's result is a field of `Trial`, and every field is hashed into its
+`fingerprint`. How it is executed (`Resources`) is never hashed.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import math
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+from planner.axes import ENCODER_TOKENS_PER_SECOND
+from planner.errors import InputError
+
+TRIAL_SCHEMA = "trial/1"
+"""Version of the fields below; part of the fingerprint, so that a new meaning is a new trial."""
+
+OPERATORS = ("stride", "mean-pool", "merge")
+PLACES = ("none", "stem", "layer", "output")
+TASKS = {"asr": "wer", "emotion": "unweighted_error"}
+"""Task and the error metric a law is fitted to: word error rate; 1 - mean recall over classes."""
+
+_REDUCTION = re.compile(r"(stem|output|layer(\d+)):(\d+)(?::([a-z-]+))?$")
+_ADAPTATION = re.compile(r"lora:(\d+)(?:\+top(\d+))?$")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reduction:
+    """How the token rate is lowered: `operator` at `place` by `factor`.
+
+    `stem` widens the front end's last stride, `layer` acts on the hidden states after encoder layer
+    `layer` (1-based), `output` on the encoder's last hidden states before cross-attention.
+
+    >>> str(Reduction.parse("layer4:2:mean-pool")), Reduction.parse("none").factor
+    ('layer4:2:mean-pool', 1)
+    """
+
+    operator: str = "stride"
+    place: str = "none"
+    layer: int | None = None
+    factor: int = 1
+
+    def __post_init__(self) -> None:
+        if self.operator not in OPERATORS:
+            raise InputError(
+                f"reduction operator must be one of {', '.join(OPERATORS)}, got {self.operator!r}"
+            )
+        if self.place not in PLACES:
+            raise InputError(
+                f"reduction place must be one of {', '.join(PLACES)}, got {self.place!r}"
+            )
+        if self.factor < 1 or (self.place == "none") != (self.factor == 1):
+            raise InputError(
+                f"reduction factor must be 2 or more (or write none), got {self.factor!r} at {self.place}"
+            )
+        if (self.place == "layer") != (self.layer is not None) or (
+            self.layer is not None and self.layer < 1
+        ):
+            raise InputError(
+                f"reduction place layer needs a layer number from 1, got {self.layer!r} at {self.place}"
+            )
+
+    @classmethod
+    def parse(cls, text: str) -> Reduction:
+        """`none`, `stem:2`, `layer4:2`, `layer4:2:mean-pool` or `output:4`.
+
+        Raises:
+            InputError: the text is none of these.
+        """
+        if text.strip() in ("none", ""):
+            return cls()
+        found = _REDUCTION.match(text.strip())
+        if not found:
+            raise InputError(
+                f"reduction {text!r} cannot be read; use none, stem:2, layer4:2:mean-pool or output:2"
+            )
+        place = "layer" if found.group(2) else found.group(1)
+        factor = int(found.group(3))
+        if factor == 1:
+            return cls()
+        layer = int(found.group(2)) if found.group(2) else None
+        return cls(operator=found.group(4) or "stride", place=place, layer=layer, factor=factor)
+
+    @property
+    def tokens_per_second(self) -> float:
+        """Token rate x_V in tokens/s at the encoder's output: 50 / factor."""
+        return ENCODER_TOKENS_PER_SECOND / self.factor
+
+    def __str__(self) -> str:
+        if self.place == "none":
+            return "none"
+        place = f"layer{self.layer}" if self.place == "layer" else self.place
+        return f"{place}:{self.factor}" + ("" if self.operator == "stride" else f":{self.operator}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Adaptation:
+    """What is trained: `none`, `lora` (rank, alpha, dropout, targets), `lora+top-k` or `full`.
+
+    >>> str(Adaptation.parse("lora:16+top4")), Adaptation.parse("full").kind
+    ('lora:16+top4', 'full')
+    """
+
+    kind: str = "lora"
+    lora_rank: int | None = 8
+    lora_alpha: float | None = None
+    lora_dropout: float = 0.0
+    targets: str = "all-linear"
+    top_k_layers: int = 0
+    rslora: bool = False
+    dora: bool = False
+
+    def __post_init__(self) -> None:
+        if self.kind not in ("none", "lora", "lora+top-k", "full"):
+            raise InputError(
+                f"adaptation kind must be none, lora, lora+top-k or full, got {self.kind!r}"
+            )
+        if self.kind.startswith("lora") and (self.lora_rank is None or self.lora_rank < 1):
+            raise InputError(f"lora_rank must be at least 1, got {self.lora_rank!r}")
+        if self.kind.startswith("lora") and self.lora_alpha is None:
+            # alpha = 2 r keeps the update's scale fixed while the rank moves (the study's choice too).
+            object.__setattr__(self, "lora_alpha", 2.0 * float(self.lora_rank or 0))
+        if (self.kind == "lora+top-k") != (self.top_k_layers > 0):
+            raise InputError(
+                f"top_k_layers must be positive for lora+top-k alone, got {self.top_k_layers!r} with {self.kind}"
+            )
+
+    @classmethod
+    def parse(cls, text: str) -> Adaptation:
+        """`none`, `full`, `lora:16` or `lora:16+top4`.
+
+        Raises:
+            InputError: the text is none of these.
+        """
+        if text in ("none", "full"):
+            return cls(kind=text, lora_rank=None)
+        found = _ADAPTATION.match(text)
+        if not found:
+            raise InputError(
+                f"adaptation {text!r} cannot be read; use none, full, lora:16 or lora:16+top4"
+            )
+        top = int(found.group(2) or 0)
+        kind = "lora+top-k" if top else "lora"
+        return cls(kind=kind, lora_rank=int(found.group(1)), top_k_layers=top)
+
+    def __str__(self) -> str:
+        if not self.kind.startswith("lora"):
+            return self.kind
+        return f"lora:{self.lora_rank}" + (f"+top{self.top_k_layers}" if self.top_k_layers else "")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Optimisation:
+    """How it is trained. Rates are per parameter group; `None` means the recipe's default.
+
+    `batch_size` is the effective batch in examples, whatever the micro-batch.
+    """
+
+    optimiser: str = "adamw"
+    learning_rate: float = 1e-3
+    head_learning_rate: float | None = None
+    top_k_learning_rate: float | None = None
+    schedule: str = "linear"
+    warmup_fraction: float = 0.1
+    steps: int = 40
+    batch_size: int = 4
+    weight_decay: float = 0.0
+    clip_norm: float = 1.0
+
+    def __post_init__(self) -> None:
+        for name in ("learning_rate", "clip_norm"):
+            value = getattr(self, name)
+            if not (math.isfinite(value) and value > 0):
+                raise InputError(f"{name} must be positive, got {value!r}")
+        if self.steps < 0 or self.batch_size < 1:
+            raise InputError(
+                f"steps must be 0 or more and batch_size at least 1, got {self.steps!r} and {self.batch_size!r}"
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decoding:
+    """How text is generated and guarded against hallucination; recorded with every error rate.
+
+    `max_tokens_per_second` bounds the output by the window's length (assumption: nobody speaks more
+    than 8 tokens a second); `no_repeat_ngram` refuses a repeated n-gram (0: off).
+    """
+
+    beams: int = 1
+    max_new_tokens: int = 128
+    max_tokens_per_second: float = 8.0
+    no_repeat_ngram: int = 0
+    kv_cache: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """What is trained and scored: every field changes the result, so every field is hashed.
+
+    Attributes:
+        task: `asr` or `emotion`.
+        dataset: name of the data source; `dataset_digest` is the SHA-256 of its utterance list.
+        split_policy: how train and test were told apart (`speaker-disjoint`, `official`, …).
+        n_train: training examples; n_test: utterances scored.
+        reference_policy: `window` (all windows, full reference), `filter`, `truncate` (the study's).
+        backbone: catalogue name; initialisation: `pretrained`, or `random` for tests of the machinery.
+        audio_seconds: x_T, seconds that the encoder sees in one window.
+        reduction: x_V. padding: `dynamic` (shapes follow x_T) or `padded30` (the study's execution).
+        normaliser: text normaliser by name, or `none`.
+    """
+
+    task: str
+    dataset: str
+    dataset_digest: str
+    split_policy: str
+    n_train: int
+    n_test: int
+    backbone: str
+    audio_seconds: float
+    reduction: Reduction = field(default_factory=Reduction)
+    adaptation: Adaptation = field(default_factory=Adaptation)
+    optimisation: Optimisation = field(default_factory=Optimisation)
+    decoding: Decoding = field(default_factory=Decoding)
+    reference_policy: str = "window"
+    initialisation: str = "pretrained"
+    padding: str = "dynamic"
+    normaliser: str = "whisper-english"
+    precision: str = "auto"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.task not in TASKS:
+            raise InputError(f"task must be one of {', '.join(TASKS)}, got {self.task!r}")
+        # 10 and 10.0 would hash apart: TOML reads an int where a user means seconds.
+        object.__setattr__(self, "audio_seconds", float(self.audio_seconds))
+        if not (math.isfinite(self.audio_seconds) and self.audio_seconds > 0):
+            raise InputError(f"audio_seconds must be positive, got {self.audio_seconds!r}")
+        if self.reference_policy not in ("window", "filter", "truncate"):
+            raise InputError(
+                f"reference_policy must be window, filter or truncate, got {self.reference_policy!r}"
+            )
+        if self.initialisation not in ("pretrained", "random"):
+            raise InputError(
+                f"initialisation must be pretrained or random, got {self.initialisation!r}"
+            )
+        if self.padding not in ("dynamic", "padded30"):
+            raise InputError(f"padding must be dynamic or padded30, got {self.padding!r}")
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 (hex) of the canonical JSON of every field and of the schema's version."""
+        return hashlib.sha256(
+            f"{TRIAL_SCHEMA}\n{canonical_json(to_json(self))}".encode()
+        ).hexdigest()
+
+    @property
+    def label(self) -> str:
+        """One readable line: `whisper-base · 8 s · 25 tokens/s (stem:2) · lora:8`."""
+        rate = f"{self.reduction.tokens_per_second:g} tokens/s"
+        if self.reduction.factor > 1:
+            rate += f" ({self.reduction})"
+        seed = f" · seed {self.seed}" if self.seed else ""
+        return f"{self.backbone} · {self.audio_seconds:g} s · {rate} · {self.adaptation}{seed}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resources:
+    """How a trial is executed; never hashed. `micro_batch` None: as large as the effective batch."""
+
+    cpus: float = 1.0
+    gpus: float = 0.0
+    memory_bytes: int | None = None
+    device_label: str | None = None
+    micro_batch: int | None = None
+    max_attempts: int = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Utterance:
+    """One scored utterance; for emotion, reference and hypothesis are labels and `n_units` is 1."""
+
+    utterance_id: str
+    speaker: str | None
+    reference: str
+    hypothesis: str
+    n_units: int
+    n_errors: int
+    n_substitutions: int | None = None
+    n_insertions: int | None = None
+    n_deletions: int | None = None
+    audio_seconds: float
+    audio_coverage: float = 1.0
+    n_output_tokens: int | None = None
+    failure_text: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluation:
+    """Error counts of one run on one split, with the definition that a rate alone hides.
+
+    `error` is n_errors / n_units for WER and 1 - mean recall for `unweighted_error`; `std_error`
+    comes from a bootstrap over utterances. Published rows carry a rate and no counts.
+    """
+
+    split: str
+    metric: str
+    error: float
+    n_units: int | None = None
+    n_errors: int | None = None
+    n_substitutions: int | None = None
+    n_insertions: int | None = None
+    n_deletions: int | None = None
+    n_utterances: int | None = None
+    n_broken: int = 0
+    std_error: float | None = None
+    selection: str = "final"
+    audio_coverage: float | None = None
+    speaker_overlap: int | None = None
+    mean_output_tokens: float | None = None
+    output_tokens: dict[str, float] | None = None
+    details: dict[str, Any] | None = None
+    utterances: tuple[Utterance, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Device:
+    """A device that latencies are measured on. `name` is short, stable and what `--device` takes."""
+
+    name: str
+    kind: str
+    model: str
+    n_threads: int
+    memory_bytes: int | None = None
+    driver: str | None = None
+    details: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Latency:
+    """Percentiles of one configuration's latency on one device, and how they were taken.
+
+    One sample is one utterance window of `audio_seconds` end to end (features, encoder, decoding of
+    `n_output_tokens`), batch `batch_size`, after `n_warmup` warm-ups, synchronised.
+    """
+
+    device: Device
+    backbone: str
+    audio_seconds: float
+    reduction: Reduction
+    n_output_tokens: int
+    p50_ms: float
+    p90_ms: float
+    p95_ms: float
+    p99_ms: float
+    n_samples: int
+    n_warmup: int
+    batch_size: int = 1
+    dtype: str = "float32"
+    attention: str = "sdpa"
+    kv_cache: bool = True
+    synchronised: bool = True
+    n_processes: int = 1
+    noise_floor: float | None = None
+    stages_ms: dict[str, float] | None = None
+    method: str = "probe/1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One optimiser step: loss, gradient norm before clipping, learning rate, seconds since start."""
+
+    step: int
+    loss: float
+    grad_norm: float
+    learning_rate: float
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRecord:
+    """The outcome of one attempt at a trial: what the runner hands to the store.
+
+    `status` is `finished` or `failed`; a failed run has a class (`out-of-memory`, `lost-node`,
+    `preempted`, `broken-data`, `diverged`, `missing-resource`, `programming-error`) and its text.
+    """
+
+    status: str
+    failure_class: str | None = None
+    failure_text: str | None = None
+    evaluations: tuple[Evaluation, ...] = ()
+    latencies: tuple[Latency, ...] = ()
+    steps: tuple[Step, ...] = ()
+    device: Device | None = None
+    n_params: int | None = None
+    n_trainable: int | None = None
+    train_seconds: float | None = None
+    score_seconds: float | None = None
+    train_audio_seconds: float | None = None
+    train_flops: float | None = None
+    peak_memory_bytes: int | None = None
+    micro_batch: int | None = None
+    precision: str | None = None
+    weights_source: str | None = None
+    weights_digest: str | None = None
+    data_source: str | None = None
+    artifact: str | None = None
+    host: str | None = None
+    versions: dict[str, str] | None = None
+    code_revision: str | None = None
+    details: dict[str, Any] | None = None
+
+
+def to_json(value: Any) -> Any:
+    """A record as plain JSON values, nested; reductions and adaptations keep all their fields."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: to_json(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, dict):
+        return {str(k): to_json(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [to_json(v) for v in value]
+    return value
+
+
+def canonical_json(value: Any) -> str:
+    """JSON with sorted keys and no spaces; NaN and infinities are refused.
+
+    Raises:
+        ValueError: a number is not finite.
+    """
+    return json.dumps(
+        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+    )
+
+
+def trial_from_json(value: dict[str, Any]) -> Trial:
+    """The trial that `to_json` wrote."""
+    nested = {
+        "reduction": Reduction,
+        "adaptation": Adaptation,
+        "optimisation": Optimisation,
+        "decoding": Decoding,
+    }
+    return Trial(**{k: nested[k](**v) if k in nested else v for k, v in value.items()})

@@ -1,0 +1,1 @@
+"""Where speech comes from: data sources, splits and audio."""

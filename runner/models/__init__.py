@@ -1,0 +1,1 @@
+"""Pretrained speech models whose three axes really change tensor shapes."""

@@ -1,0 +1,327 @@
+"""FLOPs of a configuration from its dimensions alone, under a named convention.
+
+Convention `exact/1`: 2 per multiply-add of convolutions, projections and both attention products;
+cross-attention keys and values once where there is a cache; causal masks not halved, as eager attention
+computes the whole square; adapters merged at inference. Left out: softmax, norms, activations, biases,
+pooling, embedding look-ups, the loss, the optimiser's step, mel features. Counts are integers, equal to
+`torch.utils.flop_counter.FlopCounterMode` on the real modules (tests/costs/test_flops_against_torch.py).
+
+`same2026/1` is the study's formula (planner/costs/same2026.py): for comparison, never the default.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+from planner.catalogue import Backbone, Wav2Vec2, Whisper
+from planner.costs import same2026
+from planner.costs.ledger import PARTS, Ledger
+from planner.costs.tokens import encoder_positions, encoder_tokens, mel_frames
+from planner.costs.walk import (
+    FROZEN,
+    Treatment,
+    classifier_walk,
+    decoder_walk,
+    encoder_walk,
+    generation_entries,
+)
+from planner.errors import InputError, UnknownNameError
+from planner.records import TASKS, Adaptation, Reduction
+
+__all__ = [
+    "CONVENTIONS",
+    "PARTS",
+    "Flops",
+    "TrainingFlops",
+    "encoder_positions",
+    "encoder_tokens",
+    "forward_flops",
+    "lora_parameters",
+    "mel_frames",
+    "resolve_convention",
+    "training_flops",
+    "treatment_of",
+]
+
+CONVENTIONS = ("exact/1", same2026.CONVENTION)
+"""All conventions, the default first; a changed meaning gets a new version."""
+
+TARGETS = {
+    "q": ("q", "q_proj"),
+    "k": ("k", "k_proj"),
+    "v": ("v", "v_proj"),
+    "o": ("o", "out_proj"),
+    "fc1": ("fc1", "intermediate_dense"),
+    "fc2": ("fc2", "output_dense"),
+}
+"""Projections that LoRA may target, with the names of both families' modules."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flops:
+    """FLOPs of one forward pass (one utterance window) by part, under a convention."""
+
+    convention: str
+    total: int
+    parts: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingFlops:
+    """FLOPs of one training example: forward, gradients of activations, gradients of weights.
+
+    `recomputed` is the second forward of the layers under gradient checkpointing, else 0.
+    """
+
+    convention: str
+    forward: int
+    activation_gradients: int
+    weight_gradients: int
+    recomputed: int
+    total: int
+
+
+def resolve_convention(name: str) -> str:
+    """The convention's full name, `exact` meaning the newest `exact/…`.
+
+    >>> resolve_convention("exact")
+    'exact/1'
+
+    Raises:
+        UnknownNameError: there is no such convention.
+    """
+    for known in CONVENTIONS:
+        if name in (known, known.split("/")[0]):
+            return known
+    raise UnknownNameError("FLOP convention", name, CONVENTIONS)
+
+
+def check_task(backbone: Backbone, task: str | None) -> str:
+    """The task to count for: the backbone's own unless given.
+
+    Raises:
+        InputError: the task is unknown, or the backbone cannot do it.
+    """
+    chosen = backbone.task if task is None else task
+    if chosen not in TASKS:
+        raise InputError(f"task must be one of {', '.join(TASKS)}, got {task!r}")
+    if chosen == "asr" and isinstance(backbone, Wav2Vec2):
+        raise InputError(
+            f"task asr needs a decoder, which {backbone.name} has not; use a Whisper backbone or emotion"
+        )
+    return chosen
+
+
+def _check_tokens(backbone: Whisper, n_prompt: int, n_output: int) -> None:
+    for name, value, least in (
+        ("n_prompt_tokens", n_prompt, 1),
+        ("n_output_tokens", n_output, 0),
+    ):
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            raise InputError(f"{name} must be an integer of at least {least}, got {value!r}")
+    fed = n_prompt + max(n_output - 1, 0)
+    if fed > backbone.max_target_positions:
+        raise InputError(
+            f"{n_prompt} prompt and {n_output} output tokens need {fed} decoder positions, "
+            f"{backbone.name} has {backbone.max_target_positions}; ask for fewer output tokens"
+        )
+
+
+def forward_flops(
+    backbone: Backbone,
+    *,
+    audio_seconds: float,
+    reduction: Reduction | None = None,
+    n_output_tokens: int = 0,
+    n_prompt_tokens: int = 4,
+    padding: str = "dynamic",
+    kv_cache: bool = True,
+    convention: str = "exact/1",
+    task: str | None = None,
+) -> Flops:
+    """FLOPs of transcribing (or classifying) one window of audio, batch 1, greedy.
+
+    Args:
+        backbone: dimensions.
+        audio_seconds: x_T, seconds in the window.
+        reduction: x_V; none by default.
+        n_output_tokens: generated tokens, the end token included; the decoder runs a prefill over the
+            prompt and n_output_tokens - 1 steps. 0: the encoder alone. Without meaning for emotion.
+        n_prompt_tokens: decoder tokens that are given (4: start, language, task, no timestamps).
+        padding: `dynamic`, or `padded30` for the study's execution.
+        kv_cache: whether keys and values are kept between steps.
+        convention: see `CONVENTIONS`.
+        task: `asr` or `emotion` (a classification head on the encoder); the backbone's own by default.
+
+    Raises:
+        InputError: an argument lies outside what the backbone allows.
+
+    >>> from planner.catalogue import backbone
+    >>> forward_flops(backbone("whisper-tiny"), audio_seconds=30.0).total
+    36941414400
+    """
+    counted = _forward(
+        backbone,
+        audio_seconds,
+        reduction or Reduction(),
+        n_output_tokens,
+        n_prompt_tokens,
+        padding,
+        bool(kv_cache),
+        resolve_convention(convention),
+        check_task(backbone, task),
+    )
+    return replace(counted, parts=dict(counted.parts))
+
+
+@lru_cache(maxsize=65536)
+def _forward(
+    backbone: Backbone,
+    audio_seconds: float,
+    reduction: Reduction,
+    n_output: int,
+    n_prompt: int,
+    padding: str,
+    kv_cache: bool,
+    convention: str,
+    task: str,
+) -> Flops:
+    if task == "asr":
+        assert isinstance(backbone, Whisper)
+        _check_tokens(backbone, n_prompt, n_output)
+    if convention == same2026.CONVENTION:
+        parts = same2026.parts(backbone, audio_seconds, reduction, n_output)
+        return Flops(convention=convention, total=sum(parts.values()), parts=parts)
+    ledger = Ledger()
+    n_source, grad = encoder_walk(ledger, backbone, audio_seconds, reduction, padding)
+    if task == "asr" and isinstance(backbone, Whisper):
+        generation_entries(ledger, backbone, n_source, n_prompt, n_output, kv_cache)
+    else:
+        classifier_walk(ledger, backbone, n_source, grad, FROZEN)
+    parts = ledger.forward
+    return Flops(convention=convention, total=sum(parts.values()), parts=parts)
+
+
+def treatment_of(backbone: Backbone, adaptation: Adaptation, task: str | None = None) -> Treatment:
+    """What the adaptation trains, for the ledger.
+
+    LoRA's `all-linear` means the six projections of every transformer layer (query, key, value, output,
+    both of the feed-forward), in encoder and decoder; other targets are a comma-separated list. With
+    LoRA a classification head is trained in full. Top-k layers are the last k of the encoder.
+
+    Raises:
+        InputError: a target is not known, there are fewer than k layers, or DoRA is asked for.
+    """
+    if adaptation.kind == "full":
+        return Treatment(full=True, head=True)
+    if adaptation.kind == "none":
+        return FROZEN
+    if adaptation.dora:
+        raise InputError("FLOPs of DoRA are not counted; use LoRA or rsLoRA for a planned cost")
+    if adaptation.top_k_layers > backbone.encoder_layers:
+        raise InputError(
+            f"top_k_layers {adaptation.top_k_layers} is more than {backbone.name} has; "
+            f"use at most {backbone.encoder_layers}"
+        )
+    return Treatment(
+        adapted=_targets(adaptation.targets),
+        rank=adaptation.lora_rank or 0,
+        top_k=adaptation.top_k_layers,
+        head=check_task(backbone, task) == "emotion",
+    )
+
+
+def _targets(text: str) -> frozenset[str]:
+    if text == "all-linear":
+        return frozenset(TARGETS)
+    chosen = set()
+    for name in (part.strip() for part in text.split(",")):
+        found = [key for key, names in TARGETS.items() if name in names]
+        if not found:
+            known = ["all-linear", *(n for names in TARGETS.values() for n in names)]
+            raise UnknownNameError("LoRA target", name, known)
+        chosen.update(found)
+    return frozenset(chosen)
+
+
+def training_flops(
+    backbone: Backbone,
+    *,
+    audio_seconds: float,
+    reduction: Reduction | None = None,
+    adaptation: Adaptation,
+    n_label_tokens: int = 0,
+    padding: str = "dynamic",
+    task: str | None = None,
+    gradient_checkpointing: bool = False,
+    convention: str = "exact/1",
+) -> TrainingFlops:
+    """FLOPs of one training example: forward, backward and, with checkpointing, the second forward.
+
+    The decoder is teacher-forced on n_label_tokens (prompt included). `none` trains nothing and costs
+    0. LoRA pays activation gradients through the frozen weights, but weight gradients of adapters only;
+    where an input needs no gradient (the first layer's), none is counted, as none is formed.
+    `full` trains every weight, the convolutional front end included.
+
+    Raises:
+        InputError: an argument lies outside what the backbone allows.
+    """
+    chosen, convention = check_task(backbone, task), resolve_convention(convention)
+    if convention != CONVENTIONS[0]:
+        raise InputError(f"convention {convention} does not define training FLOPs; use exact")
+    if chosen == "asr" and isinstance(backbone, Whisper):
+        _check_tokens(backbone, 1, n_label_tokens)
+        if n_label_tokens < 1:
+            raise InputError(f"n_label_tokens must be at least 1, got {n_label_tokens!r}")
+    return _training(
+        backbone, audio_seconds, reduction or Reduction(), adaptation, n_label_tokens, padding,
+        chosen, gradient_checkpointing,
+    )  # fmt: skip
+
+
+@lru_cache(maxsize=16384)
+def _training(
+    backbone: Backbone,
+    audio_seconds: float,
+    reduction: Reduction,
+    adaptation: Adaptation,
+    n_label_tokens: int,
+    padding: str,
+    task: str,
+    checkpointing: bool,
+) -> TrainingFlops:
+    treatment = treatment_of(backbone, adaptation, task)
+    ledger = Ledger()
+    n_source, grad = encoder_walk(ledger, backbone, audio_seconds, reduction, padding, treatment)
+    if task == "asr" and isinstance(backbone, Whisper):
+        decoder_walk(ledger, backbone, n_source, grad, n_label_tokens, treatment)
+    else:
+        classifier_walk(ledger, backbone, n_source, grad, treatment)
+    if treatment == FROZEN:
+        ledger = Ledger()
+    forward = sum(ledger.forward.values())
+    layers = sum(ledger.forward[p] for p in ("encoder", "cross_attention", "decoder"))
+    recomputed = layers if checkpointing else 0
+    activation, weight = sum(ledger.activation.values()), sum(ledger.weight.values())
+    return TrainingFlops(
+        convention=CONVENTIONS[0],
+        forward=forward,
+        activation_gradients=activation,
+        weight_gradients=weight,
+        recomputed=recomputed,
+        total=forward + activation + weight + recomputed,
+    )
+
+
+def lora_parameters(backbone: Backbone, adaptation: Adaptation, task: str | None = None) -> int:
+    """Parameters of the adapters: r (n_in + n_out) for each adapted projection."""
+    treatment = treatment_of(backbone, adaptation, task)
+    d, f = backbone.d_model, backbone.ffn_dim
+    width = {"q": 2 * d, "k": 2 * d, "v": 2 * d, "o": 2 * d, "fc1": d + f, "fc2": d + f}
+    attention = sum(width[t] for t in treatment.adapted & {"q", "k", "v", "o"})
+    layer = sum(width[t] for t in treatment.adapted)
+    blocks = backbone.encoder_layers * layer
+    if isinstance(backbone, Whisper) and check_task(backbone, task) == "asr":
+        blocks += backbone.decoder_layers * (layer + attention)
+    return treatment.rank * blocks

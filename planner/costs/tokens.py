@@ -1,0 +1,174 @@
+"""How many frames, positions and tokens a configuration has: the one place where lengths are decided.
+
+Whisper: `audio_seconds` give `round(100 * audio_seconds)` mel frames, rounded up to a multiple of 2
+(of 2 * factor when the stem reduces), and half as many positions (a factor-th of that at the stem),
+so that convolution, position table and input always fit one another. `padded30` is the study's
+execution: always `2 * max_source_positions` frames, whatever was cut.
+
+wav2vec2: `round(16000 * audio_seconds)` samples go through unpadded convolutions,
+`(n - kernel) // stride + 1` each: 99, 199 and 299 frames for 2, 4 and 6 s.
+
+Every reduction by k keeps `ceil(n / k)` of n tokens (strided slice `[::k]`, or pooling with
+`ceil_mode`): Whisper's stem by a convolution stride of 2 * k (stride) or by pooling the second
+convolution's output (mean-pool, merge), wav2vec2's stem on the convolutional features before the
+feature projection, `layer L` on the hidden states after encoder layer L (from 1), `output` on the last
+hidden states. The runner calls these functions, so that what is counted is what is run.
+"""
+
+from __future__ import annotations
+
+import math
+
+from planner.catalogue import Backbone, Wav2Vec2, Whisper
+from planner.errors import InputError
+from planner.records import Reduction
+
+MEL_FRAMES_PER_SECOND = 100
+"""Whisper's log-mel frames: hop of 10 ms (frames/s)."""
+SAMPLE_RATE = 16_000
+"""Sample rate of both families (samples/s)."""
+PADDINGS = ("dynamic", "padded30")
+
+_NONE = Reduction()
+
+
+def ceil_div(value: int, by: int) -> int:
+    """Smallest integer at least value / by.
+
+    >>> ceil_div(1500, 7)
+    215
+    """
+    return -(-value // by)
+
+
+def check_seconds(backbone: Backbone, audio_seconds: float) -> float:
+    """The seconds as a float.
+
+    Raises:
+        InputError: they are not a positive number, or more than the backbone's window.
+    """
+    seconds = float(audio_seconds)
+    if not (math.isfinite(seconds) and seconds > 0):
+        raise InputError(
+            f"audio_seconds must be positive, got {audio_seconds!r}; "
+            f"{backbone.name} takes up to {backbone.max_audio_seconds:g} s"
+        )
+    if seconds > backbone.max_audio_seconds:
+        raise InputError(
+            f"audio_seconds {seconds:g} is longer than {backbone.name} can take; "
+            f"use at most {backbone.max_audio_seconds:g} s"
+        )
+    return seconds
+
+
+def mel_frames(
+    backbone: Whisper,
+    audio_seconds: float,
+    reduction: Reduction = _NONE,
+    padding: str = "dynamic",
+) -> int:
+    """Mel frames that the encoder is given (the input's last dimension).
+
+    Raises:
+        InputError: seconds or padding are not allowed, or no frame is left.
+    """
+    seconds = check_seconds(backbone, audio_seconds)
+    if padding not in PADDINGS:
+        raise InputError(f"padding must be one of {', '.join(PADDINGS)}, got {padding!r}")
+    frames = round(MEL_FRAMES_PER_SECOND * seconds)
+    if padding == "padded30":
+        frames = 2 * backbone.max_source_positions
+    if frames < 1:
+        raise InputError(
+            f"audio_seconds {seconds:g} gives no mel frame; use at least "
+            f"{1 / MEL_FRAMES_PER_SECOND:g} s"
+        )
+    unit = 2 * (reduction.factor if reduction.place == "stem" else 1)
+    return unit * ceil_div(frames, unit)
+
+
+def conv_lengths(backbone: Wav2Vec2, audio_seconds: float) -> tuple[int, ...]:
+    """Frames after each convolution of the wav2vec2 front end.
+
+    >>> from planner.catalogue import backbone
+    >>> conv_lengths(backbone("wav2vec2-base"), 4.0)[-1]
+    199
+
+    Raises:
+        InputError: the seconds are not allowed or too short for one frame.
+    """
+    n = round(SAMPLE_RATE * check_seconds(backbone, audio_seconds))
+    lengths = []
+    for kernel, stride in zip(backbone.conv_kernel, backbone.conv_stride, strict=True):
+        n = (n - kernel) // stride + 1
+        if n < 1:
+            raise InputError(
+                f"audio_seconds {audio_seconds:g} is too short for one frame of {backbone.name}; "
+                f"use at least {_shortest_samples(backbone) / SAMPLE_RATE:g} s"
+            )
+        lengths.append(n)
+    return tuple(lengths)
+
+
+def _shortest_samples(backbone: Wav2Vec2) -> int:
+    """Samples that give exactly one frame: the receptive field."""
+    n = 1
+    for kernel, stride in reversed(
+        list(zip(backbone.conv_kernel, backbone.conv_stride, strict=True))
+    ):
+        n = (n - 1) * stride + kernel
+    return n
+
+
+def encoder_positions(
+    backbone: Backbone,
+    audio_seconds: float,
+    reduction: Reduction = _NONE,
+    padding: str = "dynamic",
+) -> int:
+    """Tokens that enter the first transformer layer; for Whisper the rows of its position table.
+
+    At the stem by k, Whisper keeps every k-th row: `table[::k][:encoder_positions(...)]`.
+
+    Raises:
+        InputError: seconds, padding or reduction are not allowed for this backbone.
+    """
+    if isinstance(backbone, Whisper):
+        unreduced = mel_frames(backbone, audio_seconds, _NONE, padding) // 2
+        stem = mel_frames(backbone, audio_seconds, reduction, padding) // 2
+    else:
+        if padding != "dynamic":
+            raise InputError(
+                f"padding {padding!r} is not defined for {backbone.name}, which has no fixed window; "
+                f"use dynamic"
+            )
+        unreduced = stem = conv_lengths(backbone, audio_seconds)[-1]
+    _check_reduction(backbone, reduction, unreduced)
+    return ceil_div(stem, reduction.factor) if reduction.place == "stem" else unreduced
+
+
+def encoder_tokens(
+    backbone: Backbone,
+    audio_seconds: float,
+    reduction: Reduction = _NONE,
+    padding: str = "dynamic",
+) -> int:
+    """Tokens that leave the encoder: what the decoder attends to, or what the head pools.
+
+    Raises:
+        InputError: seconds, padding or reduction are not allowed for this backbone.
+    """
+    n = encoder_positions(backbone, audio_seconds, reduction, padding)
+    return ceil_div(n, reduction.factor) if reduction.place in ("layer", "output") else n
+
+
+def _check_reduction(backbone: Backbone, reduction: Reduction, unreduced: int) -> None:
+    if reduction.factor > unreduced:
+        raise InputError(
+            f"reduction {reduction} leaves no token of {unreduced}; use a factor of at most {unreduced}"
+        )
+    if reduction.layer is not None and reduction.layer > backbone.encoder_layers:
+        raise InputError(
+            f"reduction {reduction} names a layer that {backbone.name} does not have; "
+            f"use layer 1 to {backbone.encoder_layers}"
+        )

@@ -139,7 +139,10 @@ _BUILT_IN: tuple[Backbone, ...] = (
     _whisper("whisper-medium.en", 1024, 24, 16),
     _whisper("whisper-large-v3", 1280, 32, 20, n_mels=128, vocab_size=51866),
     _whisper("whisper-large-v3-turbo", 1280, 32, 20, n_mels=128, vocab_size=51866, decoder_layers=4),
-    Wav2Vec2(name="wav2vec2-base", d_model=768, encoder_layers=12, n_heads=12, ffn_dim=3072, hub_id="facebook/wav2vec2-base"),
+    Wav2Vec2(
+        name="wav2vec2-base", d_model=768, encoder_layers=12, n_heads=12, ffn_dim=3072,
+        hub_id="facebook/wav2vec2-base",
+    ),
     Wav2Vec2(
         name="wav2vec2-large-robust", d_model=1024, encoder_layers=24, n_heads=16, ffn_dim=4096,
         conv_bias=True, layer_norm_each_conv=True, hub_id="facebook/wav2vec2-large-robust",
@@ -229,5 +232,5 @@ def from_stored(value: dict[str, Any]) -> Backbone:
     """The backbone that `to_config` wrote."""
     if value["family"] == "whisper":
         return Whisper(**value)
-    tuples = {k: tuple(v) if isinstance(v, list) else v for k, v in value.items()}
+    tuples: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in value.items()}
     return Wav2Vec2(**tuples)

@@ -23,14 +23,16 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 FORMATS = ("table", "json", "jsonl", "csv")
 
 
-class Quantity(click.ParamType):
+class Quantity(click.ParamType[float]):
     """A number with a unit; `reader` turns the text into a float in the base unit."""
 
     def __init__(self, name: str, reader: Callable[[str], float]) -> None:
         self.name = name
         self.reader = reader
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
         """The value in its base unit; a wrong one is a usage error that names the option."""
         if isinstance(value, (int, float)):
             return float(value)
@@ -138,7 +140,9 @@ def _csv_text(rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _flat(value: Any) -> Any:
-    return json.dumps(value, ensure_ascii=False) if isinstance(value, (dict, list, tuple)) else value
+    return (
+        json.dumps(value, ensure_ascii=False) if isinstance(value, (dict, list, tuple)) else value
+    )
 
 
 def echo_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

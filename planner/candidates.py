@@ -1,0 +1,255 @@
+"""Every configuration that could be the answer, with its predicted error and its costs.
+
+Joins the law, the costs and the latency model into one `CandidateTable`; knows no SQL.
+
+FLOPs and latency are those of one utterance unless the query says `window`: an utterance of S seconds
+takes ceil(S / x_T) consecutive windows, averaged over the utterances that were scored. Its output
+tokens are shared out over the windows. Latency of an utterance is the number of windows times the
+quantile of one window: for p95 that is conservative, as slow windows rarely come together.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from planner import catalogue
+from planner.costs.flops import encoder_tokens, forward_flops, resolve_convention
+from planner.costs.latency import LatencyModel
+from planner.costs.memory import inference_memory
+from planner.errors import InputError
+from planner.evidence import Evidence
+from planner.laws.fit import LawFit
+from planner.plan.query import CandidateTable, Config, Cost, Floats, PlanQuery
+from planner.records import Adaptation, Reduction
+from planner.store.read import RunRow
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workload:
+    """What an utterance is: seconds of those that were scored, and output tokens.
+
+    Attributes:
+        seconds: durations of utterances, empty when unknown (each then takes one window).
+        output_tokens: mean output tokens of an utterance; source says where the number is from.
+    """
+
+    seconds: tuple[float, ...]
+    output_tokens: float
+    source: str
+
+    def windows(self, audio_seconds: float) -> float:
+        """Mean number of windows that an utterance takes at x_T."""
+        if not self.seconds:
+            return 1.0
+        return float(np.mean([max(1, math.ceil(s / audio_seconds - 1e-9)) for s in self.seconds]))
+
+
+def configs_of(evidence: Evidence, query: PlanQuery) -> tuple[Config, ...]:
+    """The finite set: the measured configurations, or every combination of the levels seen."""
+    measured = dict.fromkeys(_config(r) for r in evidence.rows)
+    if query.measured_only:
+        return tuple(measured)
+    first = evidence.rows[0].trial
+    axes = (
+        sorted({r.trial.backbone for r in evidence.rows}),
+        sorted({r.trial.audio_seconds for r in evidence.rows}),
+        sorted({r.trial.reduction for r in evidence.rows}, key=lambda v: (v.factor, str(v))),
+        dict.fromkeys(r.trial.adaptation for r in evidence.rows),
+    )
+    out = dict(measured)
+    for name, seconds, reduction, adaptation in itertools.product(*axes):
+        config = Config(
+            backbone=name, audio_seconds=seconds, reduction=reduction, adaptation=adaptation,
+            padding=first.padding,
+        )  # fmt: skip
+        if _possible(config):
+            out[config] = None
+    return tuple(out)
+
+
+def _config(row: RunRow) -> Config:
+    trial = row.trial
+    return Config(
+        backbone=trial.backbone,
+        audio_seconds=trial.audio_seconds,
+        reduction=trial.reduction,
+        adaptation=trial.adaptation,
+        padding=trial.padding,
+    )
+
+
+def _possible(config: Config) -> bool:
+    """Whether the backbone takes that window and has that layer."""
+    try:
+        encoder_tokens(
+            catalogue.backbone(config.backbone),
+            config.audio_seconds,
+            config.reduction,
+            config.padding,
+        )
+    except InputError:
+        return False
+    return True
+
+
+def axis_values(config: Config, axes: Sequence[str]) -> list[float]:
+    """A configuration's coordinates on the axes of a law."""
+    adaptation: Adaptation = config.adaptation
+    reduction: Reduction = config.reduction
+    values = {
+        "n_params": float(catalogue.backbone(config.backbone).n_params),
+        "audio_seconds": config.audio_seconds,
+        "tokens_per_second": reduction.tokens_per_second,
+        "lora_rank": float(adaptation.lora_rank or 0),
+        "top_k_layers": float(adaptation.top_k_layers),
+    }
+    unknown = [a for a in axes if a not in values]
+    if unknown:
+        raise InputError(
+            f"axis {unknown[0]} is not a property of a configuration, so no plan can be made on it; "
+            "fit on the compute axes"
+        )
+    return [values[a] for a in axes]
+
+
+def build(
+    query: PlanQuery,
+    evidence: Evidence,
+    fit: LawFit,
+    workload: Workload,
+    latency: LatencyModel | None,
+    configs: Sequence[Config] | None = None,
+) -> CandidateTable:
+    """The table that the planner chooses from; every number is computed here, none is stored twice."""
+    chosen = tuple(configs if configs is not None else configs_of(evidence, query))
+    x = np.array([axis_values(c, evidence.axes) for c in chosen], dtype=np.float64)
+    mean = fit.predict(x, level=query.level)
+    n_windows = _windows(query, workload, chosen)
+    tokens = _tokens(query, workload, evidence, chosen)
+    costs = {"flops": _flops(query, chosen, n_windows, tokens)}
+    costs["memory_bytes"] = _memory(chosen, n_windows, tokens)
+    if latency is not None:
+        costs["latency_ms"] = _latency(query, latency, chosen, n_windows, tokens)
+    runs, measured = _measured(evidence, chosen)
+    return CandidateTable(
+        configs=chosen,
+        error=mean.mean,
+        error_low=mean.low,
+        error_high=mean.high,
+        draws=fit.draws(x, query.n_draws, query.seed),
+        costs=costs,
+        run_ids=runs,
+        measured_error=measured,
+        distance=_distance(evidence, x),
+        n_windows=n_windows,
+    )
+
+
+def _windows(query: PlanQuery, workload: Workload, configs: Sequence[Config]) -> Floats:
+    if query.per == "window":
+        return np.ones(len(configs))
+    seconds = (query.utterance_seconds,) if query.utterance_seconds else workload.seconds
+    asked = Workload(seconds=seconds, output_tokens=workload.output_tokens, source=workload.source)
+    by_length = {c.audio_seconds: asked.windows(c.audio_seconds) for c in configs}
+    return np.array([by_length[c.audio_seconds] for c in configs])
+
+
+def _tokens(
+    query: PlanQuery, workload: Workload, evidence: Evidence, configs: Sequence[Config]
+) -> Floats:
+    """Output tokens of an utterance: given, else a run's own mean, else the mean over the runs."""
+    if query.output_tokens is not None:
+        return np.full(len(configs), query.output_tokens)
+    own = {_config(r): r.mean_output_tokens for r in evidence.rows}
+    return np.array([own.get(c) or workload.output_tokens for c in configs])
+
+
+def _per_window(tokens: float, windows: float) -> int:
+    return max(round(tokens / windows), 1) if tokens else 0
+
+
+def _flops(query: PlanQuery, configs: Sequence[Config], n_windows: Floats, tokens: Floats) -> Cost:
+    convention = resolve_convention(query.convention)
+    value = []
+    for config, windows, n in zip(configs, n_windows.tolist(), tokens.tolist(), strict=True):
+        one = forward_flops(
+            catalogue.backbone(config.backbone),
+            audio_seconds=config.audio_seconds,
+            reduction=config.reduction,
+            n_output_tokens=_per_window(n, windows),
+            padding=config.padding,
+            convention=convention,
+            task=query.task,
+        )
+        value.append(one.total * windows)
+    return Cost.exact("flops", np.array(value, dtype=np.float64), convention)
+
+
+def _memory(configs: Sequence[Config], n_windows: Floats, tokens: Floats) -> Cost:
+    value = [
+        inference_memory(
+            catalogue.backbone(c.backbone),
+            audio_seconds=c.audio_seconds,
+            reduction=c.reduction,
+            n_output_tokens=_per_window(n, w),
+            padding=c.padding,
+        ).total
+        for c, w, n in zip(configs, n_windows.tolist(), tokens.tolist(), strict=True)
+    ]
+    return Cost.exact("memory_bytes", np.array(value, dtype=np.float64), "closed form")
+
+
+def _latency(
+    query: PlanQuery,
+    model: LatencyModel,
+    configs: Sequence[Config],
+    n_windows: Floats,
+    tokens: Floats,
+) -> Cost:
+    if query.quantile not in ("p50", "p95"):
+        raise InputError(
+            f"latency is predicted at p50 and p95, not {query.quantile}; ask with --quantile p95"
+        )
+    value, low, high, source = [], [], [], []
+    for config, windows, n in zip(configs, n_windows.tolist(), tokens.tolist(), strict=True):
+        one = model.predict(
+            catalogue.backbone(config.backbone),
+            config.audio_seconds,
+            config.reduction,
+            _per_window(n, windows),
+        )
+        q = query.quantile
+        value.append(getattr(one, f"{q}_ms") * windows)
+        low.append(getattr(one, f"{q}_low_ms") * windows)
+        high.append(getattr(one, f"{q}_high_ms") * windows)
+        source.append(one.source)
+    return Cost(
+        name="latency_ms", value=np.array(value), low=np.array(low), high=np.array(high),
+        source=tuple(source),
+    )  # fmt: skip
+
+
+def _measured(
+    evidence: Evidence, configs: Sequence[Config]
+) -> tuple[tuple[tuple[int, ...], ...], Floats]:
+    ids: dict[Config, list[int]] = {}
+    errors: dict[Config, list[float]] = {}
+    for row in evidence.rows:
+        ids.setdefault(_config(row), []).append(row.run_id)
+        errors.setdefault(_config(row), []).append(float(row.error or math.nan))
+    found = tuple(tuple(ids.get(c, ())) for c in configs)
+    mean = np.array([np.mean(errors[c]) if c in errors else np.nan for c in configs])
+    return found, mean
+
+
+def _distance(evidence: Evidence, x: Floats) -> Floats:
+    """Largest distance outside the observed range over the axes, in ln units; 0 inside."""
+    seen = np.log(evidence.observations.x)
+    asked = np.log(x)
+    outside = np.maximum(seen.min(axis=0) - asked, asked - seen.max(axis=0))
+    return np.asarray(np.maximum(outside, 0.0).max(axis=1), dtype=np.float64)

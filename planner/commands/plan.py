@@ -1,0 +1,219 @@
+"""`soundscale plan`, `frontier`, `whatif`, `answers`: questions to the planner."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from planner.cli_common import (
+    BYTES,
+    FLOPS,
+    LATENCY_MS,
+    Command,
+    db_option,
+    echo_json,
+    echo_rows,
+    format_option,
+    talk,
+)
+from planner.errors import InfeasibleError
+
+_QUESTION: list[Callable[[Any], Any]] = [
+    click.option("--task", required=True, help="asr or emotion."),
+    click.option("--convention", default="exact", show_default=True, help="How FLOPs are counted."),
+    click.option("--device", default=None, help="Device that latency is meant on."),
+    click.option(
+        "--quantile", default="p95", show_default=True, help="Latency quantile: p50, p95."
+    ),
+    click.option(
+        "--per",
+        type=click.Choice(["utterance", "window"]),
+        default="utterance",
+        show_default=True,
+        help="FLOPs and latency of a whole utterance, or of one encoder window.",
+    ),
+    click.option("--utterance-seconds", type=float, default=None, help="Length of an utterance."),
+    click.option("--output-tokens", type=float, default=None, help="Output tokens an utterance."),
+    click.option(
+        "--measured-only", is_flag=True, help="Choose among configurations that were run."
+    ),
+    click.option(
+        "--source", default=None, help="measured, published, imported, or a table's name."
+    ),
+    click.option("--dataset", default=None, help="Only learn from runs on this dataset."),
+    click.option("--adaptation", default=None, help="Only this adaptation, e.g. lora:16."),
+    click.option("--level", type=float, default=0.9, show_default=True, help="Of the intervals."),
+    click.option("--accept-status", is_flag=True, help="Plan from a law that did not converge."),
+]
+_LIMITS: list[Callable[[Any], Any]] = [
+    click.option("--flops", type=FLOPS, default=None, help="Most FLOPs, e.g. 400G."),
+    click.option("--latency", "latency_ms", type=LATENCY_MS, default=None, help="E.g. 250ms."),
+    click.option("--memory", "memory_bytes", type=BYTES, default=None, help="E.g. 4GiB."),
+    click.option(
+        "--min-prob",
+        type=float,
+        default=0.9,
+        show_default=True,
+        help="Least probability of meeting all limits together.",
+    ),
+]
+
+
+def _with(options: list[Callable[[Any], Any]]) -> Callable[[Command], Command]:
+    def decorate(command: Command) -> Command:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+@click.command()
+@_with(_LIMITS)
+@_with(_QUESTION)
+@db_option
+@format_option()
+def plan(db: str | None, output_format: str, **question: Any) -> None:
+    """The configuration with the fewest expected errors under a FLOP and latency budget.
+
+    Needs at least one limit. Exit code 3 when nothing meets the limits, with what would.
+
+    \b
+    Examples:
+      soundscale plan --task asr --flops 20G
+      soundscale plan --task asr --flops 20G --latency 400ms -f json
+      soundscale plan --task asr --flops 520G --convention same2026 --measured-only
+    """
+    from planner import report, service
+    from planner.plan.query import PlanQuery
+
+    try:
+        answer = service.plan(db, PlanQuery(**question))
+    except InfeasibleError as problem:
+        if output_format != "table":
+            echo_json(problem.details)
+        raise
+    if output_format != "table":
+        echo_json(answer.json)
+        return
+    click.echo(report.plan_text(answer.json))
+
+
+@click.command()
+@click.option(
+    "--x",
+    "cost",
+    type=click.Choice(["flops", "latency", "memory"]),
+    default="flops",
+    show_default=True,
+    help="The cost to trade against error.",
+)
+@_with(_QUESTION)
+@db_option
+@format_option()
+def frontier(db: str | None, output_format: str, cost: str, **question: Any) -> None:
+    """The lowest expected error at each cost: the Pareto frontier with its intervals.
+
+    \b
+    Example:
+      soundscale frontier --task asr --x flops
+    """
+    from planner import report, service
+    from planner.errors import InputError
+    from planner.plan.explain import amount
+    from planner.plan.frontier import pareto
+    from planner.plan.query import PlanQuery
+
+    _, table, _ = service.candidates_for(db, PlanQuery(**question))
+    name = {"flops": "flops", "latency": "latency_ms", "memory": "memory_bytes"}[cost]
+    if name not in table.costs:
+        raise InputError("no latency was measured: run a sweep, or soundscale probe on the device")
+    rows = report.frontier_rows(table, pareto(table, name), name)
+    if output_format == "table":
+        for row in rows:
+            row["cost"] = amount(name, row[name])
+            row["wer"] = (
+                f"{report.percent(row['error'])} [{100 * row['low']:.2f}, {100 * row['high']:.2f}]"
+            )
+    columns = [
+        ("cost", cost), ("wer", "error, 90 % interval"), ("backbone", "backbone"),
+        ("audio_seconds", "audio s"), ("reduction", "reduction"), ("kind", ""),
+    ]  # fmt: skip
+    echo_rows(rows, output_format, columns)
+
+
+@click.command()
+@click.option("--backbone", required=True, help="Backbone of the configuration.")
+@click.option("--audio-seconds", type=float, required=True, help="Seconds in a window (x_T).")
+@click.option("--reduce", "reduction", default="none", show_default=True, help="E.g. stem:2 (x_V).")
+@_with(_LIMITS)
+@_with(_QUESTION)
+@db_option
+@format_option()
+def whatif(
+    db: str | None, output_format: str, backbone: str, audio_seconds: float, reduction: str,
+    **question: Any,
+) -> None:  # fmt: skip
+    """One configuration's predicted error, costs and chance of meeting each limit.
+
+    \b
+    Example:
+      soundscale whatif --task asr --backbone whisper-base --audio-seconds 10 --reduce stem:2
+    """
+    from planner import report, service
+    from planner.plan.query import PlanQuery
+
+    found = service.whatif(db, PlanQuery(**question), backbone, audio_seconds, reduction)
+    if output_format != "table":
+        echo_json(found)
+        return
+    click.echo(report.option_text(found))
+
+
+@click.group()
+def answers() -> None:
+    """Stored answers: list, show and replay them."""
+
+
+@answers.command("list")
+@db_option
+@format_option()
+def answers_list(db: str | None, output_format: str) -> None:
+    """List the answers that were given."""
+    from planner import listing
+
+    echo_rows(listing.answers(db), output_format, empty="no answer is stored")
+
+
+@answers.command("show")
+@click.argument("answer_id")
+@db_option
+@format_option()
+def answers_show(answer_id: str, db: str | None, output_format: str) -> None:
+    """Show an answer as it was given."""
+    from planner import listing, report
+
+    stored = listing.answer(db, answer_id)
+    if output_format != "table":
+        echo_json(stored)
+        return
+    click.echo(report.plan_text(stored))
+
+
+@answers.command("replay")
+@click.argument("answer_id")
+@db_option
+@format_option()
+def answers_replay(answer_id: str, db: str | None, output_format: str) -> None:
+    """Make an answer again from its stored fit and say whether it is the same, bit for bit."""
+    from planner import service
+
+    same, now = service.replay(db, answer_id)
+    if output_format != "table":
+        echo_json({"answer_id": answer_id, "identical": same, "answer": now})
+    else:
+        talk(f"answer {answer_id}: " + ("identical" if same else "differs from what was stored"))
+    if not same:
+        raise SystemExit(1)

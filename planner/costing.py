@@ -1,0 +1,157 @@
+"""The use cases of `soundscale costs` and `backbones`: costs before any run."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from planner import catalogue
+from planner.costs.latency import fit_latency_model
+from planner.costs.report import cost_report
+from planner.errors import InputError, MissingResourceError, UnknownNameError
+from planner.plan.explain import amount
+from planner.records import Adaptation, Reduction
+from planner.service import DEFAULT_OUTPUT_TOKENS_PER_SECOND
+from planner.store import read, write
+from planner.store.engine import exists, open_store
+from planner.units import format_bytes, format_flops
+
+
+def cost_of(
+    *,
+    db: str | None,
+    backbone: str,
+    audio_seconds: float,
+    reduction: str,
+    adaptation: str,
+    output_tokens: int | None,
+    no_cache: bool,
+    convention: str,
+    device: str | None,
+) -> dict[str, Any]:
+    """FLOPs by part, memory, training cost and, for a measured device, latency of one window."""
+    model = None
+    if exists(db):
+        engine = open_store(db)
+        try:
+            read.load_backbones(engine)
+            if device is not None:
+                stored = read.latencies(engine, device=device)
+                if not stored:
+                    known = sorted(d.name for d in read.devices(engine))
+                    raise UnknownNameError("device", device, known)
+                model = fit_latency_model([s.latency for s in stored])
+        finally:
+            engine.dispose()
+    elif device is not None:
+        raise InputError(f"device {device!r} has no measurement: there is no database yet")
+    tokens = output_tokens
+    source = "given"
+    if tokens is None:
+        tokens = round(DEFAULT_OUTPUT_TOKENS_PER_SECOND * audio_seconds)
+        source = f"assumption: {DEFAULT_OUTPUT_TOKENS_PER_SECOND:g} tokens a second of speech"
+    found = cost_report(
+        catalogue.backbone(backbone),
+        audio_seconds=audio_seconds,
+        reduction=Reduction.parse(reduction),
+        adaptation=Adaptation.parse(adaptation),
+        n_output_tokens=tokens,
+        kv_cache=not no_cache,
+        convention=convention,
+        latency_model=model,
+    )
+    return {**found, "output_tokens": {"value": tokens, "source": source}}
+
+
+def cost_text(found: dict[str, Any], asked: dict[str, Any]) -> str:
+    """Costs on one screen."""
+    flops = found["flops"]
+    tokens = found["output_tokens"]
+    lines = [
+        f"{asked['backbone']} · {asked['audio_seconds']:g} s · {asked['reduction']} · "
+        f"{asked['adaptation']} · {tokens['value']} output tokens ({tokens['source']})",
+        "",
+        f"  FLOPs        {format_flops(flops['total']):<16}{flops['convention']}, one window",
+    ]
+    for part, value in flops["parts"].items():
+        share = 100 * value / flops["total"] if flops["total"] else 0.0
+        lines.append(f"    {part:<17}{format_flops(value):<14}{share:5.1f} %")
+    for name, value in found["memory_bytes"].items():
+        if isinstance(value, dict) and "total" in value:
+            lines.append(f"  memory       {format_bytes(value['total']):<16}{name}")
+    lines += [f"  training     {line}" for line in _training_lines(found["training"])]
+    latency = found.get("latency_ms")
+    if latency:
+        value = f"p50 {amount('latency_ms', latency['p50'])}, p95 {amount('latency_ms', latency['p95'])}"
+        lines.append(f"  latency      {value}   {latency['source']}")
+    return "\n".join(lines)
+
+
+def _training_lines(training: dict[str, Any]) -> list[str]:
+    out = []
+    for name, value in training.items():
+        if isinstance(value, (int, float)) and not isinstance(value, bool):
+            shown = format_flops(value) if "flops" in name or "gradients" in name else f"{value:,}"
+            out.append(f"{shown:<16}{name}")
+    return out
+
+
+def backbone_rows(db: str | None) -> list[dict[str, Any]]:
+    """The catalogue as rows, the user's own backbones included."""
+    if exists(db):
+        engine = open_store(db)
+        try:
+            read.load_backbones(engine)
+        finally:
+            engine.dispose()
+    keys = (
+        "name", "family", "task", "n_params", "encoder_params", "d_model", "encoder_layers",
+        "n_heads", "ffn_dim", "max_audio_seconds", "hub_id",
+    )  # fmt: skip
+    return [
+        {k: getattr(catalogue.backbone(n), k) for k in keys} for n in catalogue.backbone_names()
+    ]
+
+
+def add_backbone(db: str | None, path_or_id: str, name: str | None) -> catalogue.Backbone:
+    """Describe a backbone by its config.json and store it.
+
+    Raises:
+        InputError: the file is not a config, or its model type is not supported.
+        MissingResourceError: it is neither a file nor reachable on the model hub.
+    """
+    config, source = _config(path_or_id)
+    default = Path(source).parent.name if source.endswith("config.json") else source.split("/")[-1]
+    hub_id = path_or_id if not Path(path_or_id).exists() else None
+    added = catalogue.from_config(name or default or "custom", config, hub_id)
+    catalogue.register(added)
+    engine = open_store(db)
+    try:
+        write.add_backbone(engine, added)
+    finally:
+        engine.dispose()
+    return added
+
+
+def _config(path_or_id: str) -> tuple[dict[str, Any], str]:
+    path = Path(path_or_id)
+    if path.is_dir():
+        path = path / "config.json"
+    if path.is_file():
+        try:
+            config: dict[str, Any] = json.loads(path.read_text("utf-8"))
+        except ValueError as problem:
+            raise InputError(f"{path} is not JSON: {problem}") from None
+        return config, str(path)
+    try:
+        from huggingface_hub import hf_hub_download
+
+        found = hf_hub_download(path_or_id, "config.json", etag_timeout=5)
+        config = json.loads(Path(found).read_text("utf-8"))
+        return config, path_or_id
+    except ImportError:
+        remedy = "give a config.json, or pip install 'soundscale[runner]' to ask the model hub"
+    except Exception as problem:
+        remedy = f"the model hub gave {type(problem).__name__}; give the path of its config.json"
+    raise MissingResourceError(f"no config of {path_or_id!r}: there is no such file; {remedy}")

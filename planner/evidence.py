@@ -1,0 +1,255 @@
+"""From stored runs to the observations that one law is fitted to, with what was left out and why.
+
+A law describes one study: runs that share task, data, split, metric, reference policy, execution and
+adaptation, and differ on the axes alone. Where the store holds several studies, one is chosen by a
+stated rule (measured before imported before published; pretrained before random; then most runs;
+then the latest), and the runs of the others are listed as exclusions with the reason.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from planner.axes import COMPUTE_AXES, axis
+from planner.errors import FitError, InputError
+from planner.laws.observations import Exclusion, Observations
+from planner.records import canonical_json
+from planner.store.read import RunRow
+
+_PROVENANCE_ORDER = {"measured": 0, "imported": 1, "published": 2}
+DIVERGED_ABOVE = 1.0
+"""Error above which a run counts as diverged and is left out: more errors than units."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Study:
+    """What the runs of one law share."""
+
+    task: str
+    provenance: str
+    dataset: str
+    dataset_digest: str
+    split: str
+    metric: str
+    split_policy: str
+    reference_policy: str
+    padding: str
+    initialisation: str
+    adaptation: str
+    place: str
+
+    @property
+    def label(self) -> str:
+        """`asterisk-en · wer · lora:8 · stem (measured)`."""
+        return f"{self.dataset} · {self.metric} · {self.adaptation} ({self.provenance})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """Observations of one study, the rows behind them, and the runs that were left out."""
+
+    study: Study
+    axes: tuple[str, ...]
+    rows: tuple[RunRow, ...]
+    observations: Observations
+    exclusions: tuple[tuple[int, str], ...]
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over the runs and their errors: the same evidence gives the same digest."""
+        rows = [[r.run_id, r.trial.fingerprint, r.error, r.std_error] for r in self.rows]
+        text = canonical_json([list(self.axes), rows, [list(e) for e in self.exclusions]])
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+def axis_value(row: RunRow, name: str) -> float | None:
+    """The value of a run on an axis or covariate; None where it has none (rank without LoRA)."""
+    trial = row.trial
+    values: dict[str, float | None] = {
+        "n_params": float(row.n_params),
+        "audio_seconds": trial.audio_seconds,
+        "tokens_per_second": trial.reduction.tokens_per_second,
+        "n_train": float(trial.n_train) or None,
+        "lora_rank": float(trial.adaptation.lora_rank) if trial.adaptation.lora_rank else None,
+        "top_k_layers": float(trial.adaptation.top_k_layers),
+    }
+    return values[axis(name).name]
+
+
+def _study(row: RunRow, axes: Sequence[str]) -> Study:
+    """The study a run belongs to; what is an axis is not part of its identity."""
+    trial = row.trial
+    adaptation = trial.adaptation.kind if "lora_rank" in axes else str(trial.adaptation)
+    return Study(
+        task=trial.task,
+        provenance=row.provenance,
+        dataset=trial.dataset,
+        dataset_digest=trial.dataset_digest,
+        split=row.split or "",
+        metric=row.metric or "",
+        split_policy=trial.split_policy,
+        reference_policy=trial.reference_policy,
+        padding=trial.padding,
+        initialisation=trial.initialisation,
+        adaptation=adaptation,
+        place="",
+    )
+
+
+def _wanted(row: RunRow, source: str | None, dataset: str | None, adaptation: str | None) -> bool:
+    if source is not None and source not in (row.provenance, row.source, row.data_source):
+        return False
+    if dataset is not None and row.trial.dataset != dataset:
+        return False
+    return adaptation is None or str(row.trial.adaptation) == adaptation
+
+
+def gather(
+    rows: Sequence[RunRow],
+    task: str,
+    *,
+    axes: Sequence[str] = COMPUTE_AXES,
+    source: str | None = None,
+    dataset: str | None = None,
+    adaptation: str | None = None,
+) -> Evidence:
+    """The evidence for one law.
+
+    Args:
+        rows: finished runs of the task.
+        task: `asr` or `emotion`, for messages.
+        axes: names of the axes and covariates of the law.
+        source: provenance, or the file or table that the runs were imported from.
+        dataset: only runs on it.
+        adaptation: only runs with it (`lora:16`).
+
+    Raises:
+        FitError: no run remains.
+        InputError: the filters match nothing although there are runs.
+    """
+    if not rows:
+        raise FitError(
+            f"no finished run of task {task}: run a sweep (soundscale quickstart) or "
+            "import results (soundscale runs import same2026)"
+        )
+    asked = [r for r in rows if _wanted(r, source, dataset, adaptation)]
+    if not asked:
+        raise InputError(_nothing_matches(rows, source, dataset, adaptation))
+    study = _choose(asked, axes)
+    kept, exclusions = [], []
+    place = _place([r for r in asked if _study(r, axes) == study])
+    for row in asked:
+        reason = _reason_to_leave_out(row, study, axes, place)
+        if reason:
+            exclusions.append((row.run_id, reason))
+        else:
+            kept.append(row)
+    if not kept:
+        raise FitError(f"every run of {study.label} was left out: {exclusions[0][1]}")
+    ordered = sorted(kept, key=lambda r: r.run_id)
+    return Evidence(
+        study=_placed(study, place),
+        axes=tuple(axes),
+        rows=tuple(ordered),
+        observations=_observations(ordered, axes, exclusions),
+        exclusions=tuple(exclusions),
+    )
+
+
+def _placed(study: Study, place: str) -> Study:
+    return dataclasses.replace(study, place=place)
+
+
+def _nothing_matches(
+    rows: Sequence[RunRow], source: str | None, dataset: str | None, adaptation: str | None
+) -> str:
+    filters = {"source": source, "dataset": dataset, "adaptation": adaptation}
+    said = ", ".join(f"{k} {v!r}" for k, v in filters.items() if v is not None)
+    have = sorted({f"{r.provenance}/{r.trial.dataset}/{r.trial.adaptation}" for r in rows})
+    return f"no finished run matches {said}; there are: {', '.join(have[:8])}"
+
+
+def _choose(rows: Sequence[RunRow], axes: Sequence[str]) -> Study:
+    counts = Counter(_study(r, axes) for r in rows)
+    latest = {_study(r, axes): r.run_id for r in sorted(rows, key=lambda r: r.run_id)}
+    return min(
+        counts,
+        key=lambda s: (
+            _PROVENANCE_ORDER.get(s.provenance, 9),
+            s.initialisation != "pretrained",
+            -counts[s],
+            -latest[s],
+        ),
+    )
+
+
+def _place(rows: Sequence[RunRow]) -> str:
+    """The place of reduction that most reduced runs share; `none` where no run is reduced."""
+    places = Counter(_treatment(r) for r in rows if r.trial.reduction.factor > 1)
+    return max(places, key=lambda p: (places[p], p)) if places else "none"
+
+
+def _treatment(row: RunRow) -> str:
+    """Place and operator of a reduction: what has to agree for x_V to be one axis."""
+    reduction = row.trial.reduction
+    layer = f"{reduction.layer}" if reduction.layer else ""
+    return f"{reduction.place}{layer}:{reduction.operator}"
+
+
+def _reason_to_leave_out(row: RunRow, study: Study, axes: Sequence[str], place: str) -> str | None:
+    other = _study(row, axes)
+    if other != study:
+        names = [n for n in Study.__slots__ if getattr(other, n) != getattr(study, n)]
+        name = "adaptation" if names == ["adaptation"] else names[0]
+        return f"another study: {name} {getattr(other, name)!r}, not {getattr(study, name)!r}"
+    if row.trial.reduction.factor > 1 and _treatment(row) != place:
+        return f"tokens reduced at {_treatment(row)}, not {place}"
+    if row.error is None:
+        return "no error stored"
+    if row.error > DIVERGED_ABOVE:
+        return f"diverged: error {row.error:.3g} is above {DIVERGED_ABOVE:g}"
+    if row.error <= 0:
+        return "error 0: a power law of a logarithm cannot take it; score more utterances"
+    for name in axes:
+        value = axis_value(row, name)
+        if value is None or value <= 0:
+            return f"no positive value on axis {name}"
+    return None
+
+
+def _observations(
+    rows: Sequence[RunRow], axes: Sequence[str], exclusions: Sequence[tuple[int, str]]
+) -> Observations:
+    x = np.array([[axis_value(r, name) for name in axes] for r in rows], dtype=np.float64)
+    errors = np.array([r.error for r in rows], dtype=np.float64)
+    # A weight needs every run's own standard error: some with and some without is not comparable.
+    known = all(r.std_error is not None and r.std_error > 0 for r in rows)
+    std = np.array([r.std_error for r in rows], dtype=np.float64) if known else None
+    return Observations(
+        axes=tuple(axes),
+        x=x,
+        error=errors,
+        std_error=std,
+        group=_groups(rows),
+        run_ids=tuple(r.run_id for r in rows),
+        exclusions=tuple(
+            Exclusion(row=i, run_id=run_id, reason=reason)
+            for i, (run_id, reason) in enumerate(exclusions)
+        ),
+        metric=rows[0].metric or "error",
+    )
+
+
+def _groups(rows: Sequence[RunRow]) -> np.ndarray | None:
+    """Runs of one configuration that differ by seed alone share a group; None without any."""
+    keys = [canonical_json([r.n_params, r.trial.label.split(" · seed")[0]]) for r in rows]
+    if len(set(keys)) == len(keys):
+        return None
+    index = {k: i for i, k in enumerate(dict.fromkeys(keys))}
+    return np.array([index[k] for k in keys], dtype=np.int64)

@@ -1,0 +1,244 @@
+"""Why this configuration: sentences generated from the decision's numbers, and the answer as JSON.
+
+Every sentence is a pure function of the table and the decision, so that a test can recompute it.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from planner.plan.frontier import kind_of
+from planner.plan.query import COST_UNITS, CandidateTable, PlanQuery
+from planner.plan.search import Decision, Relaxation, cheapest, relaxations
+from planner.units import format_bytes, format_flops, format_ms
+
+NAMES = {
+    "flops": "FLOPs",
+    "latency_ms": "latency",
+    "memory_bytes": "memory",
+    "train_flops": "training FLOPs",
+}
+MAX_LISTED = 5
+"""Runners-up and ties that an answer lists (assumption: one screen)."""
+
+
+def amount(name: str, value: float) -> str:
+    """A cost with its unit, for people: `394.3 GFLOPs`, `212 ms`, `1.9 GiB`."""
+    if name in ("flops", "train_flops"):
+        return format_flops(value)
+    return format_ms(value) if name == "latency_ms" else format_bytes(value)
+
+
+def points(error: float) -> str:
+    """A difference of two errors in percentage points: `0.30 points`."""
+    return f"{100 * error:.2g} points"
+
+
+def prediction(table: CandidateTable, j: int, level: float) -> dict[str, Any]:
+    """The predicted error of candidate j with its interval, and what was measured."""
+    measured = table.measured_error[j]
+    return {
+        "error": float(table.error[j]),
+        "low": float(table.error_low[j]),
+        "high": float(table.error_high[j]),
+        "level": level,
+        "kind": kind_of(table, j),
+        "distance": float(table.distance[j]),
+        "measured_error": None if math.isnan(measured) else float(measured),
+        "run_ids": list(table.run_ids[j]),
+    }
+
+
+def costs(
+    table: CandidateTable, decision: Decision, j: int, limits: dict[str, float], per: str
+) -> dict[str, Any]:
+    """Each cost of candidate j: value, interval, unit, source, limit and the chance of meeting it."""
+    out: dict[str, Any] = {}
+    for name, cost in table.costs.items():
+        out[name] = {
+            "value": float(cost.value[j]),
+            "low": float(cost.low[j]),
+            "high": float(cost.high[j]),
+            "unit": COST_UNITS[name],
+            "source": cost.source[j],
+            "per": per if name in ("flops", "latency_ms") else None,
+        }
+        if name in limits:
+            out[name]["limit"] = limits[name]
+            out[name]["probability"] = float(decision.by_limit[name][j])
+    out["n_windows"] = float(table.n_windows[j])
+    return out
+
+
+def option(table: CandidateTable, decision: Decision, j: int, query: PlanQuery) -> dict[str, Any]:
+    """One candidate as the answer shows it."""
+    return {
+        "config": table.configs[j].to_json(),
+        "label": table.configs[j].label,
+        "prediction": prediction(table, j, query.level),
+        "costs": costs(table, decision, j, query.limits, query.per),
+        "joint_probability": float(decision.joint[j]),
+        "p_best": float(decision.p_best[j]),
+    }
+
+
+def rejection(table: CandidateTable, decision: Decision, j: int, query: PlanQuery) -> str:
+    """Why candidate j is not the answer."""
+    if decision.feasible[j]:
+        assert decision.best is not None
+        gap = float(table.error[j] - table.error[decision.best])
+        tie = ", a tie within noise" if j in decision.ties else ""
+        return f"{points(gap)} more error{tie}"
+    over = []
+    for name, limit in query.limits.items():
+        p = float(decision.by_limit[name][j])
+        if p < query.min_prob:
+            value = float(table.costs[name].value[j])
+            chance = "" if p in (0.0, 1.0) else f", met with probability {p:.2f}"
+            over.append(f"{NAMES[name]} {amount(name, value)} of {amount(name, limit)}{chance}")
+    return (
+        "; ".join(over) or f"all limits together are met with probability {decision.joint[j]:.2f}"
+    )
+
+
+def runners_up(table: CandidateTable, decision: Decision, query: PlanQuery) -> list[dict[str, Any]]:
+    """The nearest alternatives: better ones that a limit rejects, then the next feasible ones."""
+    assert decision.best is not None
+    better = [
+        j
+        for j in decision.order
+        if not decision.feasible[j] and table.error[j] < table.error[decision.best]
+    ][:MAX_LISTED]
+    following = [j for j in decision.order if decision.feasible[j] and j != decision.best]
+    out = []
+    for j in [*following[:MAX_LISTED], *better]:
+        entry = option(table, decision, j, query)
+        entry["feasible"] = bool(decision.feasible[j])
+        entry["rejected_because"] = rejection(table, decision, j, query)
+        out.append(entry)
+    return out
+
+
+def reasons(table: CandidateTable, decision: Decision, query: PlanQuery) -> list[str]:
+    """The sentences that say why: the choice, each limit, the next best, what it rests on."""
+    best = decision.best
+    assert best is not None
+    n = int(decision.feasible.sum())
+    out = [
+        f"lowest expected error of the {n} of {len(table)} configurations that meet "
+        f"{_limits(query)} with probability {query.min_prob:g} or more"
+    ]
+    out.extend(_limit_sentence(table, decision, query, name) for name in query.limits)
+    if len(decision.order) > 1 and n > 1:
+        second = decision.order[1]
+        out.append(
+            f"next best that fits: {table.configs[second].label}, "
+            f"{rejection(table, decision, second, query)}"
+        )
+    out += _axis_sentences(table, best)
+    out.append(_evidence_sentence(table, best))
+    return out
+
+
+def _limits(query: PlanQuery) -> str:
+    return " and ".join(f"{NAMES[k]} {amount(k, v)}" for k, v in query.limits.items())
+
+
+def _limit_sentence(table: CandidateTable, decision: Decision, query: PlanQuery, name: str) -> str:
+    best = decision.best
+    assert best is not None
+    if name not in decision.switches:
+        value = float(table.costs[name].value[best])
+        return f"{NAMES[name]} does not bind: it uses {amount(name, value)} of {amount(name, query.limits[name])}"
+    switch = decision.switches[name]
+    gain = float(table.error[best] - table.error[switch.index])
+    return (
+        f"{NAMES[name]} binds: at {amount(name, switch.value)} the choice would become "
+        f"{table.configs[switch.index].label}, {points(gain)} fewer errors"
+    )
+
+
+def _axis_sentences(table: CandidateTable, best: int) -> list[str]:
+    """What one step along each axis from the choice would change, the other axes kept."""
+    chosen = table.configs[best]
+    out = []
+    for name in ("backbone", "audio_seconds", "reduction"):
+        near = [
+            j
+            for j, c in enumerate(table.configs)
+            if j != best
+            and _same_but(c, chosen, name)
+            and getattr(c, name) != getattr(chosen, name)
+        ]
+        if near:
+            j = min(near, key=lambda i: abs(math.log(_ratio(table, i, best))))
+            out.append(_step_sentence(table, best, j, name))
+    return out
+
+
+def _same_but(a: Any, b: Any, name: str) -> bool:
+    fields = ("backbone", "audio_seconds", "reduction", "adaptation", "padding")
+    return all(getattr(a, f) == getattr(b, f) for f in fields if f != name)
+
+
+def _ratio(table: CandidateTable, j: int, best: int) -> float:
+    flops = table.costs["flops"].value
+    return float(flops[j] / flops[best])
+
+
+def _step_sentence(table: CandidateTable, best: int, j: int, name: str) -> str:
+    value = getattr(table.configs[j], name)
+    shown = f"{value:g} s" if name == "audio_seconds" else str(value)
+    gap = float(table.error[j] - table.error[best])
+    ratio = _ratio(table, j, best)
+    cost = f"{ratio:.2g}x the FLOPs" if not 0.995 < ratio < 1.005 else "the same FLOPs"
+    direction = "more" if gap > 0 else "fewer"
+    words = {"backbone": "model", "audio_seconds": "window", "reduction": "token reduction"}
+    return (
+        f"{words[name]} {shown} instead would cost {points(abs(gap))} {direction} errors at {cost}"
+    )
+
+
+def _evidence_sentence(table: CandidateTable, best: int) -> str:
+    kind = kind_of(table, best)
+    if kind == "measured":
+        measured = 100 * float(table.measured_error[best])
+        ids = ", ".join(str(i) for i in table.run_ids[best])
+        return f"this configuration was run (run {ids}): measured error {measured:.2f} %"
+    if kind == "predicted":
+        return "this configuration was never run; it lies inside the measured range on every axis"
+    times = math.exp(float(table.distance[best]))
+    return f"this configuration was never run and lies {times:.2g}x outside the measured range"
+
+
+def nothing_fits(table: CandidateTable, decision: Decision, query: PlanQuery) -> dict[str, Any]:
+    """When nothing meets the limits: the nearest configuration and the smallest relaxations."""
+    single = relaxations(table, query.limits, query.min_prob)
+    near = cheapest(table, query.limits)
+    return {
+        "message": _infeasible_message(table, query, single, near),
+        "nearest": option(table, decision, near, query),
+        "relaxations": [
+            {"limit": r.limit, "value": r.value, "config": table.configs[r.index].to_json()}
+            for r in single
+        ],
+    }
+
+
+def _infeasible_message(
+    table: CandidateTable, query: PlanQuery, single: tuple[Relaxation, ...], near: int
+) -> str:
+    head = f"no configuration of {len(table)} meets {_limits(query)}"
+    if any(n not in ("flops", "train_flops", "memory_bytes") for n in query.limits):
+        head += f" with probability {query.min_prob:g}"
+    if single:
+        ways = [
+            f"{NAMES[r.limit]} {amount(r.limit, r.value)} ({table.configs[r.index].label})"
+            for r in single
+        ]
+        return f"{head}; relax one: {', or '.join(ways)}"
+    needs = ", ".join(
+        f"{NAMES[n]} {amount(n, float(table.costs[n].value[near]))}" for n in query.limits
+    )
+    return f"{head}; the nearest, {table.configs[near].label}, needs {needs}"

@@ -1,0 +1,256 @@
+"""Text and JSON of fits and answers: pure functions of records, one screen each."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from planner.axes import axis
+from planner.cli_common import plain_table
+from planner.laws.result import LawFit, Parameter
+from planner.listing import StoredFit
+from planner.plan.explain import NAMES, amount
+from planner.records import to_json
+from planner.service import FitReport, warnings_of
+from planner.units import format_count
+
+
+def percent(value: float | None, digits: int = 2) -> str:
+    """An error as people read it: `8.12 %`."""
+    return "–" if value is None else f"{100 * value:.{digits}f} %"
+
+
+def fit_json(report: FitReport) -> dict[str, Any]:
+    """A fit as JSON: law, parameters with intervals, status, warnings, forms tried, provenance."""
+    return {
+        "fit_id": report.fit_id,
+        "study": to_json(report.evidence.study),
+        **law_json(report.fit),
+        "warnings": warnings_of(report),
+        "runs": [r.run_id for r in report.evidence.rows],
+        "runs_left_out": [
+            {"run_id": i, "reason": reason} for i, reason in report.evidence.exclusions
+        ],
+    }
+
+
+def law_json(fit: LawFit) -> dict[str, Any]:
+    """What a reader needs of a law; the stored fit keeps all of it."""
+    return {
+        "law": fit.law,
+        "formula": fit.formula(),
+        "metric": fit.metric,
+        "axes": list(fit.axes),
+        "roles": dict(fit.roles),
+        "status": fit.status,
+        "statuses": list(fit.statuses),
+        "warnings": [{"code": w.code, "message": w.message} for w in fit.warnings],
+        "parameters": [to_json(p) for p in fit.parameters],
+        "loss": fit.loss,
+        "objective": fit.objective,
+        "n_runs": fit.n_runs,
+        "dof": fit.dof,
+        "sigma": fit.sigma,
+        "level": fit.level,
+        "condition_number": fit.condition_number if math.isfinite(fit.condition_number) else None,
+        "gradient_norm": fit.gradient_norm,
+        "n_starts": fit.n_starts,
+        "n_agree": fit.n_agree,
+        "forms": [to_json(f) for f in fit.forms],
+        "seed": fit.seed,
+        "version": fit.version,
+    }
+
+
+def stored_fit_json(stored: StoredFit) -> dict[str, Any]:
+    """A stored fit as JSON."""
+    return {"fit_id": stored.fit_id, "selection": stored.selection, **law_json(stored.fit)}
+
+
+def fit_text(report: FitReport) -> str:
+    """One screen: what was fitted, the formula, parameters, what it cannot say."""
+    lines = [law_text(report.fit, report.fit_id, report.evidence.study.label)]
+    for warning in warnings_of(report):
+        if warning["code"] == "runs-left-out":
+            lines.append(f"  note  {warning['message']}")
+    return "\n".join(lines)
+
+
+def law_text(fit: LawFit, fit_id: str, title: str = "") -> str:
+    """A law on one screen."""
+    head = f"{fit.law} law of {fit.metric}" + (f" · {title}" if title else "")
+    lines = [
+        f"{head:<72}fit {fit_id}",
+        "",
+        f"  {fit.formula()}",
+        "",
+        *(f"  {line}" for line in _parameters(fit)),
+        "",
+        *(f"  {line}" for line in _levels(fit)),
+        f"  {fit.n_runs} runs, {fit.n_parameters} parameters, one run's scatter about the law "
+        f"{100 * fit.sigma:.2g} %",
+        f"  objective {fit.objective:.12g} ({fit.loss}), {fit.n_agree} of {fit.n_starts} starts "
+        f"agree, condition number {fit.condition_number:.3g}, status {', '.join(fit.statuses)}",
+        *_forms(fit),
+    ]
+    lines += [f"  note  {w.message}" for w in fit.warnings]
+    return "\n".join(lines)
+
+
+def _parameters(fit: LawFit) -> list[str]:
+    rows = [_parameter(p, fit.level) for p in fit.parameters]
+    headings = ["parameter", "value", f"{100 * fit.level:.0f} % interval", "unit", ""]
+    return plain_table(headings, rows).split("\n")
+
+
+def _parameter(p: Parameter, level: float) -> list[str]:
+    low = "?" if p.low is None else f"{p.low:.4g}"
+    high = "?" if p.high is None else f"{p.high:.4g}"
+    name = f"{p.name} ({axis(p.axis).title})" if p.axis and p.axis in _known_axes() else p.name
+    return [name, f"{p.value:.6g}", f"[{low}, {high}]", p.unit, " ".join(p.flags)]
+
+
+def _known_axes() -> tuple[str, ...]:
+    from planner.axes import axis_names
+
+    return axis_names()
+
+
+def _levels(fit: LawFit) -> list[str]:
+    out = []
+    roles = dict(fit.roles)
+    for name, values in fit.levels:
+        shown = ", ".join(_level(name, v) for v in values[:8])
+        more = f", … ({len(values)} levels)" if len(values) > 8 else ""
+        title = axis(name).title if name in _known_axes() else name
+        unit = f" {axis(name).unit}" if name in _known_axes() else ""
+        out.append(f"{title}: {shown}{more}{unit} ({roles.get(name, 'left-out')})")
+    return out
+
+
+def _level(name: str, value: float) -> str:
+    return format_count(value) if name == "n_params" else f"{value:g}"
+
+
+def _forms(fit: LawFit) -> list[str]:
+    if len(fit.forms) < 2:
+        return []
+    rows = []
+    for form in fit.forms:
+        rows.append(
+            [
+                form.law,
+                f"{form.weight:.2f}",
+                "–" if form.aicc is None else f"{form.aicc:.1f}",
+                "–" if form.cv_error is None else f"{form.cv_error:.3g}",
+                form.note,
+            ]
+        )
+    table = plain_table(["form", "weight", "AICc", "hold-out error", ""], rows)
+    return ["", *(f"  {line}" for line in table.split("\n"))]
+
+
+def plan_text(answer: dict[str, Any]) -> str:
+    """A decision in one screen, from the answer's JSON alone."""
+    best, query = answer["best"], answer["query"]
+    p = best["prediction"]
+    lines = [
+        f"  {best['label']:<70} answer {answer['answer_id']}",
+        "",
+        _line("error", _error_cell(p), f"{answer['n_runs']} runs, fit {answer['fit_id']}"),
+    ]
+    for name in NAMES:
+        if name in best["costs"]:
+            lines.append(_cost_line(name, best["costs"][name], query))
+    regret = answer["regret"]
+    lines += [
+        f"  best with probability {best['p_best']:.2f} · expected regret "
+        f"{100 * regret['expected']:.2g} points, at most {100 * regret['bound_95']:.2g} (95 %)",
+        "",
+    ]
+    lines += [f"  {t}" for t in _alternatives(answer)]
+    lines += ["", *(f"  why   {r}" if i == 0 else f"        {r}" for i, r in _numbered(answer))]
+    lines += [f"  note  {w['message']}" for w in answer["warnings"]]
+    return "\n".join(lines)
+
+
+def _numbered(answer: dict[str, Any]) -> list[tuple[int, str]]:
+    return list(enumerate(answer["reasons"]))
+
+
+def _line(name: str, value: str, remark: str) -> str:
+    return f"  {name:<15}{value:<44}{remark}".rstrip()
+
+
+def _error_cell(p: dict[str, Any]) -> str:
+    cell = f"{percent(p['error'])}  [{100 * p['low']:.2f}, {100 * p['high']:.2f}]  {100 * p['level']:.0f} %"
+    if p["measured_error"] is not None:
+        cell += f"  (measured {percent(p['measured_error'])})"
+    return cell
+
+
+def _cost_line(name: str, cost: dict[str, Any], query: dict[str, Any]) -> str:
+    value = amount(name, cost["value"])
+    if cost["high"] > cost["low"]:
+        value += f"  [{amount(name, cost['low'])}, {amount(name, cost['high'])}]"
+    remark = cost["source"]
+    if name == "latency_ms":
+        remark = f"{query['quantile']} on {query['device']}, {remark}"
+    if cost.get("per"):
+        remark += f", per {cost['per']}"
+    if "limit" in cost:
+        value += f" of {amount(name, cost['limit'])}"
+        remark += f", P(met) = {cost['probability']:.2f}"
+    return _line(NAMES[name], value, remark)
+
+
+def _alternatives(answer: dict[str, Any]) -> list[str]:
+    rows = [
+        [
+            "tie" if "tie" in r["rejected_because"] else "next" if r["feasible"] else "over",
+            r["label"],
+            percent(r["prediction"]["error"]),
+            r["rejected_because"],
+        ]
+        for r in answer["runners_up"][:8]
+    ]
+    if not rows:
+        return ["no other configuration was in question"]
+    return plain_table(["", "instead", "error", "rejected because"], rows).split("\n")
+
+
+def option_text(found: dict[str, Any]) -> str:
+    """One configuration on one screen."""
+    lines = [
+        f"  {found['label']}",
+        "",
+        _line("error", _error_cell(found["prediction"]), f"fit {found['fit_id']}"),
+    ]
+    for name in NAMES:
+        if name in found["costs"]:
+            lines.append(_cost_line(name, found["costs"][name], found["query"]))
+    if found["query"]["limits"]:
+        lines.append(f"  meets all limits with probability {found['joint_probability']:.2f}")
+    kind = found["prediction"]["kind"]
+    lines.append(f"  this prediction is {kind}" if kind != "measured" else "  this was measured")
+    lines += [f"  note  {w['message']}" for w in found["warnings"]]
+    return "\n".join(lines)
+
+
+def frontier_rows(table: Any, points: Any, cost: str) -> list[dict[str, Any]]:
+    """The frontier as plain rows."""
+    rows = []
+    for p in points:
+        config = table.configs[p.index]
+        rows.append(
+            {
+                **config.to_json(),
+                cost: p.cost,
+                "error": p.error,
+                "low": p.low,
+                "high": p.high,
+                "kind": p.kind,
+                "run_ids": list(table.run_ids[p.index]),
+            }
+        )
+    return rows

@@ -1,0 +1,195 @@
+"""The words of the data room: a clip, a corpus, and the request for one."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from planner.errors import InputError
+
+TRAIN, VALIDATION, TEST = "train", "validation", "test"
+SPLITS = (TRAIN, VALIDATION, TEST)
+
+SPLIT_POLICIES = ("auto", "official", "speaker-disjoint", "prompt-disjoint", "same2026")
+
+_NOT_A_WORD = re.compile(r"[^\w' ]+|_")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clip:
+    """One utterance: a file, or several of one speaker that are joined with silence between.
+
+    Attributes:
+        utterance_id: unique within the corpus.
+        path: audio file; of a joined clip, the first part's.
+        reference: transcript (asr) or label (emotion).
+        speaker: who speaks, or None where the source does not say.
+        split: `train`, `validation` or `test`; empty before splitting.
+        audio_seconds: duration by the header (s), gaps included; 0.0 where it cannot be read.
+        fault: why the header cannot be read; reading the clip raises the same AudioError.
+        parts: the clips that a joined clip consists of; empty for a plain one.
+    """
+
+    utterance_id: str
+    path: Path
+    reference: str
+    speaker: str | None = None
+    split: str = ""
+    audio_seconds: float = 0.0
+    fault: str | None = None
+    parts: tuple[Clip, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Corpus:
+    """Clips with their splits: what a trial trains on and is scored on.
+
+    Attributes:
+        name: dataset name; task: `asr` or `emotion`.
+        clips: all chosen clips, joined where the request says so.
+        split_policy: how the splits were told apart.
+        licence: terms of the audio, or None where they are not known.
+        source: where it came from (`local folder …`, `cache …`, `hub …`, `registry …`).
+        labels: sorted label names (emotion), else empty.
+    """
+
+    name: str
+    task: str
+    clips: tuple[Clip, ...]
+    split_policy: str
+    licence: str | None
+    source: str
+    labels: tuple[str, ...] = ()
+    digest: str = field(init=False, default="")
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "digest", corpus_digest(self.clips))
+
+    def split(self, name: str) -> tuple[Clip, ...]:
+        """The clips of one split, in the source's order."""
+        return tuple(c for c in self.clips if c.split == name)
+
+    @property
+    def train(self) -> tuple[Clip, ...]:
+        """Clips to train on."""
+        return self.split(TRAIN)
+
+    @property
+    def validation(self) -> tuple[Clip, ...]:
+        """Clips to select on."""
+        return self.split(VALIDATION)
+
+    @property
+    def test(self) -> tuple[Clip, ...]:
+        """Clips that are scored once."""
+        return self.split(TEST)
+
+    @property
+    def speaker_overlap(self) -> int | None:
+        """Speakers heard both in training and in test; None where a clip names no speaker."""
+        train, test = ({c.speaker for c in self.split(s)} for s in (TRAIN, TEST))
+        return None if None in train | test else len(train & test)
+
+
+def corpus_digest(clips: Sequence[Clip]) -> str:
+    """SHA-256 (hex) over the sorted (utterance_id, reference, speaker, split) of all clips.
+
+    A joined clip's id names its parts and its reference is their text, so that joining changes it.
+    """
+    rows = sorted((c.utterance_id, c.reference, c.speaker or "", c.split) for c in clips)
+    digest = hashlib.sha256()
+    for row in rows:
+        digest.update(json.dumps(row, ensure_ascii=False).encode() + b"\n")
+    return digest.hexdigest()
+
+
+def normalised(text: str) -> str:
+    """A text as its words alone, lower case: equal for prompts that differ in punctuation.
+
+    >>> normalised("To leave the conference...") == normalised("to leave,  the conference")
+    True
+    """
+    return " ".join(_NOT_A_WORD.sub(" ", text.casefold()).split())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataSpec:
+    """A request for a corpus; what of it changes a result reaches the corpus's digest.
+
+    Attributes:
+        name: `prompts`, `librispeech`, `cremad`, `ravdess`, `emodb`, `manifest`, or a hub id
+            (`openslr/librispeech_asr`).
+        path: local folder or manifest file; it goes before cache, hub and registry.
+        task: `asr` or `emotion`; None: the source's own.
+        train_split, validation_split, test_split: the source's names of its splits; None: its own
+            default.
+        split_policy: `auto` (official splits, else by speaker, else by prompt), or one by name.
+        test_fraction, validation_fraction: share of speakers or prompts, where Soundscale splits.
+        n_train, n_test: clips to keep (n_test after joining), drawn by `seed`; None: all.
+        join_seconds: join consecutive test clips of a speaker up to this length (s); None: do not.
+        min_seconds, max_seconds: keep clips within these durations (s).
+        text_column, label_column: columns of a manifest or hub data set.
+        config: configuration of a hub data set.
+        seed: of the split and of the draw.
+    """
+
+    name: str = "prompts"
+    path: str | None = None
+    task: str | None = None
+    train_split: str | None = None
+    validation_split: str | None = None
+    test_split: str | None = None
+    split_policy: str = "auto"
+    test_fraction: float = 0.2
+    validation_fraction: float = 0.1
+    n_train: int | None = None
+    n_test: int | None = None
+    join_seconds: float | None = None
+    min_seconds: float = 0.0
+    max_seconds: float | None = None
+    text_column: str | None = None
+    label_column: str | None = None
+    config: str | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.split_policy not in SPLIT_POLICIES:
+            raise InputError(
+                f"split_policy must be one of {', '.join(SPLIT_POLICIES)}, got {self.split_policy!r}"
+            )
+        if self.task not in (None, "asr", "emotion"):
+            raise InputError(f"task of data must be asr or emotion, got {self.task!r}")
+        for name in ("n_train", "n_test"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise InputError(f"{name} must be at least 1, got {value!r}")
+        for name in ("join_seconds", "max_seconds"):
+            value = getattr(self, name)
+            if value is not None and not (math.isfinite(value) and value > 0):
+                raise InputError(f"{name} must be positive, got {value!r}")
+        parts = (self.test_fraction, self.validation_fraction)
+        if not (0 < parts[0] < 1 and 0 <= parts[1] < 1 and sum(parts) < 1):
+            raise InputError(
+                f"test_fraction and validation_fraction must leave audio to train on, got {parts[0]!r} and {parts[1]!r}"
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listing:
+    """What a source lists before Soundscale splits it.
+
+    `official` says that the clips carry the source's own splits.
+    """
+
+    name: str
+    task: str
+    clips: tuple[Clip, ...]
+    licence: str | None
+    source: str
+    labels: tuple[str, ...] = ()
+    official: bool = False

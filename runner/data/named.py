@@ -1,0 +1,86 @@
+"""Emotion corpora whose file names say who speaks what, and how: CREMA-D, RAVDESS, EmoDB."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from planner.errors import InputError, MissingResourceError
+from runner.data.clips import Clip, DataSpec, Listing
+
+AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".mp3", ".opus")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Naming:
+    """How one corpus names its files.
+
+    Attributes:
+        name: dataset name.
+        example: a file name that is right, for messages.
+        pattern: groups `speaker` and `code`, matched against the whole stem.
+        emotions: label of each code.
+        licence: terms of the audio.
+        remedy: where to get the corpus.
+    """
+
+    name: str
+    example: str
+    pattern: re.Pattern[str]
+    emotions: dict[str, str]
+    licence: str
+    remedy: str
+
+
+def listing_of(naming: Naming) -> Callable[[DataSpec], Listing]:
+    """The function that lists a folder by a corpus's file names."""
+
+    def listing(spec: DataSpec) -> Listing:
+        root = _root(naming, spec)
+        files = sorted(p for p in root.rglob("*") if p.suffix.lower() in AUDIO_SUFFIXES)
+        if not files:
+            raise MissingResourceError(
+                f"{naming.name} folder {root} holds no audio files; {naming.remedy}"
+            )
+        clips = tuple(_clip(naming, path, root) for path in files)
+        return Listing(
+            name=naming.name, task="emotion", clips=clips, licence=naming.licence,
+            source=f"local folder {root}", labels=tuple(sorted({c.reference for c in clips})),
+        )  # fmt: skip
+
+    return listing
+
+
+def _root(naming: Naming, spec: DataSpec) -> Path:
+    if spec.task not in (None, "emotion"):
+        raise InputError(f"{naming.name} is an emotion corpus, but task {spec.task!r} was asked")
+    if spec.path is None:
+        raise MissingResourceError(
+            f"{naming.name} needs a local folder (data.path), none was given; {naming.remedy}"
+        )
+    root = Path(spec.path).expanduser()
+    if not root.is_dir():
+        raise MissingResourceError(f"{naming.name} folder {root} does not exist; {naming.remedy}")
+    return root
+
+
+def _clip(naming: Naming, path: Path, root: Path) -> Clip:
+    relative = path.relative_to(root)
+    found = naming.pattern.fullmatch(path.stem)
+    if found is None:
+        raise InputError(
+            f"file {relative} of {naming.name} is not named like {naming.example}; rename or remove it"
+        )
+    code = found.group("code")
+    if code not in naming.emotions:
+        raise InputError(
+            f"file {relative} of {naming.name} has emotion {code!r}; known: {', '.join(naming.emotions)}"
+        )
+    return Clip(
+        utterance_id=relative.with_suffix("").as_posix(),
+        path=path,
+        reference=naming.emotions[code],
+        speaker=found.group("speaker"),
+    )

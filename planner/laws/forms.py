@@ -1,0 +1,187 @@
+"""What a law is: named parameters and the logarithm of a positive function of scaled axes.
+
+All laws here are sums of positive terms, f(x) = sum_j exp(t_j(theta, z)), with z_k = ln(x_k / s_k)
+and stored reference scales s_k, so that every coefficient is the size of its term at the scale and
+keeps its meaning when units change. Amplitudes enter as logarithms; each term has exactly one.
+Where every t_j is linear in theta the law is a posynomial (`Posynomial`), which covers the additive,
+the multiplicative, the shared-exponent and the interaction laws, and has a cheap exact Hessian.
+"""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from planner.laws.observations import Floats
+
+POWER = "power"
+"""Role of an axis with three levels or more: a power term of its own."""
+SLOPE = "slope"
+"""Role of an axis with two levels: one factor (x/s)^-b on everything, b of either sign."""
+LEFT_OUT = "left-out"
+"""Role of an axis with one level: not in the law."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParameterSpec:
+    """One parameter: `kind` is floor, amplitude, exponent, slope or shape.
+
+    Floors and amplitudes are logarithms in the working vector theta; the others are themselves.
+    """
+
+    name: str
+    kind: str
+    axis: str | None = None
+
+    @property
+    def is_log(self) -> bool:
+        """Whether theta holds the logarithm of the parameter."""
+        return self.kind in ("floor", "amplitude")
+
+
+@dataclass(frozen=True, slots=True)
+class Linearisation:
+    """Value and derivatives of the log mean at b parameter vectors.
+
+    Attributes:
+        log_mean: ln f, shape (b, n).
+        jacobian: d ln f / d theta, shape (b, p, n).
+        second: takes psi (b, n) and gives sum_n psi_n d2 ln f_n / d theta2, shape (b, p, p);
+            None where the law has no second derivatives (Gauss-Newton is used).
+    """
+
+    log_mean: Floats
+    jacobian: Floats
+    second: Callable[[Floats], Floats] | None
+
+
+class Evaluator(abc.ABC):
+    """A form at fixed rows."""
+
+    @abc.abstractmethod
+    def log_terms(self, theta: Floats) -> list[Floats]:
+        """t_j for theta of shape (b, p): one array (b, n) for each term."""
+
+    @abc.abstractmethod
+    def linearise(self, theta: Floats) -> Linearisation:
+        """Log mean and derivatives for theta of shape (b, p)."""
+
+    def log_mean(self, theta: Floats) -> Floats:
+        """Log mean ln f for theta of shape (b, p), shape (b, n)."""
+        return log_sum(self.log_terms(theta))
+
+
+class Form(abc.ABC):
+    """A law bound to axes; immutable, and rebuilt from its name, axes and roles."""
+
+    law: str
+    axes: tuple[str, ...]
+    parameters: tuple[ParameterSpec, ...]
+
+    @abc.abstractmethod
+    def at(self, z: Floats) -> Evaluator:
+        """The form at rows z of shape (n, k), z = ln(x / scale)."""
+
+    @abc.abstractmethod
+    def formula(self) -> str:
+        """The law in letters."""
+
+    @property
+    def n_parameters(self) -> int:
+        """Number of fitted parameters p."""
+        return len(self.parameters)
+
+    def indices(self, *kinds: str) -> list[int]:
+        """Positions in theta of the parameters of those kinds."""
+        return [i for i, spec in enumerate(self.parameters) if spec.kind in kinds]
+
+
+def log_sum(terms: list[Floats]) -> Floats:
+    """Log of the sum, ln sum_j exp(t_j), without overflow."""
+    if len(terms) == 1:
+        return terms[0].copy()
+    top = np.maximum.reduce(terms)
+    total = np.exp(terms[0] - top)
+    for term in terms[1:]:
+        total += np.exp(term - top)
+    return np.asarray(np.log(total) + top)
+
+
+@dataclass(frozen=True)
+class Posynomial(Form):
+    """A form whose terms are log-linear: t_j = sum over (parameter, column) of theta * Z[column].
+
+    Column 0 of Z is 1 and column k is -z_k, so that a positive exponent lowers the error.
+    """
+
+    law: str
+    axes: tuple[str, ...]
+    parameters: tuple[ParameterSpec, ...]
+    terms: tuple[tuple[tuple[int, int], ...], ...]
+    letters: str = ""
+
+    def formula(self) -> str:
+        """The law in letters."""
+        return self.letters
+
+    def at(self, z: Floats) -> PosynomialRows:
+        """The form at rows z of shape (n, k)."""
+        return PosynomialRows(self, np.asarray(z, dtype=np.float64))
+
+
+class PosynomialRows(Evaluator):
+    """A posynomial at fixed rows, with the products of features that its Hessian needs."""
+
+    def __init__(self, form: Posynomial, z: Floats) -> None:
+        self.n_parameters = form.n_parameters
+        columns = np.concatenate([np.ones((1, len(z))), -z.T])
+        self.params: list[list[int]] = []
+        self.features: list[Floats] = []
+        for term in form.terms:
+            params = sorted({p for p, _ in term})
+            rows = [sum(columns[c] for q, c in term if q == p) for p in params]
+            self.params.append(params)
+            self.features.append(np.ascontiguousarray(rows, dtype=np.float64))
+        self._products: list[Floats] | None = None
+
+    def log_terms(self, theta: Floats) -> list[Floats]:
+        """t_j, one array (b, n) for each term."""
+        return [theta[:, p] @ f for p, f in zip(self.params, self.features, strict=True)]
+
+    def linearise(self, theta: Floats) -> Linearisation:
+        """Log mean, Jacobian and exact second derivatives for theta (b, p)."""
+        shares = self.log_terms(theta)
+        log_mean = log_sum(shares)
+        jacobian = np.zeros((len(theta), self.n_parameters, log_mean.shape[1]))
+        for share, params, features in zip(shares, self.params, self.features, strict=True):
+            share -= log_mean
+            np.exp(share, out=share)
+            for row, p in enumerate(params):
+                jacobian[:, p] += share * features[row]
+
+        def second(psi: Floats) -> Floats:
+            return self._second(shares, jacobian, psi)
+
+        return Linearisation(log_mean, jacobian, second)
+
+    def _second(self, shares: list[Floats], jacobian: Floats, psi: Floats) -> Floats:
+        """sum_n psi (sum_j S_j F_j F_j^T - J J^T), S_j the share of term j in the mean."""
+        total = -((jacobian * psi[:, None, :]) @ jacobian.transpose(0, 2, 1))
+        for share, params, products in zip(shares, self.params, self.products, strict=True):
+            size = len(params)
+            moments = ((psi * share) @ products).reshape(-1, size, size)
+            total[:, np.array(params)[:, None], np.array(params)[None, :]] += moments
+        return np.asarray(total)
+
+    @property
+    def products(self) -> list[Floats]:
+        """Pairwise products of each term's features, shape (n, m*m), made when first needed."""
+        if self._products is None:
+            self._products = [
+                np.ascontiguousarray((f[:, None, :] * f[None, :, :]).reshape(-1, f.shape[1]).T)
+                for f in self.features
+            ]
+        return self._products

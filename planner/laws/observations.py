@@ -1,0 +1,176 @@
+"""The table that a law is fitted to: one row is one run, on named axes, with its error."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from planner.errors import FitError, InputError
+
+Floats = NDArray[np.float64]
+
+LEVEL_TOLERANCE = 1e-9
+"""Two values of an axis are one level when their logarithms differ by less than this."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exclusion:
+    """A row that was left out: its position in the table as given, its run and the reason."""
+
+    row: int
+    reason: str
+    run_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Observations:
+    """Runs as arrays, in the units of their axes; arrays are copied and made read-only.
+
+    Attributes:
+        axes: names of the k axes, in the order of the columns of `x`.
+        x: axis values, shape (n, k).
+        error: the metric that the law predicts, lower is better, shape (n,).
+        std_error: standard error of each error, same unit, shape (n,), or None where unknown.
+        group: integer label of runs that are not independent (seeds or checkpoints of one trial).
+        weight: relative weight of each row, shape (n,), or None for equal weights.
+        run_ids: the store's key of each row, or empty.
+        exclusions: rows that were left out before, with reasons.
+        metric: name of the error in reports (`wer`).
+
+    Raises:
+        InputError: the shapes do not agree or an axis name repeats.
+    """
+
+    axes: tuple[str, ...]
+    x: Floats
+    error: Floats
+    std_error: Floats | None = None
+    group: NDArray[np.int64] | None = None
+    weight: Floats | None = None
+    run_ids: tuple[int, ...] = ()
+    exclusions: tuple[Exclusion, ...] = field(default=())
+    metric: str = "error"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "axes", tuple(self.axes))
+        x = _frozen(self.x, "x")
+        error = _frozen(self.error, "error")
+        if x.ndim != 2 or x.shape[1] != len(self.axes) or error.shape != (len(x),):
+            raise InputError(
+                f"observations need x of shape (n, {len(self.axes)}) and error of shape (n,), "
+                f"got {x.shape} and {error.shape}"
+            )
+        if len(set(self.axes)) != len(self.axes):
+            raise InputError(f"axis names must differ, got {', '.join(self.axes)}")
+        object.__setattr__(self, "x", x)
+        object.__setattr__(self, "error", error)
+        for name in ("std_error", "weight", "group"):
+            self._freeze_column(name, len(x))
+        if self.run_ids and len(self.run_ids) != len(x):
+            raise InputError(f"{len(self.run_ids)} run_ids for {len(x)} rows")
+
+    def _freeze_column(self, name: str, n_rows: int) -> None:
+        column = getattr(self, name)
+        if column is None:
+            return
+        frozen = _labels(column) if name == "group" else _frozen(column, name)
+        if frozen.shape != (n_rows,):
+            raise InputError(f"{name} must have shape ({n_rows},), got {frozen.shape}")
+        object.__setattr__(self, name, frozen)
+
+    def __len__(self) -> int:
+        return len(self.error)
+
+    def levels(self, axis: str) -> tuple[float, ...]:
+        """The distinct values of an axis, ascending."""
+        values = np.unique(self.x[:, self.axes.index(axis)])
+        kept: list[float] = []
+        for value in values.tolist():
+            if not kept or abs(np.log(value / kept[-1])) > LEVEL_TOLERANCE:
+                kept.append(value)
+        return tuple(kept)
+
+    def domain(self, axis: str) -> tuple[float, float]:
+        """Smallest and largest value of an axis."""
+        column = self.x[:, self.axes.index(axis)]
+        return float(column.min()), float(column.max())
+
+    def rows(self, keep: NDArray[np.intp] | NDArray[np.bool_]) -> Observations:
+        """The same table with only those rows, in that order."""
+        index = np.arange(len(self))[keep]
+        ids = tuple(self.run_ids[i] for i in index) if self.run_ids else ()
+        return dataclasses.replace(
+            self,
+            x=self.x[index],
+            error=self.error[index],
+            std_error=None if self.std_error is None else self.std_error[index],
+            group=None if self.group is None else self.group[index],
+            weight=None if self.weight is None else self.weight[index],
+            run_ids=ids,
+        )
+
+
+def _frozen(values: ArrayLike, name: str) -> Floats:
+    try:
+        array = np.array(values, dtype=np.float64)
+    except (TypeError, ValueError) as problem:
+        raise InputError(f"{name} must be numbers, got {values!r:.80}") from problem
+    array.setflags(write=False)
+    return array
+
+
+def _labels(values: ArrayLike) -> NDArray[np.int64]:
+    _, codes = np.unique(np.asarray(values), return_inverse=True)
+    labels = codes.astype(np.int64).reshape(-1)
+    labels.setflags(write=False)
+    return labels
+
+
+def usable(observations: Observations) -> Observations:
+    """The rows that a log-scale law can use; each other row is named with its reason.
+
+    Raises:
+        FitError: no row is left.
+    """
+    reasons: dict[int, str] = {}
+    for row in range(len(observations)):
+        reason = _unusable(observations, row)
+        if reason:
+            reasons[row] = reason
+    if len(reasons) == len(observations):
+        first = reasons.get(0, "the table is empty")
+        raise FitError(f"no row can be fitted: {first}; {len(observations)} rows were given")
+    if not reasons:
+        return observations
+    keep = np.array([row not in reasons for row in range(len(observations))])
+    named = tuple(
+        Exclusion(
+            row=row,
+            reason=reason,
+            run_id=observations.run_ids[row] if observations.run_ids else None,
+        )
+        for row, reason in reasons.items()
+    )
+    kept = observations.rows(keep)
+    return dataclasses.replace(kept, exclusions=observations.exclusions + named)
+
+
+def _unusable(observations: Observations, row: int) -> str | None:
+    for name, value in zip(observations.axes, observations.x[row].tolist(), strict=True):
+        if not np.isfinite(value):
+            return f"{name} is {value}"
+        if value <= 0:
+            return f"{name} is {value:g}, a power law needs positive values"
+    error = float(observations.error[row])
+    if not np.isfinite(error):
+        return f"{observations.metric} is {error}"
+    if error <= 0:
+        return f"{observations.metric} is {error:g}, its logarithm does not exist"
+    if observations.weight is not None and not observations.weight[row] > 0:
+        return f"weight is {observations.weight[row]:g}"
+    if observations.std_error is not None and not observations.std_error[row] >= 0:
+        return f"std_error is {observations.std_error[row]:g}"
+    return None

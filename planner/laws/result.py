@@ -1,0 +1,352 @@
+"""A fitted law as one frozen value: it predicts, draws, prints itself and survives JSON bit for bit.
+
+Prediction needs numpy alone. Intervals and draws come from the law linearised in its parameters:
+ln f(x) + J(x) delta, delta ~ multivariate t with the covariance and degrees of freedom of the fit.
+So every draw is positive, draws and intervals agree, and an unidentified floor, whose logarithm has
+a huge variance but no weight in J, does not blow them up.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from planner.errors import InputError
+from planner.laws.forms import Form
+from planner.laws.observations import Exclusion, Floats
+from planner.laws.registry import build_form
+from planner.laws.student import t_quantile
+
+SCHEMA = "law-fit/1"
+
+STATUSES = (
+    "too-few-levels",
+    "not-converged",
+    "ill-conditioned",
+    "multimodal",
+    "at-bound",
+    "floor-not-identified",
+    "converged",
+)
+"""What a fit can be, gravest first; `status` is the gravest that applies."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FitWarning:
+    """Something the reader must know: a stable code, one line, and the axis it is about."""
+
+    code: str
+    message: str
+    axis: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parameter:
+    """One parameter in natural units with its interval; None where the data give no bound.
+
+    `flags`: `at-bound`, `not-identified`. `unit` is the metric's name or `1`.
+    """
+
+    name: str
+    value: float
+    low: float | None
+    high: float | None
+    std_error: float | None
+    unit: str
+    kind: str
+    axis: str | None = None
+    flags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FormScore:
+    """One form that was tried: information criterion, extrapolation error, weight in the answer."""
+
+    law: str
+    n_parameters: int
+    objective: float | None
+    aicc: float | None = None
+    cv_error: float | None = None
+    weight: float = 0.0
+    status: str = "converged"
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """One form inside the answer, with what it takes to predict from it.
+
+    `theta` are working parameters, `covariance` theirs (rows of tuples), `sigma` the standard
+    deviation of one run's log residual.
+    """
+
+    law: str
+    weight: float
+    roles: tuple[tuple[str, str], ...]
+    floor: bool
+    scales: tuple[float, ...]
+    theta: tuple[float, ...]
+    covariance: tuple[tuple[float, ...], ...]
+    dof: float
+    sigma: float
+
+    def form(self) -> Form:
+        """The form, rebuilt from its name."""
+        return build_form(self.law, dict(self.roles), floor=self.floor)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prediction:
+    """Predicted error at m points.
+
+    Attributes:
+        mean, low, high: the error and the interval at `level`, shape (m,).
+        distance: log-range outside the data on each axis, 0 inside, shape (m, k).
+        level: probability of the interval; kind: `mean` or `new-run`.
+    """
+
+    mean: Floats
+    low: Floats
+    high: Floats
+    distance: Floats
+    level: float
+    kind: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LawFit:
+    """A law fitted to runs.
+
+    Attributes:
+        law: name of the form with the largest weight.
+        axes: all axes of the table, also those left out of the law.
+        roles: each axis with `power`, `slope` or `left-out`.
+        status, statuses: gravest and all of STATUSES that apply.
+        objective: sum over rows of w rho(ln f - ln e) of the first member.
+        forms: every form tried; members: those with weight, largest first.
+        domain, levels: range and distinct values of each axis in the fitted rows.
+        sigma: standard deviation of one run about the law, in logarithms.
+        correlation: of the working parameters, in the order of `parameters`.
+        residuals: ln f - ln e of each fitted row, in the table's order.
+    """
+
+    law: str
+    metric: str
+    link: str
+    axes: tuple[str, ...]
+    roles: tuple[tuple[str, str], ...]
+    status: str
+    statuses: tuple[str, ...]
+    warnings: tuple[FitWarning, ...]
+    parameters: tuple[Parameter, ...]
+    loss: str
+    delta: float | None
+    objective: float
+    forms: tuple[FormScore, ...]
+    members: tuple[Member, ...]
+    domain: tuple[tuple[str, float, float], ...]
+    levels: tuple[tuple[str, tuple[float, ...]], ...]
+    n_runs: int
+    n_parameters: int
+    dof: float
+    sigma: float
+    level: float
+    correlation: tuple[tuple[float, ...], ...]
+    condition_number: float
+    gradient_norm: float
+    n_starts: int
+    n_agree: int
+    residuals: tuple[float, ...]
+    run_ids: tuple[int, ...]
+    exclusions: tuple[Exclusion, ...]
+    seed: int
+    version: str
+
+    def predict(self, x: ArrayLike, level: float = 0.9, kind: str = "mean") -> Prediction:
+        """Error at points x of shape (m, k), columns in the order of `axes`.
+
+        `mean` is the interval of the law itself, `new-run` that of one more run.
+
+        Raises:
+            InputError: x has another shape or a value that is not positive, or kind is unknown.
+        """
+        if kind not in ("mean", "new-run"):
+            raise InputError(f"kind must be mean or new-run, got {kind!r}")
+        points = self._points(x)
+        weights = np.array([member.weight for member in self.members])
+        parts = [self._log_prediction(member, points) for member in self.members]
+        logs = np.array([log for log, _ in parts])
+        centre = weights @ logs
+        variance = np.array(
+            [
+                (jacobian @ np.array(m.covariance) * jacobian).sum(1)
+                for (_, jacobian), m in zip(parts, self.members, strict=True)
+            ]
+        )
+        if kind == "new-run":
+            variance = variance + np.array([[m.sigma**2] for m in self.members])
+        spread = weights @ (variance + (logs - centre) ** 2)
+        dof = float(weights @ np.array([m.dof for m in self.members]))
+        reach = t_quantile(0.5 + 0.5 * level, dof) * np.sqrt(spread)
+        return Prediction(
+            mean=self._error(centre),
+            low=self._error(centre - reach),
+            high=self._error(centre + reach),
+            distance=self.distance(points),
+            level=level,
+            kind=kind,
+        )
+
+    def draws(self, x: ArrayLike, n: int, seed: int) -> Floats:
+        """Joint draws of the mean error at x (m, k): shape (n, m), the same for equal seeds.
+
+        Each draw comes from one form, chosen by the forms' weights, so that not knowing the form is
+        part of the spread. Draw i is the same law at every point, also across calls.
+        """
+        points = self._points(x)
+        rng = np.random.default_rng(seed)
+        weights = np.array([member.weight for member in self.members])
+        chosen = rng.permutation(_shares(weights, n))
+        logs = np.empty((n, len(points)))
+        for index, member in enumerate(self.members):
+            normal = rng.standard_normal((n, len(member.theta)))
+            stretch = np.sqrt(member.dof / rng.chisquare(member.dof, n))
+            mine = chosen == index
+            if not mine.any():
+                continue
+            delta = (normal * stretch[:, None])[mine] @ _root(np.array(member.covariance)).T
+            log_mean, jacobian = self._log_prediction(member, points)
+            logs[mine] = log_mean + delta @ jacobian.T
+        return self._error(logs)
+
+    def distance(self, x: ArrayLike) -> Floats:
+        """ln(x / nearest value in the data) on each axis, 0 inside, shape (m, k)."""
+        points = self._points(x)
+        low = np.array([low for _, low, _ in self.domain])
+        high = np.array([high for _, _, high in self.domain])
+        below, above = np.log(low / points), np.log(points / high)
+        return np.asarray(np.maximum(np.maximum(below, above), 0.0))
+
+    def formula(self) -> str:
+        """The law with its numbers, to six digits."""
+        return formula(self.members[0])
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON values; floats keep every bit."""
+        return {"schema": SCHEMA, **_plain(self)}
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> LawFit:
+        """The fit that `to_json` wrote.
+
+        Raises:
+            InputError: the value has another schema.
+        """
+        if value.get("schema") != SCHEMA:
+            raise InputError(
+                f"stored fit has schema {value.get('schema')!r}, this version reads {SCHEMA}; fit again"
+            )
+        fields = {k: _tuples(v) for k, v in value.items() if k != "schema"}
+        for name, kind in (
+            ("warnings", FitWarning),
+            ("parameters", Parameter),
+            ("forms", FormScore),
+            ("members", Member),
+            ("exclusions", Exclusion),
+        ):
+            fields[name] = tuple(kind(**item) for item in fields[name])
+        return cls(**fields)
+
+    def _points(self, x: ArrayLike) -> Floats:
+        points = np.array(x, dtype=np.float64, ndmin=2)
+        if points.ndim != 2 or points.shape[1] != len(self.axes):
+            raise InputError(
+                f"points must have the columns {', '.join(self.axes)}, got shape {points.shape}"
+            )
+        if not (np.isfinite(points) & (points > 0)).all():
+            raise InputError(f"points must be positive on {', '.join(self.axes)}")
+        return points
+
+    def _log_prediction(self, member: Member, points: Floats) -> tuple[Floats, Floats]:
+        """Log mean ln f, shape (m,), and its gradient in theta, shape (m, p)."""
+        form = member.form()
+        columns = [self.axes.index(axis) for axis in form.axes]
+        z = np.log(points[:, columns] / np.array(member.scales))
+        at = form.at(z).linearise(np.array(member.theta)[None])
+        return at.log_mean[0], at.jacobian[0].T
+
+    def _error(self, log_mean: Floats) -> Floats:
+        """The error from ln f, or from its log odds where the metric lives in [0, 1]."""
+        if self.link == "odds":
+            return np.asarray(1.0 / (1.0 + np.exp(-log_mean)))
+        return np.asarray(np.exp(log_mean))
+
+
+def formula(member: Member) -> str:
+    """One form with its numbers, to six digits."""
+    form = member.form()
+    text = form.formula()
+    scales = dict(zip(form.axes, member.scales, strict=True))
+    for axis, scale in scales.items():
+        text = text.replace(f"({axis}/s)", f"({axis}/{scale:.6g})")
+    order = sorted(range(form.n_parameters), key=lambda i: -len(form.parameters[i].name))
+    for i in order:
+        spec = form.parameters[i]
+        value = math.exp(member.theta[i]) if spec.is_log else member.theta[i]
+        text = _replace_word(text, spec.name, f"{value:.6g}")
+    return text.replace("^--", "^")
+
+
+def _replace_word(text: str, word: str, replacement: str) -> str:
+    return " ".join(
+        replacement.join(_split_word(part, word)) if word in part else part
+        for part in text.split(" ")
+    )
+
+
+def _split_word(part: str, word: str) -> list[str]:
+    """Split at `word` where no letter, digit or underscore touches it."""
+    pieces, start, at = [], 0, part.find(word)
+    while at >= 0:
+        before = part[at - 1] if at else " "
+        end = at + len(word)
+        after = part[end] if end < len(part) else " "
+        if not (before.isalnum() or before == "_" or after.isalnum() or after == "_"):
+            pieces.append(part[start:at])
+            start = end
+        at = part.find(word, at + 1)
+    return [*pieces, part[start:]]
+
+
+def _shares(weights: Floats, n: int) -> np.ndarray:
+    """Member index of each of n draws, in proportion to the weights (systematic, no sampling noise)."""
+    edges = np.cumsum(weights / weights.sum())
+    positions = (np.arange(n) + 0.5) / n
+    return np.minimum(np.searchsorted(edges, positions), len(weights) - 1)
+
+
+def _root(covariance: Floats) -> Floats:
+    """A matrix R with R R^T = covariance, also where that is singular."""
+    values, vectors = np.linalg.eigh(covariance)
+    return np.asarray(vectors * np.sqrt(np.maximum(values, 0.0)))
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    return value
+
+
+def _tuples(value: Any) -> Any:
+    if isinstance(value, list):
+        return tuple(_tuples(item) for item in value)
+    if isinstance(value, dict):
+        return {k: _tuples(v) for k, v in value.items()}
+    return value

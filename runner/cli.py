@@ -1,0 +1,215 @@
+"""The runner's commands: `sweep`, `quickstart` and `data`. Each imports its heavy room when it runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from planner.cli_common import db_option, echo_json, echo_rows, format_option, talk
+
+SWEEP_COLUMNS = (
+    ("label", "trial"),
+    ("state", "state"),
+    ("attempts", "attempts"),
+    ("now", "result"),
+)
+
+
+def register(group: click.Group) -> None:
+    """Add the runner's commands to `soundscale` (entry point of the group `soundscale.commands`)."""
+    for command in (sweep, quickstart, data):
+        group.add_command(command)
+
+
+ray_option = click.option(
+    "--ray",
+    "ray_address",
+    metavar="local|auto|ADDRESS|none",
+    default="local",
+    show_default=True,
+    help="Where trials run: a cluster of this machine, a running one, or this process alone.",
+)
+workers_option = click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    default=None,
+    help="Trials at once.  [default: as many as fit]",
+)
+artifacts_option = click.option(
+    "--artifacts",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("soundscale-artifacts"),
+    show_default=True,
+    help="Folder of the trained tensors.",
+)
+weights_option = click.option(
+    "--weights",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    default=None,
+    help="Folder of pretrained weights; tried before cache, hub and registry.",
+)
+quiet_option = click.option("--quiet", "-q", is_flag=True, help="No progress, only the answer.")
+
+
+@click.group()
+def sweep() -> None:
+    """Run experiments from a sweep file, and see how they stand."""
+
+
+@sweep.command("run")
+@click.argument("spec", type=click.Path(path_type=Path))
+@db_option
+@ray_option
+@workers_option
+@artifacts_option
+@weights_option
+@click.option("--dry-run", is_flag=True, help="List the trials and what they cost; write nothing.")
+@quiet_option
+@format_option()
+def sweep_run(
+    spec: Path,
+    db: str | None,
+    ray_address: str,
+    workers: int | None,
+    artifacts: Path,
+    weights: Path | None,
+    dry_run: bool,
+    quiet: bool,
+    output_format: str,
+) -> None:
+    """Train every trial of SPEC that is not finished; start it again to resume.
+
+    \b
+    Example:
+      soundscale sweep run asr.toml --dry-run
+      soundscale sweep run asr.toml --db postgresql://me@host/runs --ray auto
+    """
+    from runner import session
+
+    if dry_run:
+        session.dry_run(spec, db, output_format)
+        return
+    request = session.Request(
+        ray_address=ray_address, workers=workers, artifacts=artifacts, weights=weights, quiet=quiet
+    )
+    session.run(spec, db, request, output_format)
+
+
+@sweep.command("list")
+@db_option
+@format_option()
+def sweep_list(db: str | None, output_format: str) -> None:
+    """All sweeps of the database and how far they are."""
+    from runner import session
+
+    columns = [(k, k) for k in ("name", "trials", "finished", "running", "queued", "failed")]
+    echo_rows(session.sweep_rows(db), output_format, columns, empty="no sweep is stored")
+
+
+@sweep.command("status")
+@click.argument("name")
+@db_option
+@format_option()
+def sweep_status(name: str, db: str | None, output_format: str) -> None:
+    """Every trial of sweep NAME: its state, result, or why it failed."""
+    from runner import session
+
+    rows, line = session.status_rows(db, name)
+    if output_format == "json":
+        echo_json({"name": name, "summary": line, "trials": rows})
+        return
+    talk(line)
+    echo_rows(rows, output_format, SWEEP_COLUMNS)
+
+
+@sweep.command("watch")
+@click.argument("name")
+@db_option
+@click.option("--seconds", type=click.FloatRange(min=0.1), default=1.0, show_default=True)
+def sweep_watch(name: str, db: str | None, seconds: float) -> None:
+    """Follow sweep NAME until nothing is waiting or running; from any machine."""
+    from runner import session
+
+    session.watch(db, name, seconds)
+
+
+@sweep.command("retry")
+@click.argument("name")
+@db_option
+@click.option("--failed", is_flag=True, required=True, help="Queue the failed trials again.")
+def sweep_retry(name: str, db: str | None, failed: bool) -> None:
+    """Queue trials of sweep NAME again; `sweep run` then trains them."""
+    from runner import session
+
+    n = session.retry_failed(db, name)
+    talk(f"{n} trials of sweep {name!r} are queued again; start them with: soundscale sweep run")
+
+
+@sweep.command("cancel")
+@click.argument("name")
+@db_option
+def sweep_cancel(name: str, db: str | None) -> None:
+    """Cancel what waits or runs in sweep NAME; workers stop at their next heartbeat."""
+    from runner import session
+
+    n = session.cancel(db, name)
+    talk(f"{n} trials of sweep {name!r} are cancelled; `sweep run` queues them again")
+
+
+@click.command()
+@db_option
+@workers_option
+@artifacts_option
+@weights_option
+@quiet_option
+@click.option(
+    "--spec",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    default=None,
+    help="Another sweep file than the packaged one.",
+)
+def quickstart(
+    db: str | None,
+    workers: int | None,
+    artifacts: Path,
+    weights: Path | None,
+    quiet: bool,
+    spec: Path | None,
+) -> None:
+    """The whole path on real speech: train a small sweep, fit the laws, answer a plan.
+
+    Two pretrained Whisper models are fine-tuned on recorded speech at three audio lengths and three
+    token rates; minutes on two CPU cores, without a GPU or a model hub.
+    """
+    from runner import quickstart as path
+    from runner.session import Request
+
+    request = Request(
+        ray_address="local", workers=workers, artifacts=artifacts, weights=weights, quiet=quiet
+    )
+    path.run(db, request, spec)
+
+
+@click.group()
+def data() -> None:
+    """Look at speech data before anything is trained on it."""
+
+
+@data.command("check")
+@click.argument("source")
+@click.option("--task", type=click.Choice(["asr", "emotion"]), default=None)
+@format_option()
+def data_check(source: str, task: str | None, output_format: str) -> None:
+    """List every fault of SOURCE: a manifest, a folder, or the name of a data set.
+
+    \b
+    Example:
+      soundscale data check train.jsonl
+    """
+    from runner import session
+
+    columns: Any = (("row", "row"), ("utterance_id", "utterance"), ("problem", "problem"))
+    rows = session.check_data(source, task)
+    echo_rows(rows, output_format, columns, empty="no fault was found")

@@ -1,0 +1,322 @@
+"""Twin executors behind one interface: the same process, or a Ray cluster.
+
+Ray executes; it is never asked to remember. Its retries are off (`max_retries=0`): a task that Ray
+repeats would repeat its side effects, and one layer owns retries (runner.worker by failure class,
+through the database). A task that dies is only an `Outcome` of kind `died`; the lease that it held
+decides when its trial runs again.
+
+Each trial is one task with declared CPUs, GPUs (whole or fractional), memory and device label, and
+Ray packs them. Worker processes are reused between trials, so that the seconds of importing torch
+are paid once; with GPUs Ray starts a fresh process for each trial, so that no memory is left over.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import tempfile
+import threading
+from collections.abc import Callable
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from pathlib import Path
+from typing import Any, Protocol
+
+from planner.errors import InputError, MissingResourceError
+from planner.records import Resources
+from planner.units import format_bytes
+from runner.worker import Job, Outcome, work_on
+
+OBJECT_STORE_BYTES = 100 * 1024 * 1024
+"""Ray's object store (bytes): jobs and outcomes are a few kB; Ray's default is 30 % of the memory."""
+
+SOCKET_PATH_LIMIT = 107
+"""Longest path of a Unix socket on Linux (bytes, `sun_path` of unix(7) less its final zero)."""
+
+RAY_SESSION_BYTES = 66
+"""What Ray appends to its folder: `/session_2026-11-24_09-39-54_123456_1234567/sockets/plasma_store`."""
+
+
+class Executor(Protocol):
+    """Runs jobs; says what became of them."""
+
+    hosts: frozenset[str]
+    n_gpus: float
+
+    def capacity(self, resources: Resources) -> int:
+        """How many trials of these resources run at once; 0 when no node can ever run one."""
+        ...
+
+    def submit(self, job: Job) -> None:
+        """Take a job; returns at once."""
+        ...
+
+    def collect(self, seconds: float) -> list[Outcome]:
+        """Outcomes since the last call; waits at most `seconds` for the first one."""
+        ...
+
+    def stop(self, seconds: float) -> list[Outcome]:
+        """Ask every running job to give its trial back and wait at most `seconds` for them."""
+        ...
+
+    def close(self) -> None:
+        """Let go of everything that this executor started."""
+        ...
+
+
+class InlineExecutor:
+    """One trial after another in a thread of this process: no cluster, the same path."""
+
+    def __init__(self, n_workers: int = 1, work: Callable[..., Outcome] = work_on) -> None:
+        self.hosts = frozenset({socket.gethostname()})
+        self.n_gpus = 0.0
+        self._work, self._n_workers = work, n_workers
+        self._stop = threading.Event()
+        self._pool = ThreadPoolExecutor(n_workers, thread_name_prefix="trial")
+        self._running: dict[Future[Outcome], Job] = {}
+
+    def capacity(self, resources: Resources) -> int:
+        """The number of threads, whatever a trial asks for: this process is all there is."""
+        return self._n_workers
+
+    def submit(self, job: Job) -> None:
+        """Queue a job for the next free thread."""
+        self._running[self._pool.submit(self._work, job, self._stop.is_set)] = job
+
+    def collect(self, seconds: float) -> list[Outcome]:
+        """Outcomes of the jobs that ended; an exception of the machinery itself is raised."""
+        done, _ = wait(self._running, timeout=seconds, return_when=FIRST_COMPLETED)
+        for future in done:
+            self._running.pop(future)
+        return [future.result() for future in done]
+
+    def stop(self, seconds: float) -> list[Outcome]:
+        """Stop at the next step; jobs that have not begun are dropped."""
+        self._stop.set()
+        for future in [f for f in self._running if f.cancel()]:
+            self._running.pop(future)
+        done, _ = wait(self._running, timeout=seconds)
+        return [future.result() for future in done if future.exception() is None]
+
+    def close(self) -> None:
+        """End the threads; a job that still runs is stopped at its next step."""
+        self._stop.set()
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+
+class RayExecutor:
+    """One Ray task a trial, on a local cluster that this process starts or on a running one.
+
+    Args:
+        address: `local` starts a cluster of this machine; `auto` or an address joins one.
+        n_workers: trials at once on a local cluster; None: one for each `cpus` of the machine.
+        cpus: CPUs of one trial, the size of a local worker.
+        gpus: logical GPUs of a local cluster; None: those that Ray finds.
+
+    Raises:
+        MissingResourceError: Ray is not installed, or no cluster answers.
+    """
+
+    def __init__(
+        self,
+        address: str = "local",
+        *,
+        n_workers: int | None = None,
+        cpus: float = 1.0,
+        gpus: float | None = None,
+    ) -> None:
+        ray = _import_ray()
+        self._ray, self._folder = ray, None
+        self._owned = address == "local"
+        if ray.is_initialized():
+            self._owned = False
+        elif self._owned:
+            self._start_local(n_workers, cpus, gpus)
+        else:
+            self._join(address)
+        nodes = [n for n in ray.nodes() if n["Alive"]]
+        self.hosts = frozenset(n["NodeManagerHostname"] for n in nodes)
+        self.n_gpus = max((n["Resources"].get("GPU", 0.0) for n in nodes), default=0.0)
+        self._limit = n_workers
+        self._running: dict[Any, Job] = {}
+        self._work = ray.remote(work_on)
+
+    def _start_local(self, n_workers: int | None, cpus: float, gpus: float | None) -> None:
+        folder = short_folder()
+        self._folder = folder
+        # Inherited by the workers. They must not outvote each other for the cores (OMP), and a
+        # tool for private measurements has no telemetry (RAY_USAGE_STATS_ENABLED).
+        os.environ.setdefault("OMP_NUM_THREADS", str(max(1, int(cpus))))
+        self._ray.init(
+            address="local",
+            num_cpus=None if n_workers is None else max(1, round(n_workers * cpus)),
+            num_gpus=gpus,
+            include_dashboard=False,
+            object_store_memory=OBJECT_STORE_BYTES,
+            log_to_driver=False,
+            logging_level="ERROR",
+            configure_logging=False,
+            _temp_dir=str(folder),
+        )
+
+    def _join(self, address: str) -> None:
+        try:
+            self._ray.init(
+                address=address,
+                log_to_driver=False,
+                logging_level="ERROR",
+                configure_logging=False,
+            )
+        except (ConnectionError, OSError, RuntimeError, ValueError) as problem:
+            text = str(problem).strip().splitlines() or [type(problem).__name__]
+            raise MissingResourceError(
+                f"no Ray cluster answers at {address!r}: {text[0]}; start one with `ray start "
+                f"--head`, or use --ray local"
+            ) from None
+
+    def capacity(self, resources: Resources) -> int:
+        """Trials of these resources that the cluster's nodes hold together."""
+        wanted = {k: v for k, v in _ray_resources(resources).items() if v > 0}
+        total = 0
+        for node in self._ray.nodes():
+            if node["Alive"]:
+                has = node["Resources"]
+                total += min(int(has.get(k, 0.0) / v + 1e-9) for k, v in wanted.items())
+        return total if self._limit is None else min(total, self._limit)
+
+    def submit(self, job: Job) -> None:
+        """Hand a trial to Ray; it claims the trial when it starts, not while it waits."""
+        wanted = _ray_resources(job.resources)
+        ref = self._work.options(
+            num_cpus=wanted.pop("CPU"),
+            num_gpus=wanted.pop("GPU"),
+            memory=wanted.pop("memory", None),
+            resources=wanted or None,
+            max_retries=0,
+            name=job.label,
+            runtime_env=None if self._owned else {"env_vars": _worker_environment(job.resources)},
+        ).remote(job)
+        self._running[ref] = job
+
+    def collect(self, seconds: float) -> list[Outcome]:
+        """Outcomes of the tasks that ended, whatever ended them."""
+        refs = list(self._running)
+        if not refs:
+            threading.Event().wait(seconds)
+            return []
+        ready, _ = self._ray.wait(refs, num_returns=1, timeout=seconds)
+        more, _ = self._ray.wait(refs, num_returns=len(refs), timeout=0)
+        return [self._outcome(ref) for ref in dict.fromkeys([*ready, *more])]
+
+    def _outcome(self, ref: Any) -> Outcome:
+        job = self._running.pop(ref)
+        errors = self._ray.exceptions
+        try:
+            outcome: Outcome = self._ray.get(ref)
+            return outcome
+        except errors.TaskCancelledError:
+            return Outcome(trial_id=job.trial_id, kind="released")
+        except errors.OutOfMemoryError as problem:
+            return _died(job, "out-of-memory", problem)
+        except (errors.WorkerCrashedError, errors.NodeDiedError, errors.ObjectLostError) as problem:
+            return _died(job, "lost-node", problem)
+        except errors.RayTaskError as problem:
+            return _died(job, "programming-error", problem)
+
+    def stop(self, seconds: float) -> list[Outcome]:
+        """Interrupt every task; each gives its trial back, which takes one statement."""
+        for ref in self._running:
+            self._ray.cancel(ref, force=False)
+        refs = list(self._running)
+        ready, _ = (
+            self._ray.wait(refs, num_returns=len(refs), timeout=seconds) if refs else ([], [])
+        )
+        return [self._outcome(ref) for ref in ready]
+
+    def close(self) -> None:
+        """Shut a cluster of our own down and remove its folder; leave a joined one running."""
+        if self._owned or self._folder is None:
+            self._ray.shutdown()
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def _import_ray() -> Any:
+    # Read once, when Ray is imported.
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_DEDUP_LOGS", "0")
+    try:
+        import ray
+    except ImportError:
+        raise MissingResourceError(
+            "Ray is not installed; install it with: pip install 'soundscale[runner]', or use --ray none"
+        ) from None
+    return ray
+
+
+def _ray_resources(resources: Resources) -> dict[str, float]:
+    """A trial's needs in Ray's names; a device label is a custom resource of the nodes that have it."""
+    wanted: dict[str, float] = {"CPU": resources.cpus, "GPU": resources.gpus}
+    if resources.memory_bytes is not None:
+        wanted["memory"] = float(resources.memory_bytes)
+    if resources.device_label is not None:
+        wanted[resources.device_label] = 0.001
+    return wanted
+
+
+def _worker_environment(resources: Resources) -> dict[str, str]:
+    return {
+        "OMP_NUM_THREADS": str(max(1, int(resources.cpus))),
+        "RAY_USAGE_STATS_ENABLED": "0",
+    }
+
+
+def _died(job: Job, failure_class: str, problem: BaseException) -> Outcome:
+    lines = [line for line in str(problem).strip().splitlines() if line.strip()]
+    text = str(problem) if failure_class == "programming-error" else (lines or [""])[0]
+    return Outcome(
+        trial_id=job.trial_id, kind="died", failure_class=failure_class, failure_text=text
+    )
+
+
+def short_folder() -> Path:
+    """A new folder whose path is short enough for Ray's sockets.
+
+    Ray puts Unix sockets below its folder and fails when $TMPDIR is long; the system's own
+    temporary folders are tried before it.
+
+    Raises:
+        MissingResourceError: no folder with a short enough path can be written.
+    """
+    longest = SOCKET_PATH_LIMIT - RAY_SESSION_BYTES
+    candidates = ["/tmp", "/var/tmp", "/dev/shm", tempfile.gettempdir()]
+    for parent in candidates:
+        if os.access(parent, os.W_OK | os.X_OK):
+            folder = Path(tempfile.mkdtemp(prefix="sscale-", dir=parent))
+            if len(os.fsencode(folder)) <= longest:
+                return folder
+            folder.rmdir()
+    raise MissingResourceError(
+        f"Ray needs a writable folder whose path has at most {longest} bytes, none of "
+        f"{', '.join(candidates)} is; use --ray none, or --ray ADDRESS of a running cluster"
+    )
+
+
+def check_fits(executor: Executor, resources: Resources) -> int:
+    """Trials that run at once.
+
+    Raises:
+        InputError: no node of the cluster can ever run one.
+    """
+    n = executor.capacity(resources)
+    if n < 1:
+        asks = f"{resources.cpus:g} CPU, {resources.gpus:g} GPU"
+        if resources.memory_bytes:
+            asks += f", {format_bytes(resources.memory_bytes)}"
+        if resources.device_label:
+            asks += f", device label {resources.device_label}"
+        raise InputError(
+            f"a trial needs {asks}, no node of the cluster has that; lower [resources] in the sweep "
+            f"file or add a node"
+        )
+    return n

@@ -1,0 +1,260 @@
+"""What the sweep commands do, between parsing and printing."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from planner.cli_common import echo_json, echo_rows, talk
+from planner.errors import InputError, TrialsFailedError, UnknownNameError
+from planner.units import format_duration, format_flops
+from runner import display, prepare
+from runner.campaign import CampaignResult, Setting, absolute_db, run_campaign
+from runner.display import OPEN_STATES
+from runner.execution import Executor, InlineExecutor, RayExecutor
+from runner.prepare import Prepared
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from planner.store.read import SweepStatus, TrialStatus
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """How a sweep is to be run, as the command line says it."""
+
+    ray_address: str
+    workers: int | None
+    artifacts: Path
+    weights: Path | None
+    quiet: bool
+
+
+def run(spec_path: Path, db: str | None, request: Request, output_format: str) -> None:
+    """`sweep run`: train what is missing, print the results.
+
+    Raises:
+        TrialsFailedError: trials failed; the table was printed.
+    """
+    result, rows = execute(spec_path, db, request)
+    if output_format == "json":
+        echo_json({"result": _result_json(result), "trials": rows})
+    else:
+        echo_rows(rows, output_format, RESULT_COLUMNS)
+    talk(result_line(result, absolute_db(db)))
+    raise_if_failed(result)
+
+
+RESULT_COLUMNS = (("label", "trial"), ("state", "state"), ("now", "result"))
+
+
+def execute(
+    spec_path: Path, db: str | None, request: Request
+) -> tuple[CampaignResult, list[dict[str, Any]]]:
+    """Prepare and run a campaign; its result and a row for each trial.
+
+    Raises:
+        InputError, MissingResourceError: as `prepare` and `run_campaign`.
+    """
+    prepare.require_runner()
+    shown = display.choose(request.quiet)
+    url = absolute_db(db)
+    prepared = prepare.prepare(spec_path, url, shown.say)
+    trials = [trial for trial, _ in prepared.trials]
+    known = prepare.states(url, trials)
+    todo = [t for t in trials if known.get(t.fingerprint) not in ("finished", "failed")]
+    prepare.find_weights(todo, request.weights, shown.say)
+    setting = Setting(db=url, artifacts=request.artifacts.resolve(), weights=request.weights)
+    result = run_campaign(
+        prepared.spec,
+        prepared.trials,
+        setting,
+        lambda: make_executor(request, prepared),
+        shown,
+        prepare.trial_work(prepared.corpus),
+    )
+    return result, status_rows(db, prepared.spec.name)[0]
+
+
+def make_executor(request: Request, prepared: Prepared) -> Executor:
+    """The executor that `--ray` names."""
+    if request.ray_address == "none":
+        return InlineExecutor(request.workers or 1)
+    cpus = prepared.spec.resources.cpus
+    return RayExecutor(request.ray_address, n_workers=request.workers, cpus=cpus)
+
+
+def dry_run(spec_path: Path, db: str | None, output_format: str) -> None:
+    """`sweep run --dry-run`: the trials and what they cost; nothing is written."""
+    prepare.require_runner()
+    url = absolute_db(db)
+    prepared = prepare.prepare(spec_path, url, talk)
+    known = prepare.states(url, [trial for trial, _ in prepared.trials])
+    rows = prepare.estimate(prepared, known)
+    talk(prepare.estimate_line(rows))
+    if output_format == "table":
+        for row in rows:
+            for key in ("window_flops", "train_flops", "score_flops"):
+                row[key] = format_flops(row[key])
+    columns = (
+        ("label", "trial"),
+        ("state", "state"),
+        ("window_flops", "a window"),
+        ("train_flops", "training"),
+        ("score_flops", "scoring"),
+    )
+    echo_rows(rows, output_format, columns)
+
+
+def result_line(result: CampaignResult, db: str) -> str:
+    """What a campaign came to, in one line."""
+    from planner.store.engine import redacted
+
+    trained = result.n_finished - result.n_finished_before
+    parts = [f"{trained} trained now", f"{result.n_finished} of {result.n_trials} finished"]
+    if not trained and result.n_finished == result.n_trials:
+        parts = [f"all {result.n_trials} trials are finished, nothing was trained"]
+    if result.n_failed:
+        parts.append(f"{result.n_failed} failed")
+    if result.n_cancelled:
+        parts.append(f"{result.n_cancelled} cancelled")
+    parts += [format_duration(result.seconds), redacted(db)]
+    return f"sweep {result.name!r}: " + " · ".join(parts)
+
+
+def raise_if_failed(result: CampaignResult) -> None:
+    """Exit code 7 where trials failed.
+
+    Raises:
+        TrialsFailedError: trials failed.
+    """
+    if result.n_failed:
+        raise TrialsFailedError(
+            f"{result.n_failed} of {result.n_trials} trials of sweep {result.name!r} failed; why: "
+            f"soundscale sweep status {result.name}; again: soundscale sweep retry {result.name} "
+            f"--failed, then the same sweep run"
+        )
+
+
+def _result_json(result: CampaignResult) -> dict[str, Any]:
+    return {
+        "name": result.name,
+        "n_trials": result.n_trials,
+        "n_trained": result.n_finished - result.n_finished_before,
+        "n_finished": result.n_finished,
+        "n_failed": result.n_failed,
+        "n_cancelled": result.n_cancelled,
+        "seconds": round(result.seconds, 3),
+    }
+
+
+@contextmanager
+def existing_store(db: str | None) -> Iterator[Engine]:
+    """The database of a command that only makes sense on one that is there."""
+    from planner.store.engine import open_store
+
+    engine = open_store(db, must_exist=True)
+    try:
+        yield engine
+    finally:
+        engine.dispose()
+
+
+def sweep_rows(db: str | None) -> list[dict[str, Any]]:
+    """One row a sweep: its name and its trials by state."""
+    from planner.store import read
+
+    with existing_store(db) as engine:
+        return [
+            {"name": s.name, "trials": s.n_trials, "created_utc": s.created_utc} | dict(s.states)
+            for s in read.sweeps(engine)
+        ]
+
+
+def status_rows(db: str | None, name: str) -> tuple[list[dict[str, Any]], str]:
+    """One row a trial of a sweep, and the totals as a line."""
+    with existing_store(db) as engine:
+        status = _status(engine, name)
+        return [trial_row(row) for row in status.rows], display.totals(status, None)
+
+
+def _status(engine: Engine, name: str) -> SweepStatus:
+    from planner.store.read import sweep_status, sweeps
+
+    status = sweep_status(engine, name)
+    if status is None:
+        raise UnknownNameError(
+            "sweep", name, [s.name for s in sweeps(engine)], remedy="see: soundscale sweep list"
+        )
+    return status
+
+
+def trial_row(row: TrialStatus) -> dict[str, Any]:
+    """A trial of a sweep as plain values."""
+    return {
+        "trial_id": row.trial_id,
+        "label": row.trial.label,
+        "state": row.state,
+        "attempts": row.n_attempts,
+        "run_id": row.run_id,
+        "phase": row.phase,
+        "step": row.step,
+        "n_steps": row.n_steps,
+        "loss": row.loss,
+        "metric": row.metric,
+        "error": row.error,
+        "std_error": row.std_error,
+        "failure_class": row.failure_class,
+        "failure_text": row.failure_text,
+        "host": row.host,
+        "now": display.summary(row),
+    }
+
+
+def watch(db: str | None, name: str, seconds: float) -> None:
+    """Show a sweep from the database until nothing of it is waiting or running."""
+    shown = display.choose(quiet=False)
+    try:
+        with existing_store(db) as engine:
+            while True:
+                status = _status(engine, name)
+                shown.show(status, None)
+                if not any(row.state in OPEN_STATES for row in status.rows):
+                    break
+                time.sleep(seconds)
+    finally:
+        shown.close()
+    talk(f"sweep {name!r}: {display.totals(status, None)}")
+
+
+def retry_failed(db: str | None, name: str) -> int:
+    """Queue the failed trials of a sweep again; how many."""
+    from planner.store.claims import retry_failed
+
+    return _on_sweep(db, name, retry_failed)
+
+
+def cancel(db: str | None, name: str) -> int:
+    """Cancel the waiting and running trials of a sweep; how many."""
+    from planner.store.claims import cancel
+
+    return _on_sweep(db, name, cancel)
+
+
+def _on_sweep(db: str | None, name: str, act: Callable[[Engine, int], int]) -> int:
+    with existing_store(db) as engine:
+        return act(engine, _status(engine, name).sweep_id)
+
+
+def check_data(source: str, task: str | None) -> list[dict[str, Any]]:
+    """Every fault of a data source, one row each.
+
+    Raises:
+        InputError: there is no such source.
+    """
+    raise InputError(f"cannot check {source!r}: {task}")

@@ -1,0 +1,362 @@
+"""What runs inside one task: claim a trial, keep its lease, train it, store what came of it.
+
+The database decides everything. A claim carries a fencing token; a heartbeat thread with its own
+connection extends the lease by the database's clock and stops the work when the lease is lost; a
+result is stored only while the token is still the newest. So any process may die, pause or be cut
+off at any moment: the trial is stored once, by whoever holds the lease at the end.
+
+Retry by failure class, and this is the only layer that retries:
+
+| class | again? |
+|---|---|
+| out-of-memory | yes, with half the micro-batch (same effective batch), until it is 1 |
+| lost-node, preempted | yes |
+| diverged, broken-data, missing-resource | no: the same trial would end the same way |
+| programming-error | no, and the campaign stops |
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import os
+import socket
+import subprocess
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from planner.costs.flops import resolve_convention
+from planner.errors import InputError, MissingResourceError, SoundscaleError, StoreError
+from planner.records import TRIAL_SCHEMA, Resources, RunRecord
+from runner.data.clips import DataSpec
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from planner.store.claims import Claim, Progress, Worker
+
+LEASE_SECONDS = 60.0
+"""How long a claim lasts without a heartbeat (s, by the database's clock; assumption)."""
+
+BEATS_PER_LEASE = 6
+"""Heartbeats in one lease: three may fail in a row before half the lease is gone."""
+
+RETRIED = ("out-of-memory", "lost-node", "preempted")
+"""Failure classes of which another attempt may end better."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One trial to be worked on: all that a worker on another machine needs to know."""
+
+    trial_id: int
+    label: str
+    db: str
+    data: DataSpec
+    artifacts: str
+    weights: str | None
+    resources: Resources
+    versions: dict[str, str]
+    lease_seconds: float = LEASE_SECONDS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What became of a job. The database holds the truth; this only tells the driver to look.
+
+    `kind`: `finished`; `failed` (for good); `retry` (queued again); `fenced` (the lease was lost,
+    nothing stored); `unstored` (the database cannot take the result); `not-claimed` (finished, or
+    another worker has it); `released` (stopped and given back); `refused` (this worker may not run
+    it); `died` (its process ended without a word).
+    """
+
+    trial_id: int
+    kind: str
+    failure_class: str | None = None
+    failure_text: str | None = None
+
+
+class StopWork(BaseException):
+    """Raised inside the training loop when this worker must stop; `why` is `fenced` or `released`."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(why)
+        self.why = why
+
+
+def current_versions() -> dict[str, str]:
+    """What must agree between driver and worker: package, counting convention, trial schema."""
+    try:
+        installed = version("soundscale")
+    except PackageNotFoundError:
+        installed = "not installed"
+    return {
+        "soundscale": installed,
+        "flops": resolve_convention("exact"),
+        "trial": TRIAL_SCHEMA,
+    }
+
+
+def version_mismatch(driver: dict[str, str], worker: dict[str, str]) -> str | None:
+    """One line that names both versions of whatever differs, or None."""
+    different = [
+        f"{name} {worker.get(name, 'unknown')} (driver: {driver.get(name, 'unknown')})"
+        for name in sorted({*driver, *worker})
+        if driver.get(name) != worker.get(name)
+    ]
+    if not different:
+        return None
+    return (
+        f"worker on {socket.gethostname()} runs {', '.join(different)}; every worker must run the "
+        f"driver's version, install soundscale {driver.get('soundscale', 'unknown')} there"
+    )
+
+
+@functools.cache
+def code_revision() -> str | None:
+    """Git revision of the checkout that runs, `-dirty` when it has changes; None outside of one."""
+    here = Path(__file__).resolve().parent
+    command = ["git", "-C", str(here), "describe", "--always", "--dirty", "--abbrev=12"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip() or None
+
+
+def this_worker() -> Worker:
+    """Who claims: host, process, version and code revision."""
+    from planner.store.claims import Worker
+
+    return Worker(
+        host=socket.gethostname(),
+        pid=os.getpid(),
+        version=current_versions()["soundscale"],
+        code_revision=code_revision(),
+    )
+
+
+def work_on(job: Job, stopped: Callable[[], bool] | None = None) -> Outcome:
+    """Claim a trial, run it, store its outcome. Raises nothing that a trial can cause.
+
+    Args:
+        job: the trial and where its database, data and weights are.
+        stopped: asked between steps; True gives the trial back (the inline executor's Ctrl-C).
+    """
+    from planner.store.claims import claim_trial
+    from planner.store.engine import open_store
+    from planner.store.read import load_backbones
+
+    mismatch = version_mismatch(job.versions, current_versions())
+    if mismatch is not None:
+        return Outcome(trial_id=job.trial_id, kind="refused", failure_text=mismatch)
+    _use_threads(job.resources.cpus)
+    engine = open_store(job.db, must_exist=True, checkpoints=False)
+    try:
+        load_backbones(engine)
+        claim = claim_trial(engine, job.trial_id, this_worker(), job.lease_seconds)
+        if claim is None:
+            return Outcome(trial_id=job.trial_id, kind="not-claimed")
+        return _attempt(engine, job, claim, stopped or (lambda: False))
+    finally:
+        engine.dispose()
+
+
+def _use_threads(cpus: float) -> None:
+    """As many threads as the trial has CPUs: two trials that each use all of them thrash."""
+    import torch
+
+    torch.set_num_threads(max(1, int(cpus)))
+
+
+def _attempt(engine: Engine, job: Job, claim: Claim, stopped: Callable[[], bool]) -> Outcome:
+    """One attempt under its heartbeat; the record is stored while the lease still lives."""
+    with Heartbeat(job.db, claim, job.lease_seconds, stopped) as heart:
+        try:
+            record = _run(engine, job, claim, heart)
+        except StopWork as stop:
+            if stop.why == "fenced":
+                return Outcome(trial_id=claim.trial_id, kind="fenced", failure_text=heart.reason)
+            return _released(engine, claim)
+        except KeyboardInterrupt:
+            return _released(engine, claim)
+        return store_record(engine, claim, record)
+
+
+def _released(engine: Engine, claim: Claim) -> Outcome:
+    """Give a trial back that was stopped on purpose: the attempt does not count."""
+    from planner.store.claims import give_back
+
+    give_back(engine, claim, "stopped by its driver")
+    return Outcome(trial_id=claim.trial_id, kind="released")
+
+
+def _run(engine: Engine, job: Job, claim: Claim, heart: Heartbeat) -> RunRecord:
+    """`run_trial`, with whatever it raises turned into a record."""
+    from runner.trial import run_trial
+
+    try:
+        return run_trial(
+            claim.trial,
+            attempt_resources(engine, claim),
+            data=job.data,
+            artifacts=Path(job.artifacts),
+            weights_folder=Path(job.weights) if job.weights else None,
+            progress=heart.progress,
+        )
+    except MissingResourceError as problem:
+        return _failed("missing-resource", str(problem))
+    except MemoryError as problem:
+        return _failed("out-of-memory", f"out of memory: {problem}")
+    except InputError as problem:
+        return _failed("broken-data", str(problem))
+    except Exception:
+        return _failed("programming-error", traceback.format_exc())
+
+
+def _failed(failure_class: str, text: str) -> RunRecord:
+    return RunRecord(
+        status="failed",
+        failure_class=failure_class,
+        failure_text=text,
+        host=socket.gethostname(),
+        code_revision=code_revision(),
+        versions=current_versions(),
+    )
+
+
+def attempt_resources(engine: Engine, claim: Claim) -> Resources:
+    """The claim's resources, with the micro-batch halved for each attempt that ran out of memory.
+
+    The effective batch stays what the trial says: gradients are accumulated over more steps.
+    """
+    from planner.store.read import attempts
+
+    n_exhausted = sum(a.failure_class == "out-of-memory" for a in attempts(engine, claim.trial_id))
+    full = claim.resources.micro_batch or claim.trial.optimisation.batch_size
+    if not n_exhausted:
+        return claim.resources
+    return dataclasses.replace(claim.resources, micro_batch=max(1, full >> n_exhausted))
+
+
+def may_retry(record: RunRecord) -> bool:
+    """Whether another attempt may end better than this failed one."""
+    if record.failure_class == "out-of-memory":
+        return record.micro_batch is None or record.micro_batch > 1
+    return record.failure_class in RETRIED
+
+
+def store_record(engine: Engine, claim: Claim, record: RunRecord) -> Outcome:
+    """Store an attempt's record under the claim's token.
+
+    The store waits for a database that is away, and both statements are idempotent, so that a lost
+    acknowledgement stores nothing twice. What cannot be stored in the end is left to the lease.
+    """
+    from planner.store.claims import fail, finish
+
+    retry = record.status != "finished" and may_retry(record)
+    try:
+        if record.status == "finished":
+            kept, kind = finish(engine, claim, record), "finished"
+        else:
+            kept, kind = fail(engine, claim, record, retry=retry), "retry" if retry else "failed"
+    except StoreError as problem:
+        return Outcome(trial_id=claim.trial_id, kind="unstored", failure_text=str(problem))
+    if not kept:
+        return Outcome(trial_id=claim.trial_id, kind="fenced", failure_text="the lease was lost")
+    return Outcome(
+        trial_id=claim.trial_id,
+        kind=kind,
+        failure_class=record.failure_class,
+        failure_text=record.failure_text,
+    )
+
+
+class Heartbeat:
+    """Extends a claim's lease from a thread of its own while the work runs.
+
+    Database errors are survived until half the lease is left; then, or when the lease is lost, the
+    next call of `progress` raises `StopWork`. A process that was paused for longer than the lease
+    (SIGSTOP, a suspended machine) stops at its first step afterwards, by the monotonic clock.
+    """
+
+    def __init__(
+        self,
+        db: str,
+        claim: Claim,
+        lease_seconds: float,
+        stopped: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self.reason: str | None = None
+        self._db, self._claim, self._lease = db, claim, lease_seconds
+        self._stopped = stopped
+        self._latest: Progress | None = None
+        self._over = threading.Event()
+        self._lost = threading.Event()
+        self._valid_until = time.monotonic() + lease_seconds
+        self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
+
+    def __enter__(self) -> Heartbeat:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        # Joined before the caller reports: a beat after the finish would find the lease gone.
+        self._over.set()
+        self._thread.join()
+
+    def progress(self, now: Any) -> None:
+        """The training loop's callback: remember where it is, stop it if the lease is gone.
+
+        Args:
+            now: anything with `phase`, `step`, `n_steps` and `loss`.
+
+        Raises:
+            StopWork: the lease is lost, or the driver wants the trial back.
+        """
+        from planner.store.claims import Progress
+
+        self._latest = Progress(phase=now.phase, step=now.step, n_steps=now.n_steps, loss=now.loss)
+        if self._lost.is_set():
+            raise StopWork("fenced")
+        if time.monotonic() > self._valid_until:
+            self._lose("the lease ran out before it could be extended")
+            raise StopWork("fenced")
+        if self._stopped():
+            raise StopWork("released")
+
+    def _lose(self, reason: str) -> None:
+        self.reason = self.reason or reason
+        self._lost.set()
+
+    def _beat(self) -> None:
+        from planner.store.engine import open_store
+
+        engine = open_store(self._db, must_exist=True, checkpoints=False)
+        try:
+            while not self._over.wait(self._lease / BEATS_PER_LEASE) and not self._lost.is_set():
+                self._extend(engine)
+        finally:
+            engine.dispose()
+
+    def _extend(self, engine: Engine) -> None:
+        from sqlalchemy.exc import SQLAlchemyError
+
+        from planner.store.claims import heartbeat
+
+        asked = time.monotonic()
+        try:
+            if heartbeat(engine, self._claim, self._lease, self._latest):
+                # From before the statement was sent: the database granted it no earlier than that.
+                self._valid_until = asked + self._lease
+            else:
+                self._lose("the lease was taken over or cancelled")
+        except (SQLAlchemyError, SoundscaleError, OSError) as problem:
+            if time.monotonic() > self._valid_until - self._lease / 2:
+                self._lose(f"no heartbeat for half a lease: {type(problem).__name__}: {problem}")

@@ -1,0 +1,146 @@
+from __future__ import annotations
+
+import itertools
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from planner.errors import InputError
+from planner.records import Reduction
+from runner.spec import AXIS_NAMES, SweepSpec, parse_spec
+from runner.sweep import Combination, combinations, expand, training_flops
+
+STAR = 'kind = "star"'
+
+
+def levels_of(found: list[Combination]) -> set[tuple[object, ...]]:
+    return {(c.backbone, c.audio_seconds, c.reduction) for c in found}
+
+
+def test_a_star_gives_each_backbone_its_centre_and_each_other_level_once(spec_with):
+    arms = [(12, "none"), (4, "none"), (8, "none"), (12, "stem:2"), (12, "stem:4")]
+    expected = {(b, t, r) for b in ("whisper-tiny.en", "whisper-base") for t, r in arms}
+    found = combinations(spec_with())
+    assert levels_of(found) == expected
+    assert len(found) == 10
+
+
+def test_corners_add_the_combination_of_the_extremes(spec_with):
+    found = combinations(spec_with((STAR, f"{STAR}\ncorners = true")))
+    added = levels_of(found) - levels_of(combinations(spec_with()))
+    assert added == {(b, 4, "stem:4") for b in ("whisper-tiny.en", "whisper-base")}
+
+
+def test_a_star_around_the_middle_has_four_corners_for_each_backbone(spec_with):
+    design = f'{STAR}\ncorners = true\ncentre = {{audio_seconds = 8, reduction = "stem:2"}}'
+    assert len(combinations(spec_with((STAR, design)))) == 2 * (1 + 2 + 2 + 4)
+
+
+def test_a_centre_that_names_a_backbone_varies_size_one_at_a_time_too(spec_with):
+    found = combinations(spec_with((STAR, f'{STAR}\ncentre = {{backbone = "whisper-base"}}')))
+    tiny = [c for c in found if c.backbone == "whisper-tiny.en"]
+    assert tiny == [Combination("whisper-tiny.en", 12, "none", "lora:8")]
+    assert len(found) == 6
+
+
+def test_a_grid_is_every_combination(spec_with):
+    found = combinations(spec_with((STAR, 'kind = "grid"')))
+    sizes = ("whisper-tiny.en", "whisper-base")
+    assert levels_of(found) == set(
+        itertools.product(sizes, (4, 8, 12), ("none", "stem:2", "stem:4"))
+    )
+
+
+def test_a_list_is_exactly_its_runs(spec_with):
+    runs = '{backbone = "whisper-base", audio_seconds = 6, reduction = "stem:2"}'
+    found = combinations(spec_with((STAR, f'kind = "list"\nruns = [{runs}, {runs}]')))
+    assert found == [Combination("whisper-base", 6, "stem:2", "lora:8")]
+
+
+def test_a_list_that_leaves_out_an_axis_of_several_levels_says_which(spec_with):
+    design = 'kind = "list"\nruns = [{backbone = "whisper-base", audio_seconds = 4}]'
+    with pytest.raises(InputError, match=r"design.runs\[0\] leaves out reduction"):
+        combinations(spec_with((STAR, design)))
+
+
+def test_isoflop_keeps_what_costs_the_target_within_the_tolerance(spec_with):
+    from planner.catalogue import backbone
+    from planner.costs.flops import forward_flops
+
+    spec = spec_with((STAR, 'kind = "isoflop"\nflops = "5G"\ntolerance = 0.3'))
+    for c in combinations(spec):
+        cost = forward_flops(
+            backbone(c.backbone),
+            audio_seconds=c.audio_seconds,
+            reduction=Reduction.parse(c.reduction),
+            n_output_tokens=20,
+        ).total
+        assert 3.5e9 <= cost <= 6.5e9
+
+
+def test_isoflop_names_the_nearest_where_no_combination_is_near(spec_with):
+    with pytest.raises(InputError, match="no combination costs 1 PFLOPs within 10%; the nearest"):
+        combinations(spec_with((STAR, 'kind = "isoflop"\nflops = ["1P"]')))
+
+
+@st.composite
+def specs(draw) -> SweepSpec:
+    """Any star or grid on small axes; the centre may name any of them."""
+    axes = {
+        "backbone": draw(subsets(["whisper-tiny", "whisper-base", "whisper-small"])),
+        "audio_seconds": draw(subsets([2.0, 5.0, 10.0, 30.0])),
+        "reduction": draw(subsets(["none", "stem:2", "layer2:2", "output:4"])),
+        "adaptation": draw(subsets(["lora:4", "lora:16", "full"])),
+    }
+    named = [name for name in AXIS_NAMES if draw(st.booleans())]
+    centre = {name: draw(st.sampled_from(axes[name])) for name in named}
+    kind = draw(st.sampled_from(["star", "grid"]))
+    design = {"kind": kind, "corners": draw(st.booleans()), "centre": centre}
+    seeds = draw(subsets([0, 1, 2]))
+    table = {"name": "x", "task": "asr", "axes": axes, "design": design, "seeds": seeds}
+    return parse_spec(table, "x.toml")
+
+
+def subsets(values: list) -> st.SearchStrategy[list]:
+    return st.lists(st.sampled_from(values), min_size=1, max_size=3, unique=True)
+
+
+@settings(max_examples=60, deadline=None)
+@given(spec=specs())
+def test_no_combination_comes_twice_and_every_level_comes(spec):
+    found = combinations(spec)
+    assert len(set(found)) == len(found)
+    for name in AXIS_NAMES:
+        assert {getattr(c, name) for c in found} == set(getattr(spec.axes, name))
+
+
+@settings(max_examples=30, deadline=None)
+@given(spec=specs())
+def test_a_star_lies_inside_the_grid_of_its_axes(spec):
+    grid = spec.model_copy(update={"design": spec.design.model_copy(update={"kind": "grid"})})
+    assert set(combinations(spec)) <= set(combinations(grid))
+
+
+def test_expansion_multiplies_by_the_seeds_and_hashes_each_once(spec_with, corpus):
+    trials = [t for t, _ in expand(spec_with(("seeds = [0]", "seeds = [0, 1, 1]")), corpus)]
+    assert len(trials) == 20
+    assert len({t.fingerprint for t in trials}) == 20
+
+
+def test_expansion_takes_the_data_from_the_corpus(spec_with, corpus):
+    trial = expand(spec_with(), corpus)[0][0]
+    assert (trial.dataset, trial.n_train, trial.n_test) == ("eight", 4, 4)
+    assert (trial.dataset_digest, trial.split_policy) == (corpus.digest, "official")
+
+
+def test_the_longest_trial_comes_first(spec_with, corpus):
+    costs = [training_flops(trial, corpus) for trial, _ in expand(spec_with(), corpus)]
+    assert costs == sorted(costs, reverse=True)
+    assert costs[0] > costs[-1]
+
+
+def test_a_hub_id_and_a_catalogue_name_are_one_trial(spec_with, corpus):
+    by_name = expand(spec_with(), corpus)
+    by_hub_id = expand(spec_with(('"whisper-base"', '"openai/whisper-base"')), corpus)
+    assert {t.fingerprint for t, _ in by_name} == {t.fingerprint for t, _ in by_hub_id}

@@ -4,14 +4,19 @@
 `devices`; `sweeps` <- `sweep_trials`; `law_fits` <- `law_fit_runs`; `plans`; `backbones`.
 
 Names: plural snake case, `trial_id` keys, unit suffixes, `n_` for counts, named constraints.
-`_utc` is ISO 8601 text in UTC (`2026-11-24T09:39:54Z`), which sorts as time on both databases;
-leases are seconds since the epoch by the database's own clock. A missing number is NULL, never 0.
+`_utc` is ISO 8601 text in UTC with milliseconds (`2026-11-24T09:39:54.120Z`), which sorts as time on
+both databases; leases are seconds since the epoch by the database's own clock. A missing number is
+NULL, never 0. Truth values are 0 or 1, so that the same SQL reads them on both databases. SQLite's
+tables are STRICT: text in a column of numbers is refused there too.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import (
-    Boolean,
+    REAL,
+    BigInteger,
     CheckConstraint,
     Column,
     Float,
@@ -23,6 +28,10 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
 )
+from sqlalchemy.schema import SchemaItem
+
+SCHEMA_REVISION = "0003"
+"""The Alembic revision of the tables below; a test compares it with the newest migration."""
 
 NAMING = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -34,19 +43,30 @@ NAMING = {
 metadata = MetaData(naming_convention=NAMING)
 
 FINITE_MAX = 9e300
-"""Bound of the CHECKs that refuse infinities on both databases (NaN fails every comparison on
-SQLite as NULL, and sorts above the bound on PostgreSQL)."""
+"""Bound of the CHECKs that refuse infinities on both databases (SQLite stores NaN as NULL, which
+NOT NULL refuses; PostgreSQL sorts NaN above the bound, which the CHECK refuses)."""
+
+BIG = BigInteger().with_variant(Integer(), "sqlite")
+"""64-bit on both: PostgreSQL's INTEGER ends at 2.1e9, and STRICT tables know no BIGINT."""
+DOUBLE = Float(53).with_variant(REAL(), "sqlite")
+
+TRIAL_STATES = ("queued", "running", "finished", "failed", "cancelled")
+RUN_STATUSES = ("running", "finished", "failed", "lost", "cancelled")
+PROVENANCES = ("measured", "published", "imported")
 
 
-def _real(name: str, *, nullable: bool = True) -> Column[float]:
-    return Column(name, Float(53), nullable=nullable)
+def _table(name: str, *items: SchemaItem, rowid: bool = True) -> Table:
+    return Table(name, metadata, *items, sqlite_strict=True, sqlite_with_rowid=rowid)
 
 
-def _finite(name: str, low: float = 0.0) -> CheckConstraint:
-    """A CHECK that a column is NULL or lies in [low, FINITE_MAX]; NaN is refused on both databases."""
-    return CheckConstraint(
-        f"{name} IS NULL OR ({name} >= {low} AND {name} <= {FINITE_MAX})", name=name
-    )
+def _real(name: str, low: float = 0.0, *, nullable: bool = True) -> Column[Any]:
+    """A double that is NULL or lies in [low, FINITE_MAX]: NaN and infinities are refused."""
+    check = CheckConstraint(f"{name} >= {low} AND {name} <= {FINITE_MAX}", name=name)
+    return Column(name, DOUBLE, check, nullable=nullable)
+
+
+def _flag(name: str) -> Column[Any]:
+    return Column(name, Integer, CheckConstraint(f"{name} IN (0, 1)", name=name), nullable=False)
 
 
 def _words(name: str, *words: str) -> CheckConstraint:
@@ -54,46 +74,42 @@ def _words(name: str, *words: str) -> CheckConstraint:
     return CheckConstraint(f"{name} IN ({listed})", name=name)
 
 
-TRIAL_STATES = ("queued", "running", "finished", "failed", "cancelled")
-RUN_STATUSES = ("running", "finished", "failed", "lost", "cancelled")
-
-devices = Table(
+devices = _table(
     "devices",
-    metadata,
     Column("device_id", Integer, primary_key=True),
     Column("name", Text, nullable=False, unique=True),
     Column("kind", Text, nullable=False),
     Column("model", Text, nullable=False),
     Column("n_threads", Integer, nullable=False),
-    _real("memory_bytes"),
+    Column("memory_bytes", BIG),
     Column("driver", Text),
     Column("details_json", Text),
 )
 
-backbones = Table(
+backbones = _table(
     "backbones",
-    metadata,
     Column("backbone_id", Integer, primary_key=True),
     Column("name", Text, nullable=False, unique=True),
     Column("config_json", Text, nullable=False),
     Column("added_utc", Text, nullable=False),
 )
 
-trials = Table(
+trials = _table(
     "trials",
-    metadata,
     Column("trial_id", Integer, primary_key=True),
     Column("fingerprint", Text, nullable=False, unique=True),
     Column("trial_json", Text, nullable=False),
     # The fields that people filter and group by, as columns; trial_json holds all of them.
     Column("task", Text, nullable=False),
+    # the error that a law of this task is fitted to (planner.records.TASKS)
+    Column("metric", Text, nullable=False),
     Column("dataset", Text, nullable=False),
     Column("dataset_digest", Text, nullable=False),
     Column("split_policy", Text, nullable=False),
     Column("reference_policy", Text, nullable=False),
     Column("backbone", Text, nullable=False),
     Column("initialisation", Text, nullable=False),
-    Column("n_params", Integer, nullable=False),
+    Column("n_params", BIG, nullable=False),
     _real("audio_seconds", nullable=False),
     Column("reduction", Text, nullable=False),
     Column("reduction_place", Text, nullable=False),
@@ -106,29 +122,30 @@ trials = Table(
     Column("n_train", Integer, nullable=False),
     Column("n_test", Integer, nullable=False),
     Column("normaliser", Text, nullable=False),
-    Column("seed", Integer, nullable=False),
+    Column("seed", BIG, nullable=False),
     # The claim: a state, a fencing token and a lease by the database's clock.
     Column("state", Text, nullable=False, server_default="queued"),
     Column("token", Integer, nullable=False, server_default="0"),
     _real("lease_until_seconds"),
     Column("n_attempts", Integer, nullable=False, server_default="0"),
     Column("max_attempts", Integer, nullable=False, server_default="3"),
-    Column("resources_json", Text),
+    Column("resources_json", Text, nullable=False, server_default="{}"),
     Column("created_utc", Text, nullable=False),
     _words("state", *TRIAL_STATES),
-    _finite("audio_seconds"),
-    _finite("tokens_per_second"),
+    # Running is what holds a lease, and nothing else does.
+    CheckConstraint("(state = 'running') = (lease_until_seconds IS NOT NULL)", name="lease"),
     Index(None, "state", "trial_id"),
     Index(None, "task", "backbone"),
 )
 
-runs = Table(
+runs = _table(
     "runs",
-    metadata,
     Column("run_id", Integer, primary_key=True),
     Column("trial_id", ForeignKey("trials.trial_id"), nullable=False),
     Column("attempt", Integer, nullable=False),
     Column("token", Integer, nullable=False),
+    # Random name of the claim: a claim repeated after a lost acknowledgement finds its own run.
+    Column("claim_key", Text, unique=True),
     Column("status", Text, nullable=False),
     # measured here, published in a paper, or imported from the user's own table
     Column("provenance", Text, nullable=False, server_default="measured"),
@@ -149,13 +166,15 @@ runs = Table(
     Column("phase", Text),
     Column("step", Integer),
     Column("n_steps", Integer),
-    _real("loss"),
-    Column("n_trainable", Integer),
+    _real("loss", -FINITE_MAX),
+    # parameters as the runner counted them; the law's x_N is trials.n_params
+    Column("n_params_counted", BIG),
+    Column("n_trainable", BIG),
     _real("train_seconds"),
     _real("score_seconds"),
     _real("train_audio_seconds"),
     _real("train_flops"),
-    _real("peak_memory_bytes"),
+    Column("peak_memory_bytes", BIG),
     Column("micro_batch", Integer),
     Column("precision", Text),
     Column("weights_source", Text),
@@ -165,12 +184,7 @@ runs = Table(
     Column("details_json", Text),
     UniqueConstraint("trial_id", "attempt"),
     _words("status", *RUN_STATUSES),
-    _words("provenance", "measured", "published", "imported"),
-    _finite("train_seconds"),
-    _finite("score_seconds"),
-    _finite("train_flops"),
-    _finite("peak_memory_bytes"),
-    _finite("loss", -FINITE_MAX),
+    _words("provenance", *PROVENANCES),
     Index(None, "status", "run_id"),
 )
 # At most one stored result for each trial, whatever dies.
@@ -182,20 +196,19 @@ Index(
     postgresql_where=runs.c.status == "finished",
 )
 
-evaluations = Table(
+evaluations = _table(
     "evaluations",
-    metadata,
     Column("evaluation_id", Integer, primary_key=True),
     Column("run_id", ForeignKey("runs.run_id"), nullable=False),
     Column("split", Text, nullable=False),
     Column("metric", Text, nullable=False),
     _real("error", nullable=False),
     _real("std_error"),
-    Column("n_units", Integer),
-    Column("n_errors", Integer),
-    Column("n_substitutions", Integer),
-    Column("n_insertions", Integer),
-    Column("n_deletions", Integer),
+    Column("n_units", BIG),
+    Column("n_errors", BIG),
+    Column("n_substitutions", BIG),
+    Column("n_insertions", BIG),
+    Column("n_deletions", BIG),
     Column("n_utterances", Integer),
     Column("n_broken", Integer, nullable=False, server_default="0"),
     Column("selection", Text, nullable=False),
@@ -205,13 +218,12 @@ evaluations = Table(
     Column("output_tokens_json", Text),
     Column("details_json", Text),
     UniqueConstraint("run_id", "split", "metric"),
-    _finite("error"),
-    _finite("std_error"),
+    # the best run first, without a scan
+    Index(None, "metric", "error"),
 )
 
-utterances = Table(
+utterances = _table(
     "utterances",
-    metadata,
     Column("evaluation_id", ForeignKey("evaluations.evaluation_id"), primary_key=True),
     Column("utterance_id", Text, primary_key=True),
     Column("speaker", Text),
@@ -228,23 +240,23 @@ utterances = Table(
     Column("failure_text", Text),
 )
 
-run_steps = Table(
+run_steps = _table(
     "run_steps",
-    metadata,
     Column("run_id", ForeignKey("runs.run_id"), primary_key=True),
     Column("step", Integer, primary_key=True),
-    _real("loss", nullable=False),
-    _real("grad_norm", nullable=False),
+    # NULL: the loss or the norm was not finite at this step
+    _real("loss", -FINITE_MAX),
+    _real("grad_norm"),
     _real("learning_rate", nullable=False),
     _real("seconds", nullable=False),
-    _finite("loss", -FINITE_MAX),
-    _finite("grad_norm"),
+    rowid=False,
 )
 
-latencies = Table(
+latencies = _table(
     "latencies",
-    metadata,
     Column("latency_id", Integer, primary_key=True),
+    # Random name of the measurement: one that is saved again is known.
+    Column("measurement_key", Text, nullable=False, unique=True),
     Column("run_id", ForeignKey("runs.run_id")),
     Column("device_id", ForeignKey("devices.device_id"), nullable=False),
     Column("backbone", Text, nullable=False),
@@ -254,8 +266,8 @@ latencies = Table(
     Column("batch_size", Integer, nullable=False),
     Column("dtype", Text, nullable=False),
     Column("attention", Text, nullable=False),
-    Column("kv_cache", Boolean, nullable=False),
-    Column("synchronised", Boolean, nullable=False),
+    _flag("kv_cache"),
+    _flag("synchronised"),
     Column("n_warmup", Integer, nullable=False),
     Column("n_samples", Integer, nullable=False),
     Column("n_processes", Integer, nullable=False),
@@ -267,58 +279,52 @@ latencies = Table(
     Column("stages_json", Text),
     Column("method", Text, nullable=False),
     Column("measured_utc", Text, nullable=False),
-    _finite("p50_ms"),
-    _finite("p90_ms"),
-    _finite("p95_ms"),
-    _finite("p99_ms"),
     Index(None, "device_id", "backbone"),
+    Index(None, "run_id"),
 )
 
-sweeps = Table(
+sweeps = _table(
     "sweeps",
-    metadata,
     Column("sweep_id", Integer, primary_key=True),
     Column("name", Text, nullable=False, unique=True),
     Column("spec_json", Text, nullable=False),
     Column("created_utc", Text, nullable=False),
 )
 
-sweep_trials = Table(
+sweep_trials = _table(
     "sweep_trials",
-    metadata,
     Column("sweep_id", ForeignKey("sweeps.sweep_id"), primary_key=True),
     Column("trial_id", ForeignKey("trials.trial_id"), primary_key=True),
     Column("position", Integer, nullable=False),
+    rowid=False,
 )
 
-law_fits = Table(
+law_fits = _table(
     "law_fits",
-    metadata,
     Column("fit_id", Text, primary_key=True),
     Column("task", Text, nullable=False),
     Column("metric", Text, nullable=False),
     Column("law", Text, nullable=False),
     Column("status", Text, nullable=False),
     Column("n_runs", Integer, nullable=False),
-    _real("objective", nullable=False),
+    _real("objective", -FINITE_MAX, nullable=False),
     Column("selection_json", Text, nullable=False),
     Column("fit_json", Text, nullable=False),
     Column("version", Text, nullable=False),
     Column("created_utc", Text, nullable=False),
 )
 
-law_fit_runs = Table(
+law_fit_runs = _table(
     "law_fit_runs",
-    metadata,
     Column("fit_id", ForeignKey("law_fits.fit_id"), primary_key=True),
     Column("run_id", ForeignKey("runs.run_id"), primary_key=True),
-    Column("included", Boolean, nullable=False),
+    _flag("included"),
     Column("reason", Text),
+    rowid=False,
 )
 
-plans = Table(
+plans = _table(
     "plans",
-    metadata,
     Column("answer_id", Text, primary_key=True),
     Column("fit_id", ForeignKey("law_fits.fit_id")),
     Column("task", Text, nullable=False),

@@ -1,0 +1,81 @@
+"""How a connection to each kind of database is set up."""
+
+from __future__ import annotations
+
+import random
+import sqlite3
+import time
+from typing import Any
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event
+
+BUSY_SECONDS = 30.0
+"""How long a writer waits for another one before it gives up (s)."""
+
+WRITES = {"sqlite_begin": "IMMEDIATE"}
+"""Execution options of a connection that is going to write: SQLite's write lock is taken when the
+transaction begins, so that what was read in it still holds when it commits."""
+
+_POSTGRES_LIMITS = (
+    # No statement of ours takes a minute on a million runs; a hung one must not hold a sweep.
+    "SET statement_timeout = '120s'",
+    "SET lock_timeout = '30s'",
+    "SET idle_in_transaction_session_timeout = '120s'",
+)
+
+
+def prepare_sqlite(url: URL, *, checkpoints: bool) -> Engine:
+    """An engine on a SQLite file; the transactions are ours, not the driver's."""
+    engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS})
+
+    @event.listens_for(engine, "connect")
+    def _on_connect(connection: sqlite3.Connection, record: object) -> None:
+        # None: the driver begins nothing by itself; `begin` below does, and says how.
+        connection.isolation_level = None
+        _wal(connection)
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA foreign_keys = ON")
+        if not checkpoints:
+            connection.execute("PRAGMA wal_autocheckpoint = 0")
+
+    @event.listens_for(engine, "begin")
+    def _on_begin(connection: Connection) -> None:
+        mode = connection.get_execution_options().get("sqlite_begin", "DEFERRED")
+        connection.exec_driver_sql(f"BEGIN {mode}")
+
+    return engine
+
+
+def _wal(connection: sqlite3.Connection) -> None:
+    """Switch the file to a write-ahead log, once in its life.
+
+    The switch needs the file for itself and does not wait for others as statements do, so processes
+    that meet an empty file at the same moment take turns here.
+    """
+    deadline = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+                connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > deadline:
+                raise
+            time.sleep(random.uniform(0.005, 0.05))
+
+
+def prepare_postgresql(url: URL) -> Engine:
+    """An engine on PostgreSQL; TLS and other options of the URL go to libpq as they are.
+
+    Raises:
+        ModuleNotFoundError: psycopg is not installed.
+    """
+    engine = create_engine(url, pool_pre_ping=True, connect_args={"connect_timeout": 10})
+
+    @event.listens_for(engine, "connect")
+    def _on_connect(connection: Any, record: object) -> None:
+        for statement in _POSTGRES_LIMITS:
+            connection.execute(statement)
+        connection.commit()
+
+    return engine

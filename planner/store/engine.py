@@ -1,0 +1,190 @@
+"""Opening the database: which one, how it is connected, and whether it can be used.
+
+SQLite (default) is one file on one machine: WAL, 30 s of patience with other writers, foreign keys,
+every commit synced. PostgreSQL serves a cluster through psycopg 3, with a pool and time limits.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sqlite3
+from pathlib import Path
+
+from sqlalchemy import URL, Engine, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError
+
+from planner.errors import InputError, MissingResourceError, StoreError
+from planner.store import migrate
+from planner.store.dialects import prepare_postgresql, prepare_sqlite
+from planner.store.transactions import reason
+
+DEFAULT_URL = "sqlite:///soundscale.db"
+OLDEST_SQLITE = (3, 37, 0)
+"""STRICT tables came with 3.37; RETURNING with 3.35."""
+
+_PASSWORD = re.compile(r"(?<=//)([^/@:]*):.*@")
+_SECRET_KEYS = ("password", "sslpassword", "passfile")
+
+
+def resolve_url(url: str | None) -> str:
+    """The database meant by an option: `None` is $SOUNDSCALE_DB or `sqlite:///soundscale.db`.
+
+    A bare path becomes `sqlite:///path`, and `postgresql://` names the psycopg driver.
+
+    Raises:
+        InputError: the URL cannot be read, or is of another kind of database.
+
+    >>> resolve_url("results/runs.db"), resolve_url("postgresql://host/db")
+    ('sqlite:///results/runs.db', 'postgresql+psycopg://host/db')
+    """
+    given = url or os.environ.get("SOUNDSCALE_DB") or DEFAULT_URL
+    if "://" not in given:
+        return f"sqlite:///{given}"
+    scheme, rest = given.split("://", 1)
+    if scheme in ("postgresql", "postgres", "postgresql+psycopg"):
+        return f"postgresql+psycopg://{rest}"
+    if scheme != "sqlite":
+        raise InputError(
+            f"database URL of kind {scheme!r} is not supported; "
+            "use sqlite:///PATH or postgresql://USER@HOST/NAME"
+        )
+    if rest in ("", "/", "/:memory:"):
+        raise InputError(
+            f"database {given!r} would forget everything at exit; name a file, e.g. {DEFAULT_URL}"
+        )
+    return given
+
+
+def redacted(url: str) -> str:
+    """The URL without passwords, for messages; works on URLs that cannot be parsed too.
+
+    >>> redacted("postgresql://me:secret@host/db")
+    'postgresql://me:***@host/db'
+    """
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError):
+        return _PASSWORD.sub(r"\1:***@", url)
+    hidden = {k: "***" if k in _SECRET_KEYS else v for k, v in parsed.query.items()}
+    shown = parsed.set(query=hidden).render_as_string(hide_password=True)
+    return shown.replace("postgresql+psycopg://", "postgresql://")
+
+
+def connect(url: str, *, checkpoints: bool = True) -> Engine:
+    """An engine on a resolved URL, set up but not checked; `open_store` is what commands call.
+
+    Args:
+        url: what `resolve_url` gave.
+        checkpoints: False in a worker of many on one SQLite file: the driver alone moves the log
+            into the file (SQLite before 3.51.3 can lose pages when two processes do at once).
+
+    Raises:
+        InputError: the URL cannot be parsed.
+        MissingResourceError: PostgreSQL's driver is not installed, or SQLite is too old.
+    """
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError):
+        raise InputError(
+            f"database URL {redacted(url)!r} cannot be read; "
+            "use sqlite:///PATH or postgresql://USER@HOST/NAME"
+        ) from None
+    if parsed.get_backend_name() == "sqlite":
+        if sqlite3.sqlite_version_info < OLDEST_SQLITE:
+            raise MissingResourceError(
+                f"SQLite {sqlite3.sqlite_version} is too old, 3.37 or newer is needed; "
+                "use a newer Python or --db postgresql://USER@HOST/NAME"
+            )
+        return prepare_sqlite(parsed, checkpoints=checkpoints)
+    try:
+        return prepare_postgresql(parsed)
+    except ModuleNotFoundError:
+        raise MissingResourceError(
+            f"database {redacted(url)} needs PostgreSQL's driver, which is not installed; "
+            "run: pip install 'soundscale[postgres]'"
+        ) from None
+
+
+def open_store(url: str | None, *, must_exist: bool = False, checkpoints: bool = True) -> Engine:
+    """The database, ready to be used; a new or empty one is set up by whoever meets it first.
+
+    Args:
+        url: as for `resolve_url`.
+        must_exist: refuse a SQLite file that is not there (commands that only read).
+        checkpoints: as for `connect`.
+
+    Raises:
+        StoreError: it cannot be opened, or holds the tables of something else.
+        MigrationError: it is at another revision.
+        InputError, MissingResourceError: as for `connect`.
+    """
+    resolved = resolve_url(url)
+    _check_file(resolved, must_exist=must_exist)
+    engine = connect(resolved, checkpoints=checkpoints)
+    try:
+        migrate.ready(engine, redacted(resolved))
+    except DBAPIError as error:
+        engine.dispose()
+        raise _cannot_open(resolved, error) from error
+    except BaseException:
+        engine.dispose()
+        raise
+    return engine
+
+
+def upgrade(url: str | None) -> tuple[str | None, str]:
+    """Bring a database to this version's revision; the only way an existing one is changed.
+
+    Returns:
+        The revision before (`None`: it was empty) and after.
+
+    Raises:
+        StoreError, MigrationError, InputError, MissingResourceError: as for `open_store`;
+            a database newer than this version is refused.
+    """
+    resolved = resolve_url(url)
+    _check_file(resolved, must_exist=False)
+    engine = connect(resolved)
+    try:
+        return migrate.upgrade(engine, redacted(resolved))
+    except DBAPIError as error:
+        raise _cannot_open(resolved, error) from error
+    finally:
+        engine.dispose()
+
+
+def _check_file(url: str, *, must_exist: bool) -> None:
+    if not url.startswith("sqlite"):
+        return
+    path = sqlite_path(make_url(url))
+    if must_exist and not path.exists():
+        raise StoreError(
+            f"there is no database at {path}; name another with --db, or fill one with: "
+            "soundscale runs import same2026, or soundscale sweep run SPEC.toml"
+        )
+    if path.is_dir():
+        raise StoreError(f"cannot open database {path}: it is a folder; name a file in it")
+    if not path.parent.is_dir():
+        raise StoreError(
+            f"cannot create database {path}: folder {path.parent} does not exist; "
+            f"create it, or name another file with --db"
+        )
+
+
+def exists(url: str | None) -> bool:
+    """Whether there is a database to read: the SQLite file exists; a server is taken to exist."""
+    resolved = resolve_url(url)
+    return not resolved.startswith("sqlite") or sqlite_path(make_url(resolved)).exists()
+
+
+def sqlite_path(url: URL) -> Path:
+    """The file behind a SQLite URL."""
+    return Path(url.database or "")
+
+
+def _cannot_open(url: str, error: DBAPIError) -> StoreError:
+    remedy = "check --db and that the file can be read and written"
+    if not url.startswith("sqlite"):
+        remedy = "check that the server runs and that --db names its host, user and database"
+    return StoreError(f"cannot open database {redacted(url)}: {reason(error)}; {remedy}")

@@ -1,0 +1,62 @@
+"""Reading the store: every question that the rest of the program asks of it, under one name."""
+
+from __future__ import annotations
+
+from planner.store.read_fits import (
+    devices,
+    find_fit,
+    fit,
+    fits,
+    latencies,
+    load_backbones,
+    plan,
+    plans,
+)
+from planner.store.read_runs import (
+    attempts,
+    evaluations,
+    run,
+    runs,
+    steps,
+    utterance_seconds,
+    utterances,
+)
+from planner.store.read_sweeps import sweep_id_of, sweep_status, sweeps, trial_states
+from planner.store.stored import (
+    FitRow,
+    PlanRow,
+    RunRow,
+    StoredLatency,
+    SweepRow,
+    SweepStatus,
+    TrialStatus,
+)
+
+__all__ = [
+    "FitRow",
+    "PlanRow",
+    "RunRow",
+    "StoredLatency",
+    "SweepRow",
+    "SweepStatus",
+    "TrialStatus",
+    "attempts",
+    "devices",
+    "evaluations",
+    "find_fit",
+    "fit",
+    "fits",
+    "latencies",
+    "load_backbones",
+    "plan",
+    "plans",
+    "run",
+    "runs",
+    "steps",
+    "sweep_id_of",
+    "sweep_status",
+    "sweeps",
+    "trial_states",
+    "utterance_seconds",
+    "utterances",
+]

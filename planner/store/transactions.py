@@ -1,0 +1,98 @@
+"""One short transaction at a time, repeated when the database says that it may succeed later.
+
+A transaction whose commit was sent and never acknowledged may have happened. The work handed to
+`write` is therefore written so that doing it twice does it once: by unique keys, states and tokens.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError
+
+from planner.errors import StoreError
+from planner.store.dialects import WRITES
+
+T = TypeVar("T")
+
+RETRY_SECONDS = 60.0
+"""How long a lost or restarting PostgreSQL server is waited for (s; assumption: a restart takes less)."""
+
+_FIRST_PAUSE_SECONDS = 0.05
+_LONGEST_PAUSE_SECONDS = 2.0
+# serialization failure, deadlock, and: shutdown, crash, starting up
+_TRANSIENT_STATES = ("40001", "40P01", "57P01", "57P02", "57P03")
+
+
+def write(engine: Engine, work: Callable[[Connection], T]) -> T:
+    """The result of `work` in one committed transaction that may write.
+
+    Raises:
+        StoreError: the database is full, locked, read-only, damaged or gone.
+    """
+    return _transact(engine.execution_options(**WRITES), work)
+
+
+def read(engine: Engine, work: Callable[[Connection], T]) -> T:
+    """The result of `work` in one transaction that only reads.
+
+    Raises:
+        StoreError: as for `write`.
+    """
+    return _transact(engine, work)
+
+
+def _transact(engine: Engine, work: Callable[[Connection], T]) -> T:
+    deadline = time.monotonic() + RETRY_SECONDS
+    pause = _FIRST_PAUSE_SECONDS
+    while True:
+        try:
+            with engine.begin() as connection:
+                return work(connection)
+        except DBAPIError as error:
+            if not transient(error) or time.monotonic() > deadline:
+                raise _as_store_error(engine, error) from error
+        time.sleep(pause * random.uniform(0.5, 1.0))
+        pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+
+
+def transient(error: DBAPIError) -> bool:
+    """Whether the same transaction may succeed later; SQLite has waited for its locks already."""
+    state = getattr(error.orig, "sqlstate", None)
+    if state:
+        return state in _TRANSIENT_STATES or state.startswith("08")
+    # A connection that broke has no state at all.
+    return error.connection_invalidated or (
+        isinstance(error, (OperationalError, InterfaceError))
+        and type(error.orig).__module__.startswith("psycopg")
+    )
+
+
+def reason(error: DBAPIError) -> str:
+    """What the database said, as one line."""
+    lines = [line.strip() for line in str(error.orig).splitlines() if line.strip()]
+    return lines[0] if lines else type(error.orig).__name__
+
+
+def _as_store_error(engine: Engine, error: DBAPIError) -> Exception:
+    if isinstance(error, IntegrityError) or not isinstance(
+        error, (OperationalError, InterfaceError)
+    ):
+        name = getattr(error.orig, "sqlite_errorname", "")
+        if not name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
+            return error
+    said = reason(error)
+    remedy = "check the database, then run the same command again: what is stored stays stored"
+    if "full" in said or "No space" in said:
+        remedy = "free some space, then run the same command again: what is stored stays stored"
+    elif "locked" in said:
+        remedy = "another process has been writing for 30 s; end it or try again"
+    return StoreError(f"cannot use database {_shown(engine)}: {said}; {remedy}")
+
+
+def _shown(engine: Engine) -> str:
+    return engine.url.render_as_string(hide_password=True)

@@ -1,0 +1,110 @@
+"""The views for people who write SQL: the same columns with the same meaning on both databases.
+
+    v_results     one row for each run: its trial, its main error, its own latency, its costs
+    v_costs       one row for each run and each latency measured by it
+    v_utterances  one row for each scored utterance, with the axes of its trial
+    v_frontier    the finished runs that no other run beats in both error and latency on one device
+
+`error` is the main metric of the run's task (`wer`; `unweighted_error`), on the split `test` where
+there is one. FLOPs of an utterance are not here: they follow from dimensions, which
+`planner.costs` counts (`soundscale runs list -f json` shows both).
+Migrations create the views from frozen copies of these texts; a test compares the two.
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+_TRIAL_COLUMNS = """\
+    t.task, t.metric, t.dataset, t.dataset_digest, t.split_policy, t.reference_policy, t.backbone,
+    t.initialisation, t.n_params, t.audio_seconds, t.reduction, t.tokens_per_second, t.padding,
+    t.adaptation, t.lora_rank, t.top_k_layers, t.n_train, t.n_test, t.normaliser, t.seed"""
+
+V_RESULTS = f"""\
+CREATE VIEW v_results AS
+SELECT
+    r.run_id, r.trial_id, t.fingerprint, t.state, r.attempt, r.status, r.provenance, r.source,
+    r.source_kind,
+{_TRIAL_COLUMNS},
+    e.split, e.error, e.std_error, e.n_units, e.n_errors, e.n_substitutions, e.n_insertions,
+    e.n_deletions, e.n_utterances, e.n_broken, e.selection, e.audio_coverage, e.speaker_overlap,
+    e.mean_output_tokens, e.details_json AS evaluation_details_json,
+    m.name AS latency_device, l.p50_ms AS latency_p50_ms, l.p95_ms AS latency_p95_ms,
+    d.name AS device, r.n_params_counted, r.n_trainable, r.train_seconds, r.score_seconds,
+    r.train_audio_seconds, r.train_flops, r.peak_memory_bytes, r.micro_batch, r.precision,
+    r.weights_source, r.weights_digest, r.data_source, r.artifact, r.host, r.worker_version,
+    r.code_revision, r.started_utc, r.finished_utc, r.failure_class, r.failure_text
+FROM runs r
+JOIN trials t ON t.trial_id = r.trial_id
+LEFT JOIN evaluations e ON e.evaluation_id = (
+    SELECT x.evaluation_id FROM evaluations x
+    WHERE x.run_id = r.run_id AND x.metric = t.metric
+    ORDER BY CASE x.split WHEN 'test' THEN 0 ELSE 1 END, x.evaluation_id LIMIT 1)
+LEFT JOIN latencies l ON l.latency_id = (
+    SELECT y.latency_id FROM latencies y
+    WHERE y.run_id = r.run_id AND y.backbone = t.backbone
+        AND y.audio_seconds = t.audio_seconds AND y.reduction = t.reduction
+    ORDER BY y.batch_size, y.latency_id LIMIT 1)
+LEFT JOIN devices m ON m.device_id = l.device_id
+LEFT JOIN devices d ON d.device_id = r.device_id"""
+
+V_COSTS = """\
+CREATE VIEW v_costs AS
+SELECT
+    r.run_id, r.trial_id, t.task, t.backbone, t.n_params, t.audio_seconds, t.reduction,
+    t.tokens_per_second, t.audio_seconds * t.tokens_per_second AS encoder_tokens, t.adaptation,
+    r.n_trainable, r.train_flops, r.train_seconds, r.train_audio_seconds, r.peak_memory_bytes,
+    d.name AS device, l.batch_size, l.dtype, l.n_output_tokens, l.p50_ms, l.p90_ms, l.p95_ms,
+    l.p99_ms, l.n_samples, l.n_warmup, l.noise_floor, l.method
+FROM runs r
+JOIN trials t ON t.trial_id = r.trial_id
+LEFT JOIN latencies l ON l.run_id = r.run_id
+LEFT JOIN devices d ON d.device_id = l.device_id"""
+
+V_UTTERANCES = """\
+CREATE VIEW v_utterances AS
+SELECT
+    e.run_id, e.split, e.metric, t.task, t.backbone, t.audio_seconds AS window_seconds,
+    t.reduction, t.tokens_per_second, u.utterance_id, u.speaker, u.reference, u.hypothesis,
+    u.n_units, u.n_errors, u.n_substitutions, u.n_insertions, u.n_deletions, u.audio_seconds,
+    u.audio_coverage, u.n_output_tokens, u.failure_text
+FROM utterances u
+JOIN evaluations e ON e.evaluation_id = u.evaluation_id
+JOIN runs r ON r.run_id = e.run_id
+JOIN trials t ON t.trial_id = r.trial_id"""
+
+V_FRONTIER = """\
+CREATE VIEW v_frontier AS
+SELECT
+    a.run_id, a.task, a.dataset_digest, a.latency_device, a.latency_p50_ms, a.error, a.backbone,
+    a.audio_seconds, a.reduction, a.tokens_per_second, a.adaptation
+FROM v_results a
+WHERE a.status = 'finished' AND a.error IS NOT NULL AND a.latency_p50_ms IS NOT NULL
+    AND NOT EXISTS (
+        SELECT 1 FROM v_results b
+        WHERE b.status = 'finished' AND b.task = a.task AND b.dataset_digest = a.dataset_digest
+            AND b.latency_device = a.latency_device
+            AND b.error <= a.error AND b.latency_p50_ms <= a.latency_p50_ms
+            AND (b.error < a.error OR b.latency_p50_ms < a.latency_p50_ms))"""
+
+VIEWS = {
+    "v_results": V_RESULTS,
+    "v_costs": V_COSTS,
+    "v_utterances": V_UTTERANCES,
+    "v_frontier": V_FRONTIER,
+}
+"""Name and text of each view, in the order they can be created."""
+
+_RESULT_NAMES = (
+    "run_id", "trial_id", "fingerprint", "state", "attempt", "status", "provenance", "source",
+    "source_kind", "task", "metric", "split", "n_params", "tokens_per_second", "error",
+    "std_error", "n_units", "n_errors", "n_utterances", "n_broken", "selection", "audio_coverage",
+    "speaker_overlap", "mean_output_tokens", "evaluation_details_json", "latency_device",
+    "latency_p50_ms", "latency_p95_ms", "device", "n_params_counted", "n_trainable", "train_seconds", "score_seconds",
+    "train_audio_seconds", "train_flops", "peak_memory_bytes", "micro_batch", "precision",
+    "weights_source", "weights_digest", "data_source", "artifact", "host", "worker_version",
+    "code_revision", "started_utc", "finished_utc", "failure_class", "failure_text",
+)  # fmt: skip
+
+results = sa.table("v_results", *(sa.column(name) for name in _RESULT_NAMES))
+"""v_results for SQLAlchemy: the columns that `planner.store.read.RunRow` carries."""

@@ -1,0 +1,135 @@
+"""Shared fixtures: a fresh database of each kind, and a throw-away PostgreSQL server."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine
+
+from planner.store.engine import open_store
+
+
+def _server_binaries() -> Path | None:
+    """The folder of initdb and pg_ctl: the newest installed server, else what PATH has."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    on_path = shutil.which("initdb")
+    if not found and on_path:
+        found = [Path(on_path).resolve()]
+    return found[-1].parent if found else None
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class PostgresServer:
+    """A server of its own on a free port; as root it runs as user postgres."""
+
+    def __init__(self, binaries: Path) -> None:
+        self.root = Path(tempfile.mkdtemp(prefix="soundscale_pg_"))
+        self.port = _free_port()
+        self._binaries = binaries
+        self._as_user = ["runuser", "-u", "postgres", "--"] if os.getuid() == 0 else []
+        if self._as_user:
+            shutil.chown(self.root, "postgres")
+        self._run("initdb", "-D", "data", "-A", "trust", "-U", "postgres", "-N")
+
+    def _run(self, program: str, *args: str) -> None:
+        command = [*self._as_user, str(self._binaries / program), *args]
+        quiet = subprocess.DEVNULL
+        subprocess.run(command, check=True, cwd=self.root, stdout=quiet, stderr=quiet)
+
+    def start(self) -> None:
+        options = f"-p {self.port} -k {self.root} -c listen_addresses=127.0.0.1"
+        # fsync stays on: the tests of crashes ask what was acknowledged.
+        self._run("pg_ctl", "-D", "data", "-o", options, "-l", "log", "-w", "start")
+
+    def stop(self, mode: str = "immediate") -> None:
+        self._run("pg_ctl", "-D", "data", "-m", mode, "-w", "stop")
+
+    def url(self, database: str) -> str:
+        return f"postgresql://postgres@127.0.0.1:{self.port}/{database}"
+
+    def new_database(self) -> str:
+        import psycopg
+
+        name = f"db{os.urandom(4).hex()}"
+        with psycopg.connect(f"{self.url('postgres')}", autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {name}")
+        return self.url(name)
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    pytest.importorskip("psycopg", reason="psycopg is not installed: pip install psycopg[binary]")
+    binaries = _server_binaries()
+    if binaries is None:
+        pytest.skip("no PostgreSQL server binaries (initdb) on this machine: apt install postgresql")
+    server = PostgresServer(binaries)
+    server.start()
+    yield server
+    server.stop()
+    shutil.rmtree(server.root, ignore_errors=True)
+
+
+@pytest.fixture
+def sqlite_url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path}/store.db"
+
+
+@pytest.fixture
+def postgres_url(postgres_server: PostgresServer) -> str:
+    return postgres_server.new_database()
+
+
+BOTH = [
+    pytest.param("sqlite", id="sqlite"),
+    pytest.param("postgresql", id="postgresql", marks=pytest.mark.postgres),
+]
+
+
+@pytest.fixture(params=BOTH)
+def db_url(request: pytest.FixtureRequest) -> str:
+    """The URL of a database that nobody has opened yet; each test runs once on each kind."""
+    name = "sqlite_url" if request.param == "sqlite" else "postgres_url"
+    url: str = request.getfixturevalue(name)
+    return url
+
+
+@pytest.fixture
+def open_at(request: pytest.FixtureRequest) -> Iterator[Callable[[str], Engine]]:
+    """Opens stores and disposes of them at the end."""
+    engines: list[Engine] = []
+
+    def opened(url: str) -> Engine:
+        engines.append(open_store(url))
+        return engines[-1]
+
+    yield opened
+    for engine in engines:
+        engine.dispose()
+
+
+@pytest.fixture
+def store(db_url: str, open_at: Callable[[str], Engine]) -> Engine:
+    """A fresh, migrated store; each test runs once on each kind of database."""
+    return open_at(db_url)
+
+
+@pytest.fixture
+def sqlite_store(sqlite_url: str, open_at: Callable[[str], Engine]) -> Engine:
+    return open_at(sqlite_url)
+
+
+@pytest.fixture
+def postgres_store(postgres_url: str, open_at: Callable[[str], Engine]) -> Engine:
+    return open_at(postgres_url)

@@ -1,0 +1,220 @@
+"""Error counts: words and characters by alignment, classes by recall, and their standard errors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+
+from planner.errors import InputError, UnknownNameError
+
+Floats = npt.NDArray[np.float64]
+
+NORMALISERS = ("whisper-english", "whisper-basic", "none")
+
+BOOTSTRAP_DRAWS = 2000
+"""Resamples behind a standard error (a relative Monte Carlo error of 1.6 % on it)."""
+
+
+@lru_cache(maxsize=4)
+def normaliser(name: str) -> Callable[[str], str]:
+    """Text normaliser by name: Whisper's English or basic one (transformers), or none.
+
+    The English one comes without the list of British spellings, which lies beside a tokenizer and
+    not in transformers; references and hypotheses are treated alike.
+
+    Raises:
+        UnknownNameError: there is no such normaliser.
+    """
+    from transformers.models.whisper.english_normalizer import (
+        BasicTextNormalizer,
+        EnglishTextNormalizer,
+    )
+
+    if name == "whisper-english":
+        english: Callable[[str], str] = EnglishTextNormalizer({})
+        return english
+    if name == "whisper-basic":
+        basic: Callable[[str], str] = BasicTextNormalizer()
+        return basic
+    if name == "none":
+        return lambda text: " ".join(text.split())
+    raise UnknownNameError("normaliser", name, NORMALISERS)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counts:
+    """Units of a reference (words or characters) and the errors of a hypothesis against it."""
+
+    n_units: int
+    n_substitutions: int
+    n_insertions: int
+    n_deletions: int
+
+    @property
+    def n_errors(self) -> int:
+        """Substitutions, insertions and deletions."""
+        return self.n_substitutions + self.n_insertions + self.n_deletions
+
+
+def word_counts(reference: str, hypothesis: str) -> Counts:
+    """Word errors of one utterance, both texts normalised; an empty reference has insertions only.
+
+    >>> word_counts("press one now", "press won").n_errors
+    2
+    """
+    import jiwer
+
+    if not reference.split():
+        return Counts(
+            n_units=0, n_substitutions=0, n_insertions=len(hypothesis.split()), n_deletions=0
+        )
+    found = jiwer.process_words(reference, hypothesis)
+    return _counts(found, len(reference.split()))
+
+
+def character_counts(reference: str, hypothesis: str) -> Counts:
+    """Character errors of one utterance, both texts normalised, spaces counted."""
+    import jiwer
+
+    if not reference:
+        return Counts(n_units=0, n_substitutions=0, n_insertions=len(hypothesis), n_deletions=0)
+    return _counts(jiwer.process_characters(reference, hypothesis), len(reference))
+
+
+def _counts(found: object, n_units: int) -> Counts:
+    return Counts(
+        n_units=n_units,
+        n_substitutions=int(found.substitutions),  # type: ignore[attr-defined]
+        n_insertions=int(found.insertions),  # type: ignore[attr-defined]
+        n_deletions=int(found.deletions),  # type: ignore[attr-defined]
+    )
+
+
+def _clusters(speakers: Sequence[str | None]) -> tuple[npt.NDArray[np.int64], str]:
+    """Which utterances are drawn together: those of one speaker where several are known."""
+    known = {s for s in speakers if s is not None}
+    if len(known) < 2 or None in speakers:
+        return np.arange(len(speakers)), "utterance"
+    index = {s: i for i, s in enumerate(sorted(known))}
+    return np.array([index[s] for s in speakers if s is not None]), "speaker"
+
+
+def _draws(n_clusters: int, seed: int) -> npt.NDArray[np.int64]:
+    """How often each cluster is drawn, shape (BOOTSTRAP_DRAWS, n_clusters)."""
+    rng = np.random.default_rng(seed)
+    return rng.multinomial(n_clusters, np.full(n_clusters, 1 / n_clusters), size=BOOTSTRAP_DRAWS)
+
+
+def rate_std_error(
+    n_errors: Sequence[int], n_units: Sequence[int], speakers: Sequence[str | None], seed: int = 0
+) -> tuple[float | None, str]:
+    """Standard error of sum(errors) / sum(units) by a cluster bootstrap, and the cluster's name.
+
+    None where fewer than two clusters exist: then nothing is known about the spread.
+    """
+    cluster, kind = _clusters(speakers)
+    n = int(cluster.max()) + 1 if len(cluster) else 0
+    if n < 2:
+        return None, kind
+    errors = np.bincount(cluster, weights=np.asarray(n_errors, dtype=float), minlength=n)
+    units = np.bincount(cluster, weights=np.asarray(n_units, dtype=float), minlength=n)
+    times = _draws(n, seed)
+    below = times @ units
+    kept = below > 0
+    return float(np.std((times @ errors)[kept] / below[kept], ddof=1)), kind
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClassScores:
+    """Scores of a classifier; recalls are over the classes that occur in the references.
+
+    `unweighted_accuracy` is the mean recall, `weighted_accuracy` the share of correct utterances.
+    """
+
+    unweighted_accuracy: float
+    weighted_accuracy: float
+    macro_f1: float
+    confusion: dict[str, dict[str, int]]
+    recalls: dict[str, float]
+
+
+def class_scores(
+    references: Sequence[str], hypotheses: Sequence[str], labels: Sequence[str]
+) -> ClassScores:
+    """Mean recall, accuracy, macro-F1 and confusion counts.
+
+    Macro-F1 averages over the classes that occur among references or hypotheses.
+
+    Raises:
+        InputError: nothing was scored.
+    """
+    if not references:
+        raise InputError("no utterance was scored, so there is no recall; check the test split")
+    confusion = {r: dict.fromkeys(labels, 0) for r in labels}
+    for reference, hypothesis in zip(references, hypotheses, strict=True):
+        confusion[reference][hypothesis] += 1
+    recalls = {
+        label: row[label] / sum(row.values())
+        for label, row in confusion.items()
+        if sum(row.values())
+    }
+    f1 = []
+    for label in labels:
+        n_reference = sum(confusion[label].values())
+        n_hypothesis = sum(row[label] for row in confusion.values())
+        if n_reference + n_hypothesis:
+            f1.append(2 * confusion[label][label] / (n_reference + n_hypothesis))
+    n_correct = sum(confusion[label][label] for label in labels)
+    return ClassScores(
+        unweighted_accuracy=float(np.mean(list(recalls.values()))),
+        weighted_accuracy=n_correct / len(references),
+        macro_f1=float(np.mean(f1)),
+        confusion=confusion,
+        recalls=recalls,
+    )
+
+
+def recall_std_error(
+    references: Sequence[str],
+    hypotheses: Sequence[str],
+    labels: Sequence[str],
+    speakers: Sequence[str | None],
+    seed: int = 0,
+) -> tuple[float | None, str]:
+    """Standard error of the mean recall by a cluster bootstrap; draws without a class average the rest."""
+    cluster, kind = _clusters(speakers)
+    n = int(cluster.max()) + 1 if len(cluster) else 0
+    if n < 2:
+        return None, kind
+    times = _draws(n, seed)
+    recalls = []
+    for label in labels:
+        of_class = np.array([r == label for r in references], dtype=float)
+        correct = of_class * np.array(
+            [h == r for r, h in zip(references, hypotheses, strict=True)], dtype=float
+        )
+        support = times @ np.bincount(cluster, weights=of_class, minlength=n)
+        right = times @ np.bincount(cluster, weights=correct, minlength=n)
+        recalls.append(
+            np.divide(right, support, out=np.full(len(times), np.nan), where=support > 0)
+        )
+    table = np.array(recalls)
+    some = ~np.isnan(table).all(axis=0)
+    return float(np.std(np.nanmean(table[:, some], axis=0), ddof=1)), kind
+
+
+def quantiles(values: Sequence[float]) -> Mapping[str, float]:
+    """Mean, p50, p90 and p99 of a sample.
+
+    Raises:
+        InputError: the sample is empty.
+    """
+    if not values:
+        raise InputError("quantiles of no values do not exist; score at least one window")
+    table = np.asarray(values, dtype=float)
+    p50, p90, p99 = (float(q) for q in np.quantile(table, (0.5, 0.9, 0.99)))
+    return {"mean": float(table.mean()), "p50": p50, "p90": p90, "p99": p99}

@@ -1,0 +1,202 @@
+"""What is trained: LoRA, LoRA with the top layers in full, everything, or nothing.
+
+Adapters are injected into the module itself (peft), so that its forward and `generate` stay its own.
+Every trainable tensor is saved, heads and top layers included: saving through a peft model keeps
+`lora_*` alone and loses the rest.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from planner.errors import InputError
+from planner.records import Adaptation
+from runner.models.base import SpeechModel
+
+ADAPTER_FILE = "adapter.safetensors"
+META_FILE = "adapter.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """Parameters that share a learning rate: `lora`, `top_k`, `full` or `head`."""
+
+    name: str
+    parameters: tuple[nn.Parameter, ...]
+
+
+def _is_under(name: str, roots: Sequence[str]) -> bool:
+    return any(name == root or name.startswith(root + ".") for root in roots)
+
+
+def target_names(model: SpeechModel, adaptation: Adaptation) -> list[str]:
+    """Names of the linear layers that get an adapter.
+
+    `all-linear` means every linear layer of the transformer; otherwise `targets` is a comma-separated
+    list of last name parts (`q_proj,v_proj`). Layers that are also trained in full get theirs too, as
+    in the study (planner.costs counts them so).
+
+    Raises:
+        InputError: a named target does not exist in the model.
+    """
+    left_out = [*model.frozen_linear_names(), *model.head_names()]
+    linear = [
+        name
+        for name, module in model.module.named_modules()
+        if isinstance(module, nn.Linear) and not _is_under(name, left_out)
+    ]
+    if adaptation.targets == "all-linear":
+        return linear
+    wanted = [part.strip() for part in adaptation.targets.split(",") if part.strip()]
+    known = {name.rsplit(".", 1)[-1] for name in linear}
+    absent = [part for part in wanted if part not in known]
+    if absent or not wanted:
+        raise InputError(
+            f"LoRA targets {adaptation.targets!r} name {', '.join(absent) or 'nothing'}, which the model "
+            f"does not have; it has {', '.join(sorted(known))}, or write all-linear"
+        )
+    return [name for name in linear if name.rsplit(".", 1)[-1] in wanted]
+
+
+def top_layers(model: SpeechModel, k: int) -> list[tuple[str, nn.Module]]:
+    """The k highest encoder layers, which lora+top-k trains in full.
+
+    Raises:
+        InputError: the encoder has fewer than k layers.
+    """
+    layers = list(model.encoder_layers())
+    if k > len(layers):
+        raise InputError(
+            f"top_k_layers is {k}, but {model.backbone.name} has {len(layers)} encoder layers; "
+            f"use at most {len(layers)}"
+        )
+    return layers[len(layers) - k :]
+
+
+def _inject(model: SpeechModel, adaptation: Adaptation, seed: int) -> None:
+    from peft import LoraConfig, inject_adapter_in_model
+
+    config = LoraConfig(
+        r=adaptation.lora_rank,
+        lora_alpha=adaptation.lora_alpha,
+        lora_dropout=adaptation.lora_dropout,
+        target_modules=target_names(model, adaptation),
+        bias="none",
+        use_rslora=adaptation.rslora,
+        use_dora=adaptation.dora,
+    )
+    state = torch.random.get_rng_state()
+    torch.manual_seed(seed)
+    inject_adapter_in_model(config, model.module)
+    torch.random.set_rng_state(state)
+
+
+def _take(module: nn.Module, names: Sequence[str]) -> tuple[nn.Parameter, ...]:
+    chosen = [
+        p for name, p in module.named_parameters() if _is_under(name, names) and "lora_" not in name
+    ]
+    for parameter in chosen:
+        parameter.requires_grad_(True)
+    return tuple(chosen)
+
+
+def adapt(model: SpeechModel, adaptation: Adaptation, seed: int) -> list[Group]:
+    """Freeze the module, add what the adaptation asks for, and group what is trained.
+
+    Whisper's sinusoidal positions stay frozen always: they are a constant of the architecture.
+
+    Raises:
+        InputError: a LoRA target or a top layer does not exist.
+    """
+    module, layers = model.module, top_layers(model, adaptation.top_k_layers)
+    module.requires_grad_(False)
+    groups: list[Group] = []
+    if adaptation.kind.startswith("lora"):
+        _inject(model, adaptation, seed)
+        lora = tuple(p for name, p in module.named_parameters() if "lora_" in name)
+        for parameter in lora:
+            parameter.requires_grad_(True)
+        groups.append(Group(name="lora", parameters=lora))
+    if layers:
+        names = [name for name, _ in layers]
+        groups.append(Group(name="top_k", parameters=_take(module, names)))
+    heads = model.head_names()
+    if adaptation.kind == "full":
+        body = [
+            name
+            for name, _ in module.named_parameters()
+            if not _is_under(name, heads) and not name.endswith("encoder.embed_positions.weight")
+        ]
+        groups.append(Group(name="full", parameters=_take(module, body)))
+    if heads and adaptation.kind != "none":
+        groups.append(Group(name="head", parameters=_take(module, heads)))
+    return groups
+
+
+def trainable(module: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
+    """Names and parameters that training changes, tied ones once."""
+    return ((name, p) for name, p in module.named_parameters() if p.requires_grad)
+
+
+def save(module: nn.Module, folder: Path, meta: dict[str, Any]) -> Path:
+    """Write every trainable tensor and what it takes to rebuild the module; atomic per file.
+
+    Returns the folder. `meta` must be plain JSON (trial, labels, weights digest).
+    """
+    from safetensors.torch import save_file
+
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors = {name: p.detach().cpu().contiguous() for name, p in trainable(module)}
+    part = folder / (ADAPTER_FILE + ".part")
+    save_file(tensors, part)
+    part.replace(folder / ADAPTER_FILE)
+    part = folder / (META_FILE + ".part")
+    part.write_text(json.dumps(meta, indent=1, sort_keys=True) + "\n")
+    part.replace(folder / META_FILE)
+    return folder
+
+
+def load(module: nn.Module, folder: Path) -> None:
+    """Put saved tensors into a module that was built and adapted as the saved one was.
+
+    Raises:
+        InputError: the file's tensors are not exactly the module's trainable ones.
+    """
+    from safetensors.torch import load_file
+
+    saved = load_file(folder / ADAPTER_FILE)
+    own = dict(trainable(module))
+    different = sorted(set(saved) ^ set(own))
+    if different:
+        raise InputError(
+            f"adapter {folder} does not fit the module: {len(different)} tensors differ, first {different[0]}; "
+            "rebuild the module with the adapter's own trial"
+        )
+    with torch.no_grad():
+        for name, parameter in own.items():
+            parameter.copy_(saved[name])
+
+
+def _lora_layers(module: nn.Module) -> list[Any]:
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
+    return [part for part in module.modules() if isinstance(part, BaseTunerLayer)]
+
+
+def merge(module: nn.Module) -> None:
+    """Add the adapters' products to the frozen weights, for inference without overhead."""
+    for layer in _lora_layers(module):
+        layer.merge()
+
+
+def unmerge(module: nn.Module) -> None:
+    """Undo `merge`."""
+    for layer in _lora_layers(module):
+        layer.unmerge()

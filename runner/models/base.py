@@ -1,0 +1,166 @@
+"""What every speech model offers to training, scoring and probing, whatever its class.
+
+A model of one's own needs a builder of this shape, named in the entry-point group
+`soundscale.models` by the `family` of its catalogue backbone:
+
+    [project.entry-points."soundscale.models"]
+    my-family = "my_package.models:build"
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import entry_points
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from planner.catalogue import Backbone
+from planner.errors import UnknownNameError
+from planner.records import Decoding, Trial
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+
+Audio = npt.NDArray[np.float32]
+"""Mono samples at 16 kHz, shape (n,)."""
+
+SAMPLE_RATE = 16_000
+"""Samples per second of every waveform inside the runner (Hz)."""
+
+ENTRY_POINTS = "soundscale.models"
+
+
+class Tokenizer(Protocol):
+    """Text to ids and back, without special tokens."""
+
+    def encode(self, text: str) -> list[int]:
+        """Token ids of a text."""
+        ...
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text of token ids."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prediction:
+    """What a model says about one window.
+
+    Attributes:
+        text: the words, or the class label.
+        n_tokens: output tokens that were generated, the end token included; 1 for a class.
+        log_probabilities: of the classes, in the order of the model's labels; empty for text.
+        token_ids: the generated ids without the end token; empty for a class.
+    """
+
+    text: str
+    n_tokens: int
+    log_probabilities: tuple[float, ...] = ()
+    token_ids: tuple[int, ...] = ()
+
+
+class SpeechModel(Protocol):
+    """A backbone with its axes applied. `loss` sums over units, so that micro-batches add up.
+
+    `n_prompt_tokens`: tokens that a decoder is given before its first output (1 where there is none).
+    """
+
+    module: nn.Module
+    backbone: Backbone
+    n_prompt_tokens: int
+
+    def features(self, windows: Sequence[Audio]) -> Tensor:
+        """Input of the encoder for windows of at most x_T seconds, shape (n, …), on the model's device."""
+        ...
+
+    def targets(self, references: Sequence[str]) -> list[list[int]]:
+        """What is learnt for each reference: token ids to be produced, or one class index."""
+        ...
+
+    def loss(self, features: Tensor, targets: Sequence[Sequence[int]]) -> Tensor:
+        """Cross-entropy in nats, summed over all target units of the batch (scalar)."""
+        ...
+
+    def encode(self, features: Tensor) -> Tensor:
+        """Encoder states after all reductions, shape (n, tokens, width)."""
+        ...
+
+    def decode(
+        self,
+        encoded: Tensor,
+        decoding: Decoding,
+        limits: Sequence[int] | None = None,
+        exactly: int | None = None,
+    ) -> list[Prediction]:
+        """Predictions from encoder states; `limits` bounds the output tokens of each window.
+
+        `exactly` forces that many output tokens, for latency measurements.
+        """
+        ...
+
+    def encoder_layers(self) -> Sequence[tuple[str, nn.Module]]:
+        """The encoder's layers with their names inside `module`, lowest first (for top-k)."""
+        ...
+
+    def head_names(self) -> tuple[str, ...]:
+        """Names inside `module` of new layers that are always trained in full (a classifier)."""
+        ...
+
+    def frozen_linear_names(self) -> tuple[str, ...]:
+        """Names of linear layers that LoRA's `all-linear` leaves out (the output projection)."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildRequest:
+    """All that a builder needs. `state` None means random initialisation from `trial.seed`.
+
+    `state` holds the tensors under transformers' names; they are shared between trials of one
+    process and must not be changed in place. `config` is the checkpoint's own.
+    """
+
+    trial: Trial
+    backbone: Backbone
+    device: torch.device
+    state: Mapping[str, Tensor] | None = None
+    tokenizer: Tokenizer | None = None
+    labels: tuple[str, ...] = ()
+    attention: str = "sdpa"
+    config: Mapping[str, Any] = field(default_factory=dict)
+
+
+Builder = Callable[[BuildRequest], SpeechModel]
+
+
+def _own_builders() -> dict[str, Callable[[], Builder]]:
+    return {point.name: point.load for point in entry_points(group=ENTRY_POINTS)}
+
+
+def builder_for(family: str, task: str) -> Builder:
+    """The builder of a backbone family: built in, or from the entry-point group.
+
+    Raises:
+        UnknownNameError: no builder has the name.
+    """
+    if family == "whisper":
+        from runner.models import wav2vec2, whisper
+
+        return whisper.build if task == "asr" else wav2vec2.build_whisper_classifier
+    if family == "wav2vec2" and task == "emotion":
+        from runner.models import wav2vec2
+
+        return wav2vec2.build
+    own = _own_builders()
+    if family in own:
+        return own[family]()
+    known = ["whisper", *(["wav2vec2"] if task == "emotion" else []), *own]
+    raise UnknownNameError(
+        f"model family for {task}",
+        family,
+        known,
+        remedy=f"register a builder of your own in the entry-point group {ENTRY_POINTS}",
+    )

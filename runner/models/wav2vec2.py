@@ -1,0 +1,241 @@
+"""Encoders that name a class: wav2vec2 and HuBERT, and Whisper's encoder with a pooled head.
+
+Both use transformers' own sequence-classification modules: encoder, linear projector, mean over
+time, linear classifier. The head is new and always trained in full.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from planner.catalogue import Wav2Vec2, Whisper
+from planner.costs.tokens import encoder_positions
+from planner.errors import InputError
+from planner.records import Decoding
+from runner.models.base import SAMPLE_RATE, Audio, BuildRequest, Prediction
+from runner.models.logmel import log_mel, stack
+from runner.models.reduction import attach_to_frames, attach_to_layers
+from runner.models.whisper import config_of, instantiate, shorten
+
+NO_REGULARISATION = {
+    "hidden_dropout": 0.0,
+    "attention_dropout": 0.0,
+    "activation_dropout": 0.0,
+    "feat_proj_dropout": 0.0,
+    "final_dropout": 0.0,
+    "layerdrop": 0.0,
+    "apply_spec_augment": False,
+}
+"""Assumption: short fine-tunes are regularised by the adaptation alone, and runs stay comparable and
+independent of the micro-batch; `lora_dropout` is there for those who want noise."""
+
+
+class Classifier:
+    """A sequence classifier over windows of x_T seconds."""
+
+    def __init__(
+        self,
+        module: nn.Module,
+        backbone: Wav2Vec2 | Whisper,
+        labels: Sequence[str],
+        device: torch.device,
+        featurise: Callable[[Sequence[Audio]], Tensor],
+        encoder_name: str,
+    ) -> None:
+        self.module = module.to(device)
+        self.backbone = backbone
+        self.labels = tuple(labels)
+        self.device = device
+        self.n_prompt_tokens = 1
+        self._featurise = featurise
+        self._encoder_name = encoder_name
+
+    def features(self, windows: Sequence[Audio]) -> Tensor:
+        """Waveforms of zero mean and unit variance (n, samples), or log-mel (n, n_mels, frames)."""
+        return self._featurise(windows)
+
+    def targets(self, references: Sequence[str]) -> list[list[int]]:
+        """Class index of each label.
+
+        Raises:
+            InputError: a reference is not among the model's labels.
+        """
+        index = {label: i for i, label in enumerate(self.labels)}
+        unknown = [r for r in references if r not in index]
+        if unknown:
+            raise InputError(f"label {unknown[0]!r} is not one of {', '.join(self.labels)}")
+        return [[index[r]] for r in references]
+
+    def loss(self, features: Tensor, targets: Sequence[Sequence[int]]) -> Tensor:
+        """Cross-entropy in nats, summed over the windows."""
+        wanted = torch.tensor([t[0] for t in targets], device=self.device)
+        logits = self._head(self.encode(features))
+        return nn.functional.cross_entropy(logits.float(), wanted, reduction="sum")
+
+    def encode(self, features: Tensor) -> Tensor:
+        """Encoder states after all reductions, shape (n, tokens, width)."""
+        states: Tensor = getattr(self.module, self._encoder_name)(features).last_hidden_state
+        return states
+
+    def _head(self, states: Tensor) -> Tensor:
+        projected = self.module.projector(states)  # type: ignore[operator]
+        logits: Tensor = self.module.classifier(projected.mean(dim=1))  # type: ignore[operator]
+        return logits
+
+    @torch.inference_mode()
+    def decode(
+        self,
+        encoded: Tensor,
+        decoding: Decoding,
+        limits: Sequence[int] | None = None,
+        exactly: int | None = None,
+    ) -> list[Prediction]:
+        """The most probable class of each window, with the log-probabilities of all."""
+        scores = self._head(encoded).float().log_softmax(-1).cpu()
+        return [
+            Prediction(
+                text=self.labels[int(row.argmax())],
+                n_tokens=1,
+                log_probabilities=tuple(row.tolist()),
+            )
+            for row in scores
+        ]
+
+    def encoder_layers(self) -> Sequence[tuple[str, nn.Module]]:
+        """The transformer layers, lowest first."""
+        name = self._encoder_name + ("" if isinstance(self.backbone, Whisper) else ".encoder")
+        layers: Any = self.module.get_submodule(name + ".layers")
+        return [(f"{name}.layers.{i}", layer) for i, layer in enumerate(layers)]
+
+    def head_names(self) -> tuple[str, ...]:
+        """Projector and classifier: new, so trained in full."""
+        return ("projector", "classifier")
+
+    def frozen_linear_names(self) -> tuple[str, ...]:
+        """wav2vec2's feature projection: LoRA acts on the transformer's layers alone."""
+        return (
+            ()
+            if isinstance(self.backbone, Whisper)
+            else (self._encoder_name + ".feature_projection",)
+        )
+
+
+def normalised(windows: Sequence[Audio], n_samples: int, device: torch.device) -> Tensor:
+    """Waveforms of zero mean and unit variance over the window, shape (n, n_samples).
+
+    The definition of transformers' Wav2Vec2FeatureExtractor, with its 1e-7, over the window as the
+    encoder sees it.
+    """
+    audio = stack(windows, n_samples).to(device)
+    centred = audio - audio.mean(dim=1, keepdim=True)
+    return centred / torch.sqrt(audio.var(dim=1, unbiased=False, keepdim=True) + 1e-7)
+
+
+def _wav2vec2_config(backbone: Wav2Vec2, labels: Sequence[str], hubert: bool) -> Any:
+    from transformers import HubertConfig, Wav2Vec2Config
+
+    return (HubertConfig if hubert else Wav2Vec2Config)(
+        hidden_size=backbone.d_model,
+        num_hidden_layers=backbone.encoder_layers,
+        num_attention_heads=backbone.n_heads,
+        intermediate_size=backbone.ffn_dim,
+        conv_dim=list(backbone.conv_dim),
+        conv_kernel=list(backbone.conv_kernel),
+        conv_stride=list(backbone.conv_stride),
+        conv_bias=backbone.conv_bias,
+        feat_extract_norm="layer" if backbone.layer_norm_each_conv else "group",
+        do_stable_layer_norm=backbone.layer_norm_each_conv,
+        num_conv_pos_embeddings=backbone.pos_conv_kernel,
+        num_conv_pos_embedding_groups=backbone.pos_conv_groups,
+        classifier_proj_size=backbone.projection_size,
+        num_labels=len(labels),
+        **NO_REGULARISATION,
+    )
+
+
+def build(request: BuildRequest) -> Classifier:
+    """A wav2vec2 or HuBERT classifier for the trial's axes.
+
+    Raises:
+        InputError: the backbone is of another family, x_T too long, or there are too few labels.
+    """
+    from transformers import HubertForSequenceClassification, Wav2Vec2ForSequenceClassification
+
+    trial, backbone = request.trial, request.backbone
+    if not isinstance(backbone, Wav2Vec2):
+        raise InputError(f"backbone {backbone.name!r} is not of the wav2vec2 family")
+    _require_labels(request)
+    encoder_positions(backbone, trial.audio_seconds, trial.reduction, trial.padding)
+    hubert = request.config.get("model_type", backbone.name.split("-")[0]) == "hubert"
+    state = request.state
+    if state is not None and not any(k.startswith(("wav2vec2.", "hubert.")) for k in state):
+        # A bare pretraining checkpoint names its tensors without the model's prefix.
+        prefix = "hubert." if hubert else "wav2vec2."
+        state = {prefix + name: tensor for name, tensor in state.items()}
+    module: Any = instantiate(
+        HubertForSequenceClassification if hubert else Wav2Vec2ForSequenceClassification,
+        _wav2vec2_config(backbone, request.labels, hubert),
+        state,
+        trial.seed,
+        request.attention,
+    )
+    body_name = "hubert" if hubert else "wav2vec2"
+    body = getattr(module, body_name)
+    if trial.reduction.place == "stem":
+        attach_to_frames(body.feature_extractor, trial.reduction)
+    attach_to_layers(body.encoder, body.encoder.layers, trial.reduction, backbone.name)
+    n_samples = round(trial.audio_seconds * SAMPLE_RATE)
+    return Classifier(
+        module,
+        backbone,
+        request.labels,
+        request.device,
+        lambda windows: normalised(windows, n_samples, request.device),
+        body_name,
+    )
+
+
+def build_whisper_classifier(request: BuildRequest) -> Classifier:
+    """Whisper's encoder with a pooled head: emotion with weights that can be had.
+
+    Raises:
+        InputError: the backbone is no Whisper, or there are too few labels.
+    """
+    from transformers import WhisperForAudioClassification
+
+    trial, backbone = request.trial, request.backbone
+    if not isinstance(backbone, Whisper):
+        raise InputError(f"backbone {backbone.name!r} is no Whisper")
+    _require_labels(request)
+    state = request.state
+    if state is not None:
+        state = {k.removeprefix("model."): v for k, v in state.items()}
+    module: Any = instantiate(
+        WhisperForAudioClassification,
+        config_of(backbone, num_labels=len(request.labels)),
+        state,
+        trial.seed,
+        request.attention,
+    )
+    n_frames = shorten(module.encoder, module.config, backbone, trial)
+    attach_to_layers(module.encoder, module.encoder.layers, trial.reduction, backbone.name)
+    return Classifier(
+        module,
+        backbone,
+        request.labels,
+        request.device,
+        lambda windows: log_mel(windows, n_frames, backbone.n_mels, request.device),
+        "encoder",
+    )
+
+
+def _require_labels(request: BuildRequest) -> None:
+    if len(request.labels) < 2:
+        raise InputError(
+            f"a classifier needs at least 2 labels, got {len(request.labels)}; "
+            "give a data set whose training split names them"
+        )

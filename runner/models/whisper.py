@@ -1,0 +1,262 @@
+"""Whisper on all three axes, without touching its forward or its generate.
+
+x_T: the sinusoidal position table is cut to the window's tokens, `max_source_positions` follows on
+the model and its encoder, and the features have two frames a token. x_V: `stem` widens the second
+convolution's stride and keeps every k-th position; `layer` and `output` reduce by forward hooks.
+x_N: any Whisper dimensions of the catalogue.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from planner.catalogue import Whisper
+from planner.costs.tokens import encoder_positions, mel_frames
+from planner.errors import InputError
+from planner.records import Decoding, Trial
+from runner.models.base import Audio, BuildRequest, Prediction, Tokenizer
+from runner.models.decode import Specials, greedy
+from runner.models.logmel import log_mel
+from runner.models.reduction import attach_to_frames, attach_to_layers
+
+NEW_TENSORS = (
+    "projector.",
+    "classifier.",
+    "proj_out.",
+    "wav2vec2.masked_spec",
+    "hubert.masked_spec",
+)
+"""Names that a checkpoint may lack: new heads, the tied projection, and wav2vec2's mask embedding."""
+
+
+def config_of(backbone: Whisper, **overrides: Any) -> Any:
+    """Transformers' WhisperConfig with the catalogue's dimensions."""
+    from transformers import WhisperConfig
+
+    special = Specials.of(backbone.vocab_size)
+    return WhisperConfig(
+        vocab_size=backbone.vocab_size,
+        num_mel_bins=backbone.n_mels,
+        d_model=backbone.d_model,
+        encoder_layers=backbone.encoder_layers,
+        decoder_layers=backbone.decoder_layers,
+        encoder_attention_heads=backbone.n_heads,
+        decoder_attention_heads=backbone.n_heads,
+        encoder_ffn_dim=backbone.ffn_dim,
+        decoder_ffn_dim=backbone.ffn_dim,
+        max_source_positions=backbone.max_source_positions,
+        max_target_positions=backbone.max_target_positions,
+        pad_token_id=special.end,
+        bos_token_id=special.end,
+        eos_token_id=special.end,
+        decoder_start_token_id=special.prompt[0],
+        **overrides,
+    )
+
+
+def instantiate(
+    cls: Any, config: Any, state: Mapping[str, Tensor] | None, seed: int, attention: str
+) -> nn.Module:
+    """A module with copies of the given tensors, or randomly initialised from the seed.
+
+    Tensors that the module has no place for are ignored (a decoder's, under a classifier); only a
+    new head may be missing, and is initialised from the seed as transformers does.
+
+    Raises:
+        InputError: the checkpoint lacks tensors of the backbone.
+    """
+    config._attn_implementation = attention
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        if state is None:
+            fresh: nn.Module = cls(config)
+            return fresh.eval()
+        # Built without storage: initialising what is overwritten at once takes longer than reading it.
+        with torch.device("meta"):
+            module: Any = cls(config)
+        module.to_empty(device="cpu")
+        _fill(module, state, config)
+    return cast("nn.Module", module.eval())
+
+
+def _fill(module: Any, state: Mapping[str, Tensor], config: Any) -> None:
+    own = module.state_dict(keep_vars=True)
+    missing = [name for name in own if name not in state]
+    lost = [name for name in missing if not name.startswith(NEW_TENSORS)]
+    if lost:
+        raise InputError(
+            f"weights lack {len(lost)} tensors of the backbone, first {lost[0]}; "
+            "give the checkpoint of this very backbone"
+        )
+    spread = getattr(config, "init_std", None) or getattr(config, "initializer_range", 0.02)
+    with torch.no_grad():
+        for name, tensor in own.items():
+            if name in state:
+                tensor.copy_(state[name])
+            elif name.endswith(".bias"):
+                tensor.zero_()
+            else:
+                tensor.normal_(0.0, spread)
+
+
+def shorten(encoder: Any, config: Any, backbone: Whisper, trial: Trial) -> int:
+    """Apply x_T, and x_V at the stem, to a Whisper encoder in place; the mel frames it then takes.
+
+    `max_source_positions` is kept such that Whisper's own length check holds, also where pooling
+    the second convolution's output leaves fewer positions than its stride alone.
+
+    Raises:
+        InputError: x_T, padding or reduction are not possible on this backbone.
+    """
+    cut = (backbone, trial.audio_seconds, trial.reduction, trial.padding)
+    n_frames, n_positions = mel_frames(*cut), encoder_positions(*cut)
+    at_stem = trial.reduction.place == "stem"
+    factor = trial.reduction.factor if at_stem else 1
+    if at_stem and trial.reduction.operator == "stride":
+        encoder.conv2.stride = (2 * factor,)
+    elif at_stem:
+        attach_to_frames(encoder.conv2, trial.reduction)
+    positions = nn.Embedding(n_positions, backbone.d_model)
+    positions.weight.data.copy_(encoder.embed_positions.weight.data[::factor][:n_positions])
+    positions.weight.requires_grad_(False)
+    encoder.embed_positions = positions
+    config.max_source_positions = n_frames // encoder.conv2.stride[0]
+    encoder.max_source_positions = config.max_source_positions
+    return n_frames
+
+
+class ByteTokenizer:
+    """UTF-8 bytes as ids, for randomly initialised models, which have no vocabulary to be true to.
+
+    The ids start where neither Whisper vocabulary has special or suppressed ones.
+    """
+
+    FIRST = 24_000
+
+    def encode(self, text: str) -> list[int]:
+        """An id for each byte."""
+        return [self.FIRST + byte for byte in text.encode()]
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text of ids that stand for bytes; others are left out."""
+        known = bytes(i - self.FIRST for i in ids if 0 <= i - self.FIRST < 256)
+        return known.decode(errors="replace")
+
+
+class WhisperRecogniser:
+    """Whisper that writes text: features, loss and greedy decoding at the trial's x_T and x_V."""
+
+    def __init__(
+        self,
+        module: nn.Module,
+        backbone: Whisper,
+        n_frames: int,
+        tokenizer: Tokenizer,
+        device: torch.device,
+    ) -> None:
+        self.module = module.to(device)
+        self.backbone = backbone
+        self.n_frames = n_frames
+        self.tokenizer = tokenizer
+        self.device = device
+        self.special = Specials.of(backbone.vocab_size)
+        self.n_prompt_tokens = len(self.special.prompt)
+
+    def features(self, windows: Sequence[Audio]) -> Tensor:
+        """Log-mel features, shape (n, n_mels, n_frames)."""
+        return log_mel(windows, self.n_frames, self.backbone.n_mels, self.device)
+
+    def targets(self, references: Sequence[str]) -> list[list[int]]:
+        """Token ids of each text with the end token, cut to the decoder's length."""
+        room = self.backbone.max_target_positions - len(self.special.prompt)
+        ids = [self.tokenizer.encode(text) for text in references]
+        return [[*one[: room - 1], self.special.end] for one in ids]
+
+    def loss(self, features: Tensor, targets: Sequence[Sequence[int]]) -> Tensor:
+        """Summed cross-entropy of the text tokens; the prompt is given and not learnt."""
+        prompt = list(self.special.prompt)
+        longest = len(prompt) - 1 + max(len(t) for t in targets)
+        inputs = torch.full((len(targets), longest), self.special.end)
+        labels = torch.full((len(targets), longest), -100)
+        for row, target in enumerate(targets):
+            n = len(prompt) - 1 + len(target)
+            inputs[row, :n] = torch.tensor([*prompt, *target[:-1]])
+            labels[row, len(prompt) - 1 : n] = torch.tensor(list(target))
+        lengths = torch.tensor([len(prompt) - 1 + len(t) for t in targets])
+        real = (torch.arange(longest) < lengths[:, None]).to(self.device)
+        inputs, labels = inputs.to(self.device), labels.to(self.device)
+        states = self.module.model(  # type: ignore[operator, union-attr]
+            input_features=features, decoder_input_ids=inputs, use_cache=False
+        ).last_hidden_state
+        # The vocabulary projection is the widest product of a small Whisper: spare it the padding.
+        logits: Tensor = self.module.proj_out(states[real])  # type: ignore[operator]
+        return nn.functional.cross_entropy(logits.float(), labels[real], reduction="sum")
+
+    def encode(self, features: Tensor) -> Tensor:
+        """Encoder states after all reductions, shape (n, tokens, d_model)."""
+        states: Tensor = self.module.model.encoder(features).last_hidden_state  # type: ignore[operator, union-attr]
+        return states
+
+    def decode(
+        self,
+        encoded: Tensor,
+        decoding: Decoding,
+        limits: Sequence[int] | None = None,
+        exactly: int | None = None,
+    ) -> list[Prediction]:
+        """Greedy transcripts of a batch of windows."""
+        rows = greedy(self.module, encoded, self.special, decoding, limits=limits, exactly=exactly)
+        return [
+            Prediction(
+                text=self.tokenizer.decode(row.ids).strip(),
+                n_tokens=row.n_tokens,
+                token_ids=tuple(row.ids),
+            )
+            for row in rows
+        ]
+
+    def encoder_layers(self) -> Sequence[tuple[str, nn.Module]]:
+        """The encoder's layers, lowest first."""
+        layers = self.module.model.encoder.layers  # type: ignore[union-attr]
+        return [(f"model.encoder.layers.{i}", layer) for i, layer in enumerate(layers)]  # type: ignore[arg-type]
+
+    def head_names(self) -> tuple[str, ...]:
+        """None: the decoder is pretrained."""
+        return ()
+
+    def frozen_linear_names(self) -> tuple[str, ...]:
+        """The output projection, which is tied to the embedding."""
+        return ("proj_out",)
+
+
+def build(request: BuildRequest) -> WhisperRecogniser:
+    """Whisper for the trial's axes, with pretrained or random weights.
+
+    Raises:
+        InputError: the backbone is no Whisper, x_T is too long, or the reduction is impossible.
+    """
+    from transformers import WhisperForConditionalGeneration
+
+    trial, backbone = request.trial, request.backbone
+    if not isinstance(backbone, Whisper):
+        raise InputError(
+            f"backbone {backbone.name!r} is no Whisper; name one for speech recognition"
+        )
+    if request.tokenizer is None:
+        raise InputError(f"backbone {backbone.name!r} needs a tokenizer to write text")
+    module: Any = instantiate(
+        WhisperForConditionalGeneration,
+        config_of(backbone),
+        request.state,
+        trial.seed,
+        request.attention,
+    )
+    module.tie_weights()
+    encoder = module.model.encoder
+    n_frames = shorten(encoder, module.config, backbone, trial)
+    attach_to_layers(encoder, encoder.layers, trial.reduction, backbone.name)
+    return WhisperRecogniser(module, backbone, n_frames, request.tokenizer, request.device)

@@ -1,0 +1,327 @@
+"""One trial from end to end: data, model, training, scoring, latency, and a record of it all.
+
+What goes wrong with a trial (memory, divergence, broken files, weights that cannot be had) is a
+record with a status; a mistake in the program or in the request is raised.
+"""
+
+from __future__ import annotations
+
+import socket
+import time
+from dataclasses import dataclass, field
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from planner.catalogue import backbone as known_backbone
+from planner.costs.flops import training_flops
+from planner.errors import InputError, MissingResourceError
+from planner.records import Evaluation, Latency, Resources, RunRecord, Trial, to_json
+from runner.base_weights import BaseWeights, base_weights, held_bytes
+from runner.data.audio import Audio, AudioError
+from runner.data.clips import Clip, Corpus, DataSpec
+from runner.data.packing import load_example, pack, windows
+from runner.device import PeakMemory, describe, torch_device, use_threads
+from runner.evaluate import evaluate
+from runner.models.adapt import Group, adapt, merge, save, trainable
+from runner.models.base import BuildRequest, SpeechModel, builder_for
+from runner.models.decode import require_greedy
+from runner.models.whisper import ByteTokenizer
+from runner.probe import measure_latency
+from runner.provenance import code_revision, versions
+from runner.recipe import micro_batch_for, precision_for
+from runner.train import (
+    BrokenDataError,
+    DivergedError,
+    Example,
+    FeatureCache,
+    OutOfMemoryError,
+    Progress,
+    Report,
+    Training,
+    train,
+)
+
+FAILURES: dict[type[Exception], str] = {
+    OutOfMemoryError: "out-of-memory",
+    torch.OutOfMemoryError: "out-of-memory",
+    MemoryError: "out-of-memory",
+    DivergedError: "diverged",
+    BrokenDataError: "broken-data",
+    MissingResourceError: "missing-resource",
+}
+"""What may happen to a trial, and the failure class it is stored under."""
+
+
+def run_trial(
+    trial: Trial,
+    resources: Resources,
+    *,
+    data: DataSpec,
+    artifacts: Path,
+    weights_folder: Path | None = None,
+    progress: Report | None = None,
+) -> RunRecord:
+    """Train, score and probe one trial on this process's device.
+
+    Args:
+        trial: what is trained; its `dataset_digest` must be the corpus's.
+        resources: threads, GPU and micro-batch.
+        data: the request that the trial's corpus came from.
+        artifacts: folder that gets `FINGERPRINT/adapter.safetensors` and `adapter.json`.
+        weights_folder: local folder of weights, before cache, hub and registry.
+        progress: called at each step; what it raises stops the trial and is passed on.
+
+    Raises:
+        InputError: the trial cannot be asked for (digest, axis or target that does not fit).
+    """
+    use_threads(resources)
+    device = torch_device(resources)
+    job = _Job(trial, resources, device, artifacts, weights_folder, progress)
+    try:
+        return job.run(data)
+    except tuple(FAILURES) as problem:
+        kind = next(name for cls, name in FAILURES.items() if isinstance(problem, cls))
+        return job.record(status="failed", failure_class=kind, failure_text=str(problem))
+
+
+@dataclass(slots=True)
+class _Job:
+    """The stages of one trial, and what is known so far: a failed record keeps it too."""
+
+    trial: Trial
+    resources: Resources
+    device: torch.device
+    artifacts: Path
+    weights_folder: Path | None
+    report: Report | None
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    def record(self, **more: Any) -> RunRecord:
+        """What is known now, as a record."""
+        known: dict[str, Any] = {
+            "device": describe(self.device, self.resources.device_label),
+            "host": socket.gethostname(),
+            "versions": versions(),
+            "code_revision": code_revision(),
+        }
+        return RunRecord(**(known | self.facts | more))
+
+    def run(self, data: DataSpec) -> RunRecord:
+        """All stages in order."""
+        trial, facts = self.trial, self.facts
+        require_greedy(trial.decoding)
+        facts["precision"] = precision = precision_for(trial.precision, self.device.type)
+        self._say("load", 0, 2)
+        corpus = corpus_of(trial, data)
+        facts["data_source"] = corpus.source
+        self._say("load", 1, 2)
+        model, memory = self._build(corpus)
+        groups = adapt(model, trial.adaptation, trial.seed)
+        facts["n_params"] = model.backbone.n_params
+        facts["n_trainable"] = sum(p.numel() for _, p in trainable(model.module))
+        cache = FeatureCache(model, training_examples(corpus, trial))
+        training = self._train(model, groups, cache, precision)
+        # The deployed form: adapters add nothing to FLOPs or latency once they are merged.
+        merge(model.module)
+        evaluation = self._score(model, corpus, precision)
+        latency = self._probe(model, corpus, evaluation, precision)
+        return self.record(
+            status="finished",
+            evaluations=(evaluation,),
+            latencies=(latency,),
+            peak_memory_bytes=memory.peak_bytes(),
+            details=_details(cache, training),
+        )
+
+    def _say(self, phase: str, step: int, n_steps: int) -> None:
+        if self.report:
+            self.report(Progress(phase=phase, step=step, n_steps=n_steps))
+
+    def _build(self, corpus: Corpus) -> tuple[SpeechModel, PeakMemory]:
+        trial, backbone = self.trial, known_backbone(self.trial.backbone)
+        if trial.initialisation == "random":
+            memory = PeakMemory(self.device)
+            base = BaseWeights(state=None, tokenizer=ByteTokenizer())
+            self.facts["weights_source"] = "random initialisation"
+        else:
+            memory = PeakMemory(self.device, held_bytes(backbone.name, self.weights_folder))
+            base = base_weights(backbone.name, self.weights_folder)
+            self.facts["weights_source"] = base.source
+            self.facts["weights_digest"] = base.digest
+        request = BuildRequest(
+            trial=trial,
+            backbone=backbone,
+            device=self.device,
+            state=base.state,
+            tokenizer=base.tokenizer,
+            labels=corpus.labels,
+            config=base.config,
+        )
+        return builder_for(backbone.family, trial.task)(request), memory
+
+    def _train(
+        self, model: SpeechModel, groups: list[Group], cache: FeatureCache, precision: str
+    ) -> Training:
+        trial, facts = self.trial, self.facts
+        training = train(
+            model,
+            groups,
+            cache,
+            trial.optimisation,
+            seed=trial.seed,
+            micro_batch=micro_batch_for(trial, self.resources),
+            precision=precision,
+            report=self.report,
+        )
+        facts["steps"] = tuple(training.steps)
+        facts["micro_batch"] = training.micro_batch
+        facts["train_seconds"] = training.seconds
+        facts["train_audio_seconds"] = training.audio_seconds
+        facts["train_flops"] = _train_flops(trial, model, training)
+        if groups:
+            meta = {
+                "trial": to_json(trial),
+                "weights_source": facts.get("weights_source"),
+                "weights_digest": facts.get("weights_digest"),
+                "labels": list(getattr(model, "labels", ())),
+                "versions": versions(),
+            }
+            facts["artifact"] = str(save(model.module, self.artifacts / trial.fingerprint, meta))
+        return training
+
+    def _score(self, model: SpeechModel, corpus: Corpus, precision: str) -> Evaluation:
+        started = time.monotonic()
+        evaluation = evaluate(
+            model,
+            corpus.test,
+            self.trial,
+            precision=precision,
+            split="test",
+            speaker_overlap=corpus.speaker_overlap,
+            labels=corpus.labels,
+            report=self.report,
+        )
+        self.facts["score_seconds"] = time.monotonic() - started
+        return evaluation
+
+    def _probe(
+        self, model: SpeechModel, corpus: Corpus, evaluation: Evaluation, precision: str
+    ) -> Latency:
+        tokens = evaluation.mean_output_tokens
+        return measure_latency(
+            model,
+            probe_window(corpus, self.trial),
+            self.trial,
+            n_output_tokens=0 if tokens is None else max(1, round(tokens)),
+            device_record=describe(self.device, self.resources.device_label),
+            device=self.device,
+            precision=precision,
+            report=self.report,
+        )
+
+
+@lru_cache(maxsize=4)
+def _loaded_corpus(data: DataSpec) -> Corpus:
+    from runner.data.corpus import load_corpus
+
+    return load_corpus(data)
+
+
+def corpus_of(trial: Trial, data: DataSpec) -> Corpus:
+    """The trial's corpus, kept between the trials of a process.
+
+    Raises:
+        InputError: what the request gives is not what the trial was registered with.
+    """
+    corpus = _loaded_corpus(data)
+    if corpus.digest != trial.dataset_digest:
+        raise InputError(
+            f"data {data.name!r} has digest {corpus.digest[:12]}, the trial was registered with "
+            f"{trial.dataset_digest[:12]}; the files changed: restore them, or register the sweep anew"
+        )
+    return corpus
+
+
+def training_examples(corpus: Corpus, trial: Trial) -> list[Example]:
+    """Training windows at the trial's x_T.
+
+    Speech recognition packs consecutive utterances into windows, as a text cannot be cut with its
+    audio. Emotion takes every window of an utterance under its label (`truncate`: the first alone).
+    """
+    if trial.task == "asr":
+        packed = pack(corpus.train, trial.audio_seconds)
+        return [Example(name=p[0].utterance_id, read=partial(load_example, p)) for p in packed]
+    return [
+        Example(name=f"{clip.utterance_id}[{i}]", read=partial(_one_window, clip, trial, i))
+        for clip in corpus.train
+        if clip.fault is None
+        for i in range(_n_windows(clip, trial))
+    ]
+
+
+def _n_windows(clip: Clip, trial: Trial) -> int:
+    """Windows of a clip that hold at least half of x_T; a shorter rest is too little to judge by.
+
+    The half is an assumption; the first window is always taken.
+    """
+    if trial.reference_policy != "window":
+        return 1
+    return max(1, round(clip.audio_seconds / trial.audio_seconds))
+
+
+def _one_window(clip: Clip, trial: Trial, index: int) -> tuple[Audio, str]:
+    cut = windows(load_example(clip)[0], trial.audio_seconds)
+    return cut[min(index, len(cut) - 1)], clip.reference
+
+
+def probe_window(corpus: Corpus, trial: Trial) -> Audio:
+    """A window of real test audio to time: the first of the longest utterance that can be read.
+
+    Raises:
+        BrokenDataError: none can be read.
+    """
+    for clip in sorted(corpus.test, key=lambda c: -c.audio_seconds):
+        try:
+            return windows(load_example(clip)[0], trial.audio_seconds)[0]
+        except AudioError:
+            continue
+    raise BrokenDataError("no test utterance can be read; check the data")
+
+
+def _train_flops(trial: Trial, model: SpeechModel, training: Training) -> float | None:
+    """Training FLOPs by the closed forms, or None for what they do not count (DoRA, own families)."""
+    if not training.n_examples:
+        return 0.0
+    per_example = training.n_target_units / training.n_examples
+    try:
+        counted = training_flops(
+            model.backbone,
+            audio_seconds=trial.audio_seconds,
+            reduction=trial.reduction,
+            adaptation=trial.adaptation,
+            # The last target is predicted and never fed, so prompt and targets overlap by one.
+            n_label_tokens=round(model.n_prompt_tokens - 1 + per_example),
+            padding=trial.padding,
+            task=trial.task,
+        )
+    except InputError:
+        return None
+    return float(counted.total) * training.n_examples
+
+
+def _details(cache: FeatureCache, training: Training) -> dict[str, Any]:
+    return {
+        "n_train_windows": len(cache),
+        "n_broken_train": len(cache.broken),
+        "broken_train": sorted(cache.broken.values())[:5],
+        "epochs": training.n_examples / len(cache) if len(cache) else 0.0,
+        "mean_target_units": (
+            training.n_target_units / training.n_examples if training.n_examples else None
+        ),
+        "batch_audio_seconds": (
+            training.audio_seconds / len(training.steps) if training.steps else None
+        ),
+    }

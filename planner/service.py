@@ -152,7 +152,7 @@ def _fit(
 
 
 def _fit_row(fit_id: str, fitted: LawFit, evidence: Evidence, selection: str) -> write.FitRow:
-    runs = [(r.run_id, True, None) for r in evidence.rows]
+    runs: list[tuple[int, bool, str | None]] = [(r.run_id, True, None) for r in evidence.rows]
     runs += [(run_id, False, reason) for run_id, reason in evidence.exclusions]
     return write.FitRow(
         fit_id=fit_id,

@@ -1,0 +1,73 @@
+"""How the command behaves: what it imports, what it exits with, what goes to stdout."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = ("numpy", "scipy", "pandas", "torch", "ray", "sqlalchemy", "transformers", "peft", "rich")
+
+
+def imported_by(*arguments: str) -> set[str]:
+    code = (
+        "import sys, json\n"
+        f"sys.argv = ['soundscale', *{list(arguments)!r}]\n"
+        "from planner.cli import main\n"
+        "try:\n    main()\nexcept SystemExit:\n    pass\n"
+        f"print(json.dumps([m for m in {HEAVY!r} if m in sys.modules]), file=sys.stderr)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return set(json.loads(done.stderr.splitlines()[-1]))
+
+
+def soundscale(*arguments: str, cwd=None):
+    command = [sys.executable, "-m", "planner.cli", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, check=False)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--help"], ["plan", "--help"], ["runs", "import", "--help"], ["sweep", "--help"], ["no-such"]],
+    ids=" ".join,
+)
+def test_help_and_usage_errors_import_nothing_heavy(arguments):
+    assert imported_by(*arguments) == set()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["plan", "--task", "asr", "--flops", "0"], "positive"),
+        (["plan", "--task", "asr", "--flops", "nan"], "positive"),
+        (["plan", "--task", "asr", "--flops", "20Q"], "unknown FLOP unit"),
+        (["plan", "--task", "asr", "--latency", "5parsec"], "unknown time unit"),
+        (["plan", "--task", "asr"], "no limit is given"),
+        (["plan", "--task", "translation", "--flops", "1G"], "unknown task"),
+        (["runs", "import", "same2062"], "did you mean same2026?"),
+        (["costs", "--backbone", "whisper-smal", "--audio-seconds", "30"], "did you mean"),
+        (["pan"], "did you mean plan?"),
+    ],
+    ids=lambda v: " ".join(v) if isinstance(v, list) else "",
+)
+def test_bad_input_is_a_line_on_stderr_and_exit_2(arguments, said, tmp_path):
+    done = soundscale(*arguments, cwd=tmp_path)
+    assert done.returncode == 2, done.stderr
+    assert said in done.stderr
+    assert done.stdout == ""
+    assert "Traceback" not in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_database_that_is_not_there_says_how_to_fill_one(tmp_path):
+    done = soundscale("plan", "--task", "asr", "--flops", "1G", cwd=tmp_path)
+    assert done.returncode == 6
+    assert "runs import same2026" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_lists_of_an_empty_database_are_empty_and_not_an_error(tmp_path):
+    assert soundscale("db", "upgrade", cwd=tmp_path).returncode == 0
+    for command in (["runs", "list"], ["fit", "list"], ["answers", "list"], ["devices", "list"]):
+        done = soundscale(*command, "-f", "json", cwd=tmp_path)
+        assert (done.returncode, done.stdout.strip()) == (0, "[]"), done.stderr

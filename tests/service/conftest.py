@@ -1,0 +1,12 @@
+"""A database with the study's published table in it."""
+
+import pytest
+
+from planner import service
+
+
+@pytest.fixture
+def published(tmp_path):
+    db = str(tmp_path / "published.db")
+    service.import_results(db, "same2026")
+    return db

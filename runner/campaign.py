@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from planner.errors import InputError, StoreError, TrialsFailedError
-from planner.records import Resources, RunRecord, Trial, canonical_json
+from planner.records import Resources, Trial, canonical_json
 from runner.display import OPEN_STATES, Display, TimeLeft, counts
 from runner.execution import Executor, check_fits
 from runner.spec import SweepSpec
@@ -104,10 +104,12 @@ def run_campaign(
         StoreError: results cannot be stored.
         KeyboardInterrupt: Ctrl-C or SIGTERM, after the running trials were given back.
     """
+    from planner.store.claims import check_one_host
     from planner.store.engine import open_store
 
     engine = open_store(setting.db)
     try:
+        check_one_host(engine, socket.gethostname())
         return Campaign(engine, spec, trials, setting, display, work).run(make_executor)
     finally:
         display.close()
@@ -272,8 +274,8 @@ class Campaign:
         self._last_recovery = time.monotonic()
         expire(self._engine, self._sweep_id)
         for row in sweep_status(self._engine, self._spec.name).rows:
-            if row.state == "running" and _is_dead(row.host, row.pid):
-                take_over(self._engine, row)
+            if row.run_id is not None and row.state == "running" and _is_dead(row.host, row.pid):
+                take_over(self._engine, row, row.run_id)
 
     def _give_back(self, executor: Executor) -> None:
         self._display.say("stopping: the running trials are given back")
@@ -284,26 +286,24 @@ class Campaign:
         )
 
 
-def take_over(engine: Engine, row: TrialStatus) -> bool:
+def take_over(engine: Engine, row: TrialStatus, run_id: int) -> bool:
     """End the attempt of a process that is known to be dead, without waiting for its lease.
 
     Safe even when that is a mistake (a process of another container that shares this host's name):
     the statement works only while the attempt's fencing token is the newest, the next claim gets a
     newer one, and the old worker then stops at its next heartbeat and can store nothing.
     """
-    from planner.store.claims import Claim, fail
+    from planner.store.claims import Claim, lose
 
     claim = Claim(
-        run_id=row.run_id,
+        run_id=run_id,
         trial_id=row.trial_id,
         trial=row.trial,
         resources=row.resources,
         attempt=row.n_attempts,
         token=row.token,
     )
-    text = f"process {row.pid} on {row.host} is gone"
-    record = RunRecord(status="failed", failure_class="lost-node", failure_text=text, host=row.host)
-    return fail(engine, claim, record, retry=True)
+    return lose(engine, claim, f"process {row.pid} on {row.host} is gone")
 
 
 def _is_dead(host: str | None, pid: int | None) -> bool:

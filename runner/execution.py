@@ -126,7 +126,8 @@ class RayExecutor:
         gpus: float | None = None,
     ) -> None:
         ray = _import_ray()
-        self._ray, self._folder = ray, None
+        self._ray = ray
+        self._folder: Path | None = None
         self._owned = address == "local"
         if ray.is_initialized():
             self._owned = False

@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from planner.catalogue import backbone
+from planner.costs.flops import forward_flops
 from planner.errors import MissingResourceError
 from planner.records import Resources, Trial
 from planner.units import format_flops
 from runner.spec import SweepSpec, load_spec
-from runner.sweep import MEAN_OUTPUT_TOKENS, expand, n_label_tokens, training_flops
+from runner.sweep import expand, n_label_tokens, training_flops
 
 if TYPE_CHECKING:
     from runner.data.clips import Corpus
@@ -113,16 +114,14 @@ def trial_work(corpus: Corpus) -> Callable[[Trial], float]:
 
 def window_flops(trial: Trial, corpus: Corpus) -> float:
     """Forward FLOPs of one window (convention `exact`), its output tokens estimated from the text."""
-    from planner.costs.flops import forward_flops
-
-    n_tokens = n_label_tokens(trial, corpus) or MEAN_OUTPUT_TOKENS
     return float(
         forward_flops(
             backbone(trial.backbone),
             audio_seconds=trial.audio_seconds,
             reduction=trial.reduction,
-            n_output_tokens=n_tokens,
+            n_output_tokens=n_label_tokens(trial, corpus),
             padding=trial.padding,
+            task=trial.task,
         ).total
     )
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from planner.cli_common import echo_json, echo_rows, talk
-from planner.errors import InputError, TrialsFailedError, UnknownNameError
+from planner.errors import TrialsFailedError
 from planner.units import format_duration, format_flops
 from runner import display, prepare
 from runner.campaign import CampaignResult, Setting, absolute_db, run_campaign
@@ -21,7 +21,7 @@ from runner.prepare import Prepared
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-    from planner.store.read import SweepStatus, TrialStatus
+    from planner.store.read import TrialStatus
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,27 +171,27 @@ def sweep_rows(db: str | None) -> list[dict[str, Any]]:
 
     with existing_store(db) as engine:
         return [
-            {"name": s.name, "trials": s.n_trials, "created_utc": s.created_utc} | dict(s.states)
+            {
+                "name": s.name,
+                "created_utc": s.created_utc,
+                "trials": s.n_trials,
+                "finished": s.n_finished,
+                "running": s.n_running,
+                "queued": s.n_queued,
+                "failed": s.n_failed,
+                "cancelled": s.n_cancelled,
+            }
             for s in read.sweeps(engine)
         ]
 
 
 def status_rows(db: str | None, name: str) -> tuple[list[dict[str, Any]], str]:
     """One row a trial of a sweep, and the totals as a line."""
+    from planner.store.read import sweep_status
+
     with existing_store(db) as engine:
-        status = _status(engine, name)
+        status = sweep_status(engine, name)
         return [trial_row(row) for row in status.rows], display.totals(status, None)
-
-
-def _status(engine: Engine, name: str) -> SweepStatus:
-    from planner.store.read import sweep_status, sweeps
-
-    status = sweep_status(engine, name)
-    if status is None:
-        raise UnknownNameError(
-            "sweep", name, [s.name for s in sweeps(engine)], remedy="see: soundscale sweep list"
-        )
-    return status
 
 
 def trial_row(row: TrialStatus) -> dict[str, Any]:
@@ -218,11 +218,13 @@ def trial_row(row: TrialStatus) -> dict[str, Any]:
 
 def watch(db: str | None, name: str, seconds: float) -> None:
     """Show a sweep from the database until nothing of it is waiting or running."""
+    from planner.store.read import sweep_status
+
     shown = display.choose(quiet=False)
     try:
         with existing_store(db) as engine:
             while True:
-                status = _status(engine, name)
+                status = sweep_status(engine, name)
                 shown.show(status, None)
                 if not any(row.state in OPEN_STATES for row in status.rows):
                     break
@@ -247,14 +249,7 @@ def cancel(db: str | None, name: str) -> int:
 
 
 def _on_sweep(db: str | None, name: str, act: Callable[[Engine, int], int]) -> int:
+    from planner.store.read import sweep_id_of
+
     with existing_store(db) as engine:
-        return act(engine, _status(engine, name).sweep_id)
-
-
-def check_data(source: str, task: str | None) -> list[dict[str, Any]]:
-    """Every fault of a data source, one row each.
-
-    Raises:
-        InputError: there is no such source.
-    """
-    raise InputError(f"cannot check {source!r}: {task}")
+        return act(engine, sweep_id_of(engine, name))

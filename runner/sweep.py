@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from planner.catalogue import backbone
+from planner.costs.flops import forward_flops
+from planner.costs.flops import training_flops as count_training
 from planner.errors import InputError
 from planner.records import Reduction, Resources, Trial
 from planner.units import format_flops
@@ -124,8 +126,6 @@ def _list(spec: SweepSpec) -> list[Combination]:
 
 
 def _isoflop(spec: SweepSpec) -> list[Combination]:
-    from planner.costs.flops import forward_flops
-
     design = spec.design
     grid = [
         (
@@ -136,6 +136,7 @@ def _isoflop(spec: SweepSpec) -> list[Combination]:
                     reduction=Reduction.parse(c.reduction),
                     n_output_tokens=design.n_output_tokens,
                     padding=spec.padding,
+                    task=spec.task,
                 ).total
             ),
             c,
@@ -211,36 +212,32 @@ CHARACTERS_PER_TOKEN = 4.0
 """English text per token of Whisper's vocabulary (characters; assumption, for estimates alone)."""
 
 
-MEAN_OUTPUT_TOKENS = 1
-"""Output tokens of a window where there is no text to estimate them from: one class."""
-
-
 def n_label_tokens(trial: Trial, corpus: Corpus) -> int:
-    """Label tokens of one training window, estimated from the transcripts' mean rate of speech."""
-    if trial.task != "asr":
-        return 0
+    """Label tokens of one training window, estimated from the transcripts' mean rate of speech.
+
+    At least the end token; 1 for a class.
+    """
     seconds = sum(clip.audio_seconds for clip in corpus.clips)
+    if trial.task != "asr" or not seconds:
+        return 1
     characters = sum(len(clip.reference) for clip in corpus.clips)
-    if not seconds:
-        return 0
-    mean = min(trial.audio_seconds, seconds / len(corpus.clips))
-    return round(mean * characters / seconds / CHARACTERS_PER_TOKEN)
+    tokens = trial.audio_seconds * characters / seconds / CHARACTERS_PER_TOKEN
+    return min(MOST_LABEL_TOKENS, 1 + round(tokens))
+
+
+MOST_LABEL_TOKENS = 440
+"""Labels that fit Whisper's 448 decoder positions beside the prompt (tokens)."""
 
 
 def training_flops(trial: Trial, corpus: Corpus) -> float:
-    """Training FLOPs of a whole trial, estimated (convention `exact`)."""
-    from planner.costs.training import trial_cost
-
-    return float(trial_cost(trial, n_label_tokens(trial, corpus)).total)
-
-
-def describe(trials: Iterable[tuple[Trial, Resources]]) -> str:
-    """`12 trials: 2 backbones x 3 lengths x 3 rates` for the talk before a sweep."""
-    only = [trial for trial, _ in trials]
-    sizes = len({t.backbone for t in only})
-    lengths = len({t.audio_seconds for t in only})
-    rates = len({str(t.reduction) for t in only})
-    seeds = len({t.seed for t in only})
-    return f"{len(only)} trials: {sizes} backbones, {lengths} audio lengths, {rates} reductions" + (
-        f", {seeds} seeds" if seeds > 1 else ""
+    """Training FLOPs of a whole trial, estimated (convention `exact`): a full batch at each step."""
+    each = count_training(
+        backbone(trial.backbone),
+        audio_seconds=trial.audio_seconds,
+        reduction=trial.reduction,
+        adaptation=trial.adaptation,
+        n_label_tokens=n_label_tokens(trial, corpus),
+        padding=trial.padding,
+        task=trial.task,
     )
+    return float(each.total) * trial.optimisation.batch_size * trial.optimisation.steps

@@ -18,10 +18,8 @@ Retry by failure class, and this is the only layer that retries:
 from __future__ import annotations
 
 import dataclasses
-import functools
 import os
 import socket
-import subprocess
 import threading
 import time
 import traceback
@@ -35,6 +33,7 @@ from planner.costs.flops import resolve_convention
 from planner.errors import InputError, MissingResourceError, SoundscaleError, StoreError
 from planner.records import TRIAL_SCHEMA, Resources, RunRecord
 from runner.data.clips import DataSpec
+from runner.provenance import code_revision, versions
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -45,7 +44,10 @@ LEASE_SECONDS = 60.0
 """How long a claim lasts without a heartbeat (s, by the database's clock; assumption)."""
 
 BEATS_PER_LEASE = 6
-"""Heartbeats in one lease: three may fail in a row before half the lease is gone."""
+"""Least heartbeats in one lease: three may fail in a row before half the lease is gone."""
+
+BEAT_SECONDS = 3.0
+"""Longest time between two heartbeats (s): they carry the progress that a person watches."""
 
 RETRIED = ("out-of-memory", "lost-node", "preempted")
 """Failure classes of which another attempt may end better."""
@@ -118,18 +120,6 @@ def version_mismatch(driver: dict[str, str], worker: dict[str, str]) -> str | No
     )
 
 
-@functools.cache
-def code_revision() -> str | None:
-    """Git revision of the checkout that runs, `-dirty` when it has changes; None outside of one."""
-    here = Path(__file__).resolve().parent
-    command = ["git", "-C", str(here), "describe", "--always", "--dirty", "--abbrev=12"]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return done.stdout.strip() or None
-
-
 def this_worker() -> Worker:
     """Who claims: host, process, version and code revision."""
     from planner.store.claims import Worker
@@ -156,7 +146,6 @@ def work_on(job: Job, stopped: Callable[[], bool] | None = None) -> Outcome:
     mismatch = version_mismatch(job.versions, current_versions())
     if mismatch is not None:
         return Outcome(trial_id=job.trial_id, kind="refused", failure_text=mismatch)
-    _use_threads(job.resources.cpus)
     engine = open_store(job.db, must_exist=True, checkpoints=False)
     try:
         load_backbones(engine)
@@ -166,13 +155,6 @@ def work_on(job: Job, stopped: Callable[[], bool] | None = None) -> Outcome:
         return _attempt(engine, job, claim, stopped or (lambda: False))
     finally:
         engine.dispose()
-
-
-def _use_threads(cpus: float) -> None:
-    """As many threads as the trial has CPUs: two trials that each use all of them thrash."""
-    import torch
-
-    torch.set_num_threads(max(1, int(cpus)))
 
 
 def _attempt(engine: Engine, job: Job, claim: Claim, stopped: Callable[[], bool]) -> Outcome:
@@ -204,7 +186,7 @@ def _run(engine: Engine, job: Job, claim: Claim, heart: Heartbeat) -> RunRecord:
     try:
         return run_trial(
             claim.trial,
-            attempt_resources(engine, claim),
+            attempt_resources(engine, job, claim),
             data=job.data,
             artifacts=Path(job.artifacts),
             weights_folder=Path(job.weights) if job.weights else None,
@@ -227,22 +209,22 @@ def _failed(failure_class: str, text: str) -> RunRecord:
         failure_text=text,
         host=socket.gethostname(),
         code_revision=code_revision(),
-        versions=current_versions(),
+        versions=versions(),
     )
 
 
-def attempt_resources(engine: Engine, claim: Claim) -> Resources:
-    """The claim's resources, with the micro-batch halved for each attempt that ran out of memory.
+def attempt_resources(engine: Engine, job: Job, claim: Claim) -> Resources:
+    """The job's resources, with the micro-batch halved for each attempt that ran out of memory.
 
     The effective batch stays what the trial says: gradients are accumulated over more steps.
     """
     from planner.store.read import attempts
 
     n_exhausted = sum(a.failure_class == "out-of-memory" for a in attempts(engine, claim.trial_id))
-    full = claim.resources.micro_batch or claim.trial.optimisation.batch_size
     if not n_exhausted:
-        return claim.resources
-    return dataclasses.replace(claim.resources, micro_batch=max(1, full >> n_exhausted))
+        return job.resources
+    full = job.resources.micro_batch or claim.trial.optimisation.batch_size
+    return dataclasses.replace(job.resources, micro_batch=max(1, full >> n_exhausted))
 
 
 def may_retry(record: RunRecord) -> bool:
@@ -340,7 +322,8 @@ class Heartbeat:
 
         engine = open_store(self._db, must_exist=True, checkpoints=False)
         try:
-            while not self._over.wait(self._lease / BEATS_PER_LEASE) and not self._lost.is_set():
+            pause = min(BEAT_SECONDS, self._lease / BEATS_PER_LEASE)
+            while not self._over.wait(pause) and not self._lost.is_set():
                 self._extend(engine)
         finally:
             engine.dispose()

@@ -10,10 +10,12 @@ the multiplicative, the shared-exponent and the interaction laws, and has a chea
 from __future__ import annotations
 
 import abc
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from planner.laws.observations import Floats
 
@@ -27,9 +29,11 @@ LEFT_OUT = "left-out"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParameterSpec:
-    """One parameter: `kind` is floor, amplitude, exponent, slope or shape.
+    """One parameter and its kind, which sets its bounds and whether theta holds its logarithm.
 
-    Floors and amplitudes are logarithms in the working vector theta; the others are themselves.
+    `floor` and `amplitude`: logarithms in the working vector theta, in the unit of the error.
+    `exponent`: positive. `slope`, `change`: exponents of either sign. `break`: a place on an axis,
+    ln(x/s). `width`: of a break, in log units. `shift`: ln(shift/s), added to the axis.
     """
 
     name: str
@@ -90,9 +94,19 @@ class Form(abc.ABC):
         """The law in letters."""
 
     @property
+    @abc.abstractmethod
+    def term_parameters(self) -> tuple[tuple[int, ...], ...]:
+        """Positions in theta of the parameters of each term, its amplitude first."""
+
+    @property
     def n_parameters(self) -> int:
         """Number of fitted parameters p."""
         return len(self.parameters)
+
+    @functools.cached_property
+    def log_parameters(self) -> NDArray[np.intp]:
+        """Positions in theta that hold logarithms: floor and amplitudes, one for each term."""
+        return np.array([i for i, spec in enumerate(self.parameters) if spec.is_log], dtype=np.intp)
 
     def indices(self, *kinds: str) -> list[int]:
         """Positions in theta of the parameters of those kinds."""
@@ -126,6 +140,11 @@ class Posynomial(Form):
     def formula(self) -> str:
         """The law in letters."""
         return self.letters
+
+    @functools.cached_property
+    def term_parameters(self) -> tuple[tuple[int, ...], ...]:
+        """Positions in theta of the parameters of each term, its amplitude first."""
+        return tuple(tuple(dict.fromkeys(p for p, _ in term)) for term in self.terms)
 
     def at(self, z: Floats) -> PosynomialRows:
         """The form at rows z of shape (n, k)."""

@@ -1,22 +1,22 @@
 """Starts by variable projection: an exhaustive grid of exponents, amplitudes solved exactly.
 
 Given the exponents every amplitude is linear, so each cell of the grid is a small non-negative
-least-squares problem in relative residuals, f/e - 1, which equal log residuals to first order. The
-normal matrices of all cells and of all bootstrap replicates are one matrix product, as replicates
-differ in row weights only.
+least-squares problem in relative residuals, f/e - 1, which equal log residuals to first order. A term
+depends on few of the nonlinear parameters, so the inner product of two terms is a small table over
+their own levels, from which the normal matrices of all cells are looked up; bootstrap replicates
+differ in row weights only, so their tables are one matrix product.
 """
 
 from __future__ import annotations
 
 import itertools
+import math
+from dataclasses import dataclass
 
 import numpy as np
 
 from planner.laws.forms import Evaluator, Form
 from planner.laws.observations import Floats
-
-CHUNK = 256
-"""Cells whose bases are held at once."""
 
 MOST_CELLS = 4096
 """Largest full grid; above it a fixed low-discrepancy sample of the box is used."""
@@ -24,36 +24,58 @@ MOST_CELLS = 4096
 SMALLEST_SHARE = 1e-6
 """Amplitudes that the projection sets to 0 start at this share of the mean, to be judged by Newton."""
 
-LEVELS_BY_DIMENSION = {1: 64, 2: 20, 3: 9, 4: 6}
+LEVELS_BY_DIMENSION = {1: 48, 2: 16, 3: 9, 4: 6, 5: 5}
 
 
-def exponent_cells(
-    lower: Floats, upper: Floats, signed: np.ndarray, n_levels: int | None = None
-) -> Floats:
-    """Grid over nonlinear parameters, shape (K, q): geometric where positive, linear where signed."""
-    q = len(lower)
-    if q == 0:
-        return np.zeros((1, 0))
-    n = n_levels or LEVELS_BY_DIMENSION.get(q, 4)
-    if n**q > MOST_CELLS:
-        unit = halton(MOST_CELLS, q)
-        return np.where(
-            signed, lower + unit * (upper - lower), _geometric(lower, upper, signed, unit)
-        )
-    unit = np.linspace(0.0, 1.0, n)
-    columns = [
-        lower[j] + unit * (upper[j] - lower[j])
-        if signed[j]
-        else lower[j] * (upper[j] / lower[j]) ** unit
-        for j in range(q)
-    ]
-    return np.array(list(itertools.product(*columns)))
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Cells:
+    """Points of the nonlinear parameters.
+
+    Attributes:
+        params: their positions in theta.
+        values: shape (K, q).
+        index: level of each parameter in each cell, shape (K, q); None for a sample.
+        n_levels: number of levels of each parameter.
+    """
+
+    params: tuple[int, ...]
+    values: Floats
+    index: np.ndarray | None
+    n_levels: tuple[int, ...]
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def distinct(self, params: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+        """One cell for each distinct setting of those parameters, and each cell's setting."""
+        columns = [j for j, p in enumerate(self.params) if p in params]
+        if not columns:
+            return np.zeros(1, dtype=np.intp), np.zeros(len(self), dtype=np.intp)
+        if self.index is None:
+            every = np.arange(len(self))
+            return every, every
+        code = np.zeros(len(self), dtype=np.intp)
+        for j in columns:
+            code = code * self.n_levels[j] + self.index[:, j]
+        first = np.zeros(math.prod(self.n_levels[j] for j in columns), dtype=np.intp)
+        first[code[::-1]] = np.arange(len(self))[::-1]
+        return first, code
 
 
-def _geometric(lower: Floats, upper: Floats, signed: np.ndarray, unit: Floats) -> Floats:
-    low = np.where(signed, 1.0, lower)
-    high = np.where(signed, 1.0, upper)
-    return np.asarray(low * (high / low) ** unit)
+def product_cells(params: tuple[int, ...], axes: list[Floats]) -> Cells:
+    """All combinations of the levels, or a low-discrepancy sample between them if too many."""
+    n_levels = tuple(len(axis) for axis in axes)
+    if math.prod(n_levels) > MOST_CELLS:
+        unit = halton(MOST_CELLS, len(axes))
+        values = [
+            np.interp(unit[:, j], np.linspace(0, 1, n_levels[j]), axes[j]) for j in range(len(axes))
+        ]
+        return Cells(params=params, values=np.stack(values, axis=1), index=None, n_levels=n_levels)
+    index = np.array(list(itertools.product(*(range(n) for n in n_levels))), dtype=np.intp)
+    index = index.reshape(-1, len(axes))
+    values = [np.asarray(axes[j])[index[:, j]] for j in range(len(axes))]
+    stacked = np.stack(values, axis=1) if values else np.zeros((1, 0))
+    return Cells(params=params, values=stacked, index=index, n_levels=n_levels)
 
 
 def halton(n: int, dimensions: int) -> Floats:
@@ -70,20 +92,20 @@ def halton(n: int, dimensions: int) -> Floats:
     return points
 
 
-def nonnegative(moments: Floats, target: Floats) -> tuple[Floats, Floats]:
+def nonnegative(gram: Floats, right: Floats) -> tuple[Floats, Floats]:
     """Exact non-negative least squares of many small problems by enumerating supports.
 
     Args:
-        moments: Gram matrices, shape (..., k, k).
-        target: inner products with the data, shape (..., k).
+        gram: Gram matrices, shape (..., k, k).
+        right: inner products with the data, shape (..., k).
 
     Returns:
-        The reduction target . b of the sum of squares, shape (...), and b, shape (..., k).
+        The reduction right . b of the sum of squares, shape (...), and b, shape (..., k).
     """
-    k = target.shape[-1]
-    scale = 1.0 / np.sqrt(np.maximum(np.einsum("...ii->...i", moments), 1e-300))
-    gram = moments * scale[..., :, None] * scale[..., None, :] + 1e-12 * np.eye(k)
-    right = target * scale
+    k = right.shape[-1]
+    scale = 1.0 / np.sqrt(np.maximum(np.einsum("...ii->...i", gram), 1e-300))
+    gram = gram * scale[..., :, None] * scale[..., None, :] + 1e-12 * np.eye(k)
+    right = right * scale
     solution = np.linalg.solve(gram, right[..., None])[..., 0]
     negative = (solution < 0).any(-1)
     if negative.any():
@@ -98,9 +120,8 @@ def _best_support(gram: Floats, right: Floats) -> Floats:
     for size in range(k - 1, 0, -1):
         for chosen in itertools.combinations(range(k), size):
             support = list(chosen)
-            part = np.linalg.solve(gram[:, support][:, :, support], right[:, support][:, :, None])[
-                :, :, 0
-            ]
+            part = np.linalg.solve(gram[:, support][:, :, support], right[:, support][:, :, None])
+            part = part[:, :, 0]
             gained = (part * right[:, support]).sum(-1)
             better = (part >= 0).all(-1) & (gained > reduction)
             reduction[better] = gained[better]
@@ -110,46 +131,69 @@ def _best_support(gram: Floats, right: Floats) -> Floats:
     return best
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Basis:
+    """One term with amplitude 1 at its distinct settings, relative to the errors, shape (u, n)."""
+
+    values: Floats
+    setting: np.ndarray
+
+
+def _bases(form: Form, evaluator: Evaluator, y: Floats, cells: Cells) -> list[_Basis]:
+    bases = []
+    for term, params in enumerate(form.term_parameters):
+        first, setting = cells.distinct(params)
+        theta = np.zeros((len(first), form.n_parameters))
+        theta[:, list(cells.params)] = cells.values[first]
+        log_term = evaluator.log_terms(theta)[term]
+        bases.append(_Basis(values=np.exp(log_term - y), setting=setting))
+    return bases
+
+
+def _inner(weight: Floats, a: _Basis, b: _Basis, same: bool) -> Floats:
+    """Inner products sum_n w a b of every cell and replicate, shape (B, K)."""
+    if same:
+        return np.asarray((weight @ (a.values**2).T)[:, a.setting])
+    n_a, n_b = len(a.values), len(b.values)
+    if n_a * n_b <= max(2 * len(a.setting), n_a, n_b):
+        if len(weight) == 1:
+            return np.asarray(((a.values * weight) @ b.values.T)[a.setting, b.setting][None])
+        products = (a.values[:, None, :] * b.values[None, :, :]).reshape(n_a * n_b, -1)
+        return np.asarray((weight @ products.T)[:, a.setting * n_b + b.setting])
+    return np.asarray(weight @ (a.values[a.setting] * b.values[b.setting]).T)
+
+
 def projected_starts(
-    form: Form, evaluator: Evaluator, y: Floats, weight: Floats, cells: Floats, n_starts: int
+    form: Form, evaluator: Evaluator, y: Floats, weight: Floats, cells: Cells, n_starts: int
 ) -> Floats:
     """The best cells of the grid with their amplitudes, as working parameters.
 
     Args:
-        form: gives which parameters are amplitudes (one for each term, in order).
+        form: gives the parameters of each term.
         evaluator: the form at the n rows.
         y: log of the error, shape (n,).
         weight: shape (B, n), one row for each replicate.
-        cells: nonlinear parameters, shape (K, q).
+        cells: the grid of nonlinear parameters.
         n_starts: starts kept for each replicate.
 
     Returns:
         Starts, shape (B, n_starts, p), best first.
     """
-    linear = form.indices("floor", "amplitude")
-    nonlinear = [i for i in range(form.n_parameters) if i not in linear]
-    k, n_replicates = len(linear), len(weight)
-    pairs = [(i, j) for i in range(k) for j in range(i, k)]
-    reductions, amplitudes = [], []
-    for begin in range(0, len(cells), CHUNK):
-        theta = np.zeros((len(cells[begin : begin + CHUNK]), form.n_parameters))
-        theta[:, nonlinear] = cells[begin : begin + CHUNK]
-        basis = [np.exp(term - y) for term in evaluator.log_terms(theta)]
-        products = np.concatenate([basis[i] * basis[j] for i, j in pairs] + basis)
-        sums = (weight @ products.T).reshape(n_replicates, len(pairs) + k, len(theta))
-        gram = np.empty((n_replicates, len(theta), k, k))
-        for q, (i, j) in enumerate(pairs):
-            gram[..., i, j] = gram[..., j, i] = sums[:, q]
-        reduction, amplitude = nonnegative(gram, np.moveaxis(sums[:, len(pairs) :], 1, -1))
-        reductions.append(reduction)
-        amplitudes.append(amplitude)
-    reduction = np.concatenate(reductions, axis=1)
-    amplitude = np.concatenate(amplitudes, axis=1)
+    bases = _bases(form, evaluator, y, cells)
+    k = len(bases)
+    gram = np.empty((len(weight), len(cells), k, k))
+    right = np.empty((len(weight), len(cells), k))
+    for i in range(k):
+        right[:, :, i] = (weight @ bases[i].values.T)[:, bases[i].setting]
+        for j in range(i, k):
+            moment = _inner(weight, bases[i], bases[j], i == j)
+            gram[:, :, i, j] = gram[:, :, j, i] = moment
+    reduction, amplitude = nonnegative(gram, right)
     n_starts = min(n_starts, len(cells))
     order = np.argsort(-reduction, axis=1, kind="stable")[:, :n_starts]
-    rows = np.arange(n_replicates)[:, None]
-    starts = np.zeros((n_replicates, n_starts, form.n_parameters))
-    smallest = SMALLEST_SHARE * np.exp(np.average(y))
-    starts[:, :, linear] = np.log(np.maximum(amplitude[rows, order], smallest))
-    starts[:, :, nonlinear] = cells[order]
+    rows = np.arange(len(weight))[:, None]
+    starts = np.zeros((len(weight), n_starts, form.n_parameters))
+    smallest = SMALLEST_SHARE * np.exp(np.mean(y))
+    starts[:, :, form.log_parameters] = np.log(np.maximum(amplitude[rows, order], smallest))
+    starts[:, :, list(cells.params)] = cells.values[order]
     return starts

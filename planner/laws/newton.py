@@ -2,9 +2,11 @@
 
 Many parameter vectors (starts or bootstrap replicates) descend at once; those that are done leave
 the batch. A step solves (H + lambda D) s = -g, with D the diagonal of the majorant's Hessian, and is
-taken only where it lowers the objective. Huber's loss far below the noise is nearly least absolute
-deviations, where reweighted least squares converges linearly and first-order solvers stall; with
-the exact Hessian the active set is found in about ten steps.
+taken only where it lowers the objective. Amplitudes are stored as logarithms but stepped linearly,
+c -> c (1 + s): the law is linear in them, and a floor that goes to 0 gets there in a few steps.
+Huber's loss far below the noise is nearly least absolute deviations, where reweighted least squares
+converges linearly and first-order solvers stall: `follow` comes from least squares through a falling
+threshold, so that few rows change sides at a time.
 """
 
 from __future__ import annotations
@@ -12,29 +14,46 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
-from planner.laws.forms import Evaluator
-from planner.laws.losses import Loss
+from planner.laws.forms import Evaluator, Form
+from planner.laws.losses import Loss, robust_sigma
 from planner.laws.observations import Floats
+
+Flags = NDArray[np.bool_]
+Index = NDArray[np.intp]
 
 BLOCK = 40
 """Replicates that descend together: keeps the working arrays in cache (measured, n = 240)."""
 
 FIRST_DAMPING = 1e-4
-LARGEST_DAMPING = 1e9
+SMALLEST_DAMPING, LARGEST_DAMPING = 1e-14, 1e8
 LARGEST_STEP = 2.0
-"""Longest move of one parameter in one step: a factor e^2 of an amplitude."""
+"""Longest move of one parameter in one step: threefold of an amplitude."""
+LARGEST_CUT = 0.98
+"""Largest share of an amplitude that one step takes away."""
+THRESHOLD_FACTOR = 3.0
+"""Ratio of one Huber threshold to the next on the way down (2 to 5 measured alike)."""
+STEPS_ON_THE_WAY = 10
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bounds:
-    """Box of the working parameters, shape (p,) each."""
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Problem:
+    """What is minimised: a form at rows, log errors y (n,), weights (1, n) or (b, n), a loss, a box."""
 
+    form: Form
+    evaluator: Evaluator
+    y: Floats
+    weight: Floats
     lower: Floats
     upper: Floats
 
+    def weights_of(self, active: Index) -> Floats:
+        """Weights of those replicates; one shared row stays one row."""
+        return self.weight if len(self.weight) == 1 else self.weight[active]
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Descent:
     """Where each of b starts ended.
 
@@ -42,60 +61,75 @@ class Descent:
         theta: parameters, shape (b, p).
         objective: sum over rows, shape (b,).
         converged: whether the predicted gain fell below the tolerance, shape (b,).
-        iterations: steps tried in all, over the batch.
+        n_steps: steps tried in all, over the batch.
     """
 
     theta: Floats
     objective: Floats
-    converged: np.ndarray
-    iterations: int
+    converged: Flags
+    n_steps: int
 
 
 @dataclass(slots=True)
-class _Model:
-    """Local quadratic model of each replicate: objective, gradient, Hessian, damping diagonal."""
+class LocalModel:
+    """Quadratic model of b replicates: objective, gradient, Hessian, damping diagonal."""
 
     value: Floats
     gradient: Floats
     hessian: Floats
     diagonal: Floats
 
-    def replace(self, where: np.ndarray, other: _Model, chosen: np.ndarray) -> None:
-        self.value[where] = other.value[chosen]
-        self.gradient[where] = other.gradient[chosen]
-        self.hessian[where] = other.hessian[chosen]
-        self.diagonal[where] = other.diagonal[chosen]
+    def __getitem__(self, rows: Index) -> LocalModel:
+        return LocalModel(
+            self.value[rows], self.gradient[rows], self.hessian[rows], self.diagonal[rows]
+        )
+
+    def put(self, rows: Index, other: LocalModel, chosen: Flags) -> None:
+        """Overwrite some replicates with the chosen ones of another model."""
+        self.value[rows] = other.value[chosen]
+        self.gradient[rows] = other.gradient[chosen]
+        self.hessian[rows] = other.hessian[chosen]
+        self.diagonal[rows] = other.diagonal[chosen]
 
 
 def local_model(
-    evaluator: Evaluator, y: Floats, weight: Floats, loss: Loss, theta: Floats, *, majorise: bool
-) -> _Model:
-    """Objective, gradient, Hessian (or its positive majorant) and damping diagonal at theta."""
-    at = evaluator.linearise(theta)
-    residual = at.log_mean - y
+    problem: Problem, weight: Floats, loss: Loss, theta: Floats, *, majorise: bool = False
+) -> LocalModel:
+    """Quadratic model at theta, amplitudes as relative changes; `majorise` gives one that is convex."""
+    at = problem.evaluator.linearise(theta)
+    residual = at.log_mean - problem.y
     psi = weight * loss.slope(residual)
     major = weight * loss.majorant(residual)
     jacobian = at.jacobian
-    gradient = np.einsum("bpn,bn->bp", jacobian, psi)
-    diagonal = np.einsum("bpn,bpn,bn->bp", jacobian, jacobian, major)
+    gradient = (jacobian @ psi[:, :, None])[:, :, 0]
+    exact = not majorise and at.second is not None
     curvature = major if majorise else weight * loss.curvature(residual)
-    hessian = (jacobian * curvature[:, None, :]) @ jacobian.transpose(0, 2, 1)
-    if not majorise and at.second is not None:
+    transposed = jacobian.transpose(0, 2, 1)
+    hessian = (jacobian * curvature[:, None, :]) @ transposed
+    if loss.delta is None or majorise:
+        diagonal = np.einsum("bii->bi", hessian).copy()
+    else:
+        diagonal = np.einsum("bpn,bpn,bn->bp", jacobian, jacobian, major)
+    if exact and at.second is not None:
         hessian += at.second(psi)
+        logs = problem.form.log_parameters
+        # d2F/du2 of c (1 + u) is d2F/dtheta2 - dF/dtheta for theta = ln c.
+        hessian[:, logs, logs] -= gradient[:, logs]
     floor = 1e-12 * diagonal.max(axis=1, keepdims=True) + 1e-300
     value = loss.value(residual, np.broadcast_to(weight, residual.shape))
-    return _Model(value, gradient, hessian, np.maximum(diagonal, floor))
+    return LocalModel(value, gradient, hessian, np.maximum(diagonal, floor))
 
 
-def _step(model: _Model, damping: Floats, fixed: np.ndarray) -> Floats:
+def _direction(model: LocalModel, damping: Floats, fixed: Flags) -> Floats:
     """Solve the damped system in scaled parameters; steepest descent where that fails."""
     scale = 1.0 / np.sqrt(model.diagonal)
     matrix = model.hessian * scale[:, :, None] * scale[:, None, :]
-    free = ~fixed
-    matrix *= free[:, :, None] & free[:, None, :]
+    gradient = model.gradient * scale
+    if fixed.any():
+        matrix *= ~fixed[:, :, None] & ~fixed[:, None, :]
+        gradient = np.where(fixed, 0.0, gradient)
     index = np.arange(matrix.shape[1])
     matrix[:, index, index] += np.where(fixed, 1.0, damping[:, None])
-    gradient = np.where(fixed, 0.0, model.gradient * scale)
     try:
         step = -np.linalg.solve(matrix, gradient[:, :, None])[:, :, 0] * scale
     except np.linalg.LinAlgError:
@@ -107,109 +141,130 @@ def _step(model: _Model, damping: Floats, fixed: np.ndarray) -> Floats:
     return np.asarray(step)
 
 
+def _moved(problem: Problem, here: Floats, step: Floats) -> Floats:
+    """The point after a step, inside the box: amplitudes by factors, the rest by addition."""
+    logs = problem.form.log_parameters
+    there = here + step
+    there[:, logs] = here[:, logs] + np.log1p(np.maximum(step[:, logs], -LARGEST_CUT))
+    return np.asarray(np.clip(there, problem.lower, problem.upper))
+
+
+def _next_damping(
+    damping: Floats, model: LocalModel, step: Floats, gained: Floats, better: Flags
+) -> Floats:
+    """Damping by the ratio of the gain to the model's promise."""
+    curved = (model.hessian @ step[:, :, None])[:, :, 0]
+    promised = -((model.gradient + 0.5 * curved) * step).sum(1)
+    ratio = gained / np.maximum(np.abs(promised), 1e-300)
+    easier = np.where(ratio > 0.75, 0.05, np.where(ratio > 0.1, 0.33, 1.0))
+    harder = np.where(damping < 1e-6, 100.0, 6.0)
+    factor = np.where(better, easier, harder)
+    return np.asarray(np.clip(damping * factor, SMALLEST_DAMPING, LARGEST_DAMPING))
+
+
 def _descend_block(
-    evaluator: Evaluator,
-    y: Floats,
-    weight: Floats,
-    loss: Loss,
-    start: Floats,
-    bounds: Bounds,
-    n_steps: int,
-    tolerance: float,
-    n_majorised: int,
+    problem: Problem, loss: Loss, start: Floats, n_steps: int, tolerance: float, n_majorised: int
 ) -> Descent:
-    theta = np.clip(start, bounds.lower, bounds.upper)
+    theta = np.clip(start, problem.lower, problem.upper)
     damping = np.full(len(theta), FIRST_DAMPING)
     converged = np.zeros(len(theta), dtype=bool)
     active = np.arange(len(theta))
     majorise = n_majorised > 0
-    model = local_model(evaluator, y, weight, loss, theta, majorise=majorise)
+    model = local_model(problem, problem.weight, loss, theta, majorise=majorise)
     tried = 0
     for iteration in range(n_steps):
         if majorise and iteration >= n_majorised:
             majorise = False
-            rows = weight if len(weight) == 1 else weight[active]
-            fresh = local_model(evaluator, y, rows, loss, theta[active], majorise=False)
-            model.replace(active, fresh, np.arange(len(active)))
-        now = _Model(
-            model.value[active],
-            model.gradient[active],
-            model.hessian[active],
-            model.diagonal[active],
+            everything = np.ones(len(active), dtype=bool)
+            weight = problem.weights_of(active)
+            model.put(active, local_model(problem, weight, loss, theta[active]), everything)
+        now, here = model[active], theta[active]
+        fixed = ((here <= problem.lower) & (now.gradient > 0)) | (
+            (here >= problem.upper) & (now.gradient < 0)
         )
-        here = theta[active]
-        fixed = ((here <= bounds.lower) & (now.gradient > 0)) | (
-            (here >= bounds.upper) & (now.gradient < 0)
-        )
-        step = _step(now, damping[active], fixed)
-        there = np.clip(here + step, bounds.lower, bounds.upper)
-        gain = np.abs(((there - here) * now.gradient).sum(1))
-        rows = weight if len(weight) == 1 else weight[active]
-        trial = local_model(evaluator, y, rows, loss, there, majorise=majorise)
-        better = trial.value < now.value
+        step = _direction(now, damping[active], fixed)
+        there = _moved(problem, here, step)
+        trial = local_model(problem, problem.weights_of(active), loss, there, majorise=majorise)
+        gained = now.value - trial.value
+        better = gained > 0
         tried += len(active)
         theta[active[better]] = there[better]
-        model.replace(active[better], trial, better.nonzero()[0])
-        damping[active] = np.where(
-            better,
-            np.maximum(0.1 * damping[active], 1e-14),
-            np.minimum(8.0 * damping[active], LARGEST_DAMPING),
-        )
-        small = gain <= tolerance * now.value + 1e-300
-        stuck = damping[active] >= 0.1 * LARGEST_DAMPING
-        done = (small | stuck) & (not majorise or iteration >= n_majorised)
+        model.put(active[better], trial, better)
+        damping[active] = _next_damping(damping[active], now, step, gained, better)
+        expected = np.abs((np.where(fixed, 0.0, now.gradient) * step).sum(1))
+        small = expected <= tolerance * now.value + 1e-300
+        done = small | (damping[active] >= LARGEST_DAMPING)
         converged[active[done]] = True
         active = active[~done]
         if len(active) == 0:
             break
-    return Descent(theta=theta, objective=model.value, converged=converged, iterations=tried)
+    return Descent(theta=theta, objective=model.value, converged=converged, n_steps=tried)
 
 
 def descend(
-    evaluator: Evaluator,
-    y: Floats,
-    weight: Floats,
+    problem: Problem,
     loss: Loss,
     start: Floats,
-    bounds: Bounds,
     *,
-    n_steps: int = 100,
+    n_steps: int = 200,
     tolerance: float = 1e-13,
     n_majorised: int = 0,
 ) -> Descent:
     """Minimise sum_n w_n rho(ln f(theta)_n - y_n) from each start.
 
     Args:
-        evaluator: the form at the n rows.
-        y: log of the error, shape (n,).
-        weight: shape (1, n), shared, or (b, n), one row for each start.
+        problem: form, rows, weights and box.
         loss: the loss on log residuals.
         start: working parameters, shape (b, p).
-        bounds: box of the working parameters.
         n_steps: most steps of one start.
         tolerance: predicted gain, relative to the objective, below which a start is done.
-        n_majorised: first steps that use the positive majorant's Hessian instead of the exact one.
+        n_majorised: first steps that use the convex majorant's Hessian instead of the exact one.
     """
     parts = []
     for begin in range(0, len(start), BLOCK):
-        rows = slice(begin, begin + BLOCK)
-        block_weight = weight if len(weight) == 1 else weight[rows]
-        parts.append(
-            _descend_block(
-                evaluator,
-                y,
-                block_weight,
-                loss,
-                start[rows],
-                bounds,
-                n_steps,
-                tolerance,
-                n_majorised,
-            )
+        rows = np.arange(begin, min(begin + BLOCK, len(start)))
+        block = Problem(
+            form=problem.form,
+            evaluator=problem.evaluator,
+            y=problem.y,
+            weight=problem.weights_of(rows),
+            lower=problem.lower,
+            upper=problem.upper,
         )
+        parts.append(_descend_block(block, loss, start[rows], n_steps, tolerance, n_majorised))
     return Descent(
         theta=np.concatenate([part.theta for part in parts]),
         objective=np.concatenate([part.objective for part in parts]),
         converged=np.concatenate([part.converged for part in parts]),
-        iterations=sum(part.iterations for part in parts),
+        n_steps=sum(part.n_steps for part in parts),
+    )
+
+
+def follow(problem: Problem, loss: Loss, start: Floats, widest: float | None = None) -> Descent:
+    """Minimise Huber's loss by following its optimum from a wide threshold down to the wanted one.
+
+    Args:
+        problem: form, rows, weights and box.
+        loss: the loss wanted; least squares descends at once.
+        start: working parameters near the least-squares optimum, shape (b, p).
+        widest: first threshold; None: the robust spread of the residuals at the first start.
+    """
+    if loss.delta is None:
+        return descend(problem, loss, start)
+    if widest is None:
+        first = problem.evaluator.log_mean(start[:1])[0] - problem.y
+        widest = robust_sigma(first)
+    ratio = max(widest / loss.delta, 1.0)
+    n_thresholds = int(np.ceil(np.log(ratio) / np.log(THRESHOLD_FACTOR) - 1e-9))
+    n_steps = 0
+    for power in range(n_thresholds, 0, -1):
+        wide = Loss(delta=loss.delta * THRESHOLD_FACTOR**power)
+        way = descend(problem, wide, start, n_steps=STEPS_ON_THE_WAY, tolerance=1e-4)
+        start, n_steps = way.theta, n_steps + way.n_steps
+    end = descend(problem, loss, start)
+    return Descent(
+        theta=end.theta,
+        objective=end.objective,
+        converged=end.converged,
+        n_steps=n_steps + end.n_steps,
     )

@@ -1,0 +1,83 @@
+"""Bounds and grid levels of parameters by their kind, in units of the axes' own log ranges."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from planner.laws.forms import Form, ParameterSpec
+from planner.laws.grid import LEVELS_BY_DIMENSION, Cells, product_cells
+from planner.laws.observations import Floats
+
+SHALLOWEST, STEEPEST = 0.01, 25.0
+"""Bounds of an exponent times the axis's log range: a term that changes by 1 % or by e^25 over the
+data is a constant or a step, and its exponent cannot be told (assumption)."""
+GRID_SHALLOWEST, GRID_STEEPEST = 0.1, 12.0
+DEEPEST = 30.0
+"""Smallest floor or amplitude: e^-30 of the smallest error, which no data can tell from 0."""
+WIDEST_BREAK, NARROWEST_BREAK = 1.0, 0.02
+"""Bounds of a break's width as a share of the axis's log range."""
+
+
+def axis_range(form: Form, z: Floats, spec: ParameterSpec) -> tuple[float, float]:
+    """Smallest and largest z of a parameter's axis; of all axes together where it has none."""
+    columns = [form.axes.index(spec.axis)] if spec.axis in form.axes else list(range(z.shape[1]))
+    part = z[:, columns]
+    widest = int(np.argmax(np.ptp(part, axis=0)))
+    return float(part[:, widest].min()), float(part[:, widest].max())
+
+
+def bounds_of(form: Form, z: Floats, y: Floats) -> tuple[Floats, Floats]:
+    """Lower and upper bounds of the working parameters: wide, and free of units."""
+    box = [_bounds(spec, axis_range(form, z, spec), y) for spec in form.parameters]
+    return np.array([low for low, _ in box]), np.array([high for _, high in box])
+
+
+def _bounds(spec: ParameterSpec, ends: tuple[float, float], y: Floats) -> tuple[float, float]:
+    reach = ends[1] - ends[0]
+    if spec.is_log:
+        return float(y.min() - DEEPEST), float(y.max() + DEEPEST)
+    if spec.kind == "exponent":
+        return SHALLOWEST / reach, STEEPEST / reach
+    if spec.kind == "break":
+        return ends[0] - 0.5 * reach, ends[1] + 0.5 * reach
+    if spec.kind == "width":
+        return NARROWEST_BREAK * reach, WIDEST_BREAK * reach
+    if spec.kind == "shift":
+        return ends[0] - 10.0, ends[1] + 1.0
+    return -STEEPEST / reach, STEEPEST / reach
+
+
+def cells_of(form: Form, z: Floats, slopes: Floats, n_levels: int | None = None) -> Cells:
+    """Grid of the nonlinear parameters; slopes stay at the log-linear regression's, shape (k,)."""
+    params = [i for i, spec in enumerate(form.parameters) if not spec.is_log]
+    free = [i for i in params if form.parameters[i].kind != "slope"]
+    n = n_levels or LEVELS_BY_DIMENSION.get(len(free), 4)
+    axes = []
+    for i in params:
+        spec = form.parameters[i]
+        if spec.kind == "slope":
+            axes.append(np.array([slopes[form.axes.index(str(spec.axis))]]))
+        else:
+            axes.append(_levels(spec, axis_range(form, z, spec), n))
+    return product_cells(tuple(params), axes)
+
+
+def _levels(spec: ParameterSpec, ends: tuple[float, float], n: int) -> Floats:
+    low, high = ends
+    reach = high - low
+    if spec.kind == "exponent":
+        return np.geomspace(GRID_SHALLOWEST, GRID_STEEPEST, n) / reach
+    if spec.kind == "break":
+        return low + reach * (np.arange(n) + 0.5) / n
+    if spec.kind == "width":
+        return np.geomspace(0.05, 0.5, min(n, 3)) * reach
+    if spec.kind == "shift":
+        return np.linspace(low - 4.0, low + 0.7 * reach, n)
+    return np.linspace(-6.0, 6.0, n) / reach
+
+
+def log_linear_slopes(z: Floats, y: Floats, weight: Floats) -> Floats:
+    """Slopes b of the weighted regression y = a - sum_k b_k z_k, shape (k,)."""
+    root = np.sqrt(weight)
+    design = np.column_stack([np.ones(len(y)), -z]) * root[:, None]
+    return np.asarray(np.linalg.lstsq(design, y * root, rcond=None)[0][1:])

@@ -135,6 +135,7 @@ class DataSpec:
         min_seconds, max_seconds: keep clips within these durations (s).
         text_column, label_column: columns of a manifest or hub data set.
         config: configuration of a hub data set.
+        labels: the labels a manifest may use; empty: all that it uses.
         seed: of the split and of the draw.
     """
 
@@ -155,6 +156,7 @@ class DataSpec:
     text_column: str | None = None
     label_column: str | None = None
     config: str | None = None
+    labels: tuple[str, ...] = ()
     seed: int = 0
 
     def __post_init__(self) -> None:

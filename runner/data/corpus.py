@@ -11,8 +11,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from planner.errors import InputError, UnknownNameError
-from runner.data import cremad, emodb, librispeech, manifest, prompts, ravdess
+from runner.data import cremad, emodb, hub_sets, librispeech, manifest, prompts, ravdess
 from runner.data.audio import AudioError, header_seconds, read_audio
+from runner.data.check import check
 from runner.data.clips import TEST, TRAIN, Clip, Corpus, DataSpec, Listing
 from runner.data.packing import join, load_clip, load_example, pack, scored, windows
 from runner.data.splits import drawn, with_splits
@@ -69,8 +70,13 @@ def list_clips(
         return prompts.listing(spec, cache=cache, offline=offline, say=say)
     if spec.name in FOLDERS:
         return FOLDERS[spec.name](spec)
+    if "/" in spec.name:
+        return hub_sets.listing(spec, cache=cache, offline=offline, say=say)
     raise UnknownNameError(
-        "data source", spec.name, ("prompts", *FOLDERS), remedy="own speech goes in as a manifest"
+        "data source",
+        spec.name,
+        ("prompts", *FOLDERS),
+        remedy="own speech goes in as a manifest, a hub data set by its id OWNER/NAME",
     )
 
 
@@ -99,6 +105,8 @@ def _chosen(clips: tuple[Clip, ...], spec: DataSpec) -> tuple[Clip, ...]:
     train = tuple(c for c in clips if c.split == TRAIN)
     test = tuple(c for c in clips if c.split == TEST)
     rest = tuple(c for c in clips if c.split not in (TRAIN, TEST))
+    if not train:
+        raise InputError(f"data {spec.name} has no training clips; give some rows the split train")
     if not test:
         raise InputError(f"data {spec.name} has no test clips; give some rows the split test")
     if spec.join_seconds is not None:
@@ -112,6 +120,7 @@ __all__ = [
     "Clip",
     "Corpus",
     "DataSpec",
+    "check",
     "list_clips",
     "load_clip",
     "load_corpus",

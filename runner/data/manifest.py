@@ -20,8 +20,8 @@ Row = dict[str, str]
 SPLIT_ALIASES = {"dev": VALIDATION, "valid": VALIDATION, "val": VALIDATION, "eval": TEST}
 
 _PATH = ("path", "audio", "audio_filepath", "file")
-_TEXT = ("text", "sentence", "transcript", "transcription")
-_LABEL = ("label", "emotion")
+TEXT_COLUMNS = ("text", "sentence", "transcript", "transcription")
+LABEL_COLUMNS = ("label", "emotion")
 _SPEAKER = ("speaker", "client_id", "speaker_id")
 
 
@@ -55,7 +55,9 @@ def listing(spec: DataSpec) -> Listing:
         raise InputError(
             f"row {number} of {path.name}: split is empty while other rows have one; give every row one, or none"
         )
-    labels = tuple(sorted({c.reference for c in clips})) if task == "emotion" else ()
+    labels = tuple(sorted(spec.labels or {c.reference for c in clips})) if task == "emotion" else ()
+    if task == "emotion" and with_split:
+        _learnable(clips, [number for number, _ in rows], path)
     return Listing(
         name=path.stem, task=task, clips=clips, licence=None, labels=labels,
         source=f"local folder {path.parent} (manifest {path.name})", official=with_split > 0,
@@ -91,7 +93,7 @@ def _rows(path: Path) -> Iterator[tuple[int, Row]]:
 
 
 def _label_names(spec: DataSpec) -> tuple[str, ...]:
-    return (spec.label_column,) if spec.label_column else _LABEL
+    return (spec.label_column,) if spec.label_column else LABEL_COLUMNS
 
 
 def _column(row: Row, names: tuple[str, ...]) -> str | None:
@@ -104,7 +106,7 @@ def _clip(row: Row, number: int, manifest: Path, task: str, spec: DataSpec) -> C
     if task == "emotion":
         names, word = _label_names(spec), "label"
     else:
-        names, word = ((spec.text_column,) if spec.text_column else _TEXT), "text"
+        names, word = ((spec.text_column,) if spec.text_column else TEXT_COLUMNS), "text"
     column = _column(row, names)
     if column is None:
         raise InputError(
@@ -118,6 +120,8 @@ def _clip(row: Row, number: int, manifest: Path, task: str, spec: DataSpec) -> C
             else "give a label or drop the row"
         )
         raise InputError(f"{where}: {word} is empty; {remedy}")
+    if word == "label" and spec.labels and reference not in spec.labels:
+        raise UnknownNameError("label", reference, spec.labels, remedy=f"correct {where}")
     speaker = _column(row, _SPEAKER)
     return Clip(
         utterance_id=row.get("utterance_id") or row.get("id") or _identity(audio, manifest),
@@ -162,6 +166,15 @@ def _split(given: str, where: str, spec: DataSpec) -> str:
             remedy=f"{where}: name it so, or set data.train_split and data.test_split",
         )
     return split
+
+
+def _learnable(clips: tuple[Clip, ...], numbers: list[int], manifest: Path) -> None:
+    """Refuse a label that no training row has: it is misspelt, or cannot be learned."""
+    known = sorted({c.reference for c in clips if c.split == TRAIN})
+    for number, clip in zip(numbers, clips, strict=True):
+        if clip.reference not in known:
+            remedy = f"correct row {number} of {manifest.name}, or give it a training row"
+            raise UnknownNameError("label", clip.reference, known, remedy=remedy)
 
 
 def _unique(clips: tuple[Clip, ...], numbers: list[int], manifest: Path) -> None:

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import click
 
 from planner.errors import SoundscaleError
-from planner.units import parse_bytes, parse_flops, parse_latency_ms
+from planner.units import parse_bytes, parse_error, parse_flops, parse_latency_ms
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -45,6 +45,7 @@ class Quantity(click.ParamType[float]):
 FLOPS = Quantity("flops", parse_flops)
 LATENCY_MS = Quantity("latency", parse_latency_ms)
 BYTES = Quantity("bytes", parse_bytes)
+ERROR = Quantity("error", parse_error)
 
 
 def db_option(command: Command) -> Command:

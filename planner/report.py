@@ -219,6 +219,30 @@ def _alternatives(answer: dict[str, Any]) -> list[str]:
     return plain_table(["", "instead", "error", "rejected because"], rows).split("\n")
 
 
+def target_text(found: dict[str, Any]) -> str:
+    """The least resource for a quality on one screen."""
+    best, query = found["best"], found["query"]
+    lines = [f"  {best['label']}", "", _line("error", _error_cell(best["prediction"]), "")]
+    lines += [
+        _cost_line(name, best["costs"][name], query) for name in NAMES if name in best["costs"]
+    ]
+    lines += [
+        f"  error at most {percent(query['error'])} with probability {best['p_error']:.2f}",
+        "",
+        *(f"  why   {r}" for r in found["reasons"]),
+    ]
+    cost = query["minimise"]
+    rows = [
+        [r["label"], percent(r["prediction"]["error"]), amount(cost, r["costs"][cost]["value"])]
+        for r in found["runners_up"]
+    ]
+    if rows:
+        table = plain_table(["would also do", "error", NAMES[cost]], rows)
+        lines += ["", *(f"  {line}" for line in table.split("\n"))]
+    lines += [f"  note  {w['message']}" for w in found["warnings"]]
+    return "\n".join(lines)
+
+
 def option_text(found: dict[str, Any]) -> str:
     """One configuration on one screen."""
     lines = [

@@ -24,6 +24,7 @@ from planner.laws.fit import LawFit, fit_law
 from planner.plan import explain
 from planner.plan.query import CandidateTable, Config, PlanQuery
 from planner.plan.search import Decision, decide
+from planner.plan.target import decide_target
 from planner.published.tables import ResultTable, load_table
 from planner.records import TASKS, Reduction, canonical_json, to_json
 from planner.store import read, write
@@ -191,6 +192,45 @@ def plan(db: str | None, query: PlanQuery) -> Answer:
     finally:
         engine.dispose()
     return Answer(json=answer, table=table, decision=decision, report=report)
+
+
+def plan_target(
+    db: str | None, query: PlanQuery, max_error: float, minimise: str
+) -> dict[str, Any]:
+    """The least of one resource for a quality, under the query's other limits.
+
+    Raises:
+        InfeasibleError: no configuration reaches the target; says which one would be reached.
+    """
+    check_task(query.task)
+    if not 0 < max_error < 1:
+        raise InputError(
+            f"the target error must lie between 0 and 1 (8% or 0.08), got {max_error:g}"
+        )
+    engine = open_store(db, must_exist=True)
+    try:
+        query, table, report = _table(engine, query)
+    finally:
+        engine.dispose()
+    if minimise not in table.costs:
+        raise InputError(f"{minimise} is not known for these runs: measure it, or minimise flops")
+    found = decide_target(table, max_error, minimise, query.limits, query.min_prob)
+    decision = decide(table, query.limits, query.min_prob, query.level)
+    answer = {
+        "query": {
+            **to_json(query),
+            "limits": query.limits,
+            "error": max_error,
+            "minimise": minimise,
+        },
+        "fit_id": report.fit_id,
+        "n_runs": len(report.evidence.rows),
+        "warnings": warnings_of(report),
+        **explain.target_json(table, found, decision, query, max_error, minimise),
+    }
+    if found.best is None:
+        raise InfeasibleError(answer["message"], answer)
+    return answer
 
 
 def whatif(
@@ -364,7 +404,9 @@ def _answer(
 
 def warnings_of(report: FitReport) -> list[dict[str, str]]:
     """What the law cannot say, and what was left out of it, with codes."""
-    out = [{"code": w.code, "message": w.message} for w in report.fit.warnings]
+    # The exclusions are listed here once, with their counts.
+    kept = [w for w in report.fit.warnings if w.code != "rows-excluded"]
+    out = [{"code": w.code, "message": w.message} for w in kept]
     if report.evidence.exclusions:
         reasons: dict[str, int] = {}
         for _, reason in report.evidence.exclusions:

@@ -74,6 +74,18 @@ def parse_bytes(text: str) -> float:
     raise UnitError(f"unknown memory unit {unit!r} in {text!r}; use MB, GB, MiB or GiB, e.g. 8GiB")
 
 
+def parse_error(text: str) -> float:
+    """An error rate as a fraction, from `8%` or `0.08`.
+
+    >>> parse_error("8%")
+    0.08
+    """
+    value, unit = _split(text, "error", "8% or 0.08")
+    if unit not in ("", "%"):
+        raise UnitError(f"unknown unit {unit!r} of an error rate in {text!r}; use 8% or 0.08")
+    return value / 100 if unit == "%" else value
+
+
 def _scaled(value: float, steps: list[tuple[float, str]], suffix: str) -> str:
     for scale, name in steps:
         if abs(value) >= scale:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from planner.cli_common import (
     BYTES,
+    ERROR,
     FLOPS,
     LATENCY_MS,
     Command,
@@ -20,8 +21,11 @@ from planner.cli_common import (
 )
 from planner.errors import InfeasibleError
 
+if TYPE_CHECKING:
+    from planner.plan.query import PlanQuery
+
 _QUESTION: list[Callable[[Any], Any]] = [
-    click.option("--task", required=True, help="asr or emotion."),
+    click.option("--task", default=None, help="asr or emotion.  [required]"),
     click.option("--convention", default="exact", show_default=True, help="How FLOPs are counted."),
     click.option("--device", default=None, help="Device that latency is meant on."),
     click.option(
@@ -61,6 +65,18 @@ _LIMITS: list[Callable[[Any], Any]] = [
 ]
 
 
+COST_NAMES = {"flops": "flops", "latency": "latency_ms", "memory": "memory_bytes"}
+
+
+def _query(question: dict[str, Any]) -> PlanQuery:
+    """The question as a record; a missing task is a usage error."""
+    from planner.plan.query import PlanQuery
+
+    if question["task"] is None:
+        raise click.UsageError("missing option --task: say asr or emotion")
+    return PlanQuery(**question)
+
+
 def _with(options: list[Callable[[Any], Any]]) -> Callable[[Command], Command]:
     def decorate(command: Command) -> Command:
         for option in reversed(options):
@@ -70,12 +86,13 @@ def _with(options: list[Callable[[Any], Any]]) -> Callable[[Command], Command]:
     return decorate
 
 
-@click.command()
+@click.group(invoke_without_command=True)
 @_with(_LIMITS)
 @_with(_QUESTION)
 @db_option
 @format_option()
-def plan(db: str | None, output_format: str, **question: Any) -> None:
+@click.pass_context
+def plan(ctx: click.Context, db: str | None, output_format: str, **question: Any) -> None:
     """The configuration with the fewest expected errors under a FLOP and latency budget.
 
     Needs at least one limit. Exit code 3 when nothing meets the limits, with what would.
@@ -86,11 +103,12 @@ def plan(db: str | None, output_format: str, **question: Any) -> None:
       soundscale plan --task asr --flops 20G --latency 400ms -f json
       soundscale plan --task asr --flops 520G --convention same2026 --measured-only
     """
+    if ctx.invoked_subcommand is not None:
+        return
     from planner import report, service
-    from planner.plan.query import PlanQuery
 
     try:
-        answer = service.plan(db, PlanQuery(**question))
+        answer = service.plan(db, _query(question))
     except InfeasibleError as problem:
         if output_format != "table":
             echo_json(problem.details)
@@ -99,6 +117,42 @@ def plan(db: str | None, output_format: str, **question: Any) -> None:
         echo_json(answer.json)
         return
     click.echo(report.plan_text(answer.json))
+
+
+@plan.command("target")
+@click.option("--wer", "--error", "max_error", type=ERROR, required=True, help="E.g. 8% or 0.08.")
+@click.option(
+    "--minimise",
+    type=click.Choice(["flops", "latency", "memory"]),
+    default="flops",
+    show_default=True,
+    help="The resource to spend least of.",
+)
+@_with(_LIMITS)
+@_with(_QUESTION)
+@db_option
+@format_option()
+def plan_target(
+    db: str | None, output_format: str, max_error: float, minimise: str, **question: Any
+) -> None:
+    """The least of one resource for a quality.
+
+    \b
+    Example:
+      soundscale plan target --task asr --wer 8% --minimise latency
+    """
+    from planner import report, service
+
+    try:
+        found = service.plan_target(db, _query(question), max_error, COST_NAMES[minimise])
+    except InfeasibleError as problem:
+        if output_format != "table":
+            echo_json(problem.details)
+        raise
+    if output_format != "table":
+        echo_json(found)
+        return
+    click.echo(report.target_text(found))
 
 
 @click.command()
@@ -124,10 +178,9 @@ def frontier(db: str | None, output_format: str, cost: str, **question: Any) -> 
     from planner.errors import InputError
     from planner.plan.explain import amount
     from planner.plan.frontier import pareto
-    from planner.plan.query import PlanQuery
 
-    _, table, _ = service.candidates_for(db, PlanQuery(**question))
-    name = {"flops": "flops", "latency": "latency_ms", "memory": "memory_bytes"}[cost]
+    _, table, _ = service.candidates_for(db, _query(question))
+    name = COST_NAMES[cost]
     if name not in table.costs:
         raise InputError("no latency was measured: run a sweep, or soundscale probe on the device")
     rows = report.frontier_rows(table, pareto(table, name), name)
@@ -163,9 +216,8 @@ def whatif(
       soundscale whatif --task asr --backbone whisper-base --audio-seconds 10 --reduce stem:2
     """
     from planner import report, service
-    from planner.plan.query import PlanQuery
 
-    found = service.whatif(db, PlanQuery(**question), backbone, audio_seconds, reduction)
+    found = service.whatif(db, _query(question), backbone, audio_seconds, reduction)
     if output_format != "table":
         echo_json(found)
         return

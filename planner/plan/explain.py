@@ -11,6 +11,7 @@ from typing import Any
 from planner.plan.frontier import kind_of
 from planner.plan.query import COST_UNITS, CandidateTable, PlanQuery
 from planner.plan.search import Decision, Relaxation, cheapest, relaxations
+from planner.plan.target import TargetDecision
 from planner.units import format_bytes, format_flops, format_ms
 
 NAMES = {
@@ -210,6 +211,50 @@ def _evidence_sentence(table: CandidateTable, best: int) -> str:
         return "this configuration was never run; it lies inside the measured range on every axis"
     times = math.exp(float(table.distance[best]))
     return f"this configuration was never run and lies {times:.2g}x outside the measured range"
+
+
+def target_json(
+    table: CandidateTable,
+    found: TargetDecision,
+    decision: Decision,
+    query: PlanQuery,
+    max_error: float,
+    minimise: str,
+) -> dict[str, Any]:
+    """The least resource for a quality as JSON, or what could be reached instead."""
+    if found.best is None:
+        head = f"no configuration of {len(table)} reaches {100 * max_error:.3g} % error"
+        head += f" with probability {query.min_prob:g}"
+        if query.limits:
+            head += f" under {_limits(query)}"
+        if found.reachable_index >= 0:
+            label = table.configs[found.reachable_index].label
+            head += f"; the nearest target is {100 * found.reachable_error:.3g} % ({label})"
+        return {"best": None, "message": head, "reachable_error": _finite(found.reachable_error)}
+    best = _target_option(table, found, decision, found.best, query)
+    others = found.order[1 : 1 + MAX_LISTED]
+    return {
+        "best": best,
+        "runners_up": [_target_option(table, found, decision, j, query) for j in others],
+        "reasons": [
+            f"least {NAMES[minimise]} of the {len(found.order)} of {len(table)} configurations that "
+            f"reach {100 * max_error:.3g} % error with probability {query.min_prob:g} or more"
+        ],
+    }
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def _target_option(
+    table: CandidateTable, found: TargetDecision, decision: Decision, j: int, query: PlanQuery
+) -> dict[str, Any]:
+    return {
+        **option(table, decision, j, query),
+        "p_error": float(found.p_error[j]),
+        "joint_probability": float(found.joint[j]),
+    }
 
 
 def nothing_fits(table: CandidateTable, decision: Decision, query: PlanQuery) -> dict[str, Any]:

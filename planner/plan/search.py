@@ -18,20 +18,23 @@ from planner.plan.query import CandidateTable, Cost, Floats
 
 _NORMAL = NormalDist()
 _ERF = np.frompyfunc(math.erf, 1, 1)
+_QUANTILE = np.frompyfunc(_NORMAL.inv_cdf, 1, 1)
 
 
-def probability_within(cost: Cost, limit: float) -> Floats:
+def probability_within(cost: Cost, limit: float | Floats) -> Floats:
     """Probability that each candidate's cost is at most `limit`, shape (m,).
 
     Args:
         cost: values with their 90 % interval.
-        limit: in the cost's unit, > 0.
+        limit: in the cost's unit, > 0; one for all, or one for each candidate.
     """
     sd = cost.log_sd
     with np.errstate(divide="ignore", invalid="ignore"):
-        z = (math.log(limit) - np.log(cost.value)) / np.where(sd > 0, sd, 1.0)
-    soft = 0.5 * (1.0 + np.asarray(_ERF(z / math.sqrt(2.0)), dtype=np.float64))
-    return np.where(sd > 0, soft, (cost.value <= limit).astype(np.float64))
+        z = (np.log(limit) - np.log(cost.value)) / np.where(sd > 0, sd, 1.0)
+    soft = np.zeros(len(sd))
+    some = sd > 0
+    soft[some] = 0.5 * (1.0 + _ERF(z[some] / math.sqrt(2.0)).astype(np.float64))
+    return np.where(some, soft, (cost.value <= limit).astype(np.float64))
 
 
 def joint_probability(table: CandidateTable, limits: dict[str, float]) -> Floats:
@@ -49,13 +52,11 @@ def needed_limit(cost: Cost, probability: Floats) -> Floats:
     Infinite where the probability is above 1 (another limit already makes it impossible).
     """
     sd, out = cost.log_sd, np.full(len(cost.value), np.inf)
-    for j, p in enumerate(probability):
-        if p > 1.0 or math.isnan(p):
-            continue
-        if sd[j] == 0:
-            out[j] = cost.value[j]
-        elif p < 1.0:
-            out[j] = math.exp(math.log(cost.value[j]) + sd[j] * _NORMAL.inv_cdf(max(p, 1e-300)))
+    exact = (sd == 0) & (probability <= 1.0)
+    out[exact] = cost.value[exact]
+    soft = (sd > 0) & (probability < 1.0)
+    z = _QUANTILE(np.maximum(probability[soft], 1e-300)).astype(np.float64)
+    out[soft] = np.exp(np.log(cost.value[soft]) + sd[soft] * z)
     return out
 
 
@@ -105,8 +106,12 @@ def rank(table: CandidateTable) -> np.ndarray:
     The label makes the order independent of the order in which candidates were listed.
     """
     flops = table.costs["flops"].value
-    keys = [(table.error[j], flops[j], table.configs[j].label) for j in range(len(table))]
-    return np.array(sorted(range(len(table)), key=keys.__getitem__), dtype=np.int64)
+    order = np.lexsort((flops, table.error))
+    same = (np.diff(table.error[order]) == 0) & (np.diff(flops[order]) == 0)
+    if same.any():
+        keys = [(table.error[j], flops[j], table.configs[j].label) for j in range(len(table))]
+        order = np.array(sorted(range(len(table)), key=keys.__getitem__))
+    return order.astype(np.int64)
 
 
 def decide(
@@ -185,27 +190,18 @@ def _rounded_up(
     table: CandidateTable, limits: dict[str, float], min_prob: float, name: str, value: Floats
 ) -> Floats:
     """Move values up by single floats until the forward formula agrees that they suffice."""
-    rest = _others_joint(table, limits, name)
     out = value.copy()
+    finite = np.isfinite(out)
     for _ in range(64):
-        ok = np.ones(len(out), dtype=bool)
-        for j in np.flatnonzero(np.isfinite(out)):
-            cost = _single(table.costs[name], int(j))
-            ok[j] = rest[j] * probability_within(cost, out[j])[0] >= min_prob
-        if ok.all():
+        joint = np.ones(len(table))
+        for other in sorted(limits):
+            at = np.where(finite, out, 1.0) if other == name else limits[other]
+            joint = joint * probability_within(table.costs[other], at)
+        short = finite & (joint < min_prob)
+        if not short.any():
             break
-        out = np.where(ok, out, np.nextafter(out * (1 + 1e-15), np.inf))
+        out = np.where(short, np.nextafter(out * (1 + 1e-15), np.inf), out)
     return out
-
-
-def _single(cost: Cost, j: int) -> Cost:
-    return Cost(
-        name=cost.name,
-        value=cost.value[[j]],
-        low=cost.low[[j]],
-        high=cost.high[[j]],
-        source=(cost.source[j],),
-    )
 
 
 def _switches(

@@ -28,7 +28,9 @@ def world(seed: int, n: int = 24, n_draws: int = 200, soft: bool = True) -> Cand
     rng = np.random.default_rng(seed)
     flops = np.exp(rng.normal(25, 1, n))
     error = 0.02 + 0.3 * (flops / flops.min()) ** -0.3 * np.exp(0.1 * rng.normal(size=n))
-    draws = error * np.exp(0.05 * rng.normal(size=(n_draws, n)) + 0.03 * rng.normal(size=(n_draws, 1)))
+    draws = error * np.exp(
+        0.05 * rng.normal(size=(n_draws, n)) + 0.03 * rng.normal(size=(n_draws, 1))
+    )
     latency = 50 * (flops / flops.mean()) ** 0.7 * np.exp(0.2 * rng.normal(size=n))
     spread = np.exp(0.15) if soft else 1.0
     costs = {

@@ -1,0 +1,109 @@
+"""Charts as Vega-Lite through Altair: error against each axis, and the frontier.
+
+Colours are of Okabe and Ito's palette, which colour-blind readers can tell apart; measured points are
+solid, predicted ones hollow. Rendering to PNG or SVG needs no browser (vl-convert).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from planner.axes import axis
+from planner.errors import MissingResourceError
+
+if TYPE_CHECKING:
+    import altair as alt
+    import pandas as pd
+
+PALETTE = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"]
+"""Okabe and Ito (2008), without black and yellow."""
+
+
+def _altair() -> Any:
+    try:
+        import altair
+    except ImportError:
+        raise MissingResourceError(
+            "charts need Altair, which is not installed; run: pip install 'soundscale[notebooks]'"
+        ) from None
+    return altair
+
+
+def error_by_axis(
+    runs: pd.DataFrame, name: str, *, error_title: str = "word error rate", width: int = 260
+) -> alt.LayerChart:
+    """Measured error against one axis, one line for each setting of the other two.
+
+    Args:
+        runs: columns of the view `v_results`: backbone, audio_seconds, tokens_per_second, n_params,
+            error, std_error.
+        name: the axis on the horizontal.
+        error_title: title of the vertical axis.
+        width: in pixels.
+    """
+    alt = _altair()
+    others = {
+        "n_params": ["audio_seconds", "tokens_per_second"],
+        "audio_seconds": ["backbone", "tokens_per_second"],
+        "tokens_per_second": ["backbone", "audio_seconds"],
+    }[name]
+    shown = runs.dropna(subset=["error"]).copy()
+    shown["setting"] = shown[others].astype(str).agg(" · ".join, axis=1)
+    # One standard error either way; a run without one gets no bar.
+    shown["low"] = shown["error"] - shown["std_error"].fillna(0.0)
+    shown["high"] = shown["error"] + shown["std_error"].fillna(0.0)
+    base = alt.Chart(shown).encode(
+        x=alt.X(f"{name}:Q", title=f"{axis(name).title} ({axis(name).unit})")
+        .scale(type="log", nice=False, padding=12)
+        .axis(values=sorted(shown[name].unique().tolist()), format="~s", grid=False),
+        color=alt.Color("backbone:N", scale=alt.Scale(range=PALETTE), title="backbone"),
+    )
+    y = alt.Y("error:Q", title=error_title).scale(type="log").axis(format=".0%", gridOpacity=0.4)
+    line = base.mark_line(opacity=0.45).encode(y=y, detail="setting:N")
+    bars = base.mark_rule(opacity=0.5).encode(y=alt.Y("low:Q", title=error_title), y2="high:Q")
+    points = base.mark_circle(size=60, opacity=1).encode(
+        y=y,
+        tooltip=["run_id:Q", "backbone:N", "audio_seconds:Q", "tokens_per_second:Q",
+                 alt.Tooltip("error:Q", format=".1%")],
+    )  # fmt: skip
+    return alt.layer(line, bars, points).properties(width=width, height=220)
+
+
+def frontier(
+    points: Sequence[dict[str, Any]],
+    runs: Sequence[dict[str, Any]],
+    *,
+    cost: str = "flops",
+    title: str = "FLOPs per utterance",
+    error_title: str = "word error rate",
+) -> alt.LayerChart:
+    """The frontier with its band, all measured runs behind it.
+
+    Args:
+        points: rows of `planner.report.frontier_rows`.
+        runs: measured candidates with the cost, `error` and `label`.
+        cost: key of the cost; title: of the horizontal axis.
+        title: of the horizontal axis.
+        error_title: of the vertical axis.
+    """
+    alt = _altair()
+    x = alt.X(f"{cost}:Q", title=title).scale(type="log", padding=12).axis(format="~s", grid=False)
+    y = alt.Y("error:Q", title=error_title).scale(type="log").axis(format=".0%", gridOpacity=0.4)
+    line = alt.Chart(alt.Data(values=list(points))).encode(x=x)
+    band = line.mark_area(opacity=0.18, color=PALETTE[0], interpolate="step-after").encode(
+        y=alt.Y("low:Q", title=error_title).scale(type="log"), y2="high:Q"
+    )
+    step = line.mark_line(color=PALETTE[0], interpolate="step-after").encode(y=y)
+    marks = line.mark_point(size=70, color=PALETTE[0], strokeWidth=2).encode(
+        y=y,
+        fill=alt.condition("datum.kind == 'measured'", alt.value(PALETTE[0]), alt.value("white")),
+        tooltip=["backbone:N", "audio_seconds:Q", "reduction:N", "kind:N",
+                 alt.Tooltip("error:Q", format=".1%")],
+    )  # fmt: skip
+    measured = (
+        alt.Chart(alt.Data(values=list(runs)))
+        .mark_circle(size=30, color="#666666", opacity=0.7)
+        .encode(x=x, y=y, tooltip=["label:N", alt.Tooltip("error:Q", format=".1%")])
+    )
+    return alt.layer(band, measured, step, marks).properties(width=560, height=300)

@@ -14,6 +14,8 @@ data is a constant or a step, and its exponent cannot be told (assumption)."""
 GRID_SHALLOWEST, GRID_STEEPEST = 0.1, 12.0
 DEEPEST = 30.0
 """Smallest floor or amplitude: e^-30 of the smallest error, which no data can tell from 0."""
+LARGEST_LEVEL = 15.0
+"""Bound of ln h at the scale: beyond it a saturating law is a power law or a constant."""
 WIDEST_BREAK, NARROWEST_BREAK = 1.0, 0.02
 """Bounds of a break's width as a share of the axis's log range."""
 
@@ -44,6 +46,8 @@ def _bounds(spec: ParameterSpec, ends: tuple[float, float], y: Floats) -> tuple[
         return NARROWEST_BREAK * reach, WIDEST_BREAK * reach
     if spec.kind == "shift":
         return ends[0] - 10.0, ends[1] + 1.0
+    if spec.kind == "level":
+        return -LARGEST_LEVEL, LARGEST_LEVEL
     return -STEEPEST / reach, STEEPEST / reach
 
 
@@ -71,6 +75,8 @@ def _levels(spec: ParameterSpec, ends: tuple[float, float], n: int) -> Floats:
         return low + reach * (np.arange(n) + 0.5) / n
     if spec.kind == "width":
         return np.geomspace(0.05, 0.5, min(n, 3)) * reach
+    if spec.kind == "level":
+        return np.linspace(-4.0, 4.0, 5)
     if spec.kind == "shift":
         return np.linspace(low - 4.0, low + 0.7 * reach, n)
     return np.linspace(-6.0, 6.0, n) / reach

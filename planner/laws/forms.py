@@ -33,7 +33,8 @@ class ParameterSpec:
 
     `floor` and `amplitude`: logarithms in the working vector theta, in the unit of the error.
     `exponent`: positive. `slope`, `change`: exponents of either sign. `break`: a place on an axis,
-    ln(x/s). `width`: of a break, in log units. `shift`: ln(shift/s), added to the axis.
+    ln(x/s). `width`: of a break, in log units. `shift`: ln(shift/s), added to the axis. `level`: of
+    a saturating term, ln h at the scale.
     """
 
     name: str

@@ -23,7 +23,7 @@ from planner.costs.latency import LatencyModel
 from planner.costs.memory import inference_memory
 from planner.errors import InputError
 from planner.evidence import Evidence
-from planner.laws.fit import LawFit
+from planner.laws.result import LawFit
 from planner.plan.query import CandidateTable, Config, Cost, Floats, PlanQuery
 from planner.records import Adaptation, Reduction
 from planner.store.read import RunRow

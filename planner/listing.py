@@ -9,7 +9,7 @@ from typing import Any
 
 from planner import catalogue
 from planner.costs.flops import forward_flops
-from planner.laws.fit import LawFit
+from planner.laws.result import LawFit
 from planner.records import canonical_json, to_json
 from planner.store import read
 from planner.store.engine import open_store
@@ -114,7 +114,7 @@ def fit(db: str | None, fit_id: str) -> StoredFit:
         engine.dispose()
     return StoredFit(
         fit_id=row.fit_id,
-        fit=LawFit.from_json(row.fit_json),
+        fit=LawFit.from_json(json.loads(row.fit_json)),
         selection=json.loads(row.selection_json),
     )
 

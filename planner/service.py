@@ -20,7 +20,8 @@ from planner.costs.flops import resolve_convention
 from planner.costs.latency import LatencyModel, fit_latency_model
 from planner.errors import FitError, InfeasibleError, InputError, UnknownNameError
 from planner.evidence import Evidence, gather
-from planner.laws.fit import LawFit, fit_law
+from planner.laws.fit import fit_law
+from planner.laws.result import LawFit
 from planner.plan import explain
 from planner.plan.query import CandidateTable, Config, PlanQuery
 from planner.plan.search import Decision, decide

@@ -22,7 +22,7 @@ def upgrade(db: str | None, output_format: str) -> None:
     Example:
       soundscale db upgrade --db soundscale.db
     """
-    from planner.store import engine
+    import planner.store.engine as engine
 
     before, after = engine.upgrade(db)
     where = engine.redacted(engine.resolve_url(db))

@@ -92,7 +92,7 @@ def _with(options: list[Callable[[Any], Any]]) -> Callable[[Command], Command]:
 @db_option
 @format_option()
 @click.pass_context
-def plan(ctx: click.Context, db: str | None, output_format: str, **question: Any) -> None:
+def plan(ctx: click.Context, /, db: str | None, output_format: str, **question: Any) -> None:
     """The configuration with the fewest expected errors under a FLOP and latency budget.
 
     Needs at least one limit. Exit code 3 when nothing meets the limits, with what would.

@@ -39,6 +39,7 @@ __all__ = [
     "forward_flops",
     "lora_parameters",
     "mel_frames",
+    "prompt_tokens",
     "resolve_convention",
     "training_flops",
     "treatment_of",
@@ -54,8 +55,13 @@ TARGETS = {
     "o": ("o", "out_proj"),
     "fc1": ("fc1", "intermediate_dense"),
     "fc2": ("fc2", "output_dense"),
+    "projection": ("projection",),
 }
-"""Projections that LoRA may target, with the names of both families' modules."""
+"""Projections that LoRA may target, with the names of both families' modules; `projection` is
+wav2vec2's feature projection."""
+
+ENGLISH_VOCABULARY = 51864
+"""Vocabulary of Whisper's English-only checkpoints, whose prompt is 2 tokens instead of 4."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,6 +119,12 @@ def check_task(backbone: Backbone, task: str | None) -> str:
     return chosen
 
 
+def prompt_tokens(backbone: Backbone) -> int:
+    """Decoder tokens that are given: start, language, task, no timestamps; two for English-only."""
+    english = isinstance(backbone, Whisper) and backbone.vocab_size == ENGLISH_VOCABULARY
+    return 2 if english else 4
+
+
 def _check_tokens(backbone: Whisper, n_prompt: int, n_output: int) -> None:
     for name, value, least in (
         ("n_prompt_tokens", n_prompt, 1),
@@ -134,7 +146,7 @@ def forward_flops(
     audio_seconds: float,
     reduction: Reduction | None = None,
     n_output_tokens: int = 0,
-    n_prompt_tokens: int = 4,
+    n_prompt_tokens: int | None = None,
     padding: str = "dynamic",
     kv_cache: bool = True,
     convention: str = "exact/1",
@@ -148,7 +160,7 @@ def forward_flops(
         reduction: x_V; none by default.
         n_output_tokens: generated tokens, the end token included; the decoder runs a prefill over the
             prompt and n_output_tokens - 1 steps. 0: the encoder alone. Without meaning for emotion.
-        n_prompt_tokens: decoder tokens that are given (4: start, language, task, no timestamps).
+        n_prompt_tokens: decoder tokens that are given; the backbone's own by default (4, or 2 for `.en`).
         padding: `dynamic`, or `padded30` for the study's execution.
         kv_cache: whether keys and values are kept between steps.
         convention: see `CONVENTIONS`.
@@ -166,7 +178,7 @@ def forward_flops(
         audio_seconds,
         reduction or Reduction(),
         n_output_tokens,
-        n_prompt_tokens,
+        prompt_tokens(backbone) if n_prompt_tokens is None else n_prompt_tokens,
         padding,
         bool(kv_cache),
         resolve_convention(convention),
@@ -207,8 +219,9 @@ def treatment_of(backbone: Backbone, adaptation: Adaptation, task: str | None = 
     """What the adaptation trains, for the ledger.
 
     LoRA's `all-linear` means the six projections of every transformer layer (query, key, value, output,
-    both of the feed-forward), in encoder and decoder; other targets are a comma-separated list. With
-    LoRA a classification head is trained in full. Top-k layers are the last k of the encoder.
+    both of the feed-forward), in encoder and decoder, and wav2vec2's feature projection; other targets
+    are a comma-separated list. With LoRA a classification head is trained in full. Top-k layers are the
+    last k of the encoder; they get no adapters.
 
     Raises:
         InputError: a target is not known, there are fewer than k layers, or DoRA is asked for.
@@ -252,6 +265,7 @@ def training_flops(
     reduction: Reduction | None = None,
     adaptation: Adaptation,
     n_label_tokens: int = 0,
+    n_prompt_tokens: int | None = None,
     padding: str = "dynamic",
     task: str | None = None,
     gradient_checkpointing: bool = False,
@@ -259,10 +273,12 @@ def training_flops(
 ) -> TrainingFlops:
     """FLOPs of one training example: forward, backward and, with checkpointing, the second forward.
 
-    The decoder is teacher-forced on n_label_tokens (prompt included). `none` trains nothing and costs
-    0. LoRA pays activation gradients through the frozen weights, but weight gradients of adapters only;
+    The decoder is teacher-forced on the prompt and n_label_tokens - 1 labels (the end token is a label and
+    never an input), and the vocabulary is projected where there is a label. `none` trains nothing and
+    costs 0. LoRA pays activation gradients through the frozen weights, but weight gradients of adapters only;
     where an input needs no gradient (the first layer's), none is counted, as none is formed.
-    `full` trains every weight, the convolutional front end included.
+    `full` trains every weight, the convolutional front end included; otherwise that is frozen and nothing
+    is propagated through it.
 
     Raises:
         InputError: an argument lies outside what the backbone allows.
@@ -270,13 +286,14 @@ def training_flops(
     chosen, convention = check_task(backbone, task), resolve_convention(convention)
     if convention != CONVENTIONS[0]:
         raise InputError(f"convention {convention} does not define training FLOPs; use exact")
+    n_prompt = prompt_tokens(backbone) if n_prompt_tokens is None else n_prompt_tokens
     if chosen == "asr" and isinstance(backbone, Whisper):
-        _check_tokens(backbone, 1, n_label_tokens)
+        _check_tokens(backbone, n_prompt, n_label_tokens)
         if n_label_tokens < 1:
             raise InputError(f"n_label_tokens must be at least 1, got {n_label_tokens!r}")
     return _training(
-        backbone, audio_seconds, reduction or Reduction(), adaptation, n_label_tokens, padding,
-        chosen, gradient_checkpointing,
+        backbone, audio_seconds, reduction or Reduction(), adaptation, n_label_tokens, n_prompt,
+        padding, chosen, gradient_checkpointing,
     )  # fmt: skip
 
 
@@ -287,6 +304,7 @@ def _training(
     reduction: Reduction,
     adaptation: Adaptation,
     n_label_tokens: int,
+    n_prompt: int,
     padding: str,
     task: str,
     checkpointing: bool,
@@ -295,7 +313,8 @@ def _training(
     ledger = Ledger()
     n_source, grad = encoder_walk(ledger, backbone, audio_seconds, reduction, padding, treatment)
     if task == "asr" and isinstance(backbone, Whisper):
-        decoder_walk(ledger, backbone, n_source, grad, n_label_tokens, treatment)
+        fed = n_prompt + n_label_tokens - 1
+        decoder_walk(ledger, backbone, n_source, grad, fed, n_label_tokens, treatment)
     else:
         classifier_walk(ledger, backbone, n_source, grad, treatment)
     if treatment == FROZEN:
@@ -320,8 +339,10 @@ def lora_parameters(backbone: Backbone, adaptation: Adaptation, task: str | None
     d, f = backbone.d_model, backbone.ffn_dim
     width = {"q": 2 * d, "k": 2 * d, "v": 2 * d, "o": 2 * d, "fc1": d + f, "fc2": d + f}
     attention = sum(width[t] for t in treatment.adapted & {"q", "k", "v", "o"})
-    layer = sum(width[t] for t in treatment.adapted)
-    blocks = backbone.encoder_layers * layer
+    layer = sum(width.get(t, 0) for t in treatment.adapted)
+    blocks = (backbone.encoder_layers - treatment.top_k) * layer
+    if isinstance(backbone, Wav2Vec2) and "projection" in treatment.adapted:
+        blocks += backbone.conv_dim[-1] + d
     if isinstance(backbone, Whisper) and check_task(backbone, task) == "asr":
         blocks += backbone.decoder_layers * (layer + attention)
     return treatment.rank * blocks

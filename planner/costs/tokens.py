@@ -1,25 +1,24 @@
 """How many frames, positions and tokens a configuration has: the one place where lengths are decided.
 
-Whisper: `audio_seconds` give `round(100 * audio_seconds)` mel frames, rounded up to a multiple of 2
-(of 2 * factor when the stem reduces), and half as many positions (a factor-th of that at the stem),
-so that convolution, position table and input always fit one another. `padded30` is the study's
-execution: always `2 * max_source_positions` frames, whatever was cut.
+Whisper: `audio_seconds` give `round(100 * audio_seconds)` mel frames, rounded up to a multiple of
+2 * factor, so that tokens are whole before and after the reduction, and half as many positions (a
+factor-th of that at the stem). Only where the position table ends before that multiple (30 s by a factor
+that does not divide 1500) does a `layer` or `output` reduction start from the whole table instead.
+`padded30` is the study's execution: always `2 * max_source_positions` frames, whatever was cut.
 
-wav2vec2: `round(16000 * audio_seconds)` samples go through unpadded convolutions,
+wav2vec2: `round(16000 * audio_seconds)` samples (of 30 s when padded) go through unpadded convolutions,
 `(n - kernel) // stride + 1` each: 99, 199 and 299 frames for 2, 4 and 6 s.
 
-Every reduction by k keeps `ceil(n / k)` of n tokens (strided slice `[::k]`, or pooling with
-`ceil_mode`): Whisper's stem by a convolution stride of 2 * k (stride) or by pooling the second
-convolution's output (mean-pool, merge), wav2vec2's stem on the convolutional features before the
-feature projection, `layer L` on the hidden states after encoder layer L (from 1), `output` on the last
-hidden states. The runner calls these functions, so that what is counted is what is run.
+Every reduction by k keeps `ceil(n / k)` of n tokens: Whisper's stem by a stride of 2 * k in its second
+convolution, wav2vec2's stem on the convolutional features before the feature projection, `layer L` on
+the hidden states after encoder layer L (from 1), `output` on the last hidden states.
 """
 
 from __future__ import annotations
 
 import math
 
-from planner.catalogue import Backbone, Wav2Vec2, Whisper
+from planner.catalogue import WHISPER_WINDOW_SECONDS, Backbone, Wav2Vec2, Whisper
 from planner.errors import InputError
 from planner.records import Reduction
 
@@ -61,6 +60,16 @@ def check_seconds(backbone: Backbone, audio_seconds: float) -> float:
     return seconds
 
 
+def check_padding(padding: str) -> None:
+    """Refuse a padding that is not defined.
+
+    Raises:
+        InputError: it is not among `PADDINGS`.
+    """
+    if padding not in PADDINGS:
+        raise InputError(f"padding must be one of {', '.join(PADDINGS)}, got {padding!r}")
+
+
 def mel_frames(
     backbone: Whisper,
     audio_seconds: float,
@@ -73,8 +82,7 @@ def mel_frames(
         InputError: seconds or padding are not allowed, or no frame is left.
     """
     seconds = check_seconds(backbone, audio_seconds)
-    if padding not in PADDINGS:
-        raise InputError(f"padding must be one of {', '.join(PADDINGS)}, got {padding!r}")
+    check_padding(padding)
     frames = round(MEL_FRAMES_PER_SECOND * seconds)
     if padding == "padded30":
         frames = 2 * backbone.max_source_positions
@@ -83,11 +91,14 @@ def mel_frames(
             f"audio_seconds {seconds:g} gives no mel frame; use at least "
             f"{1 / MEL_FRAMES_PER_SECOND:g} s"
         )
-    unit = 2 * (reduction.factor if reduction.place == "stem" else 1)
-    return unit * ceil_div(frames, unit)
+    unit = 2 * reduction.factor
+    whole = unit * ceil_div(frames, unit)
+    return whole if reduction.place == "stem" else min(whole, 2 * backbone.max_source_positions)
 
 
-def conv_lengths(backbone: Wav2Vec2, audio_seconds: float) -> tuple[int, ...]:
+def conv_lengths(
+    backbone: Wav2Vec2, audio_seconds: float, padding: str = "dynamic"
+) -> tuple[int, ...]:
     """Frames after each convolution of the wav2vec2 front end.
 
     >>> from planner.catalogue import backbone
@@ -97,7 +108,9 @@ def conv_lengths(backbone: Wav2Vec2, audio_seconds: float) -> tuple[int, ...]:
     Raises:
         InputError: the seconds are not allowed or too short for one frame.
     """
-    n = round(SAMPLE_RATE * check_seconds(backbone, audio_seconds))
+    seconds = check_seconds(backbone, audio_seconds)
+    check_padding(padding)
+    n = round(SAMPLE_RATE * (WHISPER_WINDOW_SECONDS if padding == "padded30" else seconds))
     lengths = []
     for kernel, stride in zip(backbone.conv_kernel, backbone.conv_stride, strict=True):
         n = (n - kernel) // stride + 1
@@ -135,16 +148,16 @@ def encoder_positions(
     """
     if isinstance(backbone, Whisper):
         unreduced = mel_frames(backbone, audio_seconds, _NONE, padding) // 2
+        if reduction.place == "stem" and reduction.operator != "stride":
+            raise InputError(
+                f"reduction {reduction} is not possible on the stem of {backbone.name}; "
+                f"use stem:{reduction.factor} or layer1:{reduction.factor}:{reduction.operator}"
+            )
         stem = mel_frames(backbone, audio_seconds, reduction, padding) // 2
     else:
-        if padding != "dynamic":
-            raise InputError(
-                f"padding {padding!r} is not defined for {backbone.name}, which has no fixed window; "
-                f"use dynamic"
-            )
-        unreduced = stem = conv_lengths(backbone, audio_seconds)[-1]
+        unreduced = stem = conv_lengths(backbone, audio_seconds, padding)[-1]
     _check_reduction(backbone, reduction, unreduced)
-    return ceil_div(stem, reduction.factor) if reduction.place == "stem" else unreduced
+    return ceil_div(stem, reduction.factor) if reduction.place == "stem" else stem
 
 
 def encoder_tokens(

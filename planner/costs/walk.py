@@ -27,8 +27,8 @@ CLASSIFIER_LABELS = 6
 class Treatment:
     """What is trained, as far as it changes a count.
 
-    Adapters of `rank` on the `adapted` projections, the `top_k` last encoder layers in full, the
-    classification `head`, or everything (`full`).
+    Adapters of `rank` on the `adapted` projections, the `top_k` last encoder layers in full (which get
+    no adapters), the classification `head`, or everything (`full`).
     """
 
     adapted: frozenset[str] = frozenset()
@@ -52,7 +52,8 @@ class _Layer:
     times: int
 
     def linear(self, part: str, name: str, n: int, n_in: int, n_out: int, grad: bool) -> bool:
-        rank = self.treatment.rank if name in self.treatment.adapted else 0
+        adapted = name in self.treatment.adapted and not self.trained
+        rank = self.treatment.rank if adapted else 0
         return self.ledger.linear(
             part, n, n_in, n_out, grad=grad, rank=rank, trained=self.trained, times=self.times
         )
@@ -98,7 +99,8 @@ def encoder_walk(
         grad = _whisper_stem(ledger, backbone, frames, reduction, treatment)
         pre_norm = True
     else:
-        grad = _wav2vec2_stem(ledger, backbone, audio_seconds, n, treatment)
+        lengths = conv_lengths(backbone, audio_seconds, padding)
+        grad = _wav2vec2_stem(ledger, backbone, lengths, n, treatment)
         # Models with a layer norm in each convolution are the ones with pre-norm layers.
         pre_norm = backbone.layer_norm_each_conv
     reduced_from = reduction.layer or backbone.encoder_layers
@@ -120,27 +122,26 @@ def _whisper_stem(
 ) -> bool:
     d, full = backbone.d_model, treatment.full
     ledger.convolution("stem", frames, 3, backbone.n_mels, d, trained=full)
-    wide = reduction.place == "stem" and reduction.operator == "stride"
-    outputs = frames // (2 * reduction.factor if wide else 2)
+    outputs = frames // (2 * reduction.factor if reduction.place == "stem" else 2)
     return ledger.convolution("stem", outputs, 3, d, d, grad=full, trained=full)
 
 
 def _wav2vec2_stem(
-    ledger: Ledger, backbone: Wav2Vec2, audio_seconds: float, n: int, treatment: Treatment
+    ledger: Ledger, backbone: Wav2Vec2, lengths: tuple[int, ...], n: int, treatment: Treatment
 ) -> bool:
     full, previous = treatment.full, 1
-    lengths = conv_lengths(backbone, audio_seconds)
     for length, kernel, width in zip(lengths, backbone.conv_kernel, backbone.conv_dim, strict=True):
         # transformers marks the waveform as needing a gradient unless the front end is frozen.
         ledger.convolution("stem", length, kernel, previous, width, grad=full, trained=full)
         previous = width
     d = backbone.d_model
-    ledger.linear("stem", n, previous, d, grad=full, trained=full)
+    rank = treatment.rank if "projection" in treatment.adapted else 0
+    grad = ledger.linear("stem", n, previous, d, grad=full, rank=rank, trained=full)
     # Padding of kernel // 2 on both sides: an even kernel gives one output more, which is dropped.
     outputs = n + 2 * (backbone.pos_conv_kernel // 2) - backbone.pos_conv_kernel + 1
     return ledger.convolution(
         "stem", outputs, backbone.pos_conv_kernel, d, d,
-        groups=backbone.pos_conv_groups, grad=full, trained=full,
+        groups=backbone.pos_conv_groups, grad=grad, trained=full,
     )  # fmt: skip
 
 
@@ -150,9 +151,13 @@ def decoder_walk(
     n_source: int,
     source_grad: bool,
     n_tokens: int,
+    n_labels: int,
     treatment: Treatment,
 ) -> None:
-    """Enter one teacher-forced pass of n_tokens over n_source encoder tokens, causal mask not halved."""
+    """Enter one teacher-forced pass of n_tokens over n_source encoder tokens, causal mask not halved.
+
+    The vocabulary projection runs on the n_labels positions that have a label.
+    """
     grad = treatment.full
     for first, last in _runs(backbone.decoder_layers, 1):
         layer = _Layer(ledger, backbone.d_model, treatment, treatment.full, last - first)
@@ -160,7 +165,7 @@ def decoder_walk(
         grad = layer.attention("cross_attention", n_tokens, n_source, grad, source_grad) or grad
         grad = layer.feed_forward("decoder", n_tokens, backbone.ffn_dim, grad) or grad
     ledger.linear(
-        "head", n_tokens, backbone.d_model, backbone.vocab_size, grad=grad, trained=treatment.full
+        "head", n_labels, backbone.d_model, backbone.vocab_size, grad=grad, trained=treatment.full
     )
 
 
@@ -188,7 +193,8 @@ def generation_entries(
 
     The prefill yields the first output token, so the last one is never fed back. With a cache, a step
     at length t attends to t tokens and cross-attention keys and values are formed once; without one,
-    every step runs the whole prefix again and forms them again.
+    every step runs the whole prefix again and forms them again. The vocabulary projection runs once for
+    each output token (transformers' own `generate` projects the whole prefill).
     """
     if n_output == 0:
         return
@@ -208,7 +214,7 @@ def generation_entries(
     ledger.linear("cross_attention", 2 * n_source * source_passes, d, d, times=layers)
     ledger.linear("cross_attention", 2 * fed, d, d, times=layers)
     ledger.matmul("cross_attention", 2 * fed * n_source * d, (False, False), times=layers)
-    ledger.linear("head", fed, d, backbone.vocab_size)
+    ledger.linear("head", n_output, d, backbone.vocab_size)
 
 
 def _sum(n: int) -> int:

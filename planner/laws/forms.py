@@ -64,7 +64,9 @@ class Linearisation:
 
 
 class Evaluator(abc.ABC):
-    """A form at fixed rows."""
+    """A form at fixed rows; `known` is the log of a term that is not fitted, shape (n,), or None."""
+
+    known: Floats | None = None
 
     @abc.abstractmethod
     def log_terms(self, theta: Floats) -> list[Floats]:

@@ -183,8 +183,9 @@ def projected_starts(
     k = len(bases)
     gram = np.empty((len(weight), len(cells), k, k))
     right = np.empty((len(weight), len(cells), k))
+    target = np.ones(len(y)) if evaluator.known is None else 1.0 - np.exp(evaluator.known - y)
     for i in range(k):
-        right[:, :, i] = (weight @ bases[i].values.T)[:, bases[i].setting]
+        right[:, :, i] = ((weight * target) @ bases[i].values.T)[:, bases[i].setting]
         for j in range(i, k):
             moment = _inner(weight, bases[i], bases[j], i == j)
             gram[:, :, i, j] = gram[:, :, j, i] = moment

@@ -33,7 +33,7 @@ def probability_within(cost: Cost, limit: float | Floats) -> Floats:
         z = (np.log(limit) - np.log(cost.value)) / np.where(sd > 0, sd, 1.0)
     soft = np.zeros(len(sd))
     some = sd > 0
-    soft[some] = 0.5 * (1.0 + _ERF(z[some] / math.sqrt(2.0)).astype(np.float64))
+    soft[some] = 0.5 * (1.0 + np.asarray(_ERF(z[some] / math.sqrt(2.0)), dtype=np.float64))
     return np.where(some, soft, (cost.value <= limit).astype(np.float64))
 
 
@@ -55,7 +55,7 @@ def needed_limit(cost: Cost, probability: Floats) -> Floats:
     exact = (sd == 0) & (probability <= 1.0)
     out[exact] = cost.value[exact]
     soft = (sd > 0) & (probability < 1.0)
-    z = _QUANTILE(np.maximum(probability[soft], 1e-300)).astype(np.float64)
+    z = np.asarray(_QUANTILE(np.maximum(probability[soft], 1e-300)), dtype=np.float64)
     out[soft] = np.exp(np.log(cost.value[soft]) + sd[soft] * z)
     return out
 

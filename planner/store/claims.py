@@ -16,31 +16,16 @@ import json
 import math
 import uuid
 from dataclasses import dataclass
-from typing import Any
 
-from sqlalchemy import (
-    ColumnElement,
-    Connection,
-    Engine,
-    RowMapping,
-    Select,
-    case,
-    exists,
-    insert,
-    literal,
-    select,
-    update,
-)
+from sqlalchemy import Connection, Engine, RowMapping, select, update
 
 from planner.errors import InputError, StoreError
 from planner.records import Resources, RunRecord, Trial, trial_from_json
-from planner.store import rows
+from planner.store import leases, rows
 from planner.store.clock import NowSeconds, NowUtc
-from planner.store.schema import runs, sweep_trials, trials
+from planner.store.prepared import Prepared
+from planner.store.schema import runs, trials
 from planner.store.transactions import read, write
-
-LOST = "lost-node"
-"""Failure class of a run whose lease ran out: its worker died, hung or was cut off."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,48 +66,44 @@ def claim_trial(
     """Claim one trial; None when it is not to be had (running, finished, failed or cancelled).
 
     An expired lease on it is ended first.
+
+    Raises:
+        InputError: the lease is not a positive time.
     """
-    queued = select(trials.c.trial_id).where(
-        trials.c.trial_id == trial_id, trials.c.state == "queued"
-    )
-    return _claim(engine, queued, trials.c.trial_id == trial_id, worker, lease_seconds)
+    return _claim(engine, leases.ONE, trial_id, worker, lease_seconds)
 
 
 def claim_next(engine: Engine, sweep_id: int, worker: Worker, lease_seconds: float) -> Claim | None:
     """Claim the next queued trial of a sweep; None when nothing is to be had now.
 
     Expired leases of the sweep are ended first when no trial is queued.
+
+    Raises:
+        InputError: the lease is not a positive time.
     """
-    member = _member(sweep_id)
-    queued = (
-        select(trials.c.trial_id)
-        .where(trials.c.state == "queued", member)
-        .order_by(trials.c.trial_id)
-        .limit(1)
-    )
-    return _claim(engine, queued, member, worker, lease_seconds)
+    return _claim(engine, leases.NEXT, sweep_id, worker, lease_seconds)
 
 
 def heartbeat(
     engine: Engine, claim: Claim, lease_seconds: float, progress: Progress | None = None
 ) -> bool:
-    """Extend the lease and show progress; False: the claim is lost, stop the work."""
-    extend = (
-        update(trials).where(_mine(claim)).values(lease_until_seconds=NowSeconds() + lease_seconds)
-    )
-    shown: dict[str, Any] = {"heartbeat_utc": NowUtc()}
-    if progress is not None:
-        loss = progress.loss if progress.loss is None or math.isfinite(progress.loss) else None
-        shown |= {"phase": progress.phase, "step": progress.step, "n_steps": progress.n_steps}
-        shown["loss"] = loss
+    """Extend the lease and show progress; False: the claim is lost, stop the work.
+
+    Raises:
+        InputError: the lease is not a positive time.
+    """
+    _check_lease(lease_seconds)
 
     def work(connection: Connection) -> bool:
-        if connection.execute(extend).rowcount != 1:
+        held = leases.EXTEND.run(
+            connection, trial=claim.trial_id, held=claim.token, lease=lease_seconds
+        )
+        if held.rowcount != 1:
             return False
-        connection.execute(update(runs).where(runs.c.run_id == claim.run_id).values(**shown))
+        _show(connection, claim.run_id, progress)
         return True
 
-    return write(engine, work)
+    return write(engine, work, durable=False)
 
 
 def finish(engine: Engine, claim: Claim, record: RunRecord) -> bool:
@@ -135,18 +116,21 @@ def finish(engine: Engine, claim: Claim, record: RunRecord) -> bool:
         InputError: the record does not say `finished`, or a number in it is not finite.
     """
     rows.check_record(record, "finished")
-    return write(engine, lambda c: _end(c, claim, record, literal("finished")))
+    return write(engine, lambda c: _end(c, claim, record, leases.FINISHED))
 
 
 def fail(engine: Engine, claim: Claim, record: RunRecord, *, retry: bool) -> bool:
     """Store a failed attempt; with `retry` the trial is queued again while attempts are left.
 
+    Returns:
+        False when the claim is lost: then nothing is stored.
+
     Raises:
         InputError: the record does not say `failed`, or a number in it is not finite.
     """
     rows.check_record(record, "failed")
-    state: ColumnElement[str] = _queued_or_failed() if retry else literal("failed")
-    return write(engine, lambda c: _end(c, claim, record, state))
+    after = leases.AGAIN if retry else leases.FAILED
+    return write(engine, lambda c: _end(c, claim, record, after))
 
 
 def give_back(engine: Engine, claim: Claim, why: str) -> bool:
@@ -157,17 +141,12 @@ def give_back(engine: Engine, claim: Claim, why: str) -> bool:
         claim: what was claimed.
         why: what the worker lacks, kept with the run.
     """
-    again = (
-        update(trials)
-        .where(_mine(claim))
-        .values(state="queued", lease_until_seconds=None, max_attempts=trials.c.max_attempts + 1)
-    )
 
     def work(connection: Connection) -> bool:
-        if connection.execute(again).rowcount != 1:
-            return _ended(connection, claim, "cancelled")
-        values = {"status": "cancelled", "finished_utc": NowUtc(), "failure_text": why}
-        connection.execute(update(runs).where(runs.c.run_id == claim.run_id).values(**values))
+        held = leases.GIVEN_BACK.run(connection, trial=claim.trial_id, held=claim.token)
+        if held.rowcount != 1:
+            return leases.ended_as(connection, claim.run_id, claim.token, "cancelled")
+        leases.end_running(connection, claim.trial_id, "cancelled", None, why)
         return True
 
     return write(engine, work)
@@ -181,31 +160,8 @@ def expire(engine: Engine, sweep_id: int | None = None) -> int:
     Returns:
         How many leases were ended.
     """
-    where = _member(sweep_id) if sweep_id is not None else None
-    return write(engine, lambda c: _expire(c, where))
-
-
-def lose(engine: Engine, claim: Claim, why: str) -> bool:
-    """End a claim whose worker is known to be dead, without waiting for its lease.
-
-    As `expire` does: the run is lost, the trial queued again while attempts are left.
-
-    Returns:
-        False: the token is no longer the trial's, or it does not run; nothing is changed.
-    """
-
-    def work(connection: Connection) -> bool:
-        ended = (
-            update(trials)
-            .where(_mine(claim))
-            .values(state=_queued_or_failed(), lease_until_seconds=None)
-        )
-        if connection.execute(ended).rowcount != 1:
-            return _ended(connection, claim, "lost")
-        _end_running(connection, claim.trial_id, "lost", LOST, why)
-        return True
-
-    return write(engine, work)
+    where = None if sweep_id is None else leases.member(sweep_id)
+    return write(engine, lambda c: leases.expire(c, where))
 
 
 def cancel(engine: Engine, sweep_id: int) -> int:
@@ -216,16 +172,19 @@ def cancel(engine: Engine, sweep_id: int) -> int:
     Returns:
         How many trials were cancelled.
     """
-    open_states = trials.c.state.in_(("queued", "running"))
+    still_open = trials.c.state.in_(("queued", "running"))
+    chosen = select(trials.c.trial_id).where(leases.member(sweep_id), still_open)
 
     def work(connection: Connection) -> int:
-        chosen = _locked(
-            connection, select(trials.c.trial_id).where(_member(sweep_id), open_states)
-        )
-        for trial_id in chosen:
-            _end_running(connection, trial_id, "cancelled", None, "the sweep was cancelled")
-            connection.execute(_state(trial_id, literal("cancelled")))
-        return len(chosen)
+        found = leases.locked(connection, chosen)
+        for trial_id in found:
+            leases.end_running(connection, trial_id, "cancelled", None, "the sweep was cancelled")
+            connection.execute(
+                update(trials)
+                .where(trials.c.trial_id == trial_id)
+                .values(state="cancelled", lease_until_seconds=None)
+            )
+        return len(found)
 
     return write(engine, work)
 
@@ -244,26 +203,6 @@ def retry_cancelled(engine: Engine, sweep_id: int) -> int:
     return _retry(engine, sweep_id, "cancelled")
 
 
-def _retry(engine: Engine, sweep_id: int, state: str) -> int:
-    def work(connection: Connection) -> int:
-        found = connection.execute(
-            select(trials.c.trial_id, trials.c.resources_json)
-            .where(_member(sweep_id), trials.c.state == state)
-            .order_by(trials.c.trial_id)
-            .with_for_update()
-        ).all()
-        for trial_id, resources_json in found:
-            more = Resources(**json.loads(resources_json)).max_attempts
-            connection.execute(
-                update(trials)
-                .where(trials.c.trial_id == trial_id)
-                .values(state="queued", max_attempts=trials.c.n_attempts + more)
-            )
-        return len(found)
-
-    return write(engine, work)
-
-
 def check_one_host(engine: Engine, host: str) -> None:
     """Refuse to work on a SQLite database that a worker on another machine is using.
 
@@ -272,16 +211,14 @@ def check_one_host(engine: Engine, host: str) -> None:
     """
     if engine.dialect.name != "sqlite":
         return
-    other = read(
-        engine,
-        lambda c: c.execute(
-            select(runs.c.host)
-            .join(trials, trials.c.trial_id == runs.c.trial_id)
-            .where(runs.c.status == "running", runs.c.token == trials.c.token)
-            .where(runs.c.host != host, trials.c.lease_until_seconds > NowSeconds())
-            .limit(1)
-        ).scalar(),
+    query = (
+        select(runs.c.host)
+        .join(trials, trials.c.trial_id == runs.c.trial_id)
+        .where(runs.c.status == "running", runs.c.host != host)
+        .where(trials.c.lease_until_seconds > NowSeconds())
+        .limit(1)
     )
+    other = read(engine, lambda c: c.execute(query).scalar())
     if other is not None:
         raise StoreError(
             f"{host} and {other} are at work on one SQLite file, whose locks hold on one machine "
@@ -289,110 +226,51 @@ def check_one_host(engine: Engine, host: str) -> None:
         )
 
 
-def _member(sweep_id: int) -> ColumnElement[bool]:
-    return exists().where(
-        sweep_trials.c.sweep_id == sweep_id, sweep_trials.c.trial_id == trials.c.trial_id
-    )
+def _retry(engine: Engine, sweep_id: int, state: str) -> int:
+    chosen = select(trials.c.trial_id).where(leases.member(sweep_id), trials.c.state == state)
 
-
-def _mine(claim: Claim) -> ColumnElement[bool]:
-    return (
-        (trials.c.trial_id == claim.trial_id)
-        & (trials.c.token == claim.token)
-        & (trials.c.state == "running")
-    )
-
-
-def _queued_or_failed() -> ColumnElement[str]:
-    return case((trials.c.n_attempts < trials.c.max_attempts, "queued"), else_="failed")
-
-
-def _state(trial_id: int, state: ColumnElement[str]) -> Any:
-    return (
-        update(trials)
-        .where(trials.c.trial_id == trial_id)
-        .values(state=state, lease_until_seconds=None)
-    )
-
-
-def _locked(connection: Connection, chosen: Select[Any]) -> list[int]:
-    """Keys of trials, locked in one order so that no two transactions wait for each other."""
-    ordered = chosen.order_by(trials.c.trial_id).with_for_update()
-    return [int(key) for key in connection.execute(ordered).scalars()]
-
-
-def _claim(
-    engine: Engine,
-    queued: Select[tuple[int]],
-    expirable: ColumnElement[bool],
-    worker: Worker,
-    lease_seconds: float,
-) -> Claim | None:
-    if not (math.isfinite(lease_seconds) and lease_seconds > 0):
-        raise InputError(f"lease_seconds must be positive, got {lease_seconds!r}")
-    keys: list[str] = []
-
-    def work(connection: Connection) -> Claim | None:
-        for key in keys:
-            # A commit whose acknowledgement was lost: the claim may be ours already.
-            if (claim := _claimed_as(connection, key)) is not None:
-                return claim
-        keys.append(uuid.uuid4().hex)
-        claim = _take(connection, queued, worker, lease_seconds, keys[-1])
-        if claim is None and _expire(connection, expirable):
-            claim = _take(connection, queued, worker, lease_seconds, keys[-1])
-        return claim
+    def work(connection: Connection) -> int:
+        found = leases.locked(connection, chosen)
+        for trial_id in found:
+            one = trials.c.trial_id == trial_id
+            asked = connection.execute(select(trials.c.resources_json).where(one)).scalar_one()
+            more = Resources(**json.loads(asked)).max_attempts
+            connection.execute(
+                update(trials)
+                .where(one)
+                .values(state="queued", max_attempts=trials.c.n_attempts + more)
+            )
+        return len(found)
 
     return write(engine, work)
 
 
-_CLAIMED = (
-    trials.c.trial_id,
-    trials.c.trial_json,
-    trials.c.resources_json,
-    trials.c.n_attempts,
-    trials.c.token,
-)
+def _check_lease(seconds: float) -> None:
+    if not (math.isfinite(seconds) and seconds > 0):
+        raise InputError(f"lease_seconds must be positive, got {seconds!r}")
 
 
-def _take(
-    connection: Connection, queued: Select[tuple[int]], worker: Worker, lease: float, key: str
+def _claim(
+    engine: Engine, source: leases.Source, key: int, worker: Worker, lease_seconds: float
 ) -> Claim | None:
-    # SKIP LOCKED passes over the trials that others are claiming now; SQLite's one writer needs none.
-    chosen = queued.with_for_update(skip_locked=True).scalar_subquery()
-    found = (
-        connection.execute(
-            update(trials)
-            .where(trials.c.trial_id == chosen, trials.c.state == "queued")
-            .values(
-                state="running",
-                token=trials.c.token + 1,
-                n_attempts=trials.c.n_attempts + 1,
-                lease_until_seconds=NowSeconds() + lease,
-            )
-            .returning(*_CLAIMED)
-        )
-        .mappings()
-        .first()
-    )
-    if found is None:
-        return None
-    started: dict[str, Any] = {
-        "trial_id": found["trial_id"],
-        "attempt": found["n_attempts"],
-        "token": found["token"],
-        "claim_key": key,
-        "status": "running",
-        "host": worker.host,
-        "pid": worker.pid,
-        "worker_version": worker.version,
-        "code_revision": worker.code_revision,
-        "started_utc": NowUtc(),
-    }
-    run_id = connection.execute(
-        insert(runs).values(**started).returning(runs.c.run_id)
-    ).scalar_one()
-    return _as_claim(run_id, found)
+    _check_lease(lease_seconds)
+    who = {"at_host": worker.host, "process": worker.pid}
+    who |= {"version": worker.version, "revision": worker.code_revision}
+    names: list[str] = []
+
+    def work(connection: Connection) -> tuple[int, RowMapping] | None:
+        for name in names:
+            # The commit before may have happened without its answer: the claim is ours already.
+            if (found := leases.taken(connection, name)) is not None:
+                return found
+        names.append(uuid.uuid4().hex)
+        found = leases.take(connection, source.statement, key, lease_seconds, names[-1], **who)
+        if found is None and leases.expire(connection, source.among(key)):
+            found = leases.take(connection, source.statement, key, lease_seconds, names[-1], **who)
+        return found
+
+    claimed = write(engine, work, durable=False)
+    return None if claimed is None else _as_claim(*claimed)
 
 
 def _as_claim(run_id: int, found: RowMapping) -> Claim:
@@ -406,26 +284,25 @@ def _as_claim(run_id: int, found: RowMapping) -> Claim:
     )
 
 
-def _claimed_as(connection: Connection, key: str) -> Claim | None:
-    found = (
-        connection.execute(
-            select(runs.c.run_id, *_CLAIMED)
-            .join(trials, trials.c.trial_id == runs.c.trial_id)
-            .where(runs.c.claim_key == key, runs.c.status == "running")
-        )
-        .mappings()
-        .first()
+def _show(connection: Connection, run_id: int, progress: Progress | None) -> None:
+    if progress is None:
+        leases.BEAT.run(connection, run=run_id)
+        return
+    loss = progress.loss if progress.loss is None or math.isfinite(progress.loss) else None
+    leases.SHOW.run(
+        connection,
+        run=run_id,
+        now_phase=progress.phase,
+        now_step=progress.step,
+        of_steps=progress.n_steps,
+        now_loss=loss,
     )
-    return None if found is None else _as_claim(found["run_id"], found)
 
 
-def _end(
-    connection: Connection, claim: Claim, record: RunRecord, state: ColumnElement[str]
-) -> bool:
+def _end(connection: Connection, claim: Claim, record: RunRecord, after: Prepared) -> bool:
     """End a claimed run with its record: the check of the token and all rows in one transaction."""
-    done = update(trials).where(_mine(claim)).values(state=state, lease_until_seconds=None)
-    if connection.execute(done).rowcount != 1:
-        return _ended(connection, claim, record.status)
+    if after.run(connection, trial=claim.trial_id, held=claim.token).rowcount != 1:
+        return leases.ended_as(connection, claim.run_id, claim.token, record.status)
     device = record.device
     device_id = None if device is None else rows.device_id_of(connection, device)
     values = rows.record_columns(record, device_id)
@@ -433,45 +310,3 @@ def _end(
     connection.execute(update(runs).where(runs.c.run_id == claim.run_id).values(**values))
     rows.store_details(connection, claim.run_id, record)
     return True
-
-
-def _ended(connection: Connection, claim: Claim, status: str) -> bool:
-    """Whether this very claim ended so before: its first commit was not acknowledged."""
-    return (
-        connection.execute(
-            select(runs.c.run_id).where(
-                runs.c.run_id == claim.run_id,
-                runs.c.token == claim.token,
-                runs.c.status == status,
-            )
-        ).first()
-        is not None
-    )
-
-
-def _end_running(
-    connection: Connection, trial_id: int, status: str, failure_class: str | None, why: str
-) -> None:
-    values = {
-        "status": status,
-        "finished_utc": NowUtc(),
-        "failure_class": failure_class,
-        "failure_text": why,
-    }
-    connection.execute(
-        update(runs).where(runs.c.trial_id == trial_id, runs.c.status == "running").values(**values)
-    )
-
-
-def _expire(connection: Connection, where: ColumnElement[bool] | None) -> int:
-    over = select(trials.c.trial_id).where(
-        trials.c.state == "running", trials.c.lease_until_seconds < NowSeconds()
-    )
-    if where is not None:
-        over = over.where(where)
-    lost = _locked(connection, over)
-    for trial_id in lost:
-        why = "its lease ran out: the worker died, hung or lost the database"
-        _end_running(connection, trial_id, "lost", LOST, why)
-        connection.execute(_state(trial_id, _queued_or_failed()))
-    return len(lost)

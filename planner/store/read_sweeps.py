@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Engine, RowMapping, and_, case, func, select
+from sqlalchemy import Connection, Engine, RowMapping, Select, and_, case, func, select
 
 from planner.errors import UnknownNameError
 from planner.records import Resources
@@ -101,7 +101,7 @@ def trial_states(engine: Engine, fingerprints: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def _status_query(sweep_id: int) -> Any:
+def _status_query(sweep_id: int) -> Select[Any]:
     latest = and_(runs.c.trial_id == trials.c.trial_id, runs.c.attempt == trials.c.n_attempts)
     # One row a run: published tables may hold an error on another split than `test`.
     main = (

@@ -49,25 +49,31 @@ _RUN_COLUMNS = (
 )  # fmt: skip
 
 
-def trial_row(trial: Trial, *, n_params: int | None = None) -> Row:
+def trial_row(trial: Trial, record: RunRecord | None = None) -> Row:
     """The columns of `trials` that follow from a trial.
 
     Args:
         trial: what is trained.
-        n_params: for a backbone that the catalogue does not know (published results).
+        record: of a result from elsewhere, which may be of a backbone that the catalogue does not
+            know, or report another metric than the task's.
 
     Raises:
-        UnknownNameError: the backbone is not in the catalogue and `n_params` is not given.
+        UnknownNameError: the backbone is not in the catalogue and the record does not count its parameters.
     """
     names = (
         "task", "dataset", "dataset_digest", "split_policy", "reference_policy", "backbone",
         "initialisation", "audio_seconds", "padding", "n_train", "n_test", "normaliser", "seed",
     )  # fmt: skip
+    metric, n_params = TASKS[trial.task], None
+    if record is not None:
+        n_params = record.n_params
+        reported = [evaluation.metric for evaluation in record.evaluations]
+        metric = metric if metric in reported or not reported else reported[0]
     return {name: getattr(trial, name) for name in names} | {
         "fingerprint": trial.fingerprint,
         "trial_json": canonical_json(to_json(trial)),
-        "metric": TASKS[trial.task],
-        "n_params": n_params if n_params else catalogue.backbone(trial.backbone).n_params,
+        "metric": metric,
+        "n_params": n_params or catalogue.backbone(trial.backbone).n_params,
         "reduction": str(trial.reduction),
         "reduction_place": trial.reduction.place,
         "reduction_factor": trial.reduction.factor,

@@ -101,7 +101,7 @@ trials = _table(
     Column("trial_json", Text, nullable=False),
     # The fields that people filter and group by, as columns; trial_json holds all of them.
     Column("task", Text, nullable=False),
-    # the error that a law of this task is fitted to (planner.records.TASKS)
+    # the error that a law is fitted to: the task's, or what a result from elsewhere reports
     Column("metric", Text, nullable=False),
     Column("dataset", Text, nullable=False),
     Column("dataset_digest", Text, nullable=False),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 import time
+import weakref
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -28,13 +29,28 @@ _LONGEST_PAUSE_SECONDS = 2.0
 _TRANSIENT_STATES = ("40001", "40P01", "57P01", "57P02", "57P03")
 
 
-def write(engine: Engine, work: Callable[[Connection], T]) -> T:
+_WRITERS: weakref.WeakKeyDictionary[Engine, dict[bool, Engine]] = weakref.WeakKeyDictionary()
+
+
+def write(engine: Engine, work: Callable[[Connection], T], *, durable: bool = True) -> T:
     """The result of `work` in one committed transaction that may write.
+
+    Args:
+        engine: the database.
+        work: what to do; it is done again when the database asks for it.
+        durable: False where the loss of power may undo the commit, on SQLite: claims and
+            heartbeats, as that takes the machine's workers with it and their trials are queued again.
 
     Raises:
         StoreError: the database is full, locked, read-only, damaged or gone.
     """
-    return _transact(engine.execution_options(**WRITES), work)
+    writers = _WRITERS.get(engine)
+    if writers is None:
+        writers = _WRITERS[engine] = {
+            True: engine.execution_options(**WRITES),
+            False: engine.execution_options(**WRITES, sqlite_synchronous="NORMAL"),
+        }
+    return _transact(writers[durable], work)
 
 
 def read(engine: Engine, work: Callable[[Connection], T]) -> T:

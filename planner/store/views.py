@@ -5,9 +5,9 @@
     v_utterances  one row for each scored utterance, with the axes of its trial
     v_frontier    the finished runs that no other run beats in both error and latency on one device
 
-`error` is the main metric of the run's task (`wer`; `unweighted_error`), on the split `test` where
-there is one; results from elsewhere may carry another metric, which `metric` names. FLOPs of an utterance are not here: they follow from dimensions, which
-`planner.costs` counts (`soundscale runs list -f json` shows both).
+`error` is the trial's `metric` (its task's, `wer` or `unweighted_error`; or what a result from
+elsewhere reports) on the split `test` where there is one. FLOPs of an utterance are not here: they
+follow from dimensions, which `planner.costs` counts (`soundscale runs list -f json` shows both).
 Migrations create the views from frozen copies of these texts; a test compares the two.
 """
 
@@ -16,8 +16,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 _TRIAL_COLUMNS = """\
-    t.task, COALESCE(e.metric, t.metric) AS metric, t.dataset, t.dataset_digest, t.split_policy,
-    t.reference_policy, t.backbone,
+    t.task, t.metric, t.dataset, t.dataset_digest, t.split_policy, t.reference_policy, t.backbone,
     t.initialisation, t.n_params, t.audio_seconds, t.reduction, t.tokens_per_second, t.padding,
     t.adaptation, t.lora_rank, t.top_k_layers, t.n_train, t.n_test, t.normaliser, t.seed"""
 
@@ -39,9 +38,8 @@ FROM runs r
 JOIN trials t ON t.trial_id = r.trial_id
 LEFT JOIN evaluations e ON e.evaluation_id = (
     SELECT x.evaluation_id FROM evaluations x
-    WHERE x.run_id = r.run_id
-    ORDER BY CASE WHEN x.metric IN ('wer', 'unweighted_error') THEN 0 ELSE 1 END,
-        CASE x.split WHEN 'test' THEN 0 ELSE 1 END, x.evaluation_id LIMIT 1)
+    WHERE x.run_id = r.run_id AND x.metric = t.metric
+    ORDER BY CASE x.split WHEN 'test' THEN 0 ELSE 1 END, x.evaluation_id LIMIT 1)
 LEFT JOIN latencies l ON l.latency_id = (
     SELECT y.latency_id FROM latencies y
     WHERE y.run_id = r.run_id AND y.backbone = t.backbone

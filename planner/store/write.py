@@ -119,7 +119,7 @@ def import_runs(engine: Engine, rows_: Sequence[ImportedRun], provenance: str) -
     for row in rows_:
         rows.check_record(row.record, "failed" if row.record.status == "failed" else "finished")
     chosen = {
-        row.trial.fingerprint: rows.trial_row(row.trial, n_params=row.record.n_params)
+        row.trial.fingerprint: rows.trial_row(row.trial, row.record)
         | rows.resources_columns(Resources())
         for row in rows_
     }

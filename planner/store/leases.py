@@ -1,0 +1,217 @@
+"""The statements of claims: taking, extending and ending leases, inside a transaction of the caller.
+
+Trials are locked before their runs and in the order of their keys, in every statement that locks
+several, so that no two transactions wait for each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    RowMapping,
+    Select,
+    Update,
+    bindparam,
+    case,
+    exists,
+    insert,
+    select,
+    update,
+)
+
+from planner.store.clock import NowSeconds, NowUtc
+from planner.store.prepared import Prepared
+from planner.store.schema import runs, sweep_trials, trials
+
+LOST = "lost-node"
+"""Failure class of a run whose lease ran out: its worker died, hung or was cut off."""
+
+CLAIMED = (
+    trials.c.trial_id,
+    trials.c.trial_json,
+    trials.c.resources_json,
+    trials.c.n_attempts,
+    trials.c.token,
+)
+"""What a claim carries away."""
+
+QUEUED_OR_FAILED: ColumnElement[str] = case(
+    (trials.c.n_attempts < trials.c.max_attempts, "queued"), else_="failed"
+)
+"""Where a trial goes after an attempt that may be repeated."""
+
+
+def member(sweep_id: Any) -> ColumnElement[bool]:
+    """That a trial is in a sweep."""
+    return exists().where(
+        sweep_trials.c.sweep_id == sweep_id, sweep_trials.c.trial_id == trials.c.trial_id
+    )
+
+
+_LEASE = bindparam("lease", type_=NowSeconds.type)
+_MINE = (
+    (trials.c.trial_id == bindparam("trial"))
+    & (trials.c.token == bindparam("held"))
+    & (trials.c.state == "running")
+)
+_RUN = runs.c.run_id == bindparam("run")
+
+
+def _take(chosen: Select[Any]) -> Prepared:
+    # SKIP LOCKED passes over what others are claiming now; SQLite has one writer and needs none.
+    # The state is asked again outside: on PostgreSQL the inner answer alone is not a claim.
+    picked = chosen.with_for_update(skip_locked=True).scalar_subquery()
+    return Prepared(
+        update(trials)
+        .where(trials.c.trial_id == picked, trials.c.state == "queued")
+        .values(
+            state="running",
+            token=trials.c.token + 1,
+            n_attempts=trials.c.n_attempts + 1,
+            lease_until_seconds=NowSeconds() + _LEASE,
+        )
+        .returning(*CLAIMED)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where claims come from: the statement that takes one, and the trials whose leases may be over."""
+
+    statement: Prepared
+    among: Callable[[int], ColumnElement[bool]]
+
+
+_QUEUED = select(trials.c.trial_id).where(trials.c.state == "queued")
+ONE = Source(
+    _take(_QUEUED.where(trials.c.trial_id == bindparam("key"))),
+    lambda trial_id: trials.c.trial_id == trial_id,
+)
+NEXT = Source(
+    # In the order of keys, which the index gives; that of the sweep would need a sort.
+    _take(_QUEUED.where(member(bindparam("key"))).order_by(trials.c.trial_id).limit(1)),
+    member,
+)
+
+_START = Prepared(
+    insert(runs)
+    .values(
+        trial_id=bindparam("trial"),
+        attempt=bindparam("number"),
+        token=bindparam("held"),
+        claim_key=bindparam("name"),
+        status="running",
+        host=bindparam("at_host"),
+        pid=bindparam("process"),
+        worker_version=bindparam("version"),
+        code_revision=bindparam("revision"),
+        started_utc=NowUtc(),
+    )
+    .returning(runs.c.run_id)
+)
+
+
+def take(
+    connection: Connection, statement: Prepared, key: int, lease: float, name: str, **worker: Any
+) -> tuple[int, RowMapping] | None:
+    """Claim what `statement` finds for `key`; the new run and the trial's columns, or None."""
+    found = statement.run(connection, key=key, lease=lease).mappings().first()
+    if found is None:
+        return None
+    started = _START.run(
+        connection,
+        trial=found["trial_id"],
+        number=found["n_attempts"],
+        held=found["token"],
+        name=name,
+        **worker,
+    )
+    return started.scalar_one(), found
+
+
+_TAKEN = Prepared(
+    select(runs.c.run_id, *CLAIMED)
+    .join(trials, trials.c.trial_id == runs.c.trial_id)
+    .where(runs.c.claim_key == bindparam("name"), runs.c.status == "running")
+)
+
+
+def taken(connection: Connection, name: str) -> tuple[int, RowMapping] | None:
+    """The running claim of that name, where a commit happened whose answer was lost."""
+    found = _TAKEN.run(connection, name=name).mappings().first()
+    return None if found is None else (found["run_id"], found)
+
+
+EXTEND = Prepared(update(trials).where(_MINE).values(lease_until_seconds=NowSeconds() + _LEASE))
+BEAT = Prepared(update(runs).where(_RUN).values(heartbeat_utc=NowUtc()))
+SHOW = Prepared(
+    update(runs)
+    .where(_RUN)
+    .values(
+        heartbeat_utc=NowUtc(),
+        phase=bindparam("now_phase"),
+        step=bindparam("now_step"),
+        n_steps=bindparam("of_steps"),
+        loss=bindparam("now_loss"),
+    )
+)
+
+
+def _leave(state: ColumnElement[str] | str) -> Update:
+    return update(trials).where(_MINE).values(state=state, lease_until_seconds=None)
+
+
+FINISHED = Prepared(_leave("finished"))
+FAILED = Prepared(_leave("failed"))
+AGAIN = Prepared(_leave(QUEUED_OR_FAILED))
+GIVEN_BACK = Prepared(_leave("queued").values(max_attempts=trials.c.max_attempts + 1))
+
+_WAS = Prepared(
+    select(runs.c.run_id).where(
+        _RUN, runs.c.token == bindparam("held"), runs.c.status == bindparam("was")
+    )
+)
+
+
+def ended_as(connection: Connection, run_id: int, token: int, status: str) -> bool:
+    """Whether this very claim ended so before: its first commit was not acknowledged."""
+    return _WAS.run(connection, run=run_id, held=token, was=status).first() is not None
+
+
+def locked(connection: Connection, chosen: Select[Any]) -> list[int]:
+    """Keys of the chosen trials, locked in order."""
+    ordered = chosen.order_by(trials.c.trial_id).with_for_update()
+    return [int(key) for key in connection.execute(ordered).scalars()]
+
+
+def end_running(
+    connection: Connection, trial_id: int, status: str, failure_class: str | None, why: str
+) -> None:
+    """End the running attempt of a locked trial, if there is one."""
+    connection.execute(
+        update(runs)
+        .where(runs.c.trial_id == trial_id, runs.c.status == "running")
+        .values(status=status, finished_utc=NowUtc(), failure_class=failure_class, failure_text=why)
+    )
+
+
+def expire(connection: Connection, where: ColumnElement[bool] | None) -> int:
+    """End the leases that ran out, among the trials of `where`; how many there were."""
+    over = select(trials.c.trial_id).where(
+        trials.c.state == "running", trials.c.lease_until_seconds < NowSeconds()
+    )
+    lost = locked(connection, over if where is None else over.where(where))
+    for trial_id in lost:
+        why = "its lease ran out: the worker died, hung or lost the database"
+        end_running(connection, trial_id, "lost", LOST, why)
+        connection.execute(
+            update(trials)
+            .where(trials.c.trial_id == trial_id)
+            .values(state=QUEUED_OR_FAILED, lease_until_seconds=None)
+        )
+    return len(lost)

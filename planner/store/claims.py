@@ -17,7 +17,7 @@ import math
 import uuid
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, Engine, RowMapping, select, update
+from sqlalchemy import Connection, Engine, select, update
 
 from planner.errors import InputError, StoreError
 from planner.records import Resources, RunRecord, Trial, trial_from_json
@@ -95,10 +95,8 @@ def heartbeat(
     _check_lease(lease_seconds)
 
     def work(connection: Connection) -> bool:
-        held = leases.EXTEND.run(
-            connection, trial=claim.trial_id, held=claim.token, lease=lease_seconds
-        )
-        if held.rowcount != 1:
+        held = {"trial": claim.trial_id, "held": claim.token}
+        if leases.EXTEND.count(connection, **held, lease=lease_seconds) != 1:
             return False
         _show(connection, claim.run_id, progress)
         return True
@@ -143,8 +141,8 @@ def give_back(engine: Engine, claim: Claim, why: str) -> bool:
     """
 
     def work(connection: Connection) -> bool:
-        held = leases.GIVEN_BACK.run(connection, trial=claim.trial_id, held=claim.token)
-        if held.rowcount != 1:
+        held = {"trial": claim.trial_id, "held": claim.token}
+        if leases.GIVEN_BACK.count(connection, **held) != 1:
             return leases.ended_as(connection, claim.run_id, claim.token, "cancelled")
         leases.end_running(connection, claim.trial_id, "cancelled", None, why)
         return True
@@ -162,6 +160,25 @@ def expire(engine: Engine, sweep_id: int | None = None) -> int:
     """
     where = None if sweep_id is None else leases.member(sweep_id)
     return write(engine, lambda c: leases.expire(c, where))
+
+
+def lose(engine: Engine, claim: Claim, why: str) -> bool:
+    """End a claim whose worker is known to be dead, without waiting for its lease.
+
+    As `expire` does: the run is lost, the trial queued again while attempts are left.
+
+    Returns:
+        False: the token is no longer the trial's, or it does not run; nothing is changed.
+    """
+
+    def work(connection: Connection) -> bool:
+        held = leases.AGAIN.run(connection, trial=claim.trial_id, held=claim.token)
+        if held.rowcount != 1:
+            return leases.ended_as(connection, claim.run_id, claim.token, "lost")
+        leases.end_running(connection, claim.trial_id, "lost", leases.LOST, why)
+        return True
+
+    return write(engine, work)
 
 
 def cancel(engine: Engine, sweep_id: int) -> int:
@@ -258,7 +275,7 @@ def _claim(
     who |= {"version": worker.version, "revision": worker.code_revision}
     names: list[str] = []
 
-    def work(connection: Connection) -> tuple[int, RowMapping] | None:
+    def work(connection: Connection) -> leases.Taken | None:
         for name in names:
             # The commit before may have happened without its answer: the claim is ours already.
             if (found := leases.taken(connection, name)) is not None:
@@ -270,26 +287,26 @@ def _claim(
         return found
 
     claimed = write(engine, work, durable=False)
-    return None if claimed is None else _as_claim(*claimed)
+    return None if claimed is None else _as_claim(claimed)
 
 
-def _as_claim(run_id: int, found: RowMapping) -> Claim:
+def _as_claim(taken: leases.Taken) -> Claim:
     return Claim(
-        run_id=run_id,
-        trial_id=found["trial_id"],
-        trial=trial_from_json(json.loads(found["trial_json"])),
-        resources=Resources(**json.loads(found["resources_json"])),
-        attempt=found["n_attempts"],
-        token=found["token"],
+        run_id=taken.run_id,
+        trial_id=taken.trial_id,
+        trial=trial_from_json(json.loads(taken.trial_json)),
+        resources=Resources(**json.loads(taken.resources_json)),
+        attempt=taken.n_attempts,
+        token=taken.token,
     )
 
 
 def _show(connection: Connection, run_id: int, progress: Progress | None) -> None:
     if progress is None:
-        leases.BEAT.run(connection, run=run_id)
+        leases.BEAT.count(connection, run=run_id)
         return
     loss = progress.loss if progress.loss is None or math.isfinite(progress.loss) else None
-    leases.SHOW.run(
+    leases.SHOW.count(
         connection,
         run=run_id,
         now_phase=progress.phase,
@@ -301,7 +318,7 @@ def _show(connection: Connection, run_id: int, progress: Progress | None) -> Non
 
 def _end(connection: Connection, claim: Claim, record: RunRecord, after: Prepared) -> bool:
     """End a claimed run with its record: the check of the token and all rows in one transaction."""
-    if after.run(connection, trial=claim.trial_id, held=claim.token).rowcount != 1:
+    if after.count(connection, trial=claim.trial_id, held=claim.token) != 1:
         return leases.ended_as(connection, claim.run_id, claim.token, record.status)
     device = record.device
     device_id = None if device is None else rows.device_id_of(connection, device)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -138,12 +137,15 @@ def sweep_watch(name: str, db: str | None, seconds: float) -> None:
 @sweep.command("retry")
 @click.argument("name")
 @db_option
-@click.option("--failed", is_flag=True, required=True, help="Queue the failed trials again.")
-def sweep_retry(name: str, db: str | None, failed: bool) -> None:
+@click.option("--failed", is_flag=True, help="Those that failed.")
+@click.option("--cancelled", is_flag=True, help="Those that were cancelled.")
+def sweep_retry(name: str, db: str | None, failed: bool, cancelled: bool) -> None:
     """Queue trials of sweep NAME again; `sweep run` then trains them."""
     from runner import session
 
-    n = session.retry_failed(db, name)
+    if not failed and not cancelled:
+        raise click.UsageError("say which trials to queue again: --failed, --cancelled or both")
+    n = session.retry(db, name, failed=failed, cancelled=cancelled)
     talk(f"{n} trials of sweep {name!r} are queued again; start them with: soundscale sweep run")
 
 
@@ -183,13 +185,13 @@ def quickstart(
     Two pretrained Whisper models are fine-tuned on recorded speech at three audio lengths and three
     token rates; minutes on two CPU cores, without a GPU or a model hub.
     """
-    from runner import quickstart as path
+    from runner.quickstart import run
     from runner.session import Request
 
     request = Request(
         ray_address="local", workers=workers, artifacts=artifacts, weights=weights, quiet=quiet
     )
-    path.run(db, request, spec)
+    run(db, request, spec)
 
 
 @click.group()
@@ -202,14 +204,15 @@ def data() -> None:
 @click.option("--task", type=click.Choice(["asr", "emotion"]), default=None)
 @format_option()
 def data_check(source: str, task: str | None, output_format: str) -> None:
-    """List every fault of SOURCE: a manifest, a folder, or the name of a data set.
+    """What SOURCE holds and every fault of it: a manifest, a folder, or the name of a data set.
+
+    Exit code 2 when a row of a manifest cannot be used.
 
     \b
-    Example:
+    Examples:
       soundscale data check train.jsonl
+      soundscale data check LibriSpeech -f json
     """
-    from runner import session
+    from runner import datacheck
 
-    columns: Any = (("row", "row"), ("utterance_id", "utterance"), ("problem", "problem"))
-    rows = session.check_data(source, task)
-    echo_rows(rows, output_format, columns, empty="no fault was found")
+    datacheck.run(source, task, output_format)

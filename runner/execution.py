@@ -12,11 +12,14 @@ are paid once; with GPUs Ray starts a fresh process for each trial, so that no m
 
 from __future__ import annotations
 
+import logging
 import os
+import secrets
 import shutil
 import socket
 import tempfile
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
@@ -85,6 +88,8 @@ class InlineExecutor:
 
     def collect(self, seconds: float) -> list[Outcome]:
         """Outcomes of the jobs that ended; an exception of the machinery itself is raised."""
+        if not self._running:
+            self._stop.wait(seconds)
         done, _ = wait(self._running, timeout=seconds, return_when=FIRST_COMPLETED)
         for future in done:
             self._running.pop(future)
@@ -145,9 +150,7 @@ class RayExecutor:
     def _start_local(self, n_workers: int | None, cpus: float, gpus: float | None) -> None:
         folder = short_folder()
         self._folder = folder
-        # Inherited by the workers. They must not outvote each other for the cores (OMP), and a
-        # tool for private measurements has no telemetry (RAY_USAGE_STATS_ENABLED).
-        os.environ.setdefault("OMP_NUM_THREADS", str(max(1, int(cpus))))
+        _set_local_environment(cpus)
         self._ray.init(
             address="local",
             num_cpus=None if n_workers is None else max(1, round(n_workers * cpus)),
@@ -203,7 +206,7 @@ class RayExecutor:
         """Outcomes of the tasks that ended, whatever ended them."""
         refs = list(self._running)
         if not refs:
-            threading.Event().wait(seconds)
+            time.sleep(seconds)
             return []
         ready, _ = self._ray.wait(refs, num_returns=1, timeout=seconds)
         more, _ = self._ray.wait(refs, num_returns=len(refs), timeout=0)
@@ -240,6 +243,19 @@ class RayExecutor:
             self._ray.shutdown()
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def _set_local_environment(cpus: float) -> None:
+    """What the processes of a local cluster inherit, where the user has not said it.
+
+    Threads: workers must not outvote each other for the cores. A token of this process: Ray would
+    write one into the home folder, which need not be writable; it reads the variable once, so that
+    it stays for as long as the process does.
+    """
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, int(cpus))))
+    os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+    # Ray announces that it uses the token; what matters to a user comes as an exception.
+    logging.getLogger("ray").setLevel(logging.ERROR)
 
 
 def _import_ray() -> Any:

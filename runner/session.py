@@ -234,11 +234,12 @@ def watch(db: str | None, name: str, seconds: float) -> None:
     talk(f"sweep {name!r}: {display.totals(status, None)}")
 
 
-def retry_failed(db: str | None, name: str) -> int:
-    """Queue the failed trials of a sweep again; how many."""
-    from planner.store.claims import retry_failed
+def retry(db: str | None, name: str, *, failed: bool, cancelled: bool) -> int:
+    """Queue the failed, the cancelled or both kinds of a sweep's trials again; how many."""
+    from planner.store.claims import retry_cancelled, retry_failed
 
-    return _on_sweep(db, name, retry_failed)
+    n = _on_sweep(db, name, retry_failed) if failed else 0
+    return n + (_on_sweep(db, name, retry_cancelled) if cancelled else 0)
 
 
 def cancel(db: str | None, name: str) -> int:

@@ -64,6 +64,27 @@ def listing(spec: DataSpec) -> Listing:
     )  # fmt: skip
 
 
+def faulty_rows(spec: DataSpec) -> list[tuple[int, str]]:
+    """Every row that `listing` refuses by itself, with the reason; `listing` stops at the first.
+
+    Raises:
+        InputError, MissingResourceError: the file itself cannot be read.
+    """
+    if spec.path is None or not Path(spec.path).expanduser().is_file():
+        listing(spec)
+    path = Path(str(spec.path)).expanduser()
+    rows = list(_rows(path))
+    emotion = bool(rows) and _column(rows[0][1], _label_names(spec)) is not None
+    task = spec.task or ("emotion" if emotion else "asr")
+    found = []
+    for number, row in rows:
+        try:
+            _clip(row, number, path, task, spec)
+        except InputError as problem:
+            found.append((number, str(problem)))
+    return found
+
+
 def _rows(path: Path) -> Iterator[tuple[int, Row]]:
     """Numbered rows; the number is that of the row, from 1, header not counted."""
     text = path.read_text(encoding="utf-8-sig")

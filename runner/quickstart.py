@@ -1,0 +1,114 @@
+"""The whole path on real speech: sweep -> store -> fit -> plan, from one command.
+
+The only room of the runner that also calls the planner's use cases, to end with an answer.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import Any
+
+import click
+
+from planner import report, service
+from planner.cli_common import echo_rows, talk
+from planner.errors import InfeasibleError
+from planner.plan.query import PlanQuery
+from planner.units import format_duration, format_flops, format_ms
+from runner import session
+from runner.campaign import CampaignResult, absolute_db
+from runner.session import Request
+
+QUESTION_FLOPS = 20e9
+"""The budget that the quickstart asks about: FLOPs per utterance (that of `soundscale plan --flops 20G`)."""
+
+QUESTION_LATENCY_MS = 1500.0
+"""And the time: an answer within a second and a half on this machine's CPU (ms per utterance)."""
+
+COLUMNS = (
+    ("label", "trial"),
+    ("now", "result"),
+    ("flops", "training"),
+    ("latency", "latency p95"),
+    ("minutes", "took"),
+)
+
+
+def run(db: str | None, request: Request, spec: Path | None) -> None:
+    """Train the sweep, then print what was trained, what was learnt and the answer.
+
+    Raises:
+        TrialsFailedError: trials failed; what was learnt from the others was printed.
+    """
+    began = time.monotonic()
+    with _sweep_file(spec) as path:
+        result, rows = session.execute(path, db, request)
+    _print_trained(db, rows)
+    if result.n_finished:
+        _print_learnt(db)
+        _print_answer(db)
+    _print_where(db, result, time.monotonic() - began)
+    session.raise_if_failed(result)
+
+
+@contextmanager
+def _sweep_file(spec: Path | None) -> Iterator[Path]:
+    if spec is not None:
+        yield spec
+        return
+    with as_file(files("runner") / "specs" / "quickstart.toml") as packaged:
+        yield packaged
+
+
+def _heading(text: str) -> None:
+    click.echo(f"\n{text}\n{'-' * len(text)}")
+
+
+def _print_trained(db: str | None, rows: list[dict[str, Any]]) -> None:
+    from planner.store import read
+
+    _heading("What was trained")
+    with session.existing_store(db) as engine:
+        stored = {run.trial_id: run for run in read.runs(engine, status="finished")}
+    for row in rows:
+        run = stored.get(row["trial_id"])
+        if run is None:
+            continue
+        row["flops"] = None if run.train_flops is None else format_flops(run.train_flops)
+        row["latency"] = None if run.latency_p95_ms is None else format_ms(run.latency_p95_ms)
+        seconds = (run.train_seconds or 0.0) + (run.score_seconds or 0.0)
+        row["minutes"] = format_duration(seconds)
+    echo_rows(rows, "table", COLUMNS)
+
+
+def _print_learnt(db: str | None) -> None:
+    _heading("What was learnt")
+    click.echo(report.fit_text(service.fit(db, "asr", source="measured")))
+
+
+def _print_answer(db: str | None) -> None:
+    asked = f"{format_flops(QUESTION_FLOPS)} and {format_ms(QUESTION_LATENCY_MS)} per utterance"
+    _heading(f"The answer for {asked}")
+    query = PlanQuery(
+        task="asr", flops=QUESTION_FLOPS, latency_ms=QUESTION_LATENCY_MS, source="measured"
+    )
+    try:
+        click.echo(report.plan_text(service.plan(db, query).json))
+    except InfeasibleError as problem:
+        # A slow machine: what would do is the answer then, and FLOPs alone still have one.
+        click.echo(str(problem))
+        alone = PlanQuery(task="asr", flops=QUESTION_FLOPS, source="measured")
+        click.echo(report.plan_text(service.plan(db, alone).json))
+
+
+def _print_where(db: str | None, result: CampaignResult, seconds: float) -> None:
+    url = absolute_db(db)
+    talk("")
+    talk(session.result_line(result, url))
+    talk(f"all of it in {format_duration(seconds)}; the database is {url}")
+    talk("more questions:  soundscale plan --task asr --flops 10G --latency 1s")
+    talk("                 soundscale runs list   soundscale frontier --task asr")

@@ -21,6 +21,7 @@ _LAZY: dict[str, tuple[str, str]] = {
     "plan": ("planner.commands.plan", "plan"),
     "frontier": ("planner.commands.plan", "frontier"),
     "whatif": ("planner.commands.plan", "whatif"),
+    "suggest": ("planner.commands.plan", "suggest"),
     "answers": ("planner.commands.plan", "answers"),
     "fit": ("planner.commands.fit", "fit"),
     "runs": ("planner.commands.runs", "runs"),

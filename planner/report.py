@@ -243,6 +243,45 @@ def target_text(found: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def suggest_text(found: dict[str, Any]) -> str:
+    """Runs to do next on one screen, or that none is worth it."""
+    lines = [f"  {found['verdict']}"]
+    rows = [
+        [
+            s["label"],
+            f"{100 * s['value']:.2g} points",
+            f"{s['hours']:.2g} h",
+            f"{s['p_change']:.2f}",
+        ]
+        for s in found["suggestions"]
+    ]
+    if rows:
+        headings = ["run", "worth", "takes", "P(changes the choice)"]
+        lines += ["", *(f"  {line}" for line in plain_table(headings, rows).split("\n"))]
+    return "\n".join(lines + [f"  note  {w['message']}" for w in found["warnings"]])
+
+
+def verify_text(found: dict[str, Any]) -> str:
+    """An answer against what was measured since, and the calibration of all answers."""
+    p, c = found["prediction"], found["calibration"]
+    lines = [f"  {found['label']}", f"  predicted  {_error_cell(p)}"]
+    for o in found["outcomes"]:
+        place = "inside" if o["inside"] else "outside"
+        lines.append(
+            f"  run {o['run_id']:<6} {percent(o['actual'])}, {place} "
+            f"[{100 * o['low']:.2f}, {100 * o['high']:.2f}] (90 % for a new run)"
+        )
+    if not found["outcomes"]:
+        lines.append("  no run of this configuration was made since: run it, then ask again")
+    if c["n"]:
+        drift = "DRIFT: predictions no longer hold; fit again" if c["drift"] else "no drift"
+        lines.append(
+            f"  all answers: {c['n']} runs made since, {100 * c['inside']:.0f} % inside their "
+            f"90 % intervals, {drift}"
+        )
+    return "\n".join(lines)
+
+
 def option_text(found: dict[str, Any]) -> str:
     """One configuration on one screen."""
     lines = [

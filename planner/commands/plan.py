@@ -155,6 +155,28 @@ def plan_target(
     click.echo(report.target_text(found))
 
 
+@plan.command("verify")
+@click.argument("answer_id")
+@db_option
+@format_option()
+def plan_verify(answer_id: str, db: str | None, output_format: str) -> None:
+    """Book an answer against runs made since: predicted, actual, and the running calibration.
+
+    Run the recommended configuration first (soundscale suggest --emit, or a sweep with it in).
+
+    \b
+    Example:
+      soundscale plan verify 7f3a9100ab12
+    """
+    from planner import advice, report
+
+    found = advice.verify(db, answer_id)
+    if output_format != "table":
+        echo_json(found)
+        return
+    click.echo(report.verify_text(found))
+
+
 @click.command()
 @click.option(
     "--x",
@@ -222,6 +244,41 @@ def whatif(
         echo_json(found)
         return
     click.echo(report.option_text(found))
+
+
+@click.command()
+@click.option("--hours", "--gpu-hours", "--cpu-hours", type=float, required=True, help="To spend.")
+@click.option("--worth", type=ERROR, default=1e-4, help="Least gain in error.  [default: 0.01%]")
+@click.option("--emit", type=click.Path(dir_okay=False), default=None, help="Write a sweep file.")
+@_with(_LIMITS)
+@_with(_QUESTION)
+@db_option
+@format_option()
+def suggest(
+    db: str | None, output_format: str, hours: float, worth: float, emit: str | None,
+    **question: Any,
+) -> None:  # fmt: skip
+    """Which runs to do next: the value of information about this decision for each hour.
+
+    It may answer that none is worth it. Hours are of one worker, as past runs took them.
+
+    \b
+    Example:
+      soundscale suggest --task asr --flops 20G --hours 0.5 --emit next.toml
+    """
+    from pathlib import Path
+
+    from planner import advice, report
+
+    found = advice.suggest_runs(db, _query(question), hours, worth)
+    if emit and found["suggestions"]:
+        path = Path(emit)
+        path.write_text(advice.sweep_text(db, found, path.stem), encoding="utf-8")
+        talk(f"wrote {path}; run it with: soundscale sweep run {path}")
+    if output_format != "table":
+        echo_json(found)
+        return
+    click.echo(report.suggest_text(found))
 
 
 @click.group()

@@ -1,0 +1,157 @@
+"""Learning from runs: results in, laws out. The part of the use cases that fits and stores fits."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+
+from sqlalchemy import Engine
+
+from planner import __version__
+from planner.axes import COMPUTE_AXES
+from planner.errors import UnknownNameError
+from planner.evidence import Evidence, gather
+from planner.laws.fit import fit_law
+from planner.laws.result import LawFit
+from planner.published.tables import ResultTable, load_table
+from planner.records import TASKS, canonical_json, to_json
+from planner.store import read, write
+from planner.store.engine import open_store
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImportReport:
+    """What an import did: rows stored now, rows that were there already, rows left out and why."""
+
+    name: str
+    provenance: str
+    n_new: int
+    n_known: int
+    left_out: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FitReport:
+    """A law with the evidence behind it, as stored under `fit_id`."""
+
+    fit_id: str
+    fit: LawFit
+    evidence: Evidence
+
+
+def check_task(task: str) -> str:
+    """The task, if it is one.
+
+    Raises:
+        UnknownNameError: it is not.
+    """
+    if task not in TASKS:
+        raise UnknownNameError("task", task, TASKS)
+    return task
+
+
+def import_results(db: str | None, name_or_path: str) -> ImportReport:
+    """Store a published table, or the user's own CSV, as finished runs with their provenance."""
+    engine = open_store(db)
+    try:
+        read.load_backbones(engine)
+        table: ResultTable = load_table(name_or_path)
+        rows = [
+            write.ImportedRun(
+                trial=r.trial, record=r.record, source=r.source, source_kind=r.source_kind
+            )
+            for r in table.rows
+        ]
+        count = write.import_runs(engine, rows, table.provenance)
+    finally:
+        engine.dispose()
+    return ImportReport(
+        name=table.name,
+        provenance=table.provenance,
+        n_new=count.n_new,
+        n_known=count.n_known,
+        left_out=table.left_out,
+    )
+
+
+def fit(
+    db: str | None,
+    task: str,
+    *,
+    source: str | None = None,
+    dataset: str | None = None,
+    adaptation: str | None = None,
+    axes: tuple[str, ...] = COMPUTE_AXES,
+    law: str = "auto",
+    loss: str = "log",
+    seed: int = 0,
+) -> FitReport:
+    """Fit a law to the runs of one study and store it; the same evidence finds the stored fit."""
+    check_task(task)
+    engine = open_store(db, must_exist=True)
+    try:
+        return fit_with(engine, task, source, dataset, adaptation, axes, law, loss, seed)
+    finally:
+        engine.dispose()
+
+
+def fit_with(
+    engine: Engine,
+    task: str,
+    source: str | None,
+    dataset: str | None,
+    adaptation: str | None,
+    axes: tuple[str, ...],
+    law: str,
+    loss: str,
+    seed: int,
+) -> FitReport:
+    """As `fit`, on an open store."""
+    read.load_backbones(engine)
+    rows = read.runs(engine, task=task, status="finished")
+    evidence = gather(rows, task, axes=axes, source=source, dataset=dataset, adaptation=adaptation)
+    settings = {"law": law, "loss": loss, "seed": seed, "version": __version__}
+    selection = {"study": to_json(evidence.study), "axes": list(axes), **settings}
+    key = canonical_json([selection, evidence.digest])
+    fit_id = hashlib.sha256(key.encode()).hexdigest()[:12]
+    stored = read.find_fit(engine, fit_id)
+    if stored is not None:
+        return FitReport(
+            fit_id=fit_id, fit=LawFit.from_json(json.loads(stored.fit_json)), evidence=evidence
+        )
+    fitted = fit_law(evidence.observations, law=law, loss=loss, seed=seed)
+    write.save_fit(engine, _fit_row(fit_id, fitted, evidence, canonical_json(selection)))
+    return FitReport(fit_id=fit_id, fit=fitted, evidence=evidence)
+
+
+def _fit_row(fit_id: str, fitted: LawFit, evidence: Evidence, selection: str) -> write.FitRow:
+    runs: list[tuple[int, bool, str | None]] = [(r.run_id, True, None) for r in evidence.rows]
+    runs += [(run_id, False, reason) for run_id, reason in evidence.exclusions]
+    return write.FitRow(
+        fit_id=fit_id,
+        task=evidence.study.task,
+        metric=evidence.study.metric,
+        law=fitted.law,
+        status=fitted.status,
+        n_runs=len(evidence.rows),
+        objective=fitted.objective,
+        selection_json=selection,
+        fit_json=json.dumps(fitted.to_json(), separators=(",", ":")),
+        version=__version__,
+        runs=tuple(runs),
+    )
+
+
+def warnings_of(report: FitReport) -> list[dict[str, str]]:
+    """What the law cannot say, and what was left out of it, with codes."""
+    # The exclusions are listed here once, with their counts.
+    kept = [w for w in report.fit.warnings if w.code != "rows-excluded"]
+    out = [{"code": w.code, "message": w.message} for w in kept]
+    if report.evidence.exclusions:
+        reasons: dict[str, int] = {}
+        for _, reason in report.evidence.exclusions:
+            reasons[reason] = reasons.get(reason, 0) + 1
+        listed = "; ".join(f"{n} x {reason}" for reason, n in reasons.items())
+        out.append({"code": "runs-left-out", "message": f"runs left out: {listed}"})
+    return out

@@ -1,0 +1,111 @@
+"""Which runs to do next: the value of information about this decision for each hour of compute.
+
+The law's joint draws give the mean m and covariance C of the candidates' errors. A run at candidate j
+with noise variance v_j moves every mean by b_i Z with b_i = C_ij / sqrt(C_jj + v_j), Z standard normal
+(Gaussian preposterior; Frazier, Powell and Dayanik 2009 call it the knowledge gradient). The run is
+worth min_i m_i - E[min_i (m_i + b_i Z)] over the feasible candidates: how much lower the expected error
+of the choice becomes by knowing. Several runs are chosen one by one, the covariance updated after each.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from statistics import NormalDist
+
+import numpy as np
+
+from planner.plan.query import Floats
+
+N_NODES = 201
+"""Equal-probability nodes of the standard normal for E[min]: error below 1 % of the value (measured
+against 20,001 nodes in tests/plan/test_suggest.py)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Suggestion:
+    """One run to do: which candidate, its value in error, its cost in hours, and their ratio."""
+
+    index: int
+    value: float
+    hours: float
+    value_per_hour: float
+    p_change: float
+
+
+def values(
+    mean: Floats, covariance: Floats, noise_variance: Floats, feasible: np.ndarray
+) -> tuple[Floats, Floats]:
+    """Value of one more run at each candidate, and the chance that it changes the choice, both (m,).
+
+    Args:
+        mean: expected error, shape (m,); covariance: of the mean errors, shape (m, m).
+        covariance: of the mean errors, shape (m, m).
+        noise_variance: variance of one run's error about its mean, shape (m,).
+        feasible: which candidates may be chosen, shape (m,); a run may be done at any.
+    """
+    nodes = _nodes()
+    columns = np.flatnonzero(feasible)
+    m = mean[columns]
+    scale = np.sqrt(np.diag(covariance) + noise_variance)
+    b = covariance[columns, :] / np.where(scale > 0, scale, 1.0)
+    now, best = m.min(), int(m.argmin())
+    gain, change = np.zeros(len(mean)), np.zeros(len(mean))
+    for j in range(len(mean)):
+        shifted = m[:, None] + b[:, j, None] * nodes[None, :]
+        gain[j] = now - shifted.min(axis=0).mean()
+        change[j] = (shifted.argmin(axis=0) != best).mean()
+    return np.maximum(gain, 0.0), change
+
+
+def _nodes() -> Floats:
+    normal = NormalDist()
+    return np.array([normal.inv_cdf((i + 0.5) / N_NODES) for i in range(N_NODES)])
+
+
+def after(covariance: Floats, noise_variance: Floats, j: int) -> Floats:
+    """Covariance of the mean errors once a run at candidate j is known, shape (m, m)."""
+    total = covariance[j, j] + noise_variance[j]
+    if total <= 0:
+        return covariance
+    return np.asarray(covariance - np.outer(covariance[:, j], covariance[j, :]) / total)
+
+
+def suggest(
+    draws: Floats,
+    noise_variance: Floats,
+    hours: Floats,
+    feasible: np.ndarray,
+    budget_hours: float,
+    worth: float,
+    max_runs: int = 24,
+) -> tuple[Suggestion, ...]:
+    """Runs to do within a budget, the most valuable an hour first; empty when none is worth it.
+
+    Args:
+        draws: joint draws of the candidates' mean errors, shape (n, m).
+        noise_variance: of one run's error, shape (m,).
+        hours: compute that a run at each candidate takes, shape (m,), > 0.
+        feasible: which candidates may be chosen, shape (m,).
+        budget_hours: most hours in all.
+        worth: least value of a run, in error, to be suggested.
+        max_runs: most runs suggested.
+    """
+    mean = draws.mean(axis=0)
+    covariance = np.cov(draws, rowvar=False).reshape(len(mean), len(mean))
+    left, out = budget_hours, []
+    while len(out) < max_runs and feasible.any():
+        value, change = values(mean, covariance, noise_variance, feasible)
+        allowed = (hours <= left) & (value >= worth)
+        if not allowed.any():
+            break
+        rate = np.where(allowed, value / hours, -np.inf)
+        j = int(rate.argmax())
+        out.append(
+            Suggestion(
+                index=j, value=float(value[j]), hours=float(hours[j]),
+                value_per_hour=float(rate[j]), p_change=float(change[j]),
+            )
+        )  # fmt: skip
+        left -= float(hours[j])
+        covariance = after(covariance, noise_variance, j)
+    return tuple(out)

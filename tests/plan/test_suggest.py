@@ -1,0 +1,60 @@
+"""What a run is worth: against Monte Carlo, and the cases where the answer is known."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from planner.plan import suggest as voi
+
+EVERY = np.ones(2, dtype=bool)
+
+
+def two(gap, sd, noise):
+    """Two candidates with independent errors; the value of a run at the first has a closed form."""
+    mean = np.array([0.10, 0.10 + gap])
+    return mean, np.diag([sd**2, sd**2]), np.array([noise**2, noise**2])
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.floats(0.0, 0.03), st.floats(0.003, 0.02), st.floats(0.0, 0.02))
+def test_the_value_of_a_run_equals_its_closed_form(gap, sd, noise):
+    from statistics import NormalDist
+
+    mean, covariance, variance = two(gap, sd, noise)
+    s = sd**2 / np.sqrt(sd**2 + noise**2)
+    z = gap / s
+    expected = s * (NormalDist().pdf(z) - z * (1 - NormalDist().cdf(z)))
+    value, _ = voi.values(mean, covariance, variance, EVERY)
+    assert value[0] == pytest.approx(expected, abs=0.02 * s)
+
+
+def test_a_run_that_cannot_change_the_choice_is_worth_nothing():
+    mean, covariance, variance = two(0.5, 0.001, 0.001)
+    value, change = voi.values(mean, covariance, variance, EVERY)
+    assert value.max() < 1e-9
+    assert change.max() == 0.0
+
+
+def test_knowing_an_error_exactly_leaves_no_variance_there():
+    rng = np.random.default_rng(0)
+    root = rng.normal(size=(5, 5))
+    left = voi.after(root @ root.T, np.zeros(5), 2)
+    np.testing.assert_allclose(left[2], 0.0, atol=1e-12)
+    assert np.linalg.eigvalsh(left).min() > -1e-9
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 1000))
+def test_suggestions_stay_within_the_hours_and_are_worth_it(seed):
+    rng = np.random.default_rng(seed)
+    draws = 0.1 + 0.02 * rng.normal(size=(300, 8)) + 0.01 * rng.normal(size=8)
+    hours = np.exp(rng.normal(size=8))
+    found = voi.suggest(draws, np.full(8, 1e-4), hours, np.ones(8, bool), 5.0, 1e-4)
+    assert sum(s.hours for s in found) <= 5.0
+    assert all(s.value >= 1e-4 for s in found)
+
+
+def test_none_is_worth_it_when_the_choice_is_clear():
+    draws = np.array([0.05, 0.5]) + 1e-6 * np.random.default_rng(1).normal(size=(200, 2))
+    assert voi.suggest(draws, np.full(2, 1e-6), np.ones(2), EVERY, 100.0, 1e-5) == ()

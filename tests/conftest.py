@@ -73,7 +73,9 @@ def postgres_server() -> Iterator[PostgresServer]:
     pytest.importorskip("psycopg", reason="psycopg is not installed: pip install psycopg[binary]")
     binaries = _server_binaries()
     if binaries is None:
-        pytest.skip("no PostgreSQL server binaries (initdb) on this machine: apt install postgresql")
+        pytest.skip(
+            "no PostgreSQL server binaries (initdb) on this machine: apt install postgresql"
+        )
     server = PostgresServer(binaries)
     server.start()
     yield server

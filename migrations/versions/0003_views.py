@@ -18,8 +18,7 @@ CREATE VIEW v_results AS
 SELECT
     r.run_id, r.trial_id, t.fingerprint, t.state, r.attempt, r.status, r.provenance, r.source,
     r.source_kind,
-    t.task, COALESCE(e.metric, t.metric) AS metric, t.dataset, t.dataset_digest, t.split_policy,
-    t.reference_policy, t.backbone,
+    t.task, t.metric, t.dataset, t.dataset_digest, t.split_policy, t.reference_policy, t.backbone,
     t.initialisation, t.n_params, t.audio_seconds, t.reduction, t.tokens_per_second, t.padding,
     t.adaptation, t.lora_rank, t.top_k_layers, t.n_train, t.n_test, t.normaliser, t.seed,
     e.split, e.error, e.std_error, e.n_units, e.n_errors, e.n_substitutions, e.n_insertions,
@@ -34,9 +33,8 @@ FROM runs r
 JOIN trials t ON t.trial_id = r.trial_id
 LEFT JOIN evaluations e ON e.evaluation_id = (
     SELECT x.evaluation_id FROM evaluations x
-    WHERE x.run_id = r.run_id
-    ORDER BY CASE WHEN x.metric IN ('wer', 'unweighted_error') THEN 0 ELSE 1 END,
-        CASE x.split WHEN 'test' THEN 0 ELSE 1 END, x.evaluation_id LIMIT 1)
+    WHERE x.run_id = r.run_id AND x.metric = t.metric
+    ORDER BY CASE x.split WHEN 'test' THEN 0 ELSE 1 END, x.evaluation_id LIMIT 1)
 LEFT JOIN latencies l ON l.latency_id = (
     SELECT y.latency_id FROM latencies y
     WHERE y.run_id = r.run_id AND y.backbone = t.backbone

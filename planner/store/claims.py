@@ -172,8 +172,8 @@ def lose(engine: Engine, claim: Claim, why: str) -> bool:
     """
 
     def work(connection: Connection) -> bool:
-        held = leases.AGAIN.run(connection, trial=claim.trial_id, held=claim.token)
-        if held.rowcount != 1:
+        held = {"trial": claim.trial_id, "held": claim.token}
+        if leases.AGAIN.count(connection, **held) != 1:
             return leases.ended_as(connection, claim.run_id, claim.token, "lost")
         leases.end_running(connection, claim.trial_id, "lost", leases.LOST, why)
         return True

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import (
     ColumnElement,
     Connection,
-    RowMapping,
     Select,
     Update,
     bindparam,
@@ -116,22 +115,30 @@ _START = Prepared(
 )
 
 
+class Taken(NamedTuple):
+    """A claim as the database gives it: the new run, and `CLAIMED` of its trial."""
+
+    run_id: int
+    trial_id: int
+    trial_json: str
+    resources_json: str
+    n_attempts: int
+    token: int
+
+
 def take(
     connection: Connection, statement: Prepared, key: int, lease: float, name: str, **worker: Any
-) -> tuple[int, RowMapping] | None:
-    """Claim what `statement` finds for `key`; the new run and the trial's columns, or None."""
-    found = statement.run(connection, key=key, lease=lease).mappings().first()
+) -> Taken | None:
+    """Claim what `statement` finds for `key`, or None."""
+    found = statement.first(connection, key=key, lease=lease)
     if found is None:
         return None
-    started = _START.run(
-        connection,
-        trial=found["trial_id"],
-        number=found["n_attempts"],
-        held=found["token"],
-        name=name,
-        **worker,
+    trial_id, _, _, number, token = found
+    started = _START.first(
+        connection, trial=trial_id, number=number, held=token, name=name, **worker
     )
-    return started.scalar_one(), found
+    assert started is not None
+    return Taken(started[0], *found)
 
 
 _TAKEN = Prepared(
@@ -141,10 +148,10 @@ _TAKEN = Prepared(
 )
 
 
-def taken(connection: Connection, name: str) -> tuple[int, RowMapping] | None:
+def taken(connection: Connection, name: str) -> Taken | None:
     """The running claim of that name, where a commit happened whose answer was lost."""
-    found = _TAKEN.run(connection, name=name).mappings().first()
-    return None if found is None else (found["run_id"], found)
+    found = _TAKEN.first(connection, name=name)
+    return None if found is None else Taken(*found)
 
 
 EXTEND = Prepared(update(trials).where(_MINE).values(lease_until_seconds=NowSeconds() + _LEASE))
@@ -180,7 +187,7 @@ _WAS = Prepared(
 
 def ended_as(connection: Connection, run_id: int, token: int, status: str) -> bool:
     """Whether this very claim ended so before: its first commit was not acknowledged."""
-    return _WAS.run(connection, run=run_id, held=token, was=status).first() is not None
+    return _WAS.first(connection, run=run_id, held=token, was=status) is not None
 
 
 def locked(connection: Connection, chosen: Select[Any]) -> list[int]:

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Engine, RowMapping, Select, and_, case, func,
 
 from planner.errors import UnknownNameError
 from planner.records import Resources
-from planner.store import schema
+from planner.store import rows, schema
 from planner.store.clock import NowSeconds, NowUtc
 from planner.store.read_runs import trial_of
 from planner.store.schema import TRIAL_STATES, runs, sweep_trials, trials
@@ -23,8 +23,6 @@ _RUN_FIELDS = (
     "started_utc", "heartbeat_utc", "finished_utc", "failure_class", "failure_text",
 )  # fmt: skip
 _ERROR = schema.evaluations
-_CHUNK = 500
-"""Most parameters of one IN list; SQLite's own limit was 999 for long."""
 
 
 def sweeps(engine: Engine) -> list[SweepRow]:
@@ -92,13 +90,7 @@ def sweep_id_of(engine: Engine, name: str) -> int:
 
 def trial_states(engine: Engine, fingerprints: Sequence[str]) -> dict[str, str]:
     """The states of those trials that the database knows, by fingerprint."""
-    found: dict[str, str] = {}
-    for start in range(0, len(fingerprints), _CHUNK):
-        query = select(trials.c.fingerprint, trials.c.state).where(
-            trials.c.fingerprint.in_(fingerprints[start : start + _CHUNK])
-        )
-        found |= {key: state for key, state in read(engine, lambda c, q=query: c.execute(q).all())}
-    return found
+    return read(engine, lambda c: rows.states(c, fingerprints))
 
 
 def _status_query(sweep_id: int) -> Select[Any]:

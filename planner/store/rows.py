@@ -48,6 +48,9 @@ _RUN_COLUMNS = (
     "weights_source", "weights_digest", "data_source", "artifact", "host", "code_revision",
 )  # fmt: skip
 
+_CHUNK = 500
+"""Most parameters of one IN list; SQLite's own limit was 999 for long."""
+
 
 def trial_row(trial: Trial, record: RunRecord | None = None) -> Row:
     """The columns of `trials` that follow from a trial.
@@ -90,6 +93,17 @@ def resources_columns(resources: Resources) -> Row:
         "resources_json": canonical_json(to_json(resources)),
         "max_attempts": resources.max_attempts,
     }
+
+
+def states(connection: Connection, fingerprints: Iterable[str]) -> dict[str, str]:
+    """The states of those trials that the database knows, by fingerprint."""
+    table, wanted, found = schema.trials, list(fingerprints), dict[str, str]()
+    for start in range(0, len(wanted), _CHUNK):
+        query = select(table.c.fingerprint, table.c.state).where(
+            table.c.fingerprint.in_(wanted[start : start + _CHUNK])
+        )
+        found |= {row.fingerprint: row.state for row in connection.execute(query)}
+    return found
 
 
 def check_record(record: RunRecord, status: str) -> None:

@@ -6,7 +6,7 @@ Each function is one transaction: it happens whole or not at all, and repeating 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,9 +36,6 @@ __all__ = [
     "save_latencies",
     "save_plan",
 ]
-
-_CHUNK = 500
-"""Most parameters of one IN list; SQLite's own limit was 999 for long."""
 
 
 _FIT_COLUMNS = (
@@ -90,7 +87,7 @@ def register_sweep(
     chosen = {t.fingerprint: rows.trial_row(t) | rows.resources_columns(r) for t, r in trials_}
 
     def work(connection: Connection) -> SweepCount:
-        known = _states(connection, chosen)
+        known = rows.states(connection, chosen)
         sweep_id = _sweep_id(connection, name, spec_json)
         _insert_trials(connection, [row for key, row in chosen.items() if key not in known])
         _set_members(connection, sweep_id, list(chosen))
@@ -125,7 +122,7 @@ def import_runs(engine: Engine, rows_: Sequence[ImportedRun], provenance: str) -
     }
 
     def work(connection: Connection) -> ImportCount:
-        known = _states(connection, chosen)
+        known = rows.states(connection, chosen)
         _insert_trials(connection, [row for key, row in chosen.items() if key not in known])
         stored = [_import_run(connection, row, provenance) for row in rows_]
         return ImportCount(n_new=sum(stored), n_known=len(stored) - sum(stored))
@@ -220,21 +217,6 @@ def add_backbone(engine: Engine, backbone: catalogue.Backbone) -> None:
 def _same(stored: str, given: str, what: str) -> None:
     if stored != given:
         raise StoreError(f"{what} is stored with other content; an id names one content for ever")
-
-
-def _chunks(values: Iterable[str]) -> Iterator[list[str]]:
-    listed = list(values)
-    for start in range(0, len(listed), _CHUNK):
-        yield listed[start : start + _CHUNK]
-
-
-def _states(connection: Connection, fingerprints: Iterable[str]) -> dict[str, str]:
-    """The states of those trials that are known, by fingerprint."""
-    found: dict[str, str] = {}
-    for chunk in _chunks(fingerprints):
-        query = select(trials.c.fingerprint, trials.c.state).where(trials.c.fingerprint.in_(chunk))
-        found |= {row.fingerprint: row.state for row in connection.execute(query)}
-    return found
 
 
 def _now(connection: Connection) -> str:

@@ -177,6 +177,11 @@ class Campaign:
                 f"{found['failed']} failed earlier; to try them again: soundscale sweep retry "
                 f"{name} --failed"
             )
+        if found["cancelled"]:
+            self._display.say(
+                f"{found['cancelled']} are cancelled; to queue them again: soundscale sweep retry "
+                f"{name} --cancelled"
+            )
 
     def _train(
         self, make_executor: Callable[[], Executor], status: SweepStatus, began: float

@@ -157,7 +157,9 @@ def sweep_cancel(name: str, db: str | None) -> None:
     from runner import session
 
     n = session.cancel(db, name)
-    talk(f"{n} trials of sweep {name!r} are cancelled; `sweep run` queues them again")
+    talk(
+        f"{n} trials of sweep {name!r} are cancelled; to queue them again: soundscale sweep retry {name} --cancelled"
+    )
 
 
 @click.command()

@@ -1,0 +1,228 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from planner.errors import InputError, TrialsFailedError
+from planner.records import Evaluation, RunRecord
+from planner.store.claims import claim_trial, finish
+from planner.store.engine import open_store
+from planner.store.read import attempts, runs, sweep_status
+from runner import display, prepare
+from runner.campaign import CampaignResult, Setting, run_campaign
+from runner.execution import InlineExecutor
+from runner.worker import Job, Outcome, store_record, this_worker, work_on
+
+
+@pytest.fixture
+def campaign(tmp_path: Path, write_spec: Callable[..., Path]) -> Callable[..., CampaignResult]:
+    """Run the micro sweep in this process; its talk lands in `said.txt`."""
+
+    def run(
+        *changes: tuple[str, str],
+        db: str = f"sqlite:///{tmp_path}/runs.db",
+        work: Callable[..., Outcome] = work_on,
+        hosts: frozenset[str] | None = None,
+        task: str = "asr",
+    ) -> CampaignResult:
+        prepared = prepare.prepare(write_spec(*changes, task=task), db, lambda line: None)
+        setting = Setting(db=db, artifacts=tmp_path / "artifacts", poll_seconds=0.05)
+        executor = InlineExecutor(work=work)
+        executor.hosts = hosts or executor.hosts
+        with (tmp_path / "said.txt").open("w") as said:
+            shown = display.PlainLines(said)
+            return run_campaign(prepared.spec, prepared.trials, setting, lambda: executor, shown)
+
+    return run
+
+
+def rows_of(tmp_path: Path) -> list:
+    engine = open_store(f"sqlite:///{tmp_path}/runs.db")
+    try:
+        return runs(engine)
+    finally:
+        engine.dispose()
+
+
+@pytest.mark.parametrize("task", ["asr", "emotion"])
+def test_a_campaign_trains_every_trial_on_real_tensors(task, campaign, tmp_path):
+    result = campaign(task=task)
+    rows = rows_of(tmp_path)
+    assert (result.n_finished, result.n_failed) == (3, 0)
+    assert [row.status for row in rows] == ["finished"] * 3
+    assert all(row.error is not None and row.latency_p95_ms > 0 for row in rows)
+    assert all(Path(row.artifact).exists() for row in rows)
+
+
+def test_a_second_run_trains_nothing_and_says_so(campaign, tmp_path):
+    campaign(work=quick)
+    before = rows_of(tmp_path)
+    again = campaign(work=never)
+    assert (again.n_finished_before, again.n_finished) == (3, 3)
+    assert "nothing to train: 3 of 3 trials" in (tmp_path / "said.txt").read_text()
+    assert rows_of(tmp_path) == before
+
+
+def quick(job: Job, stopped: Callable[[], bool]) -> Outcome:
+    """The worker's claims without the training, for tests of the driver."""
+    return end_with(job, RunRecord(status="finished", evaluations=(HALF,)))
+
+
+def hopeless(job: Job, stopped: Callable[[], bool]) -> Outcome:
+    return end_with(job, RunRecord(status="failed", failure_class="diverged", failure_text="nan"))
+
+
+HALF = Evaluation(split="test", metric="wer", error=0.5, n_units=2, n_errors=1)
+
+
+def end_with(job: Job, record: RunRecord) -> Outcome:
+    engine = open_store(job.db)
+    try:
+        claim = claim_trial(engine, job.trial_id, this_worker(), 60.0)
+        if claim is None:
+            return Outcome(trial_id=job.trial_id, kind="not-claimed")
+        return store_record(engine, claim, record)
+    finally:
+        engine.dispose()
+
+
+def never(job: Job, stopped: Callable[[], bool]) -> Outcome:
+    raise AssertionError(f"trial {job.trial_id} must not be worked on again")
+
+
+def test_a_dry_run_lists_costs_and_writes_no_database(write_spec, tmp_path, capsys):
+    from runner import session
+
+    session.dry_run(write_spec(), f"sqlite:///{tmp_path}/none.db", "json")
+    rows = json.loads(capsys.readouterr().out)
+    assert [row["state"] for row in rows] == ["new"] * 3
+    assert all(row["train_flops"] > row["window_flops"] > 0 for row in rows)
+    assert not (tmp_path / "none.db").exists()
+
+
+def test_a_dry_run_knows_what_is_finished(campaign, write_spec, tmp_path, capsys):
+    from runner import session
+
+    campaign(work=quick)
+    session.dry_run(write_spec(("[2, 3]", "[2, 3, 4]")), f"sqlite:///{tmp_path}/runs.db", "json")
+    states = [row["state"] for row in json.loads(capsys.readouterr().out)]
+    assert sorted(states) == ["finished", "finished", "new", "new"]
+
+
+def test_a_diverged_trial_fails_at_once_and_the_others_finish(campaign, tmp_path):
+    changes = ('reduction = ["none", "stem:2"]', 'reduction = "none"')
+    result = campaign(changes, ("steps = 2", "steps = 3\nlearning_rate = 1e30\nclip_norm = 1e30"))
+    rows = rows_of(tmp_path)
+    assert (result.n_finished, result.n_failed) == (0, 2)
+    assert {(row.failure_class, row.attempt) for row in rows} == {("diverged", 1)}
+
+
+def test_weights_that_cannot_be_had_are_a_failure_without_retry(campaign, tmp_path):
+    result = campaign(('initialisation = "random"', 'initialisation = "pretrained"'))
+    assert result.n_failed == 3
+    assert {row.failure_class for row in rows_of(tmp_path)} == {"missing-resource"}
+
+
+def test_a_programming_error_stops_the_campaign_and_keeps_its_trace(
+    campaign, tmp_path, monkeypatch
+):
+    def broken(*args: object, **kwargs: object) -> None:
+        raise TypeError("a wrong turn")
+
+    monkeypatch.setattr("runner.trial.run_trial", broken)
+    with pytest.raises(TrialsFailedError, match="programming error: TypeError: a wrong turn"):
+        campaign()
+    row = rows_of(tmp_path)[0]
+    assert row.failure_class == "programming-error"
+    assert "Traceback" in row.failure_text
+    assert len(rows_of(tmp_path)) < 3
+
+
+def test_a_sqlite_database_is_refused_where_the_cluster_has_other_hosts(campaign, tmp_path):
+    with pytest.raises(InputError, match=r"other hosts \(far\.away\) and the database is SQLite"):
+        campaign(hosts=frozenset({"far.away"}))
+    assert rows_of(tmp_path) == []
+
+
+def test_a_worker_of_another_version_is_refused_with_both_versions(campaign, tmp_path):
+    def older(job: Job, stopped: Callable[[], bool]) -> Outcome:
+        driver = {**job.versions, "soundscale": "99.0"}
+        return work_on(dataclasses.replace(job, versions=driver), stopped)
+
+    with pytest.raises(InputError, match=r"runs soundscale \S+ \(driver: 99\.0\)"):
+        campaign(work=older)
+    assert rows_of(tmp_path) == []
+
+
+def test_what_failed_is_not_tried_again_before_it_is_queued_again(campaign, tmp_path):
+    from runner import session
+
+    db = f"sqlite:///{tmp_path}/runs.db"
+    campaign(work=hopeless)
+    campaign(work=never)
+    assert session.retry(db, "micro", failed=True, cancelled=False) == 3
+    campaign(work=hopeless)
+    assert sorted(row.attempt for row in rows_of(tmp_path)) == [1, 1, 1, 2, 2, 2]
+
+
+def test_a_cancelled_sweep_stays_cancelled_until_it_is_queued_again(campaign, tmp_path):
+    from runner import session
+
+    db = f"sqlite:///{tmp_path}/runs.db"
+    with pytest.raises(KeyboardInterrupt):
+        campaign(work=interrupted)
+    assert session.cancel(db, "micro") == 3
+    assert campaign(work=never).n_cancelled == 3
+    assert "sweep retry micro --cancelled" in (tmp_path / "said.txt").read_text()
+    assert session.retry(db, "micro", failed=False, cancelled=True) == 3
+    assert campaign(work=quick).n_finished == 3
+
+
+def interrupted(job: Job, stopped: Callable[[], bool]) -> Outcome:
+    raise KeyboardInterrupt
+
+
+def test_two_drivers_on_one_sweep_store_each_trial_once(campaign, tmp_path):
+    """While the first driver trains a trial, a second one runs the whole sweep."""
+    second: list[CampaignResult] = []
+
+    def with_company(job: Job, stopped: Callable[[], bool]) -> Outcome:
+        if not second:
+            second.append(campaign(work=quick))
+        return quick(job, stopped)
+
+    first = campaign(work=with_company)
+    assert (first.n_finished, second[0].n_finished) == (3, 3)
+    assert [row.attempt for row in rows_of(tmp_path)] == [1, 1, 1]
+
+
+def test_an_attempt_whose_process_is_gone_is_taken_over_at_once(campaign, tmp_path):
+    db = f"sqlite:///{tmp_path}/runs.db"
+    dead = claims_of_a_dead_process(campaign, tmp_path)
+    engine = open_store(db)
+    campaign(work=quick)
+    lost, done = attempts(engine, dead.trial_id)
+    assert (lost.status, done.status) == ("lost", "finished")
+    assert "is gone" in lost.failure_text
+    assert not finish(engine, dead, RunRecord(status="finished"))
+    engine.dispose()
+
+
+def claims_of_a_dead_process(campaign, tmp_path):
+    """Register the sweep, then claim its first trial in the name of a process that has ended."""
+    with pytest.raises(KeyboardInterrupt):
+        campaign(work=interrupted)
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    engine = open_store(f"sqlite:///{tmp_path}/runs.db")
+    worker = dataclasses.replace(this_worker(), pid=ended.pid)
+    row = sweep_status(engine, "micro").rows[0]
+    claim = claim_trial(engine, row.trial_id, worker, lease_seconds=600.0)
+    engine.dispose()
+    assert claim is not None
+    return claim

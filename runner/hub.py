@@ -75,11 +75,18 @@ def cached_folder(hub_id: str) -> Path | None:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
 
-    try:
-        folder = Path(snapshot_download(hub_id, local_files_only=True))
-    except (LocalEntryNotFoundError, OSError, ValueError):
-        return None
-    return folder if (folder / "config.json").is_file() and weight_files(folder) else None
+    for names in WEIGHT_FILES:
+        # The client calls a snapshot incomplete where a file of another format was not fetched, so
+        # each format is asked for alone.
+        wanted = ["config.json", *names]
+        try:
+            found = snapshot_download(hub_id, local_files_only=True, allow_patterns=wanted)
+        except (LocalEntryNotFoundError, OSError, ValueError):
+            continue
+        folder = Path(found)
+        if (folder / "config.json").is_file() and weight_files(folder):
+            return folder
+    return None
 
 
 def download(hub_id: str, say: Say) -> Path:
@@ -94,7 +101,8 @@ def download(hub_id: str, say: Say) -> Path:
     from huggingface_hub.errors import HfHubHTTPError
 
     try:
-        there = HfApi().list_repo_files(hub_id)
+        about = HfApi().model_info(hub_id, timeout=2 * ANSWER_SECONDS)
+        there = {file.rfilename for file in about.siblings or ()}
         wanted = next((w for w in WEIGHT_FILES if w[0] in there), None)
         if wanted is None:
             raise MissingResourceError(f"{hub_id} on the hub holds no weights in a known format")

@@ -116,7 +116,10 @@ def install(target: Path, build: Callable[[Path], None], intact: Callable[[Path]
         with locked(target):
             if target.is_dir() and intact(target):
                 return False
-            with tempfile.TemporaryDirectory(dir=target.parent, prefix=".new-") as scratch:
+            scratch_name = f".new-{target.name}-"
+            for left in target.parent.glob(f"{scratch_name}*"):  # of a process that was killed
+                shutil.rmtree(left, ignore_errors=True)
+            with tempfile.TemporaryDirectory(dir=target.parent, prefix=scratch_name) as scratch:
                 fresh = Path(scratch) / target.name
                 fresh.mkdir()
                 build(fresh)
@@ -255,4 +258,5 @@ def unpack_deb(deb: Path, folder: Path) -> None:
     Raises:
         MissingResourceError: dpkg-deb is missing or refuses the file.
     """
+    folder.mkdir(parents=True, exist_ok=True)
     _run(["dpkg-deb", "-x", str(deb), str(folder)], folder, f"content of {deb.name}")

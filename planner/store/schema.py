@@ -1,7 +1,8 @@
 """The only description of the database. Alembic (migrations/) alone creates tables from it.
 
 `trials` <- `runs` (attempts) <- `evaluations` <- `utterances`; `runs` <- `latencies`, `run_steps`;
-`devices`; `sweeps` <- `sweep_trials`; `law_fits` <- `law_fit_runs`; `plans`; `backbones`.
+`devices`; `sweeps` <- `sweep_trials`; `law_fits` <- `law_fit_runs`; `plans`; `backbones`; the service's
+`api_tokens` and `jobs`.
 
 Names: plural snake case, `trial_id` keys, unit suffixes, `n_` for counts, named constraints.
 `_utc` is ISO 8601 text in UTC with milliseconds (`2026-11-24T09:39:54.120Z`), which sorts as time on
@@ -30,7 +31,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.schema import SchemaItem
 
-SCHEMA_REVISION = "0003"
+SCHEMA_REVISION = "0004"
 """The Alembic revision of the tables below; a test compares it with the newest migration."""
 
 NAMING = {
@@ -53,6 +54,7 @@ DOUBLE = Float(53).with_variant(REAL(), "sqlite")
 TRIAL_STATES = ("queued", "running", "finished", "failed", "cancelled")
 RUN_STATUSES = ("running", "finished", "failed", "lost", "cancelled")
 PROVENANCES = ("measured", "published", "imported")
+JOB_STATES = ("queued", "running", "finished", "failed")
 
 
 def _table(name: str, *items: SchemaItem, rowid: bool = True) -> Table:
@@ -332,4 +334,30 @@ plans = _table(
     Column("answer_json", Text, nullable=False),
     Column("version", Text, nullable=False),
     Column("created_utc", Text, nullable=False),
+)
+
+api_tokens = _table(
+    "api_tokens",
+    Column("token_id", Integer, primary_key=True),
+    Column("name", Text, nullable=False, unique=True),
+    # SHA-256 of the token: a token is 256 random bits, so it needs no salt and no slow hash.
+    Column("token_hash", Text, nullable=False, unique=True),
+    Column("scopes", Text, nullable=False),
+    Column("created_utc", Text, nullable=False),
+    Column("revoked_utc", Text),
+)
+
+jobs = _table(
+    "jobs",
+    Column("job_id", Text, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("request_json", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("result_json", Text),
+    Column("problem_json", Text),
+    Column("created_utc", Text, nullable=False),
+    Column("heartbeat_utc", Text),
+    Column("finished_utc", Text),
+    _words("state", *JOB_STATES),
+    Index(None, "state", "job_id"),
 )

@@ -14,6 +14,7 @@ import pytest
 from sqlalchemy import Engine
 
 from planner.store.engine import open_store
+from planner.store.schema import metadata
 
 
 def _server_binaries() -> Path | None:
@@ -49,8 +50,8 @@ class PostgresServer:
         subprocess.run(command, check=True, cwd=self.root, stdout=quiet, stderr=quiet)
 
     def start(self) -> None:
-        options = f"-p {self.port} -k {self.root} -c listen_addresses=127.0.0.1"
-        # fsync stays on: the tests of crashes ask what was acknowledged.
+        # -F: no fsync. What the tests kill are processes; the machine stays up and keeps its writes.
+        options = f"-F -p {self.port} -k {self.root} -c listen_addresses=127.0.0.1"
         self._run("pg_ctl", "-D", "data", "-o", options, "-l", "log", "-w", "start")
 
     def stop(self, mode: str = "immediate") -> None:
@@ -63,7 +64,7 @@ class PostgresServer:
         import psycopg
 
         name = f"db{os.urandom(4).hex()}"
-        with psycopg.connect(f"{self.url('postgres')}", autocommit=True) as connection:
+        with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
             connection.execute(f"CREATE DATABASE {name}")
         return self.url(name)
 
@@ -107,8 +108,24 @@ def db_url(request: pytest.FixtureRequest) -> str:
     return url
 
 
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated SQLite file, which a test's own store is a copy of."""
+    path = tmp_path_factory.mktemp("template") / "store.db"
+    open_store(str(path)).dispose()
+    return path
+
+
+@pytest.fixture(scope="session")
+def postgres_shared(postgres_server: PostgresServer) -> str:
+    """A migrated database that tests empty before use: a new one takes a second."""
+    url = postgres_server.new_database()
+    open_store(url).dispose()
+    return url
+
+
 @pytest.fixture
-def open_at(request: pytest.FixtureRequest) -> Iterator[Callable[[str], Engine]]:
+def open_at() -> Iterator[Callable[[str], Engine]]:
     """Opens stores and disposes of them at the end."""
     engines: list[Engine] = []
 
@@ -122,16 +139,22 @@ def open_at(request: pytest.FixtureRequest) -> Iterator[Callable[[str], Engine]]
 
 
 @pytest.fixture
-def store(db_url: str, open_at: Callable[[str], Engine]) -> Engine:
+def sqlite_store(sqlite_template: Path, tmp_path: Path, open_at: Callable[[str], Engine]) -> Engine:
+    return open_at(str(shutil.copy(sqlite_template, tmp_path / "store.db")))
+
+
+@pytest.fixture
+def postgres_store(postgres_shared: str, open_at: Callable[[str], Engine]) -> Engine:
+    engine = open_at(postgres_shared)
+    with engine.begin() as connection:
+        names = ", ".join(metadata.tables)
+        connection.exec_driver_sql(f"TRUNCATE {names} RESTART IDENTITY")
+    return engine
+
+
+@pytest.fixture(params=BOTH)
+def store(request: pytest.FixtureRequest) -> Engine:
     """A fresh, migrated store; each test runs once on each kind of database."""
-    return open_at(db_url)
-
-
-@pytest.fixture
-def sqlite_store(sqlite_url: str, open_at: Callable[[str], Engine]) -> Engine:
-    return open_at(sqlite_url)
-
-
-@pytest.fixture
-def postgres_store(postgres_url: str, open_at: Callable[[str], Engine]) -> Engine:
-    return open_at(postgres_url)
+    name = "sqlite_store" if request.param == "sqlite" else "postgres_store"
+    engine: Engine = request.getfixturevalue(name)
+    return engine

@@ -7,7 +7,6 @@ sweep at once. What a trial's worker promises is in runner.worker.
 
 from __future__ import annotations
 
-import os
 import signal
 import socket
 import threading
@@ -21,7 +20,7 @@ from typing import TYPE_CHECKING
 from planner.errors import InputError, StoreError, TrialsFailedError
 from planner.records import Resources, Trial, canonical_json
 from runner.display import OPEN_STATES, Display, TimeLeft, counts
-from runner.execution import Executor, check_fits
+from runner.execution import Executor, check_fits, process_exists
 from runner.spec import SweepSpec
 from runner.worker import LEASE_SECONDS, Job, Outcome, current_versions
 
@@ -313,15 +312,7 @@ def take_over(engine: Engine, row: TrialStatus, run_id: int) -> bool:
 
 def _is_dead(host: str | None, pid: int | None) -> bool:
     """Whether a process is of this host and gone. A reused number looks alive: the lease decides."""
-    if host != socket.gethostname() or pid is None:
-        return False
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return True
-    except PermissionError:
-        return False
-    return False
+    return host == socket.gethostname() and pid is not None and not process_exists(pid)
 
 
 @contextmanager

@@ -143,7 +143,8 @@ class RayExecutor:
         nodes = [n for n in ray.nodes() if n["Alive"]]
         self.hosts = frozenset(n["NodeManagerHostname"] for n in nodes)
         self.n_gpus = max((n["Resources"].get("GPU", 0.0) for n in nodes), default=0.0)
-        self._limit = n_workers
+        # A cluster of our own is exactly as large as was asked for.
+        self._limit = None if self._folder is not None else n_workers
         self._running: dict[Any, Job] = {}
         self._work = ray.remote(work_on)
 
@@ -300,7 +301,7 @@ def short_folder() -> Path:
     """A new folder whose path is short enough for Ray's sockets.
 
     Ray puts Unix sockets below its folder and fails when $TMPDIR is long; the system's own
-    temporary folders are tried before it.
+    temporary folders are tried before it. Folders of drivers that were killed are removed.
 
     Raises:
         MissingResourceError: no folder with a short enough path can be written.
@@ -309,7 +310,8 @@ def short_folder() -> Path:
     candidates = ["/tmp", "/var/tmp", "/dev/shm", tempfile.gettempdir()]
     for parent in candidates:
         if os.access(parent, os.W_OK | os.X_OK):
-            folder = Path(tempfile.mkdtemp(prefix="sscale-", dir=parent))
+            _remove_abandoned(Path(parent))
+            folder = Path(tempfile.mkdtemp(prefix=f"{FOLDER_PREFIX}{os.getpid()}-", dir=parent))
             if len(os.fsencode(folder)) <= longest:
                 return folder
             folder.rmdir()
@@ -317,6 +319,28 @@ def short_folder() -> Path:
         f"Ray needs a writable folder whose path has at most {longest} bytes, none of "
         f"{', '.join(candidates)} is; use --ray none, or --ray ADDRESS of a running cluster"
     )
+
+
+FOLDER_PREFIX = "sscale-"
+
+
+def _remove_abandoned(parent: Path) -> None:
+    """Remove the folders of this user's drivers that no longer run."""
+    for folder in parent.glob(f"{FOLDER_PREFIX}*-*"):
+        pid = folder.name.removeprefix(FOLDER_PREFIX).split("-")[0]
+        if pid.isdigit() and not process_exists(int(pid)):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def process_exists(pid: int) -> bool:
+    """Whether a process of that number runs on this host (another user's too)."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def check_fits(executor: Executor, resources: Resources) -> int:

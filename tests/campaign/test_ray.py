@@ -1,0 +1,213 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from planner.errors import InputError
+from planner.records import Resources
+from planner.store.engine import open_store
+from planner.store.read import attempts, runs, sweep_status
+from runner import display, prepare
+from runner.campaign import CampaignResult, Setting, run_campaign
+from runner.execution import RayExecutor, check_fits, short_folder
+
+pytestmark = pytest.mark.ray
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RayExecutor]:
+    """Two one-thread workers and a logical GPU, started under a $TMPDIR too long for Ray's sockets."""
+    long = tmp_path_factory.mktemp("a" * 90)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TMPDIR", str(long))
+        executor = RayExecutor("local", n_workers=2, gpus=1)
+    yield executor
+    executor.close()
+
+
+class Shared:
+    """The module's cluster, left running when a campaign closes it."""
+
+    def __init__(self, cluster: RayExecutor) -> None:
+        self._cluster = cluster
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._cluster, name)
+
+    def close(self) -> None:
+        """Left to the fixture."""
+
+
+@pytest.fixture
+def campaign(cluster: RayExecutor, tmp_path: Path) -> Callable[[Path], CampaignResult]:
+    def run(spec: Path) -> CampaignResult:
+        db = f"sqlite:///{tmp_path}/runs.db"
+        prepared = prepare.prepare(spec, db, lambda line: None)
+        setting = Setting(db=db, artifacts=tmp_path / "artifacts", poll_seconds=0.1)
+        shared = Shared(cluster)
+        return run_campaign(
+            prepared.spec, prepared.trials, setting, lambda: shared, display.Quiet()
+        )
+
+    return run
+
+
+def rows_of(tmp_path: Path) -> list:
+    engine = open_store(f"sqlite:///{tmp_path}/runs.db")
+    try:
+        return runs(engine)
+    finally:
+        engine.dispose()
+
+
+def wait_for(tmp_path: Path, state: str) -> list:
+    """Trials of the sweep in that state, as soon as there is one."""
+    end = time.monotonic() + 120
+    while time.monotonic() < end:
+        if (tmp_path / "runs.db").exists():
+            engine = open_store(f"sqlite:///{tmp_path}/runs.db")
+            try:
+                found = [r for r in sweep_status(engine, "micro").rows if r.state == state]
+            except InputError:
+                found = []  # not registered yet
+            finally:
+                engine.dispose()
+            if found:
+                return found
+        time.sleep(0.05)
+    raise AssertionError(f"no trial came to be {state}")
+
+
+@pytest.mark.parametrize("task", ["asr", "emotion"])
+def test_a_real_lora_trial_of_each_task_trains_on_ray(task, campaign, write_spec, tmp_path):
+    one = ('kind = "star"', 'kind = "list"\nruns = [{audio_seconds = 2, reduction = "stem:2"}]')
+    result = campaign(write_spec(one, ("[2, 3]", "2"), task=task))
+    row = rows_of(tmp_path)[0]
+    assert (result.n_finished, row.status, row.trial.task) == (1, "finished", task)
+    assert row.n_trainable > 0
+    assert row.error is not None
+    assert Path(row.artifact).exists()
+
+
+def test_a_trial_whose_worker_is_killed_runs_again_and_is_stored_once(
+    campaign, write_spec, tmp_path
+):
+    spec = write_spec(
+        ("steps = 2", "steps = 40"), ('["none", "stem:2"]', '"none"'), ("[2, 3]", "3")
+    )
+    killed: list[int] = []
+
+    def kill_the_first() -> None:
+        row = wait_for(tmp_path, "running")[0]
+        killed.append(row.trial_id)
+        os.kill(row.pid, signal.SIGKILL)
+
+    killer = threading.Thread(target=kill_the_first)
+    killer.start()
+    result = campaign(spec)
+    killer.join()
+    engine = open_store(f"sqlite:///{tmp_path}/runs.db")
+    assert [row.status for row in attempts(engine, killed[0])] == ["lost", "finished"]
+    assert result.n_finished == result.n_trials
+    engine.dispose()
+
+
+def test_a_driver_killed_at_any_moment_is_resumed_by_the_same_command(
+    campaign, write_spec, tmp_path
+):
+    spec = write_spec(("steps = 2", "steps = 10"))
+    driver = start(spec, tmp_path, "--ray", "local", "--workers", "1")
+    wait_for(tmp_path, "finished")
+    driver.send_signal(signal.SIGKILL)
+    driver.wait()
+    before = [row for row in rows_of(tmp_path) if row.status == "finished"]
+    result = campaign(spec)
+    rows = rows_of(tmp_path)
+    assert (result.n_finished, result.n_failed) == (3, 0)
+    assert sum(row.status == "finished" for row in rows) == 3
+    assert all(row in rows for row in before)
+    assert {row.status for row in rows} <= {"finished", "lost"}
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_driver_gives_its_trial_back_and_says_how_to_go_on(
+    sent, write_spec, tmp_path
+):
+    driver = start(write_spec(("steps = 2", "steps = 4000")), tmp_path, "--ray", "none")
+    wait_for(tmp_path, "running")
+    time.sleep(1.0)
+    driver.send_signal(sent)
+    _, said = driver.communicate(timeout=120)
+    assert driver.returncode == 130
+    assert "start the same command again" in said
+    engine = open_store(f"sqlite:///{tmp_path}/runs.db")
+    assert {row.state for row in sweep_status(engine, "micro").rows} == {"queued"}
+    assert [row.status for row in runs(engine)] == ["cancelled"]
+    engine.dispose()
+
+
+def start(spec: Path, tmp_path: Path, *options: str) -> subprocess.Popen[str]:
+    """The command itself, in a process of its own."""
+    command = [
+        sys.executable,
+        "-c",
+        "from planner.cli import main; main()",
+        "sweep",
+        "run",
+        str(spec),
+    ]
+    command += ["--db", f"{tmp_path}/runs.db", "--artifacts", str(tmp_path / "a"), *options]
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path
+    )
+
+
+PACKED = [
+    (Resources(cpus=1), 2),
+    (Resources(cpus=2), 1),
+    (Resources(cpus=0.5), 4),
+    (Resources(cpus=0.1, gpus=0.25), 4),
+    (Resources(cpus=1, gpus=1), 1),
+]
+
+
+@pytest.mark.parametrize(("resources", "n"), PACKED)
+def test_trials_are_packed_by_what_they_ask_for(resources, n, cluster):
+    assert check_fits(cluster, resources) == n
+
+
+@pytest.mark.parametrize(
+    "resources",
+    [Resources(gpus=2), Resources(memory_bytes=2**50), Resources(device_label="h100")],
+    ids=["gpus", "memory", "label"],
+)
+def test_what_no_node_has_is_refused_at_once(resources, cluster):
+    with pytest.raises(InputError, match="no node of the cluster has that"):
+        check_fits(cluster, resources)
+
+
+def test_the_clusters_folder_is_short_whatever_tmpdir_says(monkeypatch, tmp_path):
+    monkeypatch.setenv("TMPDIR", str(tmp_path / ("x" * 100)))
+    folder = short_folder()
+    folder.rmdir()
+    assert len(str(folder)) < 41
+
+
+def test_the_folder_of_a_killed_driver_is_removed_and_a_living_ones_kept():
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    abandoned = Path(f"/tmp/sscale-{ended.pid}-abandoned")
+    abandoned.mkdir()
+    first, second = short_folder(), short_folder()
+    assert not abandoned.exists()
+    assert first.exists()
+    first.rmdir()
+    second.rmdir()

@@ -1,0 +1,211 @@
+from __future__ import annotations
+
+import dataclasses
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from sqlalchemy import Engine
+
+from planner.records import Resources, RunRecord, Trial
+from planner.store.claims import Claim, cancel, claim_trial, expire, finish
+from planner.store.engine import open_store
+from planner.store.read import attempts, sweep_status
+from planner.store.write import register_sweep
+from runner import worker
+from runner.data.clips import DataSpec
+from runner.worker import (
+    Heartbeat,
+    Job,
+    StopWork,
+    current_versions,
+    may_retry,
+    this_worker,
+    work_on,
+)
+
+NOW = SimpleNamespace(phase="train", step=3, n_steps=9, loss=1.5)
+TRIAL = Trial(
+    task="asr",
+    dataset="none",
+    dataset_digest="0" * 64,
+    split_policy="official",
+    n_train=1,
+    n_test=1,
+    backbone="whisper-micro",
+    initialisation="random",
+    audio_seconds=2.0,
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Held:
+    """A store with one claimed trial."""
+
+    url: str
+    engine: Engine
+    sweep_id: int
+    claim: Claim
+
+    def row(self):
+        return sweep_status(self.engine, "one").rows[0]
+
+
+@pytest.fixture
+def held(tmp_path: Path) -> Iterator[Held]:
+    url = f"sqlite:///{tmp_path}/one.db"
+    engine = open_store(url)
+    sweep = register_sweep(engine, "one", "{}", [(TRIAL, Resources())])
+    trial_id = sweep_status(engine, "one").rows[0].trial_id
+    claim = claim_trial(engine, trial_id, this_worker(), 60.0)
+    yield Held(url, engine, sweep.sweep_id, claim)
+    engine.dispose()
+
+
+def until(happens: Callable[[], object], seconds: float = 20.0) -> None:
+    """Wait for something that must happen; a generous bound, never a measure of speed."""
+    end = time.monotonic() + seconds
+    while not happens():
+        assert time.monotonic() < end, "it never happened"
+        time.sleep(0.02)
+
+
+def stops(heart: Heartbeat) -> bool:
+    try:
+        heart.progress(NOW)
+    except StopWork as stop:
+        return stop.why == "fenced"
+    return False
+
+
+def test_a_heartbeat_extends_the_lease_and_shows_the_progress(held):
+    with Heartbeat(held.url, held.claim, 1.2) as heart:
+        heart.progress(NOW)
+        until(lambda: held.row().step == 3)
+        time.sleep(1.5)
+        heart.progress(NOW)
+        assert expire(held.engine) == 0
+    assert (held.row().phase, held.row().n_steps, held.row().loss) == ("train", 9, 1.5)
+
+
+def test_a_cancelled_trial_stops_its_worker(held):
+    with Heartbeat(held.url, held.claim, 1.2) as heart:
+        heart.progress(NOW)
+        cancel(held.engine, held.sweep_id)
+        until(lambda: stops(heart))
+    assert heart.reason == "the lease was taken over or cancelled"
+
+
+def test_a_worker_that_was_paused_past_its_lease_stops_at_its_next_step(held, monkeypatch):
+    with Heartbeat(held.url, held.claim, 600.0) as heart:
+        heart.progress(NOW)
+        later = time.monotonic() + 601.0
+        monkeypatch.setattr(worker.time, "monotonic", lambda: later)
+        assert stops(heart)
+
+
+def test_a_database_that_is_away_stops_the_work_when_half_the_lease_is_gone(held, monkeypatch):
+    from planner.errors import StoreError
+
+    def away(*args: object) -> bool:
+        raise StoreError("no answer")
+
+    monkeypatch.setattr("planner.store.claims.heartbeat", away)
+    with Heartbeat(held.url, held.claim, 0.6) as heart:
+        heart.progress(NOW)
+        until(lambda: stops(heart))
+    assert "lease" in heart.reason
+
+
+def test_the_drivers_wish_to_stop_is_told_apart_from_a_lost_lease(held):
+    wish = threading.Event()
+    with Heartbeat(held.url, held.claim, 60.0, wish.is_set) as heart:
+        heart.progress(NOW)
+        wish.set()
+        with pytest.raises(StopWork) as stop:
+            heart.progress(NOW)
+    assert stop.value.why == "released"
+
+
+def job_of(held: Held, tmp_path: Path, **changes: object) -> Job:
+    values: dict = {
+        "trial_id": held.claim.trial_id,
+        "label": "x",
+        "db": held.url,
+        "data": DataSpec(name="manifest", path=str(tmp_path / "none.jsonl"), task="asr"),
+        "artifacts": str(tmp_path),
+        "weights": None,
+        "resources": Resources(),
+        "versions": current_versions(),
+    }
+    return Job(**(values | changes))
+
+
+def test_a_trial_that_another_worker_holds_is_left_alone(held, tmp_path):
+    assert work_on(job_of(held, tmp_path)).kind == "not-claimed"
+    assert held.row().token == held.claim.token
+
+
+def test_a_trial_given_back_does_not_use_up_an_attempt(held, tmp_path, monkeypatch):
+    finish_nothing(held)
+    monkeypatch.setattr("runner.trial.run_trial", lambda *a, **k: k["progress"](NOW))
+    for _ in range(5):
+        assert work_on(job_of(held, tmp_path), lambda: True).kind == "released"
+    row = held.row()
+    assert row.state == "queued"
+    assert row.max_attempts - row.n_attempts == 2
+
+
+def finish_nothing(held: Held) -> None:
+    """Let the fixture's claim end as lost, so that the trial can be claimed again."""
+    from planner.store.claims import lose
+
+    assert lose(held.engine, held.claim, "the test gave it up")
+
+
+def test_out_of_memory_is_tried_again_with_half_the_micro_batch(held, tmp_path, monkeypatch):
+    finish_nothing(held)
+    seen: list[int | None] = []
+
+    def exhausted(trial: Trial, resources: Resources, **rest: object) -> RunRecord:
+        seen.append(resources.micro_batch)
+        raise MemoryError("too large")
+
+    monkeypatch.setattr("runner.trial.run_trial", exhausted)
+    kinds = [work_on(job_of(held, tmp_path, resources=Resources(micro_batch=8))).kind for _ in "ab"]
+    assert seen == [8, 4]
+    assert kinds == ["retry", "retry"]
+    assert held.row().state == "failed"
+    classes = [row.failure_class for row in attempts(held.engine, held.claim.trial_id)]
+    assert classes == ["lost-node", "out-of-memory", "out-of-memory"]
+
+
+RETRIES = [
+    ("out-of-memory", 8, True),
+    ("out-of-memory", 1, False),
+    ("lost-node", None, True),
+    ("preempted", None, True),
+    ("diverged", None, False),
+    ("broken-data", None, False),
+    ("missing-resource", None, False),
+    ("programming-error", None, False),
+]
+
+
+@pytest.mark.parametrize(("failure", "micro_batch", "again"), RETRIES)
+def test_only_failures_that_may_end_better_are_tried_again(failure, micro_batch, again):
+    record = RunRecord(status="failed", failure_class=failure, micro_batch=micro_batch)
+    assert may_retry(record) is again
+
+
+def test_a_result_under_an_old_token_is_refused(held, tmp_path):
+    finish_nothing(held)
+    newer = claim_trial(held.engine, held.claim.trial_id, this_worker(), 60.0)
+    late = worker.store_record(held.engine, held.claim, RunRecord(status="finished"))
+    assert late.kind == "fenced"
+    assert finish(held.engine, newer, RunRecord(status="finished"))
+    statuses = [row.status for row in attempts(held.engine, held.claim.trial_id)]
+    assert statuses == ["lost", "finished"]

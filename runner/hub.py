@@ -6,9 +6,11 @@ import functools
 import threading
 import urllib.error
 import urllib.request
+from fnmatch import fnmatch
 from pathlib import Path
 
 from planner.errors import MissingResourceError
+from planner.units import format_bytes
 from runner.registry import Say
 
 ANSWER_SECONDS = 4.0
@@ -101,15 +103,15 @@ def download(hub_id: str, say: Say) -> Path:
     from huggingface_hub.errors import HfHubHTTPError
 
     try:
-        about = HfApi().model_info(hub_id, timeout=2 * ANSWER_SECONDS)
-        there = {file.rfilename for file in about.siblings or ()}
+        about = HfApi().model_info(hub_id, timeout=2 * ANSWER_SECONDS, files_metadata=True)
+        there = {file.rfilename: file.size or 0 for file in about.siblings or ()}
         wanted = next((w for w in WEIGHT_FILES if w[0] in there), None)
         if wanted is None:
             raise MissingResourceError(f"{hub_id} on the hub holds no weights in a known format")
-        say(f"fetching {hub_id} from the model hub …")
-        folder = snapshot_download(
-            hub_id, allow_patterns=[*SMALL_FILES, *wanted], etag_timeout=ANSWER_SECONDS
-        )
+        patterns = [*SMALL_FILES, *wanted]
+        n_bytes = sum(n for f, n in there.items() if any(fnmatch(f, p) for p in patterns))
+        say(f"fetching {hub_id} from the model hub ({format_bytes(n_bytes)}) …")
+        folder = snapshot_download(hub_id, allow_patterns=patterns, etag_timeout=ANSWER_SECONDS)
     except (HfHubHTTPError, OSError, ValueError) as error:
         lines = str(error).splitlines() or [type(error).__name__]
         raise MissingResourceError(f"hub gave no {hub_id} ({lines[0].rstrip('.')})") from error

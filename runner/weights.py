@@ -122,6 +122,14 @@ def _weights(
     )  # fmt: skip
 
 
+def _from_entry(backbone: catalogue.Backbone, wheels: Wheels, place: Path, way: str) -> Weights:
+    """An entry that was verified a moment ago, so that its digest is the pinned one."""
+    return Weights(
+        backbone=backbone.name, kind=CTRANSLATE2, folder=place, files=(place / "model.bin",),
+        source=f"{way}registry packages {wheels}", digest=wheels.model_sha256,
+    )  # fmt: skip
+
+
 def _local(backbone: catalogue.Backbone, folder: Path) -> Weights | None:
     """Weights in the folder or in its folder of the backbone's name; None where it holds others."""
     if not folder.is_dir():
@@ -146,8 +154,7 @@ def _cached(
     for source in wheels:
         place = _entry(backbone, source, root)
         if place.is_dir() and _intact(source)(place):
-            said = f"cache: registry packages {source}"
-            return _weights(backbone, CTRANSLATE2, place, (place / "model.bin",), said)
+            return _from_entry(backbone, source, place, "cache: ")
     snapshot = hub.cached_folder(backbone.hub_id) if backbone.hub_id else None
     if snapshot is not None:
         said = f"cache: hub {backbone.hub_id} at {snapshot.name[:12]}"
@@ -189,8 +196,7 @@ def _from_registry(
         except MissingResourceError as error:
             tried.append(f"registry packages {source} ({error})")
             continue
-        said = f"registry packages {source}"
-        return _weights(backbone, CTRANSLATE2, place, (place / "model.bin",), said)
+        return _from_entry(backbone, source, place, "")
     return None
 
 

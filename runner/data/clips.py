@@ -122,7 +122,7 @@ class DataSpec:
     """A request for a corpus; what of it changes a result reaches the corpus's digest.
 
     Attributes:
-        name: `prompts`, `librispeech`, `cremad`, `ravdess`, `emodb`, `manifest`, or a hub id
+        name: `prompts`, `librispeech`, `cremad`, `ravdess`, `emodb`, `kaldi`, `manifest`, or a hub id
             (`openslr/librispeech_asr`).
         path: local folder or manifest file; it goes before cache, hub and registry.
         task: `asr` or `emotion`; None: the source's own.

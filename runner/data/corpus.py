@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from planner.errors import InputError, UnknownNameError
-from runner.data import cremad, emodb, hub_sets, librispeech, manifest, prompts, ravdess
+from runner.data import cremad, emodb, hub_sets, kaldi, librispeech, manifest, prompts, ravdess
 from runner.data.audio import AudioError, header_seconds, read_audio
 from runner.data.check import check
 from runner.data.clips import TEST, TRAIN, Clip, Corpus, DataSpec, Listing
@@ -21,6 +21,7 @@ from runner.registry import Say, to_stderr
 
 FOLDERS: dict[str, Callable[[DataSpec], Listing]] = {
     "librispeech": librispeech.listing,
+    "kaldi": kaldi.listing,
     "cremad": cremad.listing,
     "ravdess": ravdess.listing,
     "emodb": emodb.listing,

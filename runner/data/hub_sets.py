@@ -101,7 +101,7 @@ def _load(spec: DataSpec, split: str) -> Any:
         from datasets import Audio, load_dataset
     except ImportError:
         raise MissingResourceError(
-            f"data set {spec.name} needs the library datasets; run: pip install datasets"
+            f"data set {spec.name} needs the library datasets; run: pip install 'soundscale[hub]'"
         ) from None
     try:
         rows = load_dataset(spec.name, spec.config, split=split)

@@ -87,19 +87,24 @@ def faulty_rows(spec: DataSpec) -> list[tuple[int, str]]:
 
 def _rows(path: Path) -> Iterator[tuple[int, Row]]:
     """Numbered rows; the number is that of the row, from 1, header not counted."""
-    text = path.read_text(encoding="utf-8-sig")
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"manifest {path} is not UTF-8 (byte {error.start}); save it as UTF-8"
+        ) from None
     if path.suffix.lower() in (".csv", ".tsv"):
         lines = io.StringIO(text, newline="")
-        if (
-            path.suffix.lower() == ".tsv"
-        ):  # Common Voice quotes nothing: a quote is part of the text.
+        if path.suffix.lower() == ".tsv":
+            # Common Voice quotes nothing: a quote is part of the text.
             reader = csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE)
         else:
             reader = csv.DictReader(lines)
         for number, cells in enumerate(reader, start=1):
             yield number, {k: (v or "").strip() for k, v in cells.items() if isinstance(k, str)}
         return
-    for number, line in enumerate(text.splitlines(), start=1):
+    # Not splitlines: JSON strings may hold line separators of other alphabets.
+    for number, line in enumerate(text.split("\n"), start=1):
         if not line.strip():
             continue
         try:

@@ -39,7 +39,8 @@ def listing_of(naming: Naming) -> Callable[[DataSpec], Listing]:
 
     def listing(spec: DataSpec) -> Listing:
         root = _root(naming, spec)
-        files = sorted(p for p in root.rglob("*") if p.suffix.lower() in AUDIO_SUFFIXES)
+        found = (p for p in root.rglob("*") if p.suffix.lower() in AUDIO_SUFFIXES)
+        files = sorted(p for p in found if not p.name.startswith("."))
         if not files:
             raise MissingResourceError(
                 f"{naming.name} folder {root} holds no audio files; {naming.remedy}"

@@ -228,3 +228,75 @@ def test_common_voice_columns_are_understood(manifest, tmp_path):
     corpus = load_corpus(spec)
     assert {c.reference for c in corpus.clips} == {f'He said "word{i}' for i in range(4)}
     assert (corpus.split_policy, corpus.speaker_overlap) == ("speaker-disjoint", 0)
+
+
+@pytest.fixture
+def kaldi(tmp_path, write_tone):
+    """Two Kaldi folders of two utterances each."""
+    for part in ("train", "test"):
+        folder = tmp_path / "data" / part
+        ids = [f"{part}-{i}" for i in range(2)]
+        for name in ids:
+            write_tone(f"data/{part}/{name}.wav", 0.2)
+        for table, value in (
+            ("wav.scp", "{0}.wav"),
+            ("text", "words of {0}"),
+            ("utt2spk", "s-{0}"),
+        ):
+            lines = "".join(f"{name} {value.format(name)}\n" for name in ids)
+            (folder / table).write_text(lines)
+    return tmp_path / "data"
+
+
+def test_kaldi_folders_are_read_by_their_tables(kaldi):
+    corpus = load_corpus(DataSpec(name="kaldi", path=str(kaldi)))
+    assert [(c.utterance_id, c.reference, c.speaker) for c in corpus.test] == [
+        ("test-0", "words of test-0", "s-test-0"),
+        ("test-1", "words of test-1", "s-test-1"),
+    ]
+    assert (corpus.split_policy, corpus.speaker_overlap) == ("official", 0)
+
+
+def test_one_kaldi_folder_is_split_by_speaker(kaldi):
+    spec = DataSpec(name="kaldi", path=str(kaldi / "train"), validation_fraction=0.0)
+    assert load_corpus(spec).split_policy == "speaker-disjoint"
+
+
+@pytest.mark.parametrize(
+    ("table", "content", "said"),
+    [
+        ("text", "train-0\ntrain-1 words\n", "row 1 of train/text: text is empty"),
+        ("text", "train-1 words\n", "row 1 of train/wav.scp: train-0: text is empty"),
+        (
+            "wav.scp",
+            "train-0 sox x.sph |\n",
+            "row 1 of train/wav.scp: a command in place of a file",
+        ),
+        (
+            "wav.scp",
+            "train-0 nowhere.wav\n",
+            "row 1 of train/wav.scp: audio nowhere.wav is missing",
+        ),
+        ("segments", "", "segments, which are not supported"),
+    ],
+)
+def test_a_wrong_row_of_a_kaldi_table_is_named(kaldi, table, content, said):
+    (kaldi / "train" / table).write_text(content)
+    with pytest.raises(InputError, match=said):
+        load_corpus(DataSpec(name="kaldi", path=str(kaldi)))
+
+
+def test_a_manifest_in_another_encoding_is_named(manifest, tmp_path):
+    spec = manifest(ROWS)
+    (tmp_path / "m.jsonl").write_bytes('{"text": "é"}'.encode("latin-1"))
+    with pytest.raises(InputError, match=r"m.jsonl is not UTF-8 \(byte 10\)"):
+        load_corpus(spec)
+
+
+def test_a_text_may_hold_any_line_separator_of_unicode(manifest, tmp_path):
+    rows = changed(1, text="one\u2028two")
+    spec = manifest(rows)
+    (tmp_path / "m.jsonl").write_text(
+        "".join(json.dumps(r, ensure_ascii=False) + "\n" for r in rows)
+    )
+    assert load_corpus(spec).train[0].reference == "one\u2028two"

@@ -40,7 +40,7 @@ class Hub(http.server.BaseHTTPRequestHandler):
             ]
             self.send(200, json.dumps(tree).encode(), body)
         elif part.startswith("/api/models/someone/whisper-micro"):
-            names = [{"rfilename": f.name} for f in self.folder.iterdir()]
+            names = [{"rfilename": f.name, "size": f.stat().st_size} for f in self.folder.iterdir()]
             about = {"id": "someone/whisper-micro", "sha": COMMIT, "siblings": names}
             self.send(200, json.dumps(about).encode(), body)
         else:
@@ -105,7 +105,9 @@ def test_weights_come_from_the_hub_and_then_from_its_cache(
     local_hub, on_the_hub, micro, micro_folder, tmp_path
 ):
     (micro_folder / "flax_model.msgpack").write_bytes(b"another format")
-    first = resolve_weights(on_the_hub, cache=tmp_path)
+    said = []
+    first = resolve_weights(on_the_hub, cache=tmp_path, say=said.append)
+    assert said[0].startswith("fetching someone/whisper-micro from the model hub (14.")
     assert (first.kind, first.source) == ("hub", "hub someone/whisper-micro at 0123456789ab")
     assert sorted(local_hub) == ["config.json", "generation_config.json", "model.safetensors"]
     state, config, _ = load_state(first)

@@ -41,15 +41,22 @@ __all__ = [
     "Answer",
     "FitReport",
     "ImportReport",
+    "Prepared",
+    "answer_from",
     "candidates_for",
+    "check_limits",
     "check_task",
     "fit",
     "import_results",
+    "keep",
     "plan",
     "plan_target",
+    "prepare",
     "replay",
+    "target_from",
     "warnings_of",
     "whatif",
+    "whatif_with",
 ]
 
 DEFAULT_OUTPUT_TOKENS_PER_SECOND = 3.3
@@ -68,6 +75,16 @@ class Answer:
     table: CandidateTable
     decision: Decision
     report: FitReport
+    query: PlanQuery
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """A question with its names resolved, every candidate with predictions and costs, and the law."""
+
+    query: PlanQuery
+    table: CandidateTable
+    report: FitReport
 
 
 def plan(db: str | None, query: PlanQuery) -> Answer:
@@ -78,20 +95,55 @@ def plan(db: str | None, query: PlanQuery) -> Answer:
         InfeasibleError: nothing meets the limits; `details` holds the nearest and what would do.
         FitError: there is nothing to learn from, or the law may not be planned from.
     """
+    engine = open_store(db, must_exist=True)
+    try:
+        prepared = prepare(engine, check_limits(query))
+        answer = answer_from(prepared)
+        keep(engine, answer)
+    finally:
+        engine.dispose()
+    return answer
+
+
+def check_limits(query: PlanQuery) -> PlanQuery:
+    """The query, if it is one that a plan answers.
+
+    Raises:
+        InputError: the task is unknown, or no limit is given.
+    """
     check_task(query.task)
     if not query.limits:
         raise InputError("no limit is given: say at least one of --flops, --latency, --memory")
-    engine = open_store(db, must_exist=True)
-    try:
-        query, table, report = _table(engine, query)
-        decision = decide(table, query.limits, query.min_prob, query.level)
-        answer = _answer(query, table, decision, report)
-        if decision.best is None:
-            raise InfeasibleError(answer["message"], answer)
-        write.save_plan(engine, _plan_row(answer, report.fit_id, query))
-    finally:
-        engine.dispose()
-    return Answer(json=answer, table=table, decision=decision, report=report)
+    return query
+
+
+def prepare(engine: Engine, query: PlanQuery) -> Prepared:
+    """All that an answer needs and that does not depend on the limits; it may be kept and reused.
+
+    Raises:
+        FitError: there is nothing to learn from, or the law may not be planned from.
+    """
+    query, table, report = _table(engine, query)
+    return Prepared(query=query, table=table, report=report)
+
+
+def answer_from(prepared: Prepared) -> Answer:
+    """The choice under the limits of the prepared query; nothing is stored.
+
+    Raises:
+        InfeasibleError: nothing meets the limits; `details` holds the nearest and what would do.
+    """
+    query, table, report = prepared.query, prepared.table, prepared.report
+    decision = decide(table, query.limits, query.min_prob, query.level)
+    answer = _answer(query, table, decision, report)
+    if decision.best is None:
+        raise InfeasibleError(answer["message"], answer)
+    return Answer(json=answer, table=table, decision=decision, report=report, query=query)
+
+
+def keep(engine: Engine, answer: Answer) -> None:
+    """Store an answer under its id; the same answer again changes nothing."""
+    write.save_plan(engine, _plan_row(answer.json, answer.report.fit_id, answer.query))
 
 
 def plan_target(
@@ -103,15 +155,21 @@ def plan_target(
         InfeasibleError: no configuration reaches the target; says which one would be reached.
     """
     check_task(query.task)
+    engine = open_store(db, must_exist=True)
+    try:
+        prepared = prepare(engine, query)
+    finally:
+        engine.dispose()
+    return target_from(prepared, max_error, minimise)
+
+
+def target_from(prepared: Prepared, max_error: float, minimise: str) -> dict[str, Any]:
+    """As `plan_target`, from what was prepared."""
+    query, table, report = prepared.query, prepared.table, prepared.report
     if not 0 < max_error < 1:
         raise InputError(
             f"the target error must lie between 0 and 1 (8% or 0.08), got {max_error:g}"
         )
-    engine = open_store(db, must_exist=True)
-    try:
-        query, table, report = _table(engine, query)
-    finally:
-        engine.dispose()
     if minimise not in table.costs:
         raise InputError(f"{minimise} is not known for these runs: measure it, or minimise flops")
     found = decide_target(table, max_error, minimise, query.limits, query.min_prob)
@@ -138,24 +196,34 @@ def whatif(
 ) -> dict[str, Any]:
     """One configuration's prediction, costs and probability of each limit, measured or not."""
     check_task(query.task)
-    asked = catalogue.backbone(backbone)
     engine = open_store(db, must_exist=True)
     try:
         report = _usable_fit(engine, query)
-        query = _resolved(engine, query)
-        config = Config(
-            backbone=asked.name,
-            audio_seconds=audio_seconds,
-            reduction=Reduction.parse(reduction),
-            adaptation=report.evidence.rows[0].trial.adaptation,
-            padding=report.evidence.rows[0].trial.padding,
+        return whatif_with(
+            engine, _resolved(engine, query), report, backbone, audio_seconds, reduction
         )
-        table = candidates.build(
-            query, report.evidence, report.fit, _workload(engine, report),
-            _latency_model(engine, query), [config],
-        )  # fmt: skip
     finally:
         engine.dispose()
+
+
+def whatif_with(
+    engine: Engine,
+    query: PlanQuery,
+    report: FitReport,
+    backbone: str,
+    audio_seconds: float,
+    reduction: str,
+) -> dict[str, Any]:
+    """As `whatif`, for a resolved query and its law."""
+    config = Config(
+        backbone=catalogue.backbone(backbone).name,
+        audio_seconds=audio_seconds,
+        reduction=Reduction.parse(reduction),
+        adaptation=report.evidence.rows[0].trial.adaptation,
+        padding=report.evidence.rows[0].trial.padding,
+    )
+    workload, latency = _workload(engine, report), _latency_model(engine, query)
+    table = candidates.build(query, report.evidence, report.fit, workload, latency, [config])
     decision = decide(table, query.limits, query.min_prob, query.level)
     return {
         **explain.option(table, decision, 0, query),

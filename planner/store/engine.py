@@ -24,7 +24,7 @@ OLDEST_SQLITE = (3, 37, 0)
 """STRICT tables came with 3.37; RETURNING with 3.35."""
 
 _PASSWORD = re.compile(r"(?<=//)([^/@:]*):.*@")
-_SECRET_KEYS = ("password", "sslpassword", "passfile")
+_QUERY_PASSWORD = re.compile(r"([?&](?:ssl)?password=)[^&]*")
 
 
 def resolve_url(url: str | None) -> str:
@@ -62,12 +62,7 @@ def redacted(url: str) -> str:
     >>> redacted("postgresql://me:secret@host/db")
     'postgresql://me:***@host/db'
     """
-    try:
-        parsed = make_url(url)
-    except (ArgumentError, ValueError):
-        return _PASSWORD.sub(r"\1:***@", url)
-    hidden = {k: "***" if k in _SECRET_KEYS else v for k, v in parsed.query.items()}
-    shown = parsed.set(query=hidden).render_as_string(hide_password=True)
+    shown = _QUERY_PASSWORD.sub(r"\1***", _PASSWORD.sub(r"\1:***@", url))
     return shown.replace("postgresql+psycopg://", "postgresql://")
 
 

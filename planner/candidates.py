@@ -18,6 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from planner import catalogue
+from planner.belief import belief, config_of, measurements
 from planner.costs.flops import encoder_tokens, forward_flops, resolve_convention
 from planner.costs.latency import LatencyModel
 from planner.costs.memory import inference_memory
@@ -26,7 +27,6 @@ from planner.evidence import Evidence
 from planner.laws.result import LawFit
 from planner.plan.query import CandidateTable, Config, Cost, Floats, PlanQuery
 from planner.records import Adaptation, Reduction
-from planner.store.read import RunRow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +51,7 @@ class Workload:
 
 def configs_of(evidence: Evidence, query: PlanQuery) -> tuple[Config, ...]:
     """The finite set: the measured configurations, or every combination of the levels seen."""
-    measured = dict.fromkeys(_config(r) for r in evidence.rows)
+    measured = dict.fromkeys(config_of(r) for r in evidence.rows)
     if query.measured_only:
         return tuple(measured)
     first = evidence.rows[0].trial
@@ -70,17 +70,6 @@ def configs_of(evidence: Evidence, query: PlanQuery) -> tuple[Config, ...]:
         if _possible(config):
             out[config] = None
     return tuple(out)
-
-
-def _config(row: RunRow) -> Config:
-    trial = row.trial
-    return Config(
-        backbone=trial.backbone,
-        audio_seconds=trial.audio_seconds,
-        reduction=trial.reduction,
-        adaptation=trial.adaptation,
-        padding=trial.padding,
-    )
 
 
 def _possible(config: Config) -> bool:
@@ -128,24 +117,26 @@ def build(
     """The table that the planner chooses from; every number is computed here, none is stored twice."""
     chosen = tuple(configs if configs is not None else configs_of(evidence, query))
     x = np.array([axis_values(c, evidence.axes) for c in chosen], dtype=np.float64)
-    mean = fit.predict(x, level=query.level)
     n_windows = _windows(query, workload, chosen)
     tokens = _tokens(query, workload, evidence, chosen)
     costs = {"flops": _flops(query, chosen, n_windows, tokens)}
     costs["memory_bytes"] = _memory(chosen, n_windows, tokens)
     if latency is not None:
         costs["latency_ms"] = _latency(query, latency, chosen, n_windows, tokens)
-    runs, measured = _measured(evidence, chosen)
+    measured = measurements(evidence, chosen)
+    error, draws = belief(fit, x, [c.label for c in chosen], measured, query.n_draws, query.seed)
+    tail = (1 - query.level) / 2
+    low, high = np.quantile(draws, [tail, 1 - tail], axis=0)
     return CandidateTable(
         configs=chosen,
-        error=mean.mean,
-        error_low=mean.low,
-        error_high=mean.high,
-        draws=fit.draws(x, query.n_draws, query.seed),
+        error=error,
+        error_low=np.minimum(low, error),
+        error_high=np.maximum(high, error),
+        draws=draws,
         costs=costs,
-        run_ids=runs,
-        measured_error=measured,
-        distance=_distance(evidence, x),
+        run_ids=measured.run_ids,
+        measured_error=measured.error,
+        distance=fit.distance(x).max(axis=1),
         n_windows=n_windows,
     )
 
@@ -165,7 +156,7 @@ def _tokens(
     """Output tokens of an utterance: given, else a run's own mean, else the mean over the runs."""
     if query.output_tokens is not None:
         return np.full(len(configs), query.output_tokens)
-    own = {_config(r): r.mean_output_tokens for r in evidence.rows}
+    own = {config_of(r): r.mean_output_tokens for r in evidence.rows}
     return np.array([own.get(c) or workload.output_tokens for c in configs])
 
 
@@ -232,24 +223,3 @@ def _latency(
         name="latency_ms", value=np.array(value), low=np.array(low), high=np.array(high),
         source=tuple(source),
     )  # fmt: skip
-
-
-def _measured(
-    evidence: Evidence, configs: Sequence[Config]
-) -> tuple[tuple[tuple[int, ...], ...], Floats]:
-    ids: dict[Config, list[int]] = {}
-    errors: dict[Config, list[float]] = {}
-    for row in evidence.rows:
-        ids.setdefault(_config(row), []).append(row.run_id)
-        errors.setdefault(_config(row), []).append(float(row.error or math.nan))
-    found = tuple(tuple(ids.get(c, ())) for c in configs)
-    mean = np.array([np.mean(errors[c]) if c in errors else np.nan for c in configs])
-    return found, mean
-
-
-def _distance(evidence: Evidence, x: Floats) -> Floats:
-    """Largest distance outside the observed range over the axes, in ln units; 0 inside."""
-    seen = np.log(evidence.observations.x)
-    asked = np.log(x)
-    outside = np.maximum(seen.min(axis=0) - asked, asked - seen.max(axis=0))
-    return np.asarray(np.maximum(outside, 0.0).max(axis=1), dtype=np.float64)

@@ -93,6 +93,14 @@ def _register_plugins() -> None:
             continue
 
 
+def _one_line(problem: click.ClickException) -> str:
+    """The message of a usage error, with the help to turn to."""
+    text = problem.format_message().rstrip(".")
+    text = f"{text[:1].lower()}{text[1:]}".replace("\n", " ")
+    where = getattr(problem, "ctx", None)
+    return f"{text}; see: {where.command_path} --help" if where is not None else text
+
+
 def main() -> None:
     """Run the command; an error raised on purpose is one line on stderr and its exit code."""
     _register_plugins()
@@ -108,7 +116,7 @@ def main() -> None:
         click.echo("soundscale: interrupted", err=True)
         sys.exit(130)
     except click.ClickException as problem:
-        problem.show()
+        click.echo(f"soundscale: {_one_line(problem)}", err=True)
         sys.exit(problem.exit_code)
     except BrokenPipeError:
         # The reader (head, less) went away: not an error of ours.

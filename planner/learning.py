@@ -17,7 +17,7 @@ from planner.laws.result import LawFit
 from planner.published.tables import ResultTable, load_table
 from planner.records import TASKS, canonical_json, to_json
 from planner.store import read, write
-from planner.store.engine import open_store
+from planner.store.engine import exists, open_store
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,17 +52,21 @@ def check_task(task: str) -> str:
 
 
 def import_results(db: str | None, name_or_path: str) -> ImportReport:
-    """Store a published table, or the user's own CSV, as finished runs with their provenance."""
+    """Store a published table, or the user's own CSV, as finished runs with their provenance.
+
+    A table that cannot be read leaves no database behind.
+    """
+    if exists(db):
+        _know_backbones(db)
+    table: ResultTable = load_table(name_or_path)
+    rows = [
+        write.ImportedRun(
+            trial=r.trial, record=r.record, source=r.source, source_kind=r.source_kind
+        )
+        for r in table.rows
+    ]
     engine = open_store(db)
     try:
-        read.load_backbones(engine)
-        table: ResultTable = load_table(name_or_path)
-        rows = [
-            write.ImportedRun(
-                trial=r.trial, record=r.record, source=r.source, source_kind=r.source_kind
-            )
-            for r in table.rows
-        ]
         count = write.import_runs(engine, rows, table.provenance)
     finally:
         engine.dispose()
@@ -73,6 +77,14 @@ def import_results(db: str | None, name_or_path: str) -> ImportReport:
         n_known=count.n_known,
         left_out=table.left_out,
     )
+
+
+def _know_backbones(db: str | None) -> None:
+    engine = open_store(db)
+    try:
+        read.load_backbones(engine)
+    finally:
+        engine.dispose()
 
 
 def fit(

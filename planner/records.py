@@ -188,7 +188,9 @@ class Decoding:
     """How text is generated and guarded against hallucination; recorded with every error rate.
 
     `max_tokens_per_second` bounds the output by the window's length (assumption: nobody speaks more
-    than 8 tokens a second); `no_repeat_ngram` refuses a repeated n-gram (0: off).
+    than 8 tokens a second); `no_repeat_ngram` refuses a repeated n-gram (0: off). `window_cut` says
+    where long audio is cut into windows: at the quietest moment of a window's second half (`pause`)
+    or at its full length (`fixed`), which splits words.
     """
 
     beams: int = 1
@@ -196,6 +198,7 @@ class Decoding:
     max_tokens_per_second: float = 8.0
     no_repeat_ngram: int = 0
     kv_cache: bool = True
+    window_cut: str = "pause"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

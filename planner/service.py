@@ -95,9 +95,10 @@ def plan(db: str | None, query: PlanQuery) -> Answer:
         InfeasibleError: nothing meets the limits; `details` holds the nearest and what would do.
         FitError: there is nothing to learn from, or the law may not be planned from.
     """
+    query = check_limits(query)
     engine = open_store(db, must_exist=True)
     try:
-        prepared = prepare(engine, check_limits(query))
+        prepared = prepare(engine, query)
         answer = answer_from(prepared)
         keep(engine, answer)
     finally:

@@ -71,6 +71,8 @@ def _levels(spec: ParameterSpec, ends: tuple[float, float], n: int) -> Floats:
     reach = high - low
     if spec.kind == "exponent":
         return np.geomspace(GRID_SHALLOWEST, GRID_STEEPEST, n) / reach
+    if spec.kind == "signed":
+        return signed_levels(n) / reach
     if spec.kind == "break":
         return low + reach * (np.arange(n) + 0.5) / n
     if spec.kind == "width":
@@ -80,6 +82,13 @@ def _levels(spec: ParameterSpec, ends: tuple[float, float], n: int) -> Floats:
     if spec.kind == "shift":
         return np.linspace(low - 4.0, low + 0.7 * reach, n)
     return np.linspace(-6.0, 6.0, n) / reach
+
+
+def signed_levels(n: int) -> Floats:
+    """Levels of an exponent times its axis's range: a third negative, the others positive."""
+    n_negative = max(n // 3, 1)
+    positive = np.geomspace(GRID_SHALLOWEST * 2, GRID_STEEPEST, n - n_negative)
+    return np.concatenate([-np.geomspace(0.5, 3.0, n_negative)[::-1], positive])
 
 
 def log_linear_slopes(z: Floats, y: Floats, weight: Floats) -> Floats:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,9 +14,15 @@ from planner.laws.losses import HUBER_TUNING, Loss, robust_sigma
 from planner.laws.newton import Descent, Problem, descend, follow, local_model
 from planner.laws.observations import Floats
 
+MOST_THRESHOLDS, SAME_THRESHOLD = 8, 1e-3
+"""Iterations of the automatic threshold, and the relative change that ends them."""
 N_STARTS = 6
+GRID_ROWS = 400
+"""Rows that the grid and the first descent look at; the final descent sees all."""
 AGREEMENT = 1e-6
 """Starts agree when their objectives differ by less than this share of the best."""
+APART = 0.05
+"""Ends of other objectives whose parameters differ by more are optima of their own."""
 SAME_POINT = 1e-3
 """Starts whose parameters differ by less have met on the way and go on as one."""
 
@@ -31,6 +38,11 @@ class Rows:
     def __len__(self) -> int:
         return len(self.y)
 
+    def thinned(self, n: int) -> Rows:
+        """About n rows, evenly spaced in their order."""
+        chosen = np.unique(np.linspace(0, len(self) - 1, n).astype(np.intp))
+        return Rows(z=self.z[chosen], y=self.y[chosen], weight=self.weight[chosen])
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Estimate:
@@ -45,6 +57,7 @@ class Estimate:
         n_starts: starts tried; n_agree: those that ended at the best objective.
         gradient_norm: largest scaled gradient component at the estimate.
         at_bound: names of the parameters that lie on their bounds.
+        runner_up: objective of the best other end with other parameters, or None.
         converged: whether the best start met the tolerance.
     """
 
@@ -57,6 +70,7 @@ class Estimate:
     n_agree: int
     gradient_norm: float
     at_bound: tuple[str, ...]
+    runner_up: float | None
     converged: bool
 
 
@@ -68,8 +82,8 @@ def problem_of(form: Form, rows: Rows) -> Problem:
         evaluator=form.at(rows.z),
         y=rows.y,
         weight=rows.weight[None, :],
-        lower=lower,
-        upper=upper,
+        lower=lower[None, :],
+        upper=upper[None, :],
     )
 
 
@@ -79,7 +93,7 @@ def estimate(
     loss: Loss,
     *,
     n_starts: int = N_STARTS,
-    extra_starts: Floats | None = None,
+    near: Floats | None = None,
 ) -> Estimate:
     """Fit one form: projected grid, then damped Newton from the best cells.
 
@@ -88,15 +102,23 @@ def estimate(
         rows: the scaled table.
         loss: least squares, or Huber with its threshold.
         n_starts: cells of the grid that Newton starts from.
-        extra_starts: further working parameters to start from, shape (m, p).
+        near: working parameters to start from besides the grid, shape (p,).
     """
     problem = problem_of(form, rows)
-    slopes = log_linear_slopes(rows.z, rows.y, rows.weight)
-    cells = cells_of(form, rows.z, slopes)
-    starts = projected_starts(form, problem.evaluator, rows.y, problem.weight, cells, n_starts)[0]
-    if extra_starts is not None:
-        starts = np.concatenate([starts, extra_starts])
-    first = descend(problem, Loss(), starts, tolerance=1e-6, n_majorised=2)
+    few = rows if len(rows) <= GRID_ROWS else rows.thinned(GRID_ROWS)
+    sketch = (
+        problem
+        if few is rows
+        else dataclasses.replace(
+            problem, evaluator=form.at(few.z), y=few.y, weight=few.weight[None, :]
+        )
+    )
+    slopes = log_linear_slopes(few.z, few.y, few.weight)
+    cells = cells_of(form, few.z, slopes)
+    starts = projected_starts(form, sketch.evaluator, few.y, sketch.weight, cells, n_starts)[0]
+    if near is not None:
+        starts = np.concatenate([near[None], starts])
+    first = descend(sketch, Loss(), starts, tolerance=1e-6, n_majorised=2)
     kept, counts = _met(first.theta)
     ends = follow(problem, loss, first.theta[kept])
     return _best(problem, loss, ends, counts)
@@ -120,11 +142,12 @@ def _best(problem: Problem, loss: Loss, ends: Descent, counts: list[int]) -> Est
     best = int(np.argmin(ends.objective))
     smallest = float(ends.objective[best])
     theta = ends.theta[best]
-    model = local_model(problem, problem.weight, loss, theta[None])
-    inside = (theta > problem.lower) & (theta < problem.upper)
+    model = local_model(problem, loss, theta[None])
+    inside = (theta > problem.lower[0]) & (theta < problem.upper[0])
     scaled = np.where(inside, model.gradient[0] / np.sqrt(model.diagonal[0]), 0.0)
     names = [spec.name for spec in problem.form.parameters]
     agree = ends.objective <= smallest * (1 + AGREEMENT) + 1e-20
+    apart = ~agree & (np.abs(ends.theta - theta).max(1) > APART)
     return Estimate(
         form=problem.form,
         theta=theta,
@@ -135,6 +158,7 @@ def _best(problem: Problem, loss: Loss, ends: Descent, counts: list[int]) -> Est
         n_agree=int(np.array(counts)[agree].sum()),
         gradient_norm=float(np.abs(scaled).max()),
         at_bound=tuple(name for name, free in zip(names, inside, strict=True) if not free),
+        runner_up=float(ends.objective[apart].min()) if apart.any() else None,
         converged=bool(ends.converged[best]),
     )
 
@@ -145,11 +169,12 @@ def automatic_threshold(form: Form, rows: Rows) -> Loss:
     delta, dof = 0.0, max(len(rows) - form.n_parameters, 1)
     problem = problem_of(form, rows)
     theta, residual = fitted.theta, fitted.residual
-    for _ in range(20):
+    for _ in range(MOST_THRESHOLDS):
         wanted = max(HUBER_TUNING * robust_sigma(residual) * np.sqrt(len(rows) / dof), 1e-12)
-        if abs(wanted - delta) <= 1e-6 * delta:
+        if abs(wanted - delta) <= SAME_THRESHOLD * delta:
             break
         delta = wanted
-        theta = descend(problem, Loss(delta=delta), theta[None]).theta[0]
+        way = descend(problem, Loss(delta=delta), theta[None], n_steps=50, tolerance=1e-8)
+        theta = way.theta[0]
         residual = problem.evaluator.log_mean(theta[None])[0] - rows.y
     return Loss(delta=delta)

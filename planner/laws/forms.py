@@ -32,7 +32,7 @@ class ParameterSpec:
     """One parameter and its kind, which sets its bounds and whether theta holds its logarithm.
 
     `floor` and `amplitude`: logarithms in the working vector theta, in the unit of the error.
-    `exponent`: positive. `slope`, `change`: exponents of either sign. `break`: a place on an axis,
+    `exponent`: positive. `signed`, `slope`, `change`: exponents of either sign. `break`: a place on an axis,
     ln(x/s). `width`: of a break, in log units. `shift`: ln(shift/s), added to the axis. `level`: of
     a saturating term, ln h at the scale.
     """

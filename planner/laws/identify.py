@@ -36,10 +36,6 @@ class Design:
             self, roles={**self.roles, axis: role}, warnings=(*self.warnings, warning)
         )
 
-    def without_floor(self, warning: FitWarning) -> Design:
-        """The design without a floor, for a stated reason."""
-        return dataclasses.replace(self, floor=False, warnings=(*self.warnings, warning))
-
     @property
     def power_axes(self) -> list[str]:
         """Axes with a power term of their own."""

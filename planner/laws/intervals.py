@@ -7,12 +7,16 @@ bootstraps of such small tables cover .79 to .90.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from planner.laws.estimate import Estimate, Rows
-from planner.laws.losses import MAD_TO_SIGMA, Loss
+from planner.laws.forms import ParameterSpec
+from planner.laws.losses import robust_sigma
 from planner.laws.observations import Floats
+from planner.laws.profile import Profile, profile
 from planner.laws.result import Parameter
 from planner.laws.student import t_quantile
 
@@ -21,8 +25,9 @@ NOT_IDENTIFIED = 1.0
 interval then spans a factor of more than 25."""
 UNBOUNDED = 13.8
 """Half-width of a log interval beyond which no bound is given: a factor of a million."""
-FLAT_EXPONENT = 1.0
-"""The same for the logarithm of an exponent."""
+PROFILED_FLOOR, PROFILED_EXPONENT = 0.2, 0.3
+"""Relative standard errors above which an interval is profiled (assumption: below, the likelihood is
+near enough to a parabola in the logarithm)."""
 
 
 def jacobian_of(fitted: Estimate, rows: Rows) -> Floats:
@@ -38,43 +43,87 @@ def condition_number(jacobian: Floats) -> float:
     return float(min(values[0] / max(values[-1], 1e-300), 1e300))
 
 
-def residual_variance(fitted: Estimate, rows: Rows) -> float:
-    """Variance of a residual at weight 1, n - p degrees of freedom.
+@dataclass(frozen=True, slots=True)
+class Dispersion:
+    """Noise as the loss sees it.
 
-    For Huber's loss it is the scale that multiplies (J^T W J)^-1: E psi^2 / (E psi')^2, with E psi'
-    from the density of the residuals about 0 where the threshold is below the noise (Huber 1981,
-    6.5; Koenker 2005, 3.4 for the limit of least absolute deviations).
+    `variance` is that of a residual at weight 1 and multiplies (J^T W J)^-1; the objective rises by
+    `rise` t^2 / 2 from the estimate to the end of a profile interval.
     """
-    dof = max(len(rows) - fitted.form.n_parameters, 1)
-    scaled = fitted.residual * np.sqrt(rows.weight)
+
+    variance: float
+    rise: float
+
+
+def dispersion_of(fitted: Estimate, rows: Rows) -> Dispersion:
+    """The dispersion from the residuals, n - p degrees of freedom.
+
+    For Huber's loss the variance is E psi^2 / (E psi')^2, with E psi' from the density of the
+    residuals about 0 where the threshold is below the noise (Huber 1981, 6.5; Koenker 2005, 3.4 for
+    the limit of least absolute deviations).
+    """
+    n, dof = len(rows), max(len(rows) - fitted.form.n_parameters, 1)
+    residual = fitted.residual * np.sqrt(rows.weight)
     if fitted.loss.delta is None:
-        return float(scaled @ scaled / dof)
-    return huber_variance(scaled, fitted.loss, dof)
-
-
-def huber_variance(residual: Floats, loss: Loss, dof: int) -> float:
-    """E psi^2 / (E psi')^2 of Huber's loss, small-sample corrected by n / dof."""
-    delta = float(loss.delta or np.inf)
-    n = len(residual)
-    sigma = MAD_TO_SIGMA * float(np.median(np.abs(residual)))
-    width = max(delta, 0.9 * sigma * n**-0.2)
+        variance = float(residual @ residual / dof)
+        return Dispersion(variance, variance)
+    delta = fitted.loss.delta
+    width = max(delta, 0.9 * robust_sigma(residual) * n**-0.2)
     inside = max(float((np.abs(residual) <= width).mean()), 1.0 / n)
     psi_slope = inside * min(delta / width, 1.0)
-    psi_square = float((np.clip(residual, -delta, delta) ** 2).mean())
-    return float(psi_square / psi_slope**2 * n / dof)
+    psi_square = float((np.clip(residual, -delta, delta) ** 2).mean()) * n / dof
+    return Dispersion(psi_square / psi_slope**2, psi_square / psi_slope)
 
 
-def covariance_of(fitted: Estimate, jacobian: Floats, variance: float) -> Floats:
-    """Covariance, variance * (J^T W J)^-1 over the parameters off their bounds, zeros for those on them."""
+def covariance_of(
+    fitted: Estimate,
+    jacobian: Floats,
+    variance: float,
+    dof: float,
+    rows: Rows,
+    group: NDArray[np.int64] | None,
+) -> tuple[Floats, float]:
+    """Covariance variance * (J^T W J)^-1 and its degrees of freedom.
+
+    Parameters on their bounds have zeros. Where runs come in groups (seeds or checkpoints of one
+    trial) residuals of a group are correlated: the middle of the sandwich is J^T Omega J with the
+    between-group variance of the residuals, and groups, not runs, are counted.
+    """
     p = fitted.form.n_parameters
-    free = [i for i, spec in enumerate(fitted.form.parameters) if spec.name not in fitted.at_bound]
+    # A floor at its bound is 0; in the linear parameter E its Jacobian is not, so it stays free.
+    free = [
+        i
+        for i, spec in enumerate(fitted.form.parameters)
+        if spec.kind == "floor" or spec.name not in fitted.at_bound
+    ]
     covariance = np.zeros((p, p))
     if not free:
-        return covariance
+        return covariance, dof
     length = np.maximum(np.linalg.norm(jacobian[:, free], axis=0), 1e-300)
     root = np.linalg.pinv(jacobian[:, free] / length, rcond=1e-14) / length[:, None]
     covariance[np.ix_(free, free)] = variance * (root @ root.T)
-    return covariance
+    if group is None or len(np.unique(group)) == len(group):
+        return covariance, dof
+    scaled = fitted.residual * np.sqrt(rows.weight)
+    share, n_groups = within_correlation(scaled, group), len(np.unique(group))
+    for label in np.unique(group):
+        part = root[:, group == label].sum(1)
+        each = root[:, group == label]
+        covariance[np.ix_(free, free)] += variance * share * (np.outer(part, part) - each @ each.T)
+    return covariance, float(max(min(n_groups - p, dof), 1))
+
+
+def within_correlation(residual: Floats, group: NDArray[np.int64]) -> float:
+    """Intraclass correlation of residuals, from the products of pairs of one group; in [0, 1]."""
+    total = float(residual @ residual) / len(residual)
+    products, pairs = 0.0, 0
+    for label in np.unique(group):
+        part = residual[group == label]
+        products += float(part.sum() ** 2 - part @ part)
+        pairs += len(part) * (len(part) - 1)
+    if pairs == 0 or total == 0:
+        return 0.0
+    return float(np.clip(products / pairs / total, 0.0, 1.0))
 
 
 def correlation_of(covariance: Floats) -> Floats:
@@ -86,43 +135,105 @@ def correlation_of(covariance: Floats) -> Floats:
     return np.asarray(np.clip(correlation, -1.0, 1.0))
 
 
-def wald_parameters(
-    fitted: Estimate, covariance: Floats, dof: float, level: float, metric: str
+def parameters_of(
+    fitted: Estimate,
+    rows: Rows,
+    covariance: Floats,
+    dof: float,
+    rise: float,
+    level: float,
+    unit: str,
 ) -> tuple[Parameter, ...]:
-    """Parameters in natural units with Student-t intervals."""
+    """Parameters in natural units: Student-t intervals, profiled where those are wide.
+
+    Args:
+        fitted: the estimate.
+        rows: its table.
+        covariance: of the working parameters, shape (p, p).
+        dof: degrees of freedom of the t quantile.
+        rise: the objective's dispersion, for profiles.
+        level: probability of the intervals.
+        unit: unit of the floor and the amplitudes.
+    """
     reach = t_quantile(0.5 + 0.5 * level, dof)
     made = []
     for i, spec in enumerate(fitted.form.parameters):
-        theta, error = float(fitted.theta[i]), math.sqrt(max(float(covariance[i, i]), 0.0))
-        value = math.exp(theta) if spec.is_log else theta
-        flags: tuple[str, ...] = ()
-        low: float | None
-        high: float | None
-        if spec.name in fitted.at_bound:
-            low, high, flags = None, None, ("at-bound",)
-        elif spec.is_log or (spec.kind == "exponent" and theta > 0):
-            relative = error if spec.is_log else error / theta
-            wide = reach * relative
-            low, high = (
-                (value * math.exp(-wide), value * math.exp(wide))
-                if wide < UNBOUNDED
-                else (None, None)
-            )
-            limit = NOT_IDENTIFIED if spec.is_log else FLAT_EXPONENT
-            flags = ("not-identified",) if relative > limit else ()
-        else:
-            low, high = value - reach * error, value + reach * error
-        made.append(
-            Parameter(
-                name=spec.name,
-                value=value,
-                low=low,
-                high=high,
-                std_error=None if "at-bound" in flags else error,
-                unit=metric if spec.is_log else "1",
-                kind=spec.kind,
-                axis=spec.axis,
-                flags=flags,
-            )
+        error = math.sqrt(max(float(covariance[i, i]), 0.0))
+        if spec.kind == "floor" and spec.name in fitted.at_bound:
+            error = math.inf
+        relative = error if spec.is_log else error / max(abs(float(fitted.theta[i])), 1e-300)
+        profiled = (spec.kind == "floor" and relative > PROFILED_FLOOR) or (
+            spec.kind == "exponent" and relative > PROFILED_EXPONENT
         )
+        if spec.name in fitted.at_bound and spec.kind != "floor":
+            ends = Profile(low=None, high=None)
+        elif profiled:
+            half = min(reach * error, 2.0) if spec.is_log else min(reach * error, fitted.theta[i])
+            ends = profile(
+                fitted.form,
+                rows,
+                fitted.loss,
+                fitted.theta,
+                fitted.objective,
+                i,
+                half_width=float(half),
+                threshold=0.5 * rise * reach**2,
+            )
+        else:
+            ends = _wald(spec, float(fitted.theta[i]), reach * error)
+        made.append(_parameter(spec, fitted, i, error, relative, ends, unit))
     return tuple(made)
+
+
+def _wald(spec: ParameterSpec, theta: float, half: float) -> Profile:
+    """Symmetric interval of the working parameter, of its logarithm for an exponent."""
+    if spec.kind == "exponent":
+        factor = math.exp(min(half / theta, UNBOUNDED))
+        return Profile(low=theta / factor, high=theta * factor)
+    return Profile(low=theta - half, high=theta + half)
+
+
+def _parameter(
+    spec: ParameterSpec,
+    fitted: Estimate,
+    i: int,
+    error: float,
+    relative: float,
+    ends: Profile,
+    unit: str,
+) -> Parameter:
+    theta = float(fitted.theta[i])
+    value, low, high = theta, ends.low, ends.high
+    flags: list[str] = []
+    if spec.name in fitted.at_bound:
+        flags.append("at-bound")
+    if spec.is_log:
+        value = math.exp(theta)
+        low = None if low is None or theta - low > UNBOUNDED else math.exp(low)
+        high = (
+            None
+            if high is None or (high - theta > UNBOUNDED and spec.kind != "floor")
+            else math.exp(high)
+        )
+        if spec.kind == "floor":
+            value = 0.0 if flags else value
+            low = 0.0 if low is None else low
+    not_identified = relative > NOT_IDENTIFIED or (spec.kind == "floor" and low == 0.0)
+    if (
+        not_identified
+        and spec.kind in ("floor", "amplitude", "exponent")
+        and not (flags and spec.kind != "floor")
+    ):
+        flags.append("not-identified")
+    known = math.isfinite(error) and "at-bound" not in flags
+    return Parameter(
+        name=spec.name,
+        value=value,
+        low=low,
+        high=high,
+        std_error=error if known else None,
+        unit=unit if spec.is_log else "1",
+        kind=spec.kind,
+        axis=spec.axis,
+        flags=tuple(flags),
+    )

@@ -27,7 +27,7 @@ BLOCK = 40
 """Replicates that descend together: keeps the working arrays in cache (measured, n = 240)."""
 
 FIRST_DAMPING = 1e-4
-SMALLEST_DAMPING, LARGEST_DAMPING = 1e-14, 1e8
+SMALLEST_DAMPING, LIGHT_DAMPING, LARGEST_DAMPING = 1e-14, 1e-2, 1e8
 LARGEST_STEP = 2.0
 """Longest move of one parameter in one step: threefold of an amplitude."""
 LARGEST_CUT = 0.98
@@ -39,7 +39,11 @@ STEPS_ON_THE_WAY = 10
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Problem:
-    """What is minimised: a form at rows, log errors y (n,), weights (1, n) or (b, n), a loss, a box."""
+    """What is minimised: a form at rows, log errors y (n,), row weights, and a box.
+
+    Weights are (1, n), shared, or (b, n), one row for each start; bounds (1, p) or (b, p) likewise.
+    Equal bounds hold a parameter fixed.
+    """
 
     form: Form
     evaluator: Evaluator
@@ -48,9 +52,20 @@ class Problem:
     lower: Floats
     upper: Floats
 
-    def weights_of(self, active: Index) -> Floats:
-        """Weights of those replicates; one shared row stays one row."""
-        return self.weight if len(self.weight) == 1 else self.weight[active]
+    def of(self, active: Index) -> Problem:
+        """The problem of those starts alone; what is shared stays shared."""
+        return Problem(
+            form=self.form,
+            evaluator=self.evaluator,
+            y=self.y,
+            weight=_chosen(self.weight, active),
+            lower=_chosen(self.lower, active),
+            upper=_chosen(self.upper, active),
+        )
+
+
+def _chosen(rows: Floats, active: Index) -> Floats:
+    return rows if len(rows) == 1 else rows[active]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -93,11 +108,12 @@ class LocalModel:
 
 
 def local_model(
-    problem: Problem, weight: Floats, loss: Loss, theta: Floats, *, majorise: bool = False
+    problem: Problem, loss: Loss, theta: Floats, *, majorise: bool = False
 ) -> LocalModel:
     """Quadratic model at theta, amplitudes as relative changes; `majorise` gives one that is convex."""
     at = problem.evaluator.linearise(theta)
     residual = at.log_mean - problem.y
+    weight = problem.weight
     psi = weight * loss.slope(residual)
     major = weight * loss.majorant(residual)
     jacobian = at.jacobian
@@ -170,29 +186,30 @@ def _descend_block(
     converged = np.zeros(len(theta), dtype=bool)
     active = np.arange(len(theta))
     majorise = n_majorised > 0
-    model = local_model(problem, problem.weight, loss, theta, majorise=majorise)
+    model = local_model(problem, loss, theta, majorise=majorise)
     tried = 0
     for iteration in range(n_steps):
         if majorise and iteration >= n_majorised:
             majorise = False
             everything = np.ones(len(active), dtype=bool)
-            weight = problem.weights_of(active)
-            model.put(active, local_model(problem, weight, loss, theta[active]), everything)
-        now, here = model[active], theta[active]
-        fixed = ((here <= problem.lower) & (now.gradient > 0)) | (
-            (here >= problem.upper) & (now.gradient < 0)
+            model.put(active, local_model(problem.of(active), loss, theta[active]), everything)
+        mine, now, here = problem.of(active), model[active], theta[active]
+        fixed = ((here <= mine.lower) & (now.gradient > 0)) | (
+            (here >= mine.upper) & (now.gradient < 0)
         )
-        step = _direction(now, damping[active], fixed)
-        there = _moved(problem, here, step)
-        trial = local_model(problem, problem.weights_of(active), loss, there, majorise=majorise)
+        used = damping[active]
+        step = _direction(now, used, fixed)
+        there = _moved(mine, here, step)
+        trial = local_model(mine, loss, there, majorise=majorise)
         gained = now.value - trial.value
         better = gained > 0
         tried += len(active)
         theta[active[better]] = there[better]
         model.put(active[better], trial, better)
-        damping[active] = _next_damping(damping[active], now, step, gained, better)
+        damping[active] = _next_damping(used, now, step, gained, better)
         expected = np.abs((np.where(fixed, 0.0, now.gradient) * step).sum(1))
-        small = expected <= tolerance * now.value + 1e-300
+        # A strongly damped step is short for that reason alone and proves nothing.
+        small = (expected <= tolerance * now.value + 1e-300) & (used <= LIGHT_DAMPING)
         done = small | (damping[active] >= LARGEST_DAMPING)
         converged[active[done]] = True
         active = active[~done]
@@ -223,14 +240,7 @@ def descend(
     parts = []
     for begin in range(0, len(start), BLOCK):
         rows = np.arange(begin, min(begin + BLOCK, len(start)))
-        block = Problem(
-            form=problem.form,
-            evaluator=problem.evaluator,
-            y=problem.y,
-            weight=problem.weights_of(rows),
-            lower=problem.lower,
-            upper=problem.upper,
-        )
+        block = problem.of(rows)
         parts.append(_descend_block(block, loss, start[rows], n_steps, tolerance, n_majorised))
     return Descent(
         theta=np.concatenate([part.theta for part in parts]),

@@ -10,21 +10,21 @@ from __future__ import annotations
 
 import numpy as np
 
+from planner.laws.link import Link
 from planner.laws.observations import Floats, Observations
 
 SMALLEST_RELATIVE_ERROR = 1e-4
 """A run's log standard error is taken as no smaller (assumption): no WER is known better."""
 
 
-def log_std_error(table: Observations, link: str) -> Floats | None:
+def log_std_error(table: Observations, link: Link) -> Floats | None:
     """Standard error of the log (or log odds) of each error; None where the table has none.
 
     Rows without one take the median of the others.
     """
     if table.std_error is None or not np.isfinite(table.std_error).any():
         return None
-    scale = table.error * (1.0 - table.error) if link == "odds" else table.error
-    relative = table.std_error / scale
+    relative = table.std_error / link.slope(table.error)
     typical = float(np.median(relative[np.isfinite(relative)]))
     filled = np.where(np.isfinite(relative), relative, typical)
     return np.asarray(np.maximum(filled, SMALLEST_RELATIVE_ERROR))

@@ -36,6 +36,8 @@ class Observations:
         std_error: standard error of each error, same unit, shape (n,), or None where unknown.
         group: integer label of runs that are not independent (seeds or checkpoints of one trial).
         weight: relative weight of each row, shape (n,), or None for equal weights.
+        cost: what each row cost, any unit: selection holds out the costliest; None: the product of the
+            axes.
         run_ids: the store's key of each row, or empty.
         exclusions: rows that were left out before, with reasons.
         metric: name of the error in reports (`wer`).
@@ -50,6 +52,7 @@ class Observations:
     std_error: Floats | None = None
     group: NDArray[np.int64] | None = None
     weight: Floats | None = None
+    cost: Floats | None = None
     run_ids: tuple[int, ...] = ()
     exclusions: tuple[Exclusion, ...] = field(default=())
     metric: str = "error"
@@ -67,7 +70,7 @@ class Observations:
             raise InputError(f"axis names must differ, got {', '.join(self.axes)}")
         object.__setattr__(self, "x", x)
         object.__setattr__(self, "error", error)
-        for name in ("std_error", "weight", "group"):
+        for name in ("std_error", "weight", "cost", "group"):
             self._freeze_column(name, len(x))
         if self.run_ids and len(self.run_ids) != len(x):
             raise InputError(f"{len(self.run_ids)} run_ids for {len(x)} rows")
@@ -109,6 +112,7 @@ class Observations:
             std_error=None if self.std_error is None else self.std_error[index],
             group=None if self.group is None else self.group[index],
             weight=None if self.weight is None else self.weight[index],
+            cost=None if self.cost is None else self.cost[index],
             run_ids=ids,
         )
 
@@ -129,15 +133,15 @@ def _labels(values: ArrayLike) -> NDArray[np.int64]:
     return labels
 
 
-def usable(observations: Observations) -> Observations:
-    """The rows that a log-scale law can use; each other row is named with its reason.
+def usable(observations: Observations, *, signed: bool = False) -> Observations:
+    """The rows that a law can use, errors of either sign if `signed`; each other row is named with its reason.
 
     Raises:
         FitError: no row is left.
     """
     reasons: dict[int, str] = {}
     for row in range(len(observations)):
-        reason = _unusable(observations, row)
+        reason = _unusable(observations, row, signed)
         if reason:
             reasons[row] = reason
     if len(reasons) == len(observations):
@@ -158,7 +162,7 @@ def usable(observations: Observations) -> Observations:
     return dataclasses.replace(kept, exclusions=observations.exclusions + named)
 
 
-def _unusable(observations: Observations, row: int) -> str | None:
+def _unusable(observations: Observations, row: int, signed: bool) -> str | None:
     for name, value in zip(observations.axes, observations.x[row].tolist(), strict=True):
         if not np.isfinite(value):
             return f"{name} is {value}"
@@ -167,7 +171,7 @@ def _unusable(observations: Observations, row: int) -> str | None:
     error = float(observations.error[row])
     if not np.isfinite(error):
         return f"{observations.metric} is {error}"
-    if error <= 0:
+    if error <= 0 and not signed:
         return f"{observations.metric} is {error:g}, its logarithm does not exist"
     if observations.weight is not None and not observations.weight[row] > 0:
         return f"weight is {observations.weight[row]:g}"

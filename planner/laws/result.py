@@ -17,7 +17,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from planner.errors import InputError
+from planner.laws.coverage import Covered, DurationHistogram
 from planner.laws.forms import Form
+from planner.laws.link import Link
 from planner.laws.observations import Exclusion, Floats
 from planner.laws.registry import build_form
 from planner.laws.student import t_quantile
@@ -78,11 +80,27 @@ class FormScore:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Bootstrap:
+    """Resampled refits of the first form: natural units, in the order of the parameters.
+
+    `clustered`: groups were resampled whole. `second_start_wins`: replicates in which a start from the
+    whole grid ended lower than the one from the estimate; more than a few mean several basins.
+    """
+
+    n: int
+    clustered: bool
+    second_start_wins: int
+    std_errors: tuple[float, ...]
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Member:
     """One form inside the answer, with what it takes to predict from it.
 
     `theta` are working parameters, `covariance` theirs (rows of tuples), `sigma` the standard
-    deviation of one run's log residual.
+    deviation of one run's log residual, `coverage` the duration histogram of a known floor.
     """
 
     law: str
@@ -94,10 +112,15 @@ class Member:
     covariance: tuple[tuple[float, ...], ...]
     dof: float
     sigma: float
+    coverage: tuple[tuple[float, ...], tuple[float, ...]] | None = None
 
     def form(self) -> Form:
         """The form, rebuilt from its name."""
-        return build_form(self.law, dict(self.roles), floor=self.floor)
+        base = build_form(self.law, dict(self.roles), floor=self.floor)
+        if self.coverage is None:
+            return base
+        scale = self.scales[base.axes.index("audio_seconds")]
+        return Covered(base, DurationHistogram(*self.coverage), "audio_seconds", scale)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,6 +161,7 @@ class LawFit:
     law: str
     metric: str
     link: str
+    offset: float
     axes: tuple[str, ...]
     roles: tuple[tuple[str, str], ...]
     status: str
@@ -162,6 +186,7 @@ class LawFit:
     n_starts: int
     n_agree: int
     residuals: tuple[float, ...]
+    bootstrap: Bootstrap | None
     run_ids: tuple[int, ...]
     exclusions: tuple[Exclusion, ...]
     seed: int
@@ -260,6 +285,8 @@ class LawFit:
             ("exclusions", Exclusion),
         ):
             fields[name] = tuple(kind(**item) for item in fields[name])
+        if fields["bootstrap"] is not None:
+            fields["bootstrap"] = Bootstrap(**fields["bootstrap"])
         return cls(**fields)
 
     def _points(self, x: ArrayLike) -> Floats:
@@ -281,10 +308,8 @@ class LawFit:
         return at.log_mean[0], at.jacobian[0].T
 
     def _error(self, log_mean: Floats) -> Floats:
-        """The error from ln f, or from its log odds where the metric lives in [0, 1]."""
-        if self.link == "odds":
-            return np.asarray(1.0 / (1.0 + np.exp(-log_mean)))
-        return np.asarray(np.exp(log_mean))
+        """The error from the logarithm that the law predicts."""
+        return Link(self.link, self.offset).backward(log_mean)
 
 
 def formula(member: Member) -> str:
@@ -332,8 +357,11 @@ def _shares(weights: Floats, n: int) -> np.ndarray:
 
 def _root(covariance: Floats) -> Floats:
     """A matrix R with R R^T = covariance, also where that is singular."""
-    values, vectors = np.linalg.eigh(covariance)
-    return np.asarray(vectors * np.sqrt(np.maximum(values, 0.0)))
+    deviation = np.sqrt(np.diag(covariance))
+    safe = np.where(deviation > 0, deviation, 1.0)
+    # Scaled first: the variance of an unidentified floor's logarithm would drown the others.
+    values, vectors = np.linalg.eigh(covariance / safe[:, None] / safe[None, :])
+    return np.asarray(deviation[:, None] * vectors * np.sqrt(np.maximum(values, 0.0)))
 
 
 def _plain(value: Any) -> Any:

@@ -20,6 +20,7 @@ NAMES = {
     "memory_bytes": "memory",
     "train_flops": "training FLOPs",
 }
+LIMIT_NAMES = {**NAMES, "flops": "FLOP", "train_flops": "training FLOP"}
 MAX_LISTED = 5
 """Runners-up and ties that an answer lists (assumption: one screen)."""
 
@@ -29,6 +30,11 @@ def amount(name: str, value: float) -> str:
     if name in ("flops", "train_flops"):
         return format_flops(value)
     return format_ms(value) if name == "latency_ms" else format_bytes(value)
+
+
+def said(name: str, value: float) -> str:
+    """A cost in a sentence: its name goes without saying where the unit tells it."""
+    return amount(name, value) if name == "flops" else f"{NAMES[name]} {amount(name, value)}"
 
 
 def points(error: float) -> str:
@@ -97,7 +103,7 @@ def rejection(table: CandidateTable, decision: Decision, j: int, query: PlanQuer
         if p < query.min_prob:
             value = float(table.costs[name].value[j])
             chance = "" if p in (0.0, 1.0) else f", met with probability {p:.2f}"
-            over.append(f"{NAMES[name]} {amount(name, value)} of {amount(name, limit)}{chance}")
+            over.append(f"{said(name, value)} of {amount(name, limit)}{chance}")
     return (
         "; ".join(over) or f"all limits together are met with probability {decision.joint[j]:.2f}"
     )
@@ -143,19 +149,20 @@ def reasons(table: CandidateTable, decision: Decision, query: PlanQuery) -> list
 
 
 def _limits(query: PlanQuery) -> str:
-    return " and ".join(f"{NAMES[k]} {amount(k, v)}" for k, v in query.limits.items())
+    return " and ".join(said(k, v) for k, v in query.limits.items())
 
 
 def _limit_sentence(table: CandidateTable, decision: Decision, query: PlanQuery, name: str) -> str:
     best = decision.best
     assert best is not None
     if name not in decision.switches:
-        value = float(table.costs[name].value[best])
-        return f"{NAMES[name]} does not bind: it uses {amount(name, value)} of {amount(name, query.limits[name])}"
+        used = amount(name, float(table.costs[name].value[best]))
+        limit = amount(name, query.limits[name])
+        return f"the {LIMIT_NAMES[name]} limit does not bind: it uses {used} of {limit}"
     switch = decision.switches[name]
     gain = float(table.error[best] - table.error[switch.index])
     return (
-        f"{NAMES[name]} binds: at {amount(name, switch.value)} the choice would become "
+        f"the {LIMIT_NAMES[name]} limit binds: at {amount(name, switch.value)} the choice would become "
         f"{table.configs[switch.index].label}, {points(gain)} fewer errors"
     )
 
@@ -197,7 +204,7 @@ def _step_sentence(table: CandidateTable, best: int, j: int, name: str) -> str:
     direction = "more" if gap > 0 else "fewer"
     words = {"backbone": "model", "audio_seconds": "window", "reduction": "token reduction"}
     return (
-        f"{words[name]} {shown} instead would cost {points(abs(gap))} {direction} errors at {cost}"
+        f"{words[name]} {shown} instead would make {points(abs(gap))} {direction} errors at {cost}"
     )
 
 
@@ -278,12 +285,7 @@ def _infeasible_message(
     if any(n not in ("flops", "train_flops", "memory_bytes") for n in query.limits):
         head += f" with probability {query.min_prob:g}"
     if single:
-        ways = [
-            f"{NAMES[r.limit]} {amount(r.limit, r.value)} ({table.configs[r.index].label})"
-            for r in single
-        ]
+        ways = [f"{said(r.limit, r.value)} ({table.configs[r.index].label})" for r in single]
         return f"{head}; relax one: {', or '.join(ways)}"
-    needs = ", ".join(
-        f"{NAMES[n]} {amount(n, float(table.costs[n].value[near]))}" for n in query.limits
-    )
+    needs = ", ".join(said(n, float(table.costs[n].value[near])) for n in query.limits)
     return f"{head}; the nearest, {table.configs[near].label}, needs {needs}"

@@ -28,7 +28,13 @@ def soundscale(*arguments: str, cwd=None):
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--help"], ["plan", "--help"], ["runs", "import", "--help"], ["sweep", "--help"], ["no-such"]],
+    [
+        ["--help"],
+        ["plan", "--help"],
+        ["runs", "import", "--help"],
+        ["sweep", "--help"],
+        ["no-such"],
+    ],
     ids=" ".join,
 )
 def test_help_and_usage_errors_import_nothing_heavy(arguments):

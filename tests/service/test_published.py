@@ -123,10 +123,10 @@ def test_one_level_on_every_axis_is_no_fit(tmp_path):
 def test_a_bad_table_names_the_row_and_stores_nothing(tmp_path, text, said):
     table = tmp_path / "t.csv"
     table.write_text(text)
-    db = str(tmp_path / "bad.db")
+    db = tmp_path / "bad.db"
     with pytest.raises(InputError, match=said):
-        service.import_results(db, str(table))
-    assert listing.runs(db) == []
+        service.import_results(str(db), str(table))
+    assert not db.exists()
 
 
 def test_an_unknown_table_names_the_known_one(tmp_path):

@@ -17,7 +17,7 @@ from planner.store.engine import open_store
 from planner.store.schema import metadata
 
 
-def _server_binaries() -> Path | None:
+def server_binaries() -> Path | None:
     """The folder of initdb and pg_ctl: the newest installed server, else what PATH has."""
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
     on_path = shutil.which("initdb")
@@ -72,7 +72,7 @@ class PostgresServer:
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[PostgresServer]:
     pytest.importorskip("psycopg", reason="psycopg is not installed: pip install psycopg[binary]")
-    binaries = _server_binaries()
+    binaries = server_binaries()
     if binaries is None:
         pytest.skip(
             "no PostgreSQL server binaries (initdb) on this machine: apt install postgresql"

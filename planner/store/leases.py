@@ -190,9 +190,9 @@ def ended_as(connection: Connection, run_id: int, token: int, status: str) -> bo
     return _WAS.first(connection, run=run_id, held=token, was=status) is not None
 
 
-def locked(connection: Connection, chosen: Select[Any]) -> list[int]:
-    """Keys of the chosen trials, locked in order."""
-    ordered = chosen.order_by(trials.c.trial_id).with_for_update()
+def locked(connection: Connection, chosen: Select[Any], *, skip: bool = False) -> list[int]:
+    """Keys of the chosen trials, locked in order; with `skip`, without those that are locked."""
+    ordered = chosen.order_by(trials.c.trial_id).with_for_update(skip_locked=skip)
     return [int(key) for key in connection.execute(ordered).scalars()]
 
 
@@ -212,7 +212,8 @@ def expire(connection: Connection, where: ColumnElement[bool] | None) -> int:
     over = select(trials.c.trial_id).where(
         trials.c.state == "running", trials.c.lease_until_seconds < NowSeconds()
     )
-    lost = locked(connection, over if where is None else over.where(where))
+    # What another transaction holds is being ended or extended by it, and can wait for the next call.
+    lost = locked(connection, over if where is None else over.where(where), skip=True)
     for trial_id in lost:
         why = "its lease ran out: the worker died, hung or lost the database"
         end_running(connection, trial_id, "lost", LOST, why)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from planner.catalogue import backbone
 from planner.costs.flops import forward_flops
-from planner.errors import MissingResourceError
+from planner.errors import InputError, MissingResourceError
 from planner.records import Resources, Trial
 from planner.units import format_flops
 from runner.spec import SweepSpec, load_spec
@@ -54,7 +54,23 @@ def prepare(path: str | Path, db: str, say: Say) -> Prepared:
         f"data {corpus.name}: {len(corpus.train)} clips to train on, {len(corpus.test)} to score, "
         f"{corpus.split_policy} split, from {corpus.source}"
     )
-    return Prepared(spec=spec, corpus=corpus, trials=expand(spec, corpus))
+    trials = expand(spec, corpus)
+    _check_windows([trial for trial, _ in trials], corpus)
+    return Prepared(spec=spec, corpus=corpus, trials=trials)
+
+
+def _check_windows(trials: Sequence[Trial], corpus: Corpus) -> None:
+    """A text cannot be cut with its audio, so that every length must hold some training clips."""
+    from runner.data.corpus import pack
+
+    trained = {t.audio_seconds for t in trials if t.task == "asr" and t.optimisation.steps}
+    for seconds in sorted(trained):
+        if not pack(corpus.train, seconds):
+            shortest = min(clip.audio_seconds for clip in corpus.train)
+            raise InputError(
+                f"axes.audio_seconds: no training clip fits a window of {seconds:g} s, the shortest "
+                f"has {shortest:.2f} s; use a longer window or shorter clips"
+            )
 
 
 def know_backbones(db: str) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from planner.errors import InputError, TrialsFailedError
 from planner.records import Evaluation, RunRecord
-from planner.store.claims import claim_trial, finish
+from planner.store.claims import Claim, claim_trial, finish
 from planner.store.engine import open_store
 from planner.store.read import attempts, runs, sweep_status
 from runner import display, prepare
@@ -41,8 +41,8 @@ def campaign(tmp_path: Path, write_spec: Callable[..., Path]) -> Callable[..., C
     return run
 
 
-def rows_of(tmp_path: Path) -> list:
-    engine = open_store(f"sqlite:///{tmp_path}/runs.db")
+def rows_of(tmp_path: Path, db: str = "") -> list:
+    engine = open_store(db or f"sqlite:///{tmp_path}/runs.db")
     try:
         return runs(engine)
     finally:
@@ -187,25 +187,24 @@ def interrupted(job: Job, stopped: Callable[[], bool]) -> Outcome:
     raise KeyboardInterrupt
 
 
-def test_two_drivers_on_one_sweep_store_each_trial_once(campaign, tmp_path):
-    """While the first driver trains a trial, a second one runs the whole sweep."""
+def test_two_drivers_on_one_sweep_store_each_trial_once(campaign, tmp_path, db_url):
     second: list[CampaignResult] = []
 
     def with_company(job: Job, stopped: Callable[[], bool]) -> Outcome:
+        """While the first driver works on its first trial, another one runs the whole sweep."""
         if not second:
-            second.append(campaign(work=quick))
+            second.append(campaign(work=quick, db=db_url))
         return quick(job, stopped)
 
-    first = campaign(work=with_company)
+    first = campaign(work=with_company, db=db_url)
     assert (first.n_finished, second[0].n_finished) == (3, 3)
-    assert [row.attempt for row in rows_of(tmp_path)] == [1, 1, 1]
+    assert [row.attempt for row in rows_of(tmp_path, db_url)] == [1, 1, 1]
 
 
-def test_an_attempt_whose_process_is_gone_is_taken_over_at_once(campaign, tmp_path):
-    db = f"sqlite:///{tmp_path}/runs.db"
-    dead = claims_of_a_dead_process(campaign, tmp_path)
-    engine = open_store(db)
-    campaign(work=quick)
+def test_an_attempt_whose_process_is_gone_is_taken_over_at_once(campaign, db_url):
+    dead = claim_of_a_dead_process(campaign, db_url)
+    campaign(work=quick, db=db_url)
+    engine = open_store(db_url)
     lost, done = attempts(engine, dead.trial_id)
     assert (lost.status, done.status) == ("lost", "finished")
     assert "is gone" in lost.failure_text
@@ -213,13 +212,13 @@ def test_an_attempt_whose_process_is_gone_is_taken_over_at_once(campaign, tmp_pa
     engine.dispose()
 
 
-def claims_of_a_dead_process(campaign, tmp_path):
+def claim_of_a_dead_process(campaign: Callable[..., CampaignResult], db_url: str) -> Claim:
     """Register the sweep, then claim its first trial in the name of a process that has ended."""
     with pytest.raises(KeyboardInterrupt):
-        campaign(work=interrupted)
+        campaign(work=interrupted, db=db_url)
     ended = subprocess.Popen(["true"])
     ended.wait()
-    engine = open_store(f"sqlite:///{tmp_path}/runs.db")
+    engine = open_store(db_url)
     worker = dataclasses.replace(this_worker(), pid=ended.pid)
     row = sweep_status(engine, "micro").rows[0]
     claim = claim_trial(engine, row.trial_id, worker, lease_seconds=600.0)

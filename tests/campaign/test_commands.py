@@ -1,0 +1,127 @@
+"""The sweep and data commands as people type them: exit codes, stdout, stderr."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from planner import cli
+
+
+@dataclass(frozen=True)
+class Done:
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def soundscale(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> Callable[..., Done]:
+    """Run the command in this process, in an empty working directory."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SOUNDSCALE_DB", f"sqlite:///{tmp_path}/runs.db")
+
+    def run(*arguments: object) -> Done:
+        monkeypatch.setattr(sys, "argv", ["soundscale", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        captured = capsys.readouterr()
+        return Done(int(ended.value.code or 0), captured.out, captured.err)
+
+    return run
+
+
+def test_a_sweep_is_run_and_told_in_json_alone_on_stdout(soundscale, write_spec):
+    done = soundscale("sweep", "run", write_spec(), "--ray", "none", "-f", "json")
+    answer = json.loads(done.out)
+    assert (done.code, answer["result"]["n_trained"], len(answer["trials"])) == (0, 3, 3)
+    assert "3 trained now · 3 of 3 finished" in done.err
+    again = soundscale("sweep", "run", write_spec(), "--ray", "none", "-f", "json")
+    assert json.loads(again.out)["result"]["n_trained"] == 0
+    assert "nothing was trained" in again.err
+
+
+def test_failed_trials_end_in_exit_code_7_and_say_how_to_see_why(soundscale, write_spec):
+    spec = write_spec(("steps = 2", "steps = 2\nlearning_rate = 1e30\nclip_norm = 1e30"))
+    done = soundscale("sweep", "run", spec, "--ray", "none", "--quiet")
+    assert done.code == 7
+    assert "3 of 3 trials of sweep 'micro' failed; why: soundscale sweep status micro" in done.err
+    status = soundscale("sweep", "status", "micro", "-f", "json")
+    rows = json.loads(status.out)["trials"]
+    assert {row["failure_class"] for row in rows} == {"diverged"}
+    queued = soundscale("sweep", "retry", "micro", "--failed")
+    assert "3 trials of sweep 'micro' are queued again" in queued.err
+
+
+def test_missing_weights_end_before_anything_is_written(soundscale, write_spec, tmp_path):
+    spec = write_spec(('initialisation = "random"', 'initialisation = "pretrained"'))
+    done = soundscale("sweep", "run", spec, "--ray", "none")
+    assert done.code == 5
+    assert "weights of whisper-micro cannot be had" in done.err
+    assert not (tmp_path / "runs.db").exists()
+
+
+def test_missing_data_ends_before_anything_is_written(soundscale, write_spec, manifest, tmp_path):
+    spec = write_spec()
+    manifest.unlink()
+    done = soundscale("sweep", "run", spec, "--ray", "none")
+    assert done.code == 5
+    assert "tones.jsonl does not exist" in done.err
+    assert not (tmp_path / "runs.db").exists()
+
+
+def test_a_window_that_no_training_clip_fits_is_refused_before_anything_runs(
+    soundscale, write_spec, tmp_path
+):
+    done = soundscale("sweep", "run", write_spec(("[2, 3]", "[1, 2]")), "--ray", "none")
+    assert done.code == 2
+    assert "axes.audio_seconds: no training clip fits a window of 1 s" in done.err
+    assert not (tmp_path / "runs.db").exists()
+
+
+def test_a_wrong_spec_is_one_line_and_exit_2(soundscale, write_spec, tmp_path):
+    done = soundscale("sweep", "run", write_spec(("steps", "stepps")))
+    assert done.code == 2
+    assert done.err.count("\n") == 1
+    assert "did you mean optimisation.steps?" in done.err
+    assert not (tmp_path / "runs.db").exists()
+
+
+ONE = (('["none", "stem:2"]', '"none"'), ("[2, 3]", "2"))
+
+
+def test_a_sweep_that_is_not_there_names_those_that_are(soundscale, write_spec):
+    soundscale("sweep", "run", write_spec(*ONE), "--ray", "none", "-q")
+    done = soundscale("sweep", "status", "mikro")
+    assert done.code == 2
+    assert "unknown sweep 'mikro'; known: micro (did you mean micro?)" in done.err
+    listed = json.loads(soundscale("sweep", "list", "-f", "json").out)
+    assert [(s["name"], s["trials"], s["finished"]) for s in listed] == [("micro", 1, 1)]
+    watched = soundscale("sweep", "watch", "micro")
+    assert (watched.code, watched.out) == (0, "")
+    assert "sweep 'micro': 1 of 1 done" in watched.err
+
+
+def test_retry_without_saying_which_is_a_usage_error(soundscale):
+    assert soundscale("sweep", "retry", "micro").code == 2
+
+
+def test_data_check_lists_every_unusable_row(soundscale, tmp_path):
+    rows = [{"path": "gone.wav", "text": "one"}, {"path": "", "text": "two"}]
+    (tmp_path / "bad.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    done = soundscale("data", "check", "bad.jsonl", "-f", "json")
+    assert done.code == 2
+    assert [row["row"] for row in json.loads(done.out)["faulty_rows"]] == [1, 2]
+
+
+def test_data_check_tells_what_a_sound_manifest_holds(soundscale, manifest):
+    report = json.loads(soundscale("data", "check", manifest, "-f", "json").out)
+    assert (report["n_clips"], report["faulty_rows"], report["broken"]) == (12, [], [])
+    assert "12 clips, 18 s of audio" in soundscale("data", "check", manifest).out

@@ -29,6 +29,8 @@ _LAZY: dict[str, tuple[str, str]] = {
     "backbones": ("planner.commands.costs", "backbones"),
     "devices": ("planner.commands.costs", "devices"),
     "db": ("planner.commands.db", "db"),
+    "serve": ("planner.commands.serve", "serve"),
+    "tokens": ("planner.commands.serve", "tokens"),
 }
 
 

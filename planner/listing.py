@@ -13,7 +13,7 @@ from planner.laws.result import LawFit
 from planner.records import canonical_json, to_json
 from planner.store import read
 from planner.store.engine import open_store
-from planner.store.read import RunRow
+from planner.store.read import FitRow, PlanRow, RunRow
 
 
 def runs(db: str | None, **filters: Any) -> list[dict[str, Any]]:
@@ -99,8 +99,7 @@ def fits(db: str | None, task: str | None = None) -> list[dict[str, Any]]:
     """Stored fits, latest last."""
     engine = open_store(db, must_exist=True)
     try:
-        keys = ("fit_id", "task", "metric", "law", "status", "n_runs", "objective", "created_utc")
-        return [{k: getattr(f, k) for k in keys} for f in read.fits(engine, task)]
+        return [fit_line(f) for f in read.fits(engine, task)]
     finally:
         engine.dispose()
 
@@ -119,28 +118,34 @@ def fit(db: str | None, fit_id: str) -> StoredFit:
     )
 
 
+def fit_line(row: FitRow) -> dict[str, Any]:
+    """A stored fit as one line of a list."""
+    keys = ("fit_id", "task", "metric", "law", "status", "n_runs", "objective", "created_utc")
+    return {k: getattr(row, k) for k in keys}
+
+
 def answers(db: str | None) -> list[dict[str, Any]]:
     """Stored answers, latest last, one line each."""
     engine = open_store(db, must_exist=True)
     try:
-        out = []
-        for row in read.plans(engine):
-            answer = json.loads(row.answer_json)
-            best = answer["best"]
-            out.append(
-                {
-                    "answer_id": row.answer_id,
-                    "task": row.task,
-                    "limits": canonical_json(answer["query"]["limits"]),
-                    "best": best["label"] if best else None,
-                    "error": best["prediction"]["error"] if best else None,
-                    "fit_id": row.fit_id,
-                    "created_utc": row.created_utc,
-                }
-            )
-        return out
+        return [answer_line(row) for row in read.plans(engine)]
     finally:
         engine.dispose()
+
+
+def answer_line(row: PlanRow) -> dict[str, Any]:
+    """A stored answer as one line of a list."""
+    answer = json.loads(row.answer_json)
+    best = answer["best"]
+    return {
+        "answer_id": row.answer_id,
+        "task": row.task,
+        "limits": canonical_json(answer["query"]["limits"]),
+        "best": best["label"] if best else None,
+        "error": best["prediction"]["error"] if best else None,
+        "fit_id": row.fit_id,
+        "created_utc": row.created_utc,
+    }
 
 
 def answer(db: str | None, answer_id: str) -> dict[str, Any]:

@@ -117,6 +117,6 @@ def finish(
 def _job(row: dict[str, Any], now: str) -> Job:
     spoke = datetime.fromisoformat(row["heartbeat_utc"] or row["created_utc"])
     texts = {k: row.pop(f"{k}_json") for k in ("request", "result", "problem")}
-    decoded = {k: None if v is None else json.loads(v) for k, v in texts.items()}
+    decoded: dict[str, Any] = {k: None if v is None else json.loads(v) for k, v in texts.items()}
     silent = (datetime.fromisoformat(now) - spoke).total_seconds()
     return Job(**row, **decoded, silent_seconds=silent)

@@ -1,0 +1,98 @@
+"""The application: routes, what they share, and the guard around them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI, Request
+from starlette.responses import Response
+
+from planner import __version__
+from planner.errors import SoundscaleError
+from planner.http import console, lists, pages, problems, questions, sheets
+from planner.http.access import Access
+from planner.http.fitting import Fitting
+from planner.http.guard import Guard
+from planner.http.settings import Settings
+from planner.http.telemetry import Metrics, logger
+from planner.http.working import Workers
+from planner.http.world import World, encoded
+
+DESCRIPTION = """\
+Which speech model, how much audio and how many encoder tokens make the fewest errors under a FLOP
+and latency budget. The same use cases as the commands, and the same JSON; questions by GET with a
+query string (quantities may have units: `flops=520G`) or by POST with the same fields as numbers.
+Errors are RFC 9457 problem details. Keys may be added, never renamed.
+"""
+
+
+def create(settings: Settings) -> Guard:
+    """The service on one database, as an ASGI application.
+
+    Raises:
+        StoreError, InputError, MissingResourceError: the database cannot be used.
+    """
+    metrics = Metrics()
+    log = logger(settings.log_format)
+    world = World(settings.db, metrics)
+    world.load()
+    app = FastAPI(
+        title="Soundscale", version=__version__, description=DESCRIPTION, lifespan=_lifespan,
+        # The interactive pages would fetch scripts from another host.
+        docs_url=None, redoc_url=None, max_body_size=settings.max_body_bytes,
+    )  # fmt: skip
+    state: Any = app.state
+    state.settings, state.world, state.metrics = settings, world, metrics
+    state.workers = Workers(settings.work_seconds)
+    state.fitting = Fitting(world.engine, log)
+    state.sql_slots = asyncio.Semaphore(console.N_AT_ONCE)
+    problems.install(app)
+    for router in (questions.router(), lists.router(), console.router(), pages.router()):
+        app.include_router(router)
+    _health(app)
+    access = Access(world.engine, loopback=settings.loopback)
+    return Guard(app, settings, access, metrics, log)
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    yield
+    app.state.workers.close()
+    app.state.fitting.close()
+    app.state.world.close()
+
+
+def _health(app: FastAPI) -> None:
+    @app.get("/livez", tags=["health"], response_class=Response)
+    async def livez() -> Response:
+        """Whether the process answers."""
+        return Response(encoded({"status": "ok"}), media_type="application/json")
+
+    @app.get(
+        "/readyz", tags=["health"], response_class=Response,
+        responses={503: {"description": "The database cannot be reached, or is not migrated"}},
+    )  # fmt: skip
+    async def readyz(request: Request) -> Response:
+        """Whether questions can be answered: the database is there and a law can be planned from."""
+        try:
+            ready = await asyncio.to_thread(_ready, request.app.state.world)
+        except SoundscaleError as problem:
+            return problems.error_response(problem)
+        return Response(encoded(ready), media_type="application/json")
+
+    @app.get("/metrics", tags=["health"], response_class=Response)
+    async def metrics(request: Request) -> Response:
+        """Numbers for Prometheus."""
+        text = request.app.state.metrics.text()
+        return Response(text, media_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+def _ready(world: World) -> dict[str, Any]:
+    """Raises StoreError where the database is gone."""
+    world.state()
+    fitted = sheets.usable_fit(world.engine)
+    # Without a fit the first question makes one, so that is said and is not an outage.
+    return {"status": "ok", "database": "migrated", "usable_fit": fitted}

@@ -1,0 +1,84 @@
+"""Fits that are asked for over HTTP: one at a time in this process, as jobs in the database."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from sqlalchemy import Engine
+
+from planner import learning
+from planner.axes import COMPUTE_AXES
+from planner.errors import SoundscaleError
+from planner.http.problems import document, of_error
+from planner.http.schemas import FitQuestion
+from planner.store import jobs
+from planner.store.jobs import Job
+
+BEAT_SECONDS = 5.0
+
+
+class Fitting:
+    """Starts jobs and works on them."""
+
+    def __init__(self, engine: Engine, log: Any) -> None:
+        self._engine, self._log = engine, log
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="fit")
+
+    def start(self, question: FitQuestion) -> Job:
+        """A job for the fit; the same one while it is under way."""
+        learning.check_task(question.task)
+        job = jobs.create(self._engine, "fit", question.model_dump())
+        if job.state == "queued":
+            self._pool.submit(self._work, job.job_id, question)
+        return job
+
+    def close(self) -> None:
+        """Start no more."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def _work(self, job_id: str, question: FitQuestion) -> None:
+        if not jobs.start(self._engine, job_id):
+            return
+        done = threading.Event()
+        beating = threading.Thread(target=self._beat, args=(job_id, done), daemon=True)
+        beating.start()
+        try:
+            found = self._fit(question)
+            jobs.finish(self._engine, job_id, result=found)
+        except SoundscaleError as problem:
+            jobs.finish(self._engine, job_id, problem=of_error(problem))
+        except Exception as bug:
+            self._log.error("bug", job_id=job_id, exc_info=bug)
+            jobs.finish(self._engine, job_id, problem=document(500, "a bug; it is in the log"))
+        finally:
+            done.set()
+
+    def _fit(self, question: FitQuestion) -> dict[str, Any]:
+        made = learning.fit_with(
+            self._engine, question.task, question.source, question.dataset, question.adaptation,
+            tuple(question.axes or COMPUTE_AXES), question.law, question.loss, question.seed,
+        )  # fmt: skip
+        return {"fit_id": made.fit_id, "law": made.fit.law, "status": made.fit.status}
+
+    def _beat(self, job_id: str, done: threading.Event) -> None:
+        while not done.wait(BEAT_SECONDS):
+            jobs.beat(self._engine, job_id)
+
+
+def job_json(job: Job) -> dict[str, Any]:
+    """A job as JSON; one whose process is gone has failed."""
+    out = {
+        "job_id": job.job_id,
+        "kind": job.kind,
+        "state": "failed" if job.lost else job.state,
+        "request": job.request,
+        "result": job.result,
+        "problem": job.problem,
+        "created_utc": job.created_utc,
+        "finished_utc": job.finished_utc,
+    }
+    if job.lost:
+        out["problem"] = document(503, "the process that worked on it is gone; ask again")
+    return out

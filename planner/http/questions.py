@@ -1,0 +1,199 @@
+"""Routes of questions: each by GET with a query string and by POST with JSON.
+
+A GET changes nothing. A POST of a plan also stores the answer under its id, as the command does, so
+that `/v1/answers/{id}` shows it and `soundscale answers replay` makes it again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from typing import Annotated, Any, Generic, TypeVar
+
+from fastapi import APIRouter, Depends, Request
+from pydantic import BaseModel
+from starlette.responses import Response
+
+from planner import advice, service
+from planner.errors import InputError
+from planner.http import openapi, sheets
+from planner.http import schemas as s
+from planner.http.query_string import asked, parameters
+from planner.http.working import workers
+from planner.http.world import World
+from planner.plan.frontier import pareto
+from planner.plan.query import PlanQuery
+from planner.records import to_json
+from planner.report import frontier_rows
+from planner.service import Prepared
+
+Asked = TypeVar("Asked", bound=s.Question)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _UseCase(Generic[Asked]):
+    """One kind of question.
+
+    Attributes:
+        make: the JSON value of the answer from what was prepared.
+        extra: what the question holds beside its `PlanQuery`.
+        check: refuses a question before any work.
+        keep: stores the answer of a POST.
+    """
+
+    path: str
+    model: type[Asked]
+    summary: str
+    make: Callable[[World, Prepared, Asked], Any]
+    extra: Callable[[Asked], Hashable] = lambda question: None
+    check: Callable[[PlanQuery], PlanQuery] = lambda query: query
+    keep: bool = False
+    post: bool = True
+
+
+def _plan(world: World, prepared: Prepared, question: s.LimitedQuestion) -> Any:
+    return service.answer_from(prepared).json
+
+
+def _target(world: World, prepared: Prepared, question: s.TargetQuestion) -> Any:
+    return service.target_from(prepared, question.error, s.COSTS[question.minimise])
+
+
+def _frontier(world: World, prepared: Prepared, question: s.FrontierQuestion) -> Any:
+    name = s.COSTS[question.x]
+    table = prepared.table
+    if name not in table.costs:
+        raise InputError("no latency was measured: run a sweep, or soundscale probe on the device")
+    return {
+        "query": {**to_json(prepared.query), "x": question.x},
+        "fit_id": prepared.report.fit_id,
+        "cost": name,
+        "points": frontier_rows(table, pareto(table, name), name),
+        "warnings": service.warnings_of(prepared.report),
+    }
+
+
+def _whatif(world: World, prepared: Prepared, question: s.WhatIfQuestion) -> Any:
+    return service.whatif_with(
+        world.engine, prepared.query, prepared.report, question.backbone,
+        question.audio_seconds, question.reduction,
+    )  # fmt: skip
+
+
+def _suggest(world: World, prepared: Prepared, question: s.SuggestQuestion) -> Any:
+    return advice.suggest_runs(world.db, prepared.query, question.hours, question.worth)
+
+
+def _candidates(world: World, prepared: Prepared, question: s.Question) -> Any:
+    return sheets.candidates(prepared)
+
+
+def _curves(world: World, prepared: Prepared, question: s.CurvesQuestion) -> Any:
+    return sheets.drawn(prepared, question.backbone, question.audio_seconds, question.reduction)
+
+
+def _one(question: s.WhatIfQuestion) -> Hashable:
+    return (question.backbone, question.audio_seconds, question.reduction)
+
+
+USE_CASES: tuple[_UseCase[Any], ...] = (
+    _UseCase(
+        path="/v1/plan", model=s.LimitedQuestion, make=_plan, check=service.check_limits, keep=True,
+        summary="The configuration with the fewest expected errors under limits",
+    ),
+    _UseCase(
+        path="/v1/plan/target", model=s.TargetQuestion, make=_target,
+        extra=lambda q: (q.error, q.minimise), summary="The least of one resource for a quality",
+    ),
+    _UseCase(
+        path="/v1/frontier", model=s.FrontierQuestion, make=_frontier, extra=lambda q: q.x,
+        summary="The lowest expected error at each cost",
+    ),
+    _UseCase(
+        path="/v1/whatif", model=s.WhatIfQuestion, make=_whatif, extra=_one,
+        summary="One configuration's error, costs and chance of meeting each limit",
+    ),
+    _UseCase(
+        path="/v1/suggest", model=s.SuggestQuestion, make=_suggest,
+        extra=lambda q: (q.hours, q.worth), summary="The runs that would improve this decision most",
+    ),
+    _UseCase(
+        path="/v1/candidates", model=s.Question, make=_candidates, post=False,
+        summary="Every configuration with its error and costs, for charts",
+    ),
+    _UseCase(
+        path="/v1/curves", model=s.CurvesQuestion, make=_curves, extra=_one, post=False,
+        summary="The law along each axis through one configuration, and at equal FLOPs",
+    ),
+)  # fmt: skip
+
+
+async def answer(request: Request, case: _UseCase[Any], question: Any, *, keep: bool) -> Response:
+    """The answer as JSON: what is ready at once, what has to be made on a thread."""
+    world: World = request.app.state.world
+    service.check_task(question.task)
+    query = case.check(question.to_query())
+    extra = case.extra(question)
+    body = None if keep else world.found(case.path, query, extra)
+    if body is None:
+        body = await workers(request).run(
+            lambda: _worked_out(world, case, question, query, extra, keep=keep)
+        )
+    headers = {}
+    if case.keep:
+        request.scope["state"]["answer_id"] = headers["X-Answer-Id"] = _answer_id(body)
+    return Response(body, media_type="application/json", headers=headers)
+
+
+def _worked_out(
+    world: World,
+    case: _UseCase[Any],
+    question: Any,
+    query: PlanQuery,
+    extra: Hashable,
+    *,
+    keep: bool,
+) -> bytes:
+    if keep:
+        service.keep(world.engine, service.answer_from(world.prepared(query)))
+    return world.answer(case.path, query, extra, lambda p: case.make(world, p, question))
+
+
+def _answer_id(body: bytes) -> str:
+    """The id at the start of an answer's JSON, without parsing all of it."""
+    return body[14:26].decode("ascii", "replace")
+
+
+def router() -> APIRouter:
+    """The routes of all questions."""
+    routes = APIRouter(tags=["questions"], responses=openapi.PROBLEMS)
+    for case in USE_CASES:
+        _add(routes, case)
+    return routes
+
+
+def _add(routes: APIRouter, case: _UseCase[Any]) -> None:
+    model: type[BaseModel] = case.model
+    name = case.path.removeprefix("/v1/").replace("/", "_")
+
+    async def by_get(request: Request, question: Any) -> Response:
+        return await answer(request, case, question, keep=False)
+
+    async def by_post(request: Request, question: Any) -> Response:
+        return await answer(request, case, question, keep=case.keep)
+
+    # The framework reads the types of a route's parameters; these are known only here.
+    by_get.__annotations__["question"] = Annotated[model, Depends(asked(model))]
+    by_post.__annotations__["question"] = model
+    shown: dict[int | str, dict[str, Any]] = {200: openapi.answered(case.path)}
+    routes.add_api_route(
+        case.path, by_get, methods=["GET"], summary=case.summary, operation_id=f"get_{name}",
+        response_class=Response, responses=shown, openapi_extra=parameters(model),
+    )  # fmt: skip
+    if case.post:
+        more = " The answer is stored under its id." if case.keep else ""
+        routes.add_api_route(
+            case.path, by_post, methods=["POST"], summary=case.summary,
+            operation_id=f"post_{name}", description=f"The same question as JSON.{more}",
+            response_class=Response, responses=shown,
+        )  # fmt: skip

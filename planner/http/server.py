@@ -1,0 +1,134 @@
+"""Running the application: uvicorn with clocks on what clients send and take."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from typing import Any
+
+import uvicorn
+from sqlalchemy import Engine
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from planner.errors import InputError
+from planner.http.app import create
+from planner.http.settings import Settings
+from planner.store import tokens
+from planner.store.engine import open_store
+
+KEEP_ALIVE_SECONDS = 5
+MAX_HEADER_BYTES = 16 * 1024
+
+
+def protocol(receive_seconds: float, respond_seconds: float) -> type[asyncio.Protocol]:
+    """An HTTP/1.1 protocol that drops clients which send or read too slowly.
+
+    uvicorn ends idle connections between requests; a half-sent request it would hold for ever.
+    """
+
+    class Patient(H11Protocol):
+        _deadline: asyncio.TimerHandle | None = None
+
+        def connection_made(self, transport: Any) -> None:
+            super().connection_made(transport)
+            self._arm(receive_seconds)
+
+        def data_received(self, data: bytes) -> None:
+            super().data_received(data)
+            self._judge()
+
+        def on_response_complete(self) -> None:
+            super().on_response_complete()
+            self._judge()
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            self._disarm()
+            super().connection_lost(exc)
+
+        def _judge(self) -> None:
+            """One clock a phase: until a request is here whole, and until its answer is taken."""
+            cycle = self.cycle
+            if cycle is not None and not cycle.response_complete and not cycle.more_body:
+                self._arm(respond_seconds, restart=self._phase != "respond", phase="respond")
+            elif cycle is not None and cycle.response_complete and not self._unread():
+                # Idle between requests: uvicorn's own clock runs.
+                self._disarm()
+            else:
+                self._arm(receive_seconds, restart=self._phase != "receive", phase="receive")
+
+        _phase = "receive"
+
+        def _unread(self) -> bool:
+            return bool(self.conn.trailing_data[0])
+
+        def _arm(self, seconds: float, *, restart: bool = True, phase: str = "receive") -> None:
+            if self._deadline is not None and not restart:
+                return
+            self._disarm()
+            self._phase = phase
+            self._deadline = self.loop.call_later(seconds, self._drop)
+
+        def _disarm(self) -> None:
+            if self._deadline is not None:
+                self._deadline.cancel()
+                self._deadline = None
+
+        def _drop(self) -> None:
+            self._deadline = None
+            if not self.transport.is_closing():
+                self.transport.abort()
+
+    return Patient
+
+
+def check(settings: Settings) -> None:
+    """Refuse to listen where others can reach without a token to ask them for.
+
+    Raises:
+        InputError: the address is not loopback and the database holds no token in use.
+    """
+    if settings.loopback:
+        return
+    engine: Engine = open_store(settings.db, must_exist=True)
+    try:
+        in_use = [t for t in tokens.tokens(engine) if t.revoked_utc is None]
+    finally:
+        engine.dispose()
+    if not in_use:
+        raise InputError(
+            f"--host {settings.host} can be reached from other machines and there is no token to ask "
+            "them for; make one with: soundscale tokens add NAME --scope read, or serve on 127.0.0.1"
+        )
+
+
+def listen(settings: Settings) -> socket.socket:
+    """A socket on the address; port 0 takes a free one.
+
+    Raises:
+        InputError: the address cannot be listened on.
+    """
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    found = socket.socket(family, socket.SOCK_STREAM)
+    found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        found.bind((settings.host, settings.port))
+    except OSError as problem:
+        found.close()
+        raise InputError(
+            f"cannot listen on {settings.host} port {settings.port}: {problem.strerror or problem}; "
+            "choose another with --port"
+        ) from None
+    return found
+
+
+def server(settings: Settings) -> uvicorn.Server:
+    """A server that is ready to run on a socket."""
+    config = uvicorn.Config(
+        create(settings), loop="asyncio", ws="none", lifespan="on",
+        http=protocol(settings.receive_seconds, settings.respond_seconds),
+        log_config=None, access_log=False, server_header=False, date_header=True,
+        proxy_headers=False, timeout_keep_alive=KEEP_ALIVE_SECONDS, backlog=1024,
+        limit_concurrency=settings.max_connections, timeout_graceful_shutdown=5,
+        h11_max_incomplete_event_size=MAX_HEADER_BYTES,
+    )  # fmt: skip
+    return uvicorn.Server(config)

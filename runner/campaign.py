@@ -259,10 +259,15 @@ class Campaign:
         if outcome.kind == "unstored":
             raise StoreError(text)
         if outcome.failure_class == "programming-error":
-            last = text.splitlines()[-1] if text else "no text"
+            last = text.splitlines()[-1].strip() if text else "no text"
+            where = (
+                "its worker could not even begin"
+                if outcome.kind == "died"
+                else f"its trace is stored: soundscale sweep status {self._spec.name} -f json"
+            )
             raise TrialsFailedError(
                 f"trial {outcome.trial_id} stopped the campaign with a programming error: {last}; "
-                f"its trace is stored: soundscale sweep status {self._spec.name} -f json"
+                f"{where}"
             )
         if outcome.kind == "died":
             # Its lease may have most of a minute to go; the process is known to be gone.

@@ -18,7 +18,7 @@ SWEEP_COLUMNS = (
 
 def register(group: click.Group) -> None:
     """Add the runner's commands to `soundscale` (entry point of the group `soundscale.commands`)."""
-    for command in (sweep, quickstart, data):
+    for command in (sweep, quickstart, data, probe):
         group.add_command(command)
 
 
@@ -218,3 +218,59 @@ def data_check(source: str, task: str | None, output_format: str) -> None:
     from runner import datacheck
 
     datacheck.run(source, task, output_format)
+
+
+@click.command()
+@click.option("--backbone", "backbones", multiple=True, required=True, help="May be given again.")
+@click.option(
+    "--audio-seconds", type=float, multiple=True, required=True, help="x_T; may be given again."
+)
+@click.option("--reduce", "reductions", multiple=True, default=("none",), help="x_V, e.g. stem:2.")
+@click.option(
+    "--task",
+    type=click.Choice(["asr", "emotion"]),
+    default=None,
+    help="[default: the backbone's own]",
+)
+@click.option("--output-tokens", type=click.IntRange(min=1), default=20, show_default=True)
+@click.option("--samples", type=click.IntRange(min=5), default=20, show_default=True)
+@click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True)
+@click.option("--device-label", default=None, help="Name of this device.  [default: its model]")
+@click.option("--no-store", is_flag=True, help="Only print.")
+@db_option
+@format_option()
+def probe(
+    backbones: tuple[str, ...],
+    audio_seconds: tuple[float, ...],
+    reductions: tuple[str, ...],
+    task: str | None,
+    output_tokens: int,
+    samples: int,
+    threads: int,
+    device_label: str | None,
+    no_store: bool,
+    db: str | None,
+    output_format: str,
+) -> None:
+    """Measure latency on this device: every combination of the axes, nothing is trained.
+
+    \b
+    Example:
+      soundscale probe --backbone whisper-tiny.en --audio-seconds 4 --audio-seconds 12 --reduce stem:2
+    """
+    from runner import prepare, probing
+    from runner.campaign import absolute_db
+
+    prepare.require_runner()
+    prepare.know_backbones(absolute_db(db))
+    request = probing.ProbeRequest(
+        backbones=backbones,
+        audio_seconds=audio_seconds,
+        reductions=reductions,
+        task=task,
+        n_output_tokens=output_tokens,
+        n_samples=samples,
+        threads=threads,
+        device_label=device_label,
+    )
+    probing.run(db, request, output_format, store=not no_store)

@@ -133,18 +133,17 @@ class RayExecutor:
         ray = _import_ray()
         self._ray = ray
         self._folder: Path | None = None
-        self._owned = address == "local"
-        if ray.is_initialized():
-            self._owned = False
-        elif self._owned:
+        self._owned = address == "local" and not ray.is_initialized()
+        self._connected = not ray.is_initialized()
+        if self._owned:
             self._start_local(n_workers, cpus, gpus)
-        else:
+        elif self._connected:
             self._join(address)
         nodes = [n for n in ray.nodes() if n["Alive"]]
         self.hosts = frozenset(n["NodeManagerHostname"] for n in nodes)
         self.n_gpus = max((n["Resources"].get("GPU", 0.0) for n in nodes), default=0.0)
         # A cluster of our own is exactly as large as was asked for.
-        self._limit = None if self._folder is not None else n_workers
+        self._limit = None if self._owned else n_workers
         self._running: dict[Any, Job] = {}
         self._work = ray.remote(work_on)
 
@@ -240,7 +239,7 @@ class RayExecutor:
 
     def close(self) -> None:
         """Shut a cluster of our own down and remove its folder; leave a joined one running."""
-        if self._owned or self._folder is None:
+        if self._connected:
             self._ray.shutdown()
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)

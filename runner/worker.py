@@ -120,6 +120,24 @@ def version_mismatch(driver: dict[str, str], worker: dict[str, str]) -> str | No
     )
 
 
+def lacks(resources: Resources) -> str | None:
+    """What this worker was given and cannot use, in one line, or None.
+
+    A machine with NVIDIA's driver whose torch has no CUDA would train on its CPU for days without a
+    word. Where there is no driver, a GPU is a logical one (Ray's tests of packing) and means nothing.
+    """
+    if resources.gpus <= 0 or not Path("/proc/driver/nvidia/version").exists():
+        return None
+    import torch
+
+    if torch.cuda.is_available():
+        return None
+    return (
+        f"worker on {socket.gethostname()} was given a GPU that torch {torch.__version__} cannot "
+        f"use; install a CUDA build of torch there, or set gpus = 0 in [resources]"
+    )
+
+
 def this_worker() -> Worker:
     """Who claims: host, process, version and code revision."""
     from planner.store.claims import Worker
@@ -143,9 +161,9 @@ def work_on(job: Job, stopped: Callable[[], bool] | None = None) -> Outcome:
     from planner.store.engine import open_store
     from planner.store.read import load_backbones
 
-    mismatch = version_mismatch(job.versions, current_versions())
-    if mismatch is not None:
-        return Outcome(trial_id=job.trial_id, kind="refused", failure_text=mismatch)
+    unfit = version_mismatch(job.versions, current_versions()) or lacks(job.resources)
+    if unfit is not None:
+        return Outcome(trial_id=job.trial_id, kind="refused", failure_text=unfit)
     engine = open_store(job.db, must_exist=True, checkpoints=False)
     try:
         load_backbones(engine)

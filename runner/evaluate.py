@@ -17,7 +17,7 @@ from planner.errors import InputError
 from planner.records import TASKS, Decoding, Evaluation, Trial, Utterance
 from runner.data.audio import SAMPLE_RATE, Audio, AudioError
 from runner.data.clips import Clip
-from runner.data.packing import coverage, load_clip, scored, windows
+from runner.data.packing import coverage, load_clip, scored
 from runner.metrics import (
     character_counts,
     class_scores,
@@ -28,6 +28,7 @@ from runner.metrics import (
     word_counts,
 )
 from runner.models.base import Prediction, SpeechModel
+from runner.segment import segments
 from runner.train import BrokenDataError, Progress, Report, autocast
 
 WINDOWS_AT_ONCE = 16
@@ -57,7 +58,7 @@ def _read(clip: Clip, trial: Trial) -> tuple[Heard, list[Audio]]:
     except AudioError as problem:
         return Heard(clip=clip, seconds=clip.audio_seconds, failure_text=str(problem)), []
     heard = Heard(clip=clip, seconds=len(audio) / SAMPLE_RATE)
-    cut = windows(audio, trial.audio_seconds, trial.reference_policy)
+    cut = segments(audio, trial.audio_seconds, trial.reference_policy, trial.decoding.window_cut)
     heard.n_windows = len(cut)
     return heard, cut
 

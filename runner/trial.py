@@ -302,8 +302,7 @@ def _train_flops(trial: Trial, model: SpeechModel, training: Training) -> float 
             audio_seconds=trial.audio_seconds,
             reduction=trial.reduction,
             adaptation=trial.adaptation,
-            # The last target is predicted and never fed, so prompt and targets overlap by one.
-            n_label_tokens=round(model.n_prompt_tokens - 1 + per_example),
+            n_label_tokens=round(per_example),
             padding=trial.padding,
             task=trial.task,
         )

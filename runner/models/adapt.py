@@ -39,14 +39,15 @@ def _is_under(name: str, roots: Sequence[str]) -> bool:
 def target_names(model: SpeechModel, adaptation: Adaptation) -> list[str]:
     """Names of the linear layers that get an adapter.
 
-    `all-linear` means every linear layer of the transformer; otherwise `targets` is a comma-separated
-    list of last name parts (`q_proj,v_proj`). Layers that are also trained in full get theirs too, as
-    in the study (planner.costs counts them so).
+    `all-linear` means every linear layer but output projections and heads; otherwise `targets` is a
+    comma-separated list of last name parts (`q_proj,v_proj`). Layers that are trained in full get none:
+    an adapter could add nothing to them.
 
     Raises:
         InputError: a named target does not exist in the model.
     """
-    left_out = [*model.frozen_linear_names(), *model.head_names()]
+    in_full = [name for name, _ in top_layers(model, adaptation.top_k_layers)]
+    left_out = [*in_full, *model.frozen_linear_names(), *model.head_names()]
     linear = [
         name
         for name, module in model.module.named_modules()
@@ -99,9 +100,7 @@ def _inject(model: SpeechModel, adaptation: Adaptation, seed: int) -> None:
 
 
 def _take(module: nn.Module, names: Sequence[str]) -> tuple[nn.Parameter, ...]:
-    chosen = [
-        p for name, p in module.named_parameters() if _is_under(name, names) and "lora_" not in name
-    ]
+    chosen = [p for name, p in module.named_parameters() if _is_under(name, names)]
     for parameter in chosen:
         parameter.requires_grad_(True)
     return tuple(chosen)

@@ -73,7 +73,7 @@ class Classifier:
     def loss(self, features: Tensor, targets: Sequence[Sequence[int]]) -> Tensor:
         """Cross-entropy in nats, summed over the windows."""
         wanted = torch.tensor([t[0] for t in targets], device=self.device)
-        logits = self._head(self.encode(features))
+        logits = self.logits(self.encode(features))
         return nn.functional.cross_entropy(logits.float(), wanted, reduction="sum")
 
     def encode(self, features: Tensor) -> Tensor:
@@ -81,7 +81,8 @@ class Classifier:
         states: Tensor = getattr(self.module, self._encoder_name)(features).last_hidden_state
         return states
 
-    def _head(self, states: Tensor) -> Tensor:
+    def logits(self, states: Tensor) -> Tensor:
+        """Scores of the classes before the softmax, shape (n, labels)."""
         projected = self.module.projector(states)  # type: ignore[operator]
         logits: Tensor = self.module.classifier(projected.mean(dim=1))  # type: ignore[operator]
         return logits
@@ -95,7 +96,7 @@ class Classifier:
         exactly: int | None = None,
     ) -> list[Prediction]:
         """The most probable class of each window, with the log-probabilities of all."""
-        scores = self._head(encoded).float().log_softmax(-1).cpu()
+        scores = self.logits(encoded).float().log_softmax(-1).cpu()
         return [
             Prediction(
                 text=self.labels[int(row.argmax())],
@@ -116,12 +117,8 @@ class Classifier:
         return ("projector", "classifier")
 
     def frozen_linear_names(self) -> tuple[str, ...]:
-        """wav2vec2's feature projection: LoRA acts on the transformer's layers alone."""
-        return (
-            ()
-            if isinstance(self.backbone, Whisper)
-            else (self._encoder_name + ".feature_projection",)
-        )
+        """None beside the head."""
+        return ()
 
 
 def normalised(windows: Sequence[Audio], n_samples: int, device: torch.device) -> Tensor:
@@ -182,6 +179,7 @@ def build(request: BuildRequest) -> Classifier:
         state,
         trial.seed,
         request.attention,
+        request.device,
     )
     body_name = "hubert" if hubert else "wav2vec2"
     body = getattr(module, body_name)
@@ -220,6 +218,7 @@ def build_whisper_classifier(request: BuildRequest) -> Classifier:
         state,
         trial.seed,
         request.attention,
+        request.device,
     )
     n_frames = shorten(module.encoder, module.config, backbone, trial)
     attach_to_layers(module.encoder, module.encoder.layers, trial.reduction, backbone.name)

@@ -21,7 +21,7 @@ from planner.records import Decoding, Trial
 from runner.models.base import Audio, BuildRequest, Prediction, Tokenizer
 from runner.models.decode import Specials, greedy
 from runner.models.logmel import log_mel
-from runner.models.reduction import attach_to_frames, attach_to_layers
+from runner.models.reduction import attach_to_layers
 
 NEW_TENSORS = (
     "projector.",
@@ -59,9 +59,17 @@ def config_of(backbone: Whisper, **overrides: Any) -> Any:
 
 
 def instantiate(
-    cls: Any, config: Any, state: Mapping[str, Tensor] | None, seed: int, attention: str
+    cls: Any,
+    config: Any,
+    state: Mapping[str, Tensor] | None,
+    seed: int,
+    attention: str,
+    device: torch.device,
 ) -> nn.Module:
     """A module with copies of the given tensors, or randomly initialised from the seed.
+
+    It is built on the CPU, so that a seed means the same everywhere; for the meta device (shapes
+    alone) it has no values.
 
     Tensors that the module has no place for are ignored (a decoder's, under a classifier); only a
     new head may be missing, and is initialised from the seed as transformers does.
@@ -73,7 +81,8 @@ def instantiate(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         if state is None:
-            fresh: nn.Module = cls(config)
+            with torch.device("meta" if device.type == "meta" else "cpu"):
+                fresh: nn.Module = cls(config)
             return fresh.eval()
         # Built without storage: initialising what is overwritten at once takes longer than reading it.
         with torch.device("meta"):
@@ -106,26 +115,21 @@ def _fill(module: Any, state: Mapping[str, Tensor], config: Any) -> None:
 def shorten(encoder: Any, config: Any, backbone: Whisper, trial: Trial) -> int:
     """Apply x_T, and x_V at the stem, to a Whisper encoder in place; the mel frames it then takes.
 
-    `max_source_positions` is kept such that Whisper's own length check holds, also where pooling
-    the second convolution's output leaves fewer positions than its stride alone.
+    `max_source_positions` follows, so that Whisper's own check of the input's length holds.
 
     Raises:
         InputError: x_T, padding or reduction are not possible on this backbone.
     """
     cut = (backbone, trial.audio_seconds, trial.reduction, trial.padding)
     n_frames, n_positions = mel_frames(*cut), encoder_positions(*cut)
-    at_stem = trial.reduction.place == "stem"
-    factor = trial.reduction.factor if at_stem else 1
-    if at_stem and trial.reduction.operator == "stride":
-        encoder.conv2.stride = (2 * factor,)
-    elif at_stem:
-        attach_to_frames(encoder.conv2, trial.reduction)
-    positions = nn.Embedding(n_positions, backbone.d_model)
-    positions.weight.data.copy_(encoder.embed_positions.weight.data[::factor][:n_positions])
+    factor = trial.reduction.factor if trial.reduction.place == "stem" else 1
+    encoder.conv2.stride = (2 * factor,)
+    table = encoder.embed_positions.weight.data
+    positions = nn.Embedding(n_positions, backbone.d_model, device=table.device)
+    positions.weight.data.copy_(table[::factor][:n_positions])
     positions.weight.requires_grad_(False)
     encoder.embed_positions = positions
-    config.max_source_positions = n_frames // encoder.conv2.stride[0]
-    encoder.max_source_positions = config.max_source_positions
+    config.max_source_positions = encoder.max_source_positions = n_positions
     return n_frames
 
 
@@ -186,13 +190,12 @@ class WhisperRecogniser:
             n = len(prompt) - 1 + len(target)
             inputs[row, :n] = torch.tensor([*prompt, *target[:-1]])
             labels[row, len(prompt) - 1 : n] = torch.tensor(list(target))
-        lengths = torch.tensor([len(prompt) - 1 + len(t) for t in targets])
-        real = (torch.arange(longest) < lengths[:, None]).to(self.device)
         inputs, labels = inputs.to(self.device), labels.to(self.device)
         states = self.module.model(  # type: ignore[operator, union-attr]
             input_features=features, decoder_input_ids=inputs, use_cache=False
         ).last_hidden_state
-        # The vocabulary projection is the widest product of a small Whisper: spare it the padding.
+        # The vocabulary projection is the widest product of a small Whisper: only where it is scored.
+        real = labels != -100
         logits: Tensor = self.module.proj_out(states[real])  # type: ignore[operator]
         return nn.functional.cross_entropy(logits.float(), labels[real], reduction="sum")
 
@@ -254,6 +257,7 @@ def build(request: BuildRequest) -> WhisperRecogniser:
         request.state,
         trial.seed,
         request.attention,
+        request.device,
     )
     module.tie_weights()
     encoder = module.model.encoder

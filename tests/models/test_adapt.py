@@ -1,0 +1,123 @@
+"""Everything that is trained is saved, comes back bit for bit, and merges."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from planner.catalogue import backbone
+from planner.costs.flops import lora_parameters
+from planner.errors import InputError
+from planner.records import Adaptation
+from runner.models.adapt import adapt, load, merge, save, trainable, unmerge
+from tests.models.micro import make_model, make_trial, speechlike
+
+ADAPTATIONS = {
+    "lora": Adaptation(lora_rank=2),
+    "rslora": Adaptation(lora_rank=2, rslora=True, targets="q_proj,v_proj"),
+    "dora": Adaptation(lora_rank=2, dora=True),
+    "top1": Adaptation.parse("lora:2+top1"),
+    "full": Adaptation.parse("full"),
+}
+CASES = [
+    pytest.param(task, name, a, id=f"{task}-{name}-{key}")
+    for task, name in (("asr", "whisper-micro"), ("emotion", "whisper-micro"), ("emotion", "wav2vec2-micro"))
+    for key, a in ADAPTATIONS.items()
+]  # fmt: skip
+
+
+def disturbed(trial, seed=7):
+    """An adapted model whose trainable tensors have all moved, as after training."""
+    model = make_model(trial)
+    adapt(model, trial.adaptation, trial.seed)
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for _, parameter in trainable(model.module):
+            parameter += 0.05 * torch.randn(parameter.shape, generator=generator)
+    return model
+
+
+def outputs(model):
+    model.module.eval()
+    with torch.no_grad():
+        states = model.encode(model.features([speechlike(2.0), speechlike(1.1, seed=1)]))
+        if hasattr(model, "logits"):
+            return model.logits(states)
+        ids = torch.tensor([[50258, 11, 12], [50258, 13, 14]])
+        return model.module(encoder_outputs=(states,), decoder_input_ids=ids).logits
+
+
+@pytest.mark.parametrize(("task", "name", "adaptation"), CASES)
+def test_a_saved_model_comes_back_with_the_same_logits(task, name, adaptation, tmp_path):
+    trial = make_trial(name, task, "stem:2", adaptation)
+    model = disturbed(trial)
+    save(model.module, tmp_path, {"labels": []})
+    again = make_model(trial)
+    adapt(again, trial.adaptation, trial.seed)
+    assert not torch.equal(outputs(again), outputs(model))
+    load(again.module, tmp_path)
+    assert torch.equal(outputs(again), outputs(model))
+
+
+@pytest.mark.parametrize(("task", "name", "adaptation"), CASES)
+def test_merged_and_unmerged_agree(task, name, adaptation):
+    model = disturbed(make_trial(name, task, "none", adaptation))
+    apart = outputs(model)
+    merge(model.module)
+    torch.testing.assert_close(outputs(model), apart, atol=2e-4, rtol=1e-3)
+    unmerge(model.module)
+    torch.testing.assert_close(outputs(model), apart, atol=2e-4, rtol=1e-3)
+
+
+@pytest.mark.parametrize(("task", "name"), [("asr", "whisper-micro"), ("emotion", "whisper-micro"), ("emotion", "wav2vec2-micro")])  # fmt: skip
+@pytest.mark.parametrize("targets", ["all-linear", "q_proj,v_proj"])
+def test_adapters_have_as_many_parameters_as_are_counted(task, name, targets):
+    adaptation = Adaptation(lora_rank=3, targets=targets)
+    model = make_model(make_trial(name, task))
+    groups = {g.name: g.parameters for g in adapt(model, adaptation, 0)}
+    counted = lora_parameters(backbone(name), adaptation, task)
+    assert sum(p.numel() for p in groups["lora"]) == counted
+
+
+def test_fresh_adapters_change_nothing():
+    plain = make_model(make_trial())
+    adapted = make_model(make_trial())
+    adapt(adapted, Adaptation(lora_rank=4), 0)
+    assert torch.equal(outputs(plain), outputs(adapted))
+
+
+def test_none_trains_nothing_and_full_trains_all_but_the_sinusoids():
+    model = make_model(make_trial())
+    assert adapt(model, Adaptation.parse("none"), 0) == []
+    adapt(model, Adaptation.parse("full"), 0)
+    frozen = [n for n, p in model.module.named_parameters() if not p.requires_grad]
+    assert frozen == ["model.encoder.embed_positions.weight"]
+
+
+def test_top_layers_are_the_encoders_last_and_have_their_own_group():
+    model = make_model(make_trial())
+    groups = {g.name: g.parameters for g in adapt(model, Adaptation.parse("lora:2+top1"), 0)}
+    last = model.module.model.encoder.layers[-1]
+    own = [p for n, p in last.named_parameters() if "lora_" not in n]
+    assert {id(p) for p in groups["top_k"]} == {id(p) for p in own}
+
+
+@pytest.mark.parametrize(
+    ("adaptation", "said"),
+    [
+        (Adaptation(targets="q_prj"), "q_prj"),
+        (Adaptation.parse("lora:2+top9"), "top_k_layers is 9"),
+    ],
+    ids=["target", "top-k"],
+)
+def test_what_the_model_does_not_have_is_refused(adaptation, said):
+    with pytest.raises(InputError, match=said):
+        adapt(make_model(make_trial()), adaptation, 0)
+
+
+def test_an_adapter_of_another_shape_is_refused(tmp_path):
+    save(disturbed(make_trial(adaptation="lora:2")).module, tmp_path, {})
+    other = make_model(make_trial())
+    adapt(other, Adaptation.parse("lora:2+top1"), 0)
+    with pytest.raises(InputError, match="does not fit"):
+        load(other.module, tmp_path)

@@ -20,9 +20,11 @@ from typing import TYPE_CHECKING
 from planner.errors import InputError, StoreError, TrialsFailedError
 from planner.records import Resources, Trial, canonical_json
 from runner.display import OPEN_STATES, Display, TimeLeft, counts
-from runner.execution import Executor, check_fits, process_exists
+from runner.execution import Executor, check_fits
+from runner.heartbeat import LEASE_SECONDS
+from runner.host import process_exists
 from runner.spec import SweepSpec
-from runner.worker import LEASE_SECONDS, Job, Outcome, current_versions
+from runner.worker import Job, Outcome, current_versions
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine

@@ -15,7 +15,8 @@ from planner.costs.flops import forward_flops
 from planner.errors import InputError, MissingResourceError
 from planner.records import Resources, Trial
 from planner.units import format_flops
-from runner.spec import SweepSpec, load_spec
+from runner.spec import SweepSpec
+from runner.spec_file import load_spec
 from runner.sweep import expand, n_label_tokens, training_flops
 
 if TYPE_CHECKING:

@@ -26,8 +26,8 @@ from runner.session import Request
 QUESTION_FLOPS = 20e9
 """The budget that the quickstart asks about: FLOPs per utterance (that of `soundscale plan --flops 20G`)."""
 
-QUESTION_LATENCY_MS = 1500.0
-"""And the time: an answer within a second and a half on this machine's CPU (ms per utterance)."""
+QUESTION_LATENCY_MS = 2000.0
+"""And the time: an answer within two seconds on this machine's CPU (ms per utterance)."""
 
 COLUMNS = (
     ("label", "trial"),

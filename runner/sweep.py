@@ -13,7 +13,8 @@ from planner.errors import InputError
 from planner.records import Reduction, Resources, Trial
 from planner.units import format_flops
 from runner.data.clips import Corpus
-from runner.spec import SweepSpec, load_spec
+from runner.spec import SweepSpec
+from runner.spec_file import load_spec
 
 __all__ = ["Combination", "SweepSpec", "combinations", "expand", "load_spec"]
 

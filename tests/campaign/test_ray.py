@@ -17,7 +17,8 @@ from planner.store.engine import open_store
 from planner.store.read import attempts, runs, sweep_status
 from runner import display, prepare
 from runner.campaign import CampaignResult, Setting, run_campaign
-from runner.execution import RayExecutor, check_fits, short_folder
+from runner.execution import RayExecutor, check_fits
+from runner.host import short_folder
 
 pytestmark = pytest.mark.ray
 

@@ -15,7 +15,7 @@ from planner.store.claims import Claim, cancel, claim_trial, expire, finish
 from planner.store.engine import open_store
 from planner.store.read import attempts, sweep_status
 from planner.store.write import register_sweep
-from runner import worker
+from runner import heartbeat, worker
 from runner.data.clips import DataSpec
 from runner.worker import (
     Heartbeat,
@@ -103,7 +103,7 @@ def test_a_worker_that_was_paused_past_its_lease_stops_at_its_next_step(held, mo
     with Heartbeat(held.url, held.claim, 600.0) as heart:
         heart.progress(NOW)
         later = time.monotonic() + 601.0
-        monkeypatch.setattr(worker.time, "monotonic", lambda: later)
+        monkeypatch.setattr(heartbeat.time, "monotonic", lambda: later)
         assert stops(heart)
 
 

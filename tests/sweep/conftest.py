@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from runner.data.clips import Clip, Corpus
-from runner.spec import SweepSpec, parse_spec
+from runner.spec import SweepSpec
+from runner.spec_file import parse_spec
 
 GOOD = """
 name = "asr"

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from planner.errors import InputError
 from planner.records import Reduction
-from runner.spec import AXIS_NAMES, SweepSpec, parse_spec
+from runner.spec import AXIS_NAMES, SweepSpec
+from runner.spec_file import parse_spec
 from runner.sweep import Combination, combinations, expand, training_flops
 
 STAR = 'kind = "star"'

@@ -6,12 +6,14 @@ import pytest
 
 from planner.errors import InputError
 from planner.records import Optimisation
-from runner.spec import OptimisationSection, load_spec
+from runner.spec import OptimisationSection
+from runner.spec_file import load_spec
 
 BAD = [
     pytest.param("reduction =", "reductions =", "did you mean axes.reduction?", id="misspelt-axis"),
     pytest.param("steps = 30", "step = 30", "did you mean optimisation.steps?", id="misspelt-rate"),
     pytest.param('name = "asr"', "steps = 3", "steps belongs under [optimisation]", id="misplaced"),
+    pytest.param("cpus = 1", "seeds = [1]", "seeds belongs at the top", id="misplaced-top"),
     pytest.param("[design]", "[desing]", "did you mean design?", id="misspelt-table"),
     pytest.param("n_train", "ntrain", "did you mean data.n_train?", id="misspelt-data-key"),
     pytest.param("whisper-base", "whisper-bas", "did you mean whisper-base?", id="unknown-backbone"),

@@ -1,0 +1,117 @@
+"""The heartbeat of a claim: extends its lease from a thread, and stops the work when it is lost."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from planner.errors import SoundscaleError
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from planner.store.claims import Claim, Progress
+
+LEASE_SECONDS = 60.0
+"""How long a claim lasts without a heartbeat (s, by the database's clock; assumption)."""
+
+BEATS_PER_LEASE = 6
+"""Least heartbeats in one lease: three may fail in a row before half the lease is gone."""
+
+BEAT_SECONDS = 3.0
+"""Longest time between two heartbeats (s): they carry the progress that a person watches."""
+
+
+class StopWork(BaseException):
+    """Raised inside the training loop when this worker must stop; `why` is `fenced` or `released`."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(why)
+        self.why = why
+
+
+class Heartbeat:
+    """Extends a claim's lease from a thread of its own while the work runs.
+
+    Database errors are survived until half the lease is left; then, or when the lease is lost, the
+    next call of `progress` raises `StopWork`. A process that was paused for longer than the lease
+    (SIGSTOP, a suspended machine) stops at its first step afterwards, by the monotonic clock.
+    """
+
+    def __init__(
+        self,
+        db: str,
+        claim: Claim,
+        lease_seconds: float,
+        stopped: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self.reason: str | None = None
+        self._db, self._claim, self._lease = db, claim, lease_seconds
+        self._stopped = stopped
+        self._latest: Progress | None = None
+        self._over = threading.Event()
+        self._lost = threading.Event()
+        self._valid_until = time.monotonic() + lease_seconds
+        self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
+
+    def __enter__(self) -> Heartbeat:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        # Joined before the caller reports: a beat after the finish would find the lease gone.
+        self._over.set()
+        self._thread.join()
+
+    def progress(self, now: Any) -> None:
+        """The training loop's callback: remember where it is, stop it if the lease is gone.
+
+        Args:
+            now: anything with `phase`, `step`, `n_steps` and `loss`.
+
+        Raises:
+            StopWork: the lease is lost, or the driver wants the trial back.
+        """
+        from planner.store.claims import Progress
+
+        self._latest = Progress(phase=now.phase, step=now.step, n_steps=now.n_steps, loss=now.loss)
+        if self._lost.is_set():
+            raise StopWork("fenced")
+        if time.monotonic() > self._valid_until:
+            self._lose("the lease ran out before it could be extended")
+            raise StopWork("fenced")
+        if self._stopped():
+            raise StopWork("released")
+
+    def _lose(self, reason: str) -> None:
+        self.reason = self.reason or reason
+        self._lost.set()
+
+    def _beat(self) -> None:
+        from planner.store.engine import open_store
+
+        engine = open_store(self._db, must_exist=True, checkpoints=False)
+        try:
+            pause = min(BEAT_SECONDS, self._lease / BEATS_PER_LEASE)
+            while not self._over.wait(pause) and not self._lost.is_set():
+                self._extend(engine)
+        finally:
+            engine.dispose()
+
+    def _extend(self, engine: Engine) -> None:
+        from sqlalchemy.exc import SQLAlchemyError
+
+        from planner.store.claims import heartbeat
+
+        asked = time.monotonic()
+        try:
+            if heartbeat(engine, self._claim, self._lease, self._latest):
+                # From before the statement was sent: the database granted it no earlier than that.
+                self._valid_until = asked + self._lease
+            else:
+                self._lose("the lease was taken over or cancelled")
+        except (SQLAlchemyError, SoundscaleError, OSError) as problem:
+            if time.monotonic() > self._valid_until - self._lease / 2:
+                self._lose(f"no heartbeat for half a lease: {type(problem).__name__}: {problem}")

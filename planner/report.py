@@ -80,7 +80,7 @@ def law_text(fit: LawFit, fit_id: str, title: str = "") -> str:
     """A law on one screen."""
     head = f"{fit.law} law of {fit.metric}" + (f" · {title}" if title else "")
     lines = [
-        f"{head:<72}fit {fit_id}",
+        f"{head:<72}  fit {fit_id}",
         "",
         f"  {fit.formula()}",
         "",
@@ -93,7 +93,8 @@ def law_text(fit: LawFit, fit_id: str, title: str = "") -> str:
         f"agree, condition number {fit.condition_number:.3g}, status {', '.join(fit.statuses)}",
         *_forms(fit),
     ]
-    lines += [f"  note  {w.message}" for w in fit.warnings]
+    # What was left out is said with its counts where the evidence is at hand.
+    lines += [f"  note  {w.message}" for w in fit.warnings if w.code != "rows-excluded"]
     return "\n".join(lines)
 
 
@@ -179,7 +180,7 @@ def _numbered(answer: dict[str, Any]) -> list[tuple[int, str]]:
 
 
 def _line(name: str, value: str, remark: str) -> str:
-    return f"  {name:<15}{value:<44}{remark}".rstrip()
+    return f"  {name:<15}{value:<46}  {remark}".rstrip()
 
 
 def _error_cell(p: dict[str, Any]) -> str:

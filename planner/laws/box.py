@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from planner.laws.forms import Form, ParameterSpec
@@ -48,19 +50,22 @@ def _bounds(spec: ParameterSpec, ends: tuple[float, float], y: Floats) -> tuple[
         return ends[0] - 10.0, ends[1] + 1.0
     if spec.kind == "level":
         return -LARGEST_LEVEL, LARGEST_LEVEL
+    if spec.kind == "bend":
+        return -STEEPEST / reach**2, STEEPEST / reach**2
     return -STEEPEST / reach, STEEPEST / reach
 
 
-def cells_of(form: Form, z: Floats, slopes: Floats, n_levels: int | None = None) -> Cells:
-    """Grid of the nonlinear parameters; slopes stay at the log-linear regression's, shape (k,)."""
+def cells_of(form: Form, z: Floats, plane: Plane, n_levels: int | None = None) -> Cells:
+    """Grid of the nonlinear parameters; slopes and bends stay at the log regression's."""
     params = [i for i, spec in enumerate(form.parameters) if not spec.is_log]
-    free = [i for i in params if form.parameters[i].kind != "slope"]
+    free = [i for i in params if form.parameters[i].kind not in ("slope", "bend")]
     n = n_levels or LEVELS_BY_DIMENSION.get(len(free), 4)
     axes = []
     for i in params:
         spec = form.parameters[i]
-        if spec.kind == "slope":
-            axes.append(np.array([slopes[form.axes.index(str(spec.axis))]]))
+        if spec.kind in ("slope", "bend"):
+            known = plane.slopes if spec.kind == "slope" else plane.bends
+            axes.append(known[[form.axes.index(str(spec.axis))]])
         else:
             axes.append(_levels(spec, axis_range(form, z, spec), n))
     return product_cells(tuple(params), axes)
@@ -91,8 +96,21 @@ def signed_levels(n: int) -> Floats:
     return np.concatenate([-np.geomspace(0.5, 3.0, n_negative)[::-1], positive])
 
 
-def log_linear_slopes(z: Floats, y: Floats, weight: Floats) -> Floats:
-    """Slopes b of the weighted regression y = a - sum_k b_k z_k, shape (k,)."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Plane:
+    """Regression y = a - sum_k b_k z_k + sum_k c_k z_k^2: slopes b and bends c, shape (k,) each."""
+
+    slopes: Floats
+    bends: Floats
+
+
+def log_regression(form: Form, z: Floats, y: Floats, weight: Floats) -> Plane:
+    """Weighted least squares with a bend on those axes that have one in the form."""
+    k = z.shape[1]
+    bent = [form.axes.index(str(s.axis)) for s in form.parameters if s.kind == "bend"]
     root = np.sqrt(weight)
-    design = np.column_stack([np.ones(len(y)), -z]) * root[:, None]
-    return np.asarray(np.linalg.lstsq(design, y * root, rcond=None)[0][1:])
+    design = np.column_stack([np.ones(len(y)), -z, z[:, bent] ** 2]) * root[:, None]
+    solution = np.linalg.lstsq(design, y * root, rcond=None)[0]
+    bends = np.zeros(k)
+    bends[bent] = solution[1 + k :]
+    return Plane(solution[1 : 1 + k], bends)

@@ -7,15 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from planner.laws.box import bounds_of, cells_of, log_linear_slopes
+from planner.laws.box import bounds_of, cells_of, log_regression
+from planner.laws.dispersion import tuned_threshold
 from planner.laws.forms import Form
 from planner.laws.grid import projected_starts
-from planner.laws.losses import HUBER_TUNING, Loss, robust_sigma
+from planner.laws.losses import Loss
 from planner.laws.newton import Descent, Problem, descend, follow, local_model
 from planner.laws.observations import Floats
 
-MOST_THRESHOLDS, SAME_THRESHOLD = 8, 1e-3
-"""Iterations of the automatic threshold, and the relative change that ends them."""
 N_STARTS = 6
 GRID_ROWS = 400
 """Rows that the grid and the first descent look at; the final descent sees all."""
@@ -113,8 +112,8 @@ def estimate(
             problem, evaluator=form.at(few.z), y=few.y, weight=few.weight[None, :]
         )
     )
-    slopes = log_linear_slopes(few.z, few.y, few.weight)
-    cells = cells_of(form, few.z, slopes)
+    plane = log_regression(form, few.z, few.y, few.weight)
+    cells = cells_of(form, few.z, plane)
     starts = projected_starts(form, sketch.evaluator, few.y, sketch.weight, cells, n_starts)[0]
     if near is not None:
         starts = np.concatenate([near[None], starts])
@@ -163,18 +162,16 @@ def _best(problem: Problem, loss: Loss, ends: Descent, counts: list[int]) -> Est
     )
 
 
-def automatic_threshold(form: Form, rows: Rows) -> Loss:
-    """Huber's loss with delta = 1.345 robust standard deviations, iterated from least squares."""
-    fitted = estimate(form, rows, Loss())
-    delta, dof = 0.0, max(len(rows) - form.n_parameters, 1)
+def automatic_threshold(form: Form, rows: Rows, near: Floats | None = None) -> Loss:
+    """Huber's loss with the threshold that the noise asks for; see `tuned_threshold`."""
+    fitted = estimate(form, rows, Loss(), near=near)
     problem = problem_of(form, rows)
-    theta, residual = fitted.theta, fitted.residual
-    for _ in range(MOST_THRESHOLDS):
-        wanted = max(HUBER_TUNING * robust_sigma(residual) * np.sqrt(len(rows) / dof), 1e-12)
-        if abs(wanted - delta) <= SAME_THRESHOLD * delta:
-            break
-        delta = wanted
-        way = descend(problem, Loss(delta=delta), theta[None], n_steps=50, tolerance=1e-8)
-        theta = way.theta[0]
-        residual = problem.evaluator.log_mean(theta[None])[0] - rows.y
-    return Loss(delta=delta)
+    root = np.sqrt(rows.weight)
+
+    def refit(loss: Loss, theta: Floats) -> tuple[Floats, Floats]:
+        way = descend(problem, loss, theta[None], n_steps=50, tolerance=1e-8)
+        log_mean = problem.evaluator.log_mean(way.theta)[0]
+        return way.theta[0], (log_mean - rows.y) * root
+
+    dof = len(rows) - form.n_parameters
+    return tuned_threshold(refit, fitted.theta, fitted.residual * root, dof)

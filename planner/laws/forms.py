@@ -32,9 +32,9 @@ class ParameterSpec:
     """One parameter and its kind, which sets its bounds and whether theta holds its logarithm.
 
     `floor` and `amplitude`: logarithms in the working vector theta, in the unit of the error.
-    `exponent`: positive. `signed`, `slope`, `change`: exponents of either sign. `break`: a place on an axis,
-    ln(x/s). `width`: of a break, in log units. `shift`: ln(shift/s), added to the axis. `level`: of
-    a saturating term, ln h at the scale.
+    `exponent`: positive. `signed`, `slope`, `change`: exponents of either sign. `bend`: of z^2.
+    `break`: a place on an axis, ln(x/s). `width`: of a break, in log units. `shift`: ln(shift/s),
+    added to the axis. `level`: of a saturating term, ln h at the scale.
     """
 
     name: str
@@ -131,7 +131,8 @@ def log_sum(terms: list[Floats]) -> Floats:
 class Posynomial(Form):
     """A form whose terms are log-linear: t_j = sum over (parameter, column) of theta * Z[column].
 
-    Column 0 of Z is 1 and column k is -z_k, so that a positive exponent lowers the error.
+    Of K axes column 0 of Z is 1, column k is -z_k, so that a positive exponent lowers the error, and
+    column K + k is z_k^2.
     """
 
     law: str
@@ -159,7 +160,7 @@ class PosynomialRows(Evaluator):
 
     def __init__(self, form: Posynomial, z: Floats) -> None:
         self.n_parameters = form.n_parameters
-        columns = np.concatenate([np.ones((1, len(z))), -z.T])
+        columns = np.concatenate([np.ones((1, len(z))), -z.T, z.T**2])
         self.params: list[list[int]] = []
         self.features: list[Floats] = []
         for term in form.terms:

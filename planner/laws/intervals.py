@@ -7,14 +7,13 @@ bootstraps of such small tables cover .79 to .90.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from planner.laws.dispersion import Dispersion, dispersion
 from planner.laws.estimate import Estimate, Rows
 from planner.laws.forms import ParameterSpec
-from planner.laws.losses import robust_sigma
 from planner.laws.observations import Floats
 from planner.laws.profile import Profile, profile
 from planner.laws.result import Parameter
@@ -43,36 +42,10 @@ def condition_number(jacobian: Floats) -> float:
     return float(min(values[0] / max(values[-1], 1e-300), 1e300))
 
 
-@dataclass(frozen=True, slots=True)
-class Dispersion:
-    """Noise as the loss sees it.
-
-    `variance` is that of a residual at weight 1 and multiplies (J^T W J)^-1; the objective rises by
-    `rise` t^2 / 2 from the estimate to the end of a profile interval.
-    """
-
-    variance: float
-    rise: float
-
-
 def dispersion_of(fitted: Estimate, rows: Rows) -> Dispersion:
-    """The dispersion from the residuals, n - p degrees of freedom.
-
-    For Huber's loss the variance is E psi^2 / (E psi')^2, with E psi' from the density of the
-    residuals about 0 where the threshold is below the noise (Huber 1981, 6.5; Koenker 2005, 3.4 for
-    the limit of least absolute deviations).
-    """
-    n, dof = len(rows), max(len(rows) - fitted.form.n_parameters, 1)
-    residual = fitted.residual * np.sqrt(rows.weight)
-    if fitted.loss.delta is None:
-        variance = float(residual @ residual / dof)
-        return Dispersion(variance, variance)
-    delta = fitted.loss.delta
-    width = max(delta, 0.9 * robust_sigma(residual) * n**-0.2)
-    inside = max(float((np.abs(residual) <= width).mean()), 1.0 / n)
-    psi_slope = inside * min(delta / width, 1.0)
-    psi_square = float((np.clip(residual, -delta, delta) ** 2).mean()) * n / dof
-    return Dispersion(psi_square / psi_slope**2, psi_square / psi_slope)
+    """The noise of one fitted form, n - p degrees of freedom."""
+    dof = len(rows) - fitted.form.n_parameters
+    return dispersion(fitted.residual * np.sqrt(rows.weight), fitted.loss, dof)
 
 
 def covariance_of(

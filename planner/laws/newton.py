@@ -250,7 +250,14 @@ def descend(
     )
 
 
-def follow(problem: Problem, loss: Loss, start: Floats, widest: float | None = None) -> Descent:
+def follow(
+    problem: Problem,
+    loss: Loss,
+    start: Floats,
+    *,
+    widest: float | None = None,
+    n_steps: int = 200,
+) -> Descent:
     """Minimise Huber's loss by following its optimum from a wide threshold down to the wanted one.
 
     Args:
@@ -258,23 +265,24 @@ def follow(problem: Problem, loss: Loss, start: Floats, widest: float | None = N
         loss: the loss wanted; least squares descends at once.
         start: working parameters near the least-squares optimum, shape (b, p).
         widest: first threshold; None: the robust spread of the residuals at the first start.
+        n_steps: most steps of one start at the wanted threshold.
     """
     if loss.delta is None:
-        return descend(problem, loss, start)
+        return descend(problem, loss, start, n_steps=n_steps)
     if widest is None:
         first = problem.evaluator.log_mean(start[:1])[0] - problem.y
         widest = robust_sigma(first)
     ratio = max(widest / loss.delta, 1.0)
     n_thresholds = int(np.ceil(np.log(ratio) / np.log(THRESHOLD_FACTOR) - 1e-9))
-    n_steps = 0
+    on_the_way = 0
     for power in range(n_thresholds, 0, -1):
         wide = Loss(delta=loss.delta * THRESHOLD_FACTOR**power)
         way = descend(problem, wide, start, n_steps=STEPS_ON_THE_WAY, tolerance=1e-4)
-        start, n_steps = way.theta, n_steps + way.n_steps
-    end = descend(problem, loss, start)
+        start, on_the_way = way.theta, on_the_way + way.n_steps
+    end = descend(problem, loss, start, n_steps=n_steps)
     return Descent(
         theta=end.theta,
         objective=end.objective,
         converged=end.converged,
-        n_steps=n_steps + end.n_steps,
+        n_steps=on_the_way + end.n_steps,
     )

@@ -9,6 +9,7 @@
 | add-interact-simple | additive + sum_k B_k x_k^-beta_k n^-delta | Wang et al. 2025, arXiv 2505.18855 |
 | add-interact | the same + C n^-delta | the same |
 | sum:a*b+c | E + A x_a^-alpha x_b^-beta + B x_c^-gamma, any products | Tao et al. 2024, arXiv 2407.13623 |
+| valley:a+b | additive in the others, times exp(c z^2) x^-b for a and b | a parabola in ln x |
 | log-linear | A, slopes alone | - |
 
 x_k stands for x_k / s_k with stored scales s_k. An axis of two levels cannot hold a floor and a
@@ -48,10 +49,12 @@ def power_axes(roles: Roles) -> tuple[str, ...]:
     return tuple(axis for axis, role in roles.items() if role == POWER)
 
 
-def compose(law: str, roles: Roles, terms: list[Term], *, floor: bool) -> Posynomial:
+def compose(
+    law: str, roles: Roles, terms: list[Term], *, floor: bool, bent: tuple[str, ...] = ()
+) -> Posynomial:
     """A posynomial of those terms and a floor, times the slopes of the two-level axes.
 
-    Factors that name the same parameter share it.
+    Factors that name the same parameter share it. The slopes of `bent` axes carry a parabola.
     """
     axes = used_axes(roles)
     if floor:
@@ -73,24 +76,32 @@ def compose(law: str, roles: Roles, terms: list[Term], *, floor: bool) -> Posyno
         specs[name] = ParameterSpec(name=name, kind="slope", axis=axis)
         for pairs in placed:
             pairs.append((name, 1 + axes.index(axis)))
+        if axis in bent:
+            bend = f"bend_{axis}"
+            specs[bend] = ParameterSpec(name=bend, kind="bend", axis=axis)
+            for pairs in placed:
+                pairs.append((bend, 1 + len(axes) + axes.index(axis)))
     position = {name: i for i, name in enumerate(specs)}
     return Posynomial(
         law=law,
         axes=axes,
         parameters=tuple(specs.values()),
         terms=tuple(tuple((position[n], c) for n, c in pairs) for pairs in placed),
-        letters=letters_of(terms, slopes),
+        letters=letters_of(terms, slopes, bent),
     )
 
 
-def letters_of(terms: list[Term], slopes: list[str]) -> str:
+def letters_of(terms: list[Term], slopes: list[str], bent: tuple[str, ...]) -> str:
     """The law in letters: terms added, slope factors behind."""
     products = [
         " ".join([t.amplitude, *(f"({axis}/s)^-{name}" for name, _, axis in t.factors)])
         for t in terms
     ]
     total = " + ".join(products)
-    tail = " ".join(f"({axis}/s)^-slope_{axis}" for axis in slopes)
+    tail = " ".join(
+        f"({axis}/s)^-slope_{axis}" + f" exp(bend_{axis} ln({axis}/s)^2)" * (axis in bent)
+        for axis in slopes
+    )
     if not tail:
         return total
     return f"({total}) {tail}" if len(products) > 1 else f"{total} {tail}"
@@ -217,6 +228,28 @@ def sum_of_products(roles: Roles, *, floor: bool = True, argument: str = "") -> 
         for i, axes in enumerate(products)
     ]
     return compose(f"sum:{argument}", roles, terms, floor=floor)
+
+
+def valley(roles: Roles, *, floor: bool = True, argument: str = "") -> Posynomial:
+    """Law additive in the other axes, times a parabola in ln x for each axis of the argument.
+
+    For an axis with a best value: exp(bend z^2) (x/s)^-slope, least at z = slope / (2 bend).
+
+    Raises:
+        InputError: no argument is given.
+        UnknownNameError: it names an axis that is not in the table.
+    """
+    if not argument:
+        raise InputError("law valley needs its axes, e.g. valley:audio_seconds")
+    named = tuple(name.strip() for name in argument.split("+"))
+    for name in named:
+        if name not in roles:
+            raise UnknownNameError("axis", name, roles)
+    bent = tuple(axis for axis in power_axes(roles) if axis in named)
+    rest = {axis: SLOPE if axis in bent else role for axis, role in roles.items()}
+    axes = power_axes(rest)
+    terms = [single(axis) for axis in axes] or [Term(amplitude="A")]
+    return compose(f"valley:{argument}", rest, terms, floor=floor and bool(axes), bent=bent)
 
 
 def log_linear(roles: Roles, *, floor: bool = False, argument: str = "") -> Posynomial:

@@ -27,6 +27,7 @@ _LAWS: dict[str, Builder] = {
     "add-interact": power_laws.add_interact,
     "add-interact-simple": power_laws.add_interact_simple,
     "sum": power_laws.sum_of_products,
+    "valley": power_laws.valley,
     "shifted": curved_laws.shifted,
     "bnsl-1": curved_laws.bnsl_1,
     "bnsl-2": curved_laws.bnsl_2,

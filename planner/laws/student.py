@@ -42,7 +42,12 @@ def t_cdf(value: float, dof: float) -> float:
     """P(T <= value) for T with `dof` degrees of freedom."""
     if math.isinf(dof):
         return 0.5 * math.erfc(-value / math.sqrt(2.0))
-    tail = 0.5 * regularised_beta(0.5 * dof, 0.5, dof / (dof + value * value))
+    square = value * value
+    if square < dof:
+        # Near 0 the tail is 1/2 minus little: count from the middle, which keeps the digits.
+        half = 0.5 * regularised_beta(0.5, 0.5 * dof, square / (dof + square))
+        return 0.5 + math.copysign(half, value)
+    tail = 0.5 * regularised_beta(0.5 * dof, 0.5, dof / (dof + square))
     return 1.0 - tail if value > 0 else tail
 
 

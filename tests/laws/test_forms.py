@@ -26,6 +26,7 @@ LAWS = [
     "bnsl-1:audio_seconds",
     "bnsl-2:audio_seconds",
     "saturating",
+    "valley:audio_seconds",
     "log-linear",
 ]
 

@@ -1,0 +1,267 @@
+"""Which form: extrapolation from the cheap runs to the costly ones, with AICc beside it.
+
+Every candidate is fitted to one part of the table and judged by its log residuals on what was held
+back: the costliest 30 % and 15 % of the rows, and the upper end of each axis, as a plan asks for what
+was not run. Forms are then weighted, not only ranked: a hold-out whose rows share one fitted law's
+error is one piece of evidence, so with H hold-outs of mean squared error m_h
+
+    weight ~ prod_h m_h^(-1/2),
+
+the likelihood of H independent normal errors. Where too few runs allow no hold-out the weights are
+Akaike's, exp(-AICc / 2).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import itertools
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from planner.errors import FitError
+from planner.laws.bootstrap import refits
+from planner.laws.diagnose import aicc
+from planner.laws.forms import LEFT_OUT, POWER, SLOPE
+from planner.laws.identify import Design
+from planner.laws.losses import parse_loss
+from planner.laws.observations import Floats, Observations
+from planner.laws.power_laws import COVARIATE
+from planner.laws.registry import build_form
+from planner.laws.single import Fitted, Setting, fit_form
+
+HELD_OUT = (0.3, 0.15)
+"""Shares of the rows, costliest first, that are held out."""
+SMALLEST_END, LARGEST_END = 0.1, 0.4
+"""Shares of the rows between which the upper end of an axis is held out."""
+SMALLEST_WEIGHT = 0.02
+"""Forms of a smaller weight leave the answer."""
+SPARE_RUNS = 2
+"""A candidate needs this many runs more than parameters."""
+HOLD_OUT_STEPS = 50
+"""Most Newton steps of a refit without the held-out rows: a form that needs more is no contender."""
+CERTAIN_TURN = 4.0
+"""Standard errors by which both ends of an axis must exceed its best level."""
+MOST_BINS = 8
+"""Bins of the levels of an axis in the search for a best value inside."""
+LEVELS_FOR_A_BREAK = 6
+"""Levels of an axis from which a break on it is tried."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Candidate:
+    """A form that was tried; `fitted` is None where it was not fitted, and `note` says why."""
+
+    law: str
+    n_parameters: int
+    fitted: Fitted | None
+    aicc: float | None = None
+    cv_error: float | None = None
+    weight: float = 0.0
+    note: str = ""
+
+
+def candidate_laws(table: Observations, design: Design) -> list[str]:
+    """Names of the forms that make sense for that many power axes."""
+    power = design.power_axes
+    if not power:
+        return ["log-linear"]
+    laws = ["additive", "log-linear"]
+    if len(power) == 1:
+        laws += ["shifted", "saturating"]
+    else:
+        laws += ["multiplicative", "shared-exponent"]
+        laws += [f"sum:{'*'.join(power)}+{axis}" for axis in power]
+    if len(power) == 2:
+        laws.append("additive+joint")
+    if len(power) == 3:
+        for pair in itertools.combinations(power, 2):
+            base = f"sum:{'*'.join(pair)}+{next(a for a in power if a not in pair)}"
+            laws += [base, *(f"{base}+{axis}" for axis in pair)]
+    if COVARIATE in power and len(power) > 1:
+        laws += ["add-interact", "add-interact-simple"]
+    bent = bent_axes(table, design)
+    if bent:
+        laws.append(f"valley:{'+'.join(bent)}")
+        if len(bent) == 1 and len(table.levels(bent[0])) >= LEVELS_FOR_A_BREAK:
+            laws.append(f"bnsl-1:{bent[0]}")
+    return laws
+
+
+def bent_axes(table: Observations, design: Design) -> list[str]:
+    """Power axes with a best value inside: both ends of the axis are worse beyond doubt.
+
+    Regression of the log error on bins of one axis's levels and parabolas in the other axes.
+    """
+    axes = [axis for axis, role in design.roles.items() if role != LEFT_OUT]
+    z = np.log(table.x[:, [table.axes.index(axis) for axis in axes]])
+    z = z - z.mean(0)
+    y = np.log(np.maximum(table.error, 1e-300))
+    return [axis for axis in design.power_axes if _turns(z, axes.index(axis), y)]
+
+
+def _turns(z: Floats, column: int, y: Floats) -> bool:
+    levels = np.unique(z[:, column])
+    edges = (
+        levels if len(levels) <= MOST_BINS else np.quantile(levels, np.linspace(0, 1, MOST_BINS))
+    )
+    bins = np.digitize(z[:, column], edges[1:])
+    dummies = np.eye(len(edges))[bins]
+    dummies = dummies[:, dummies.any(0)]
+    others = np.delete(z, column, axis=1)
+    features = np.column_stack([dummies, others, others**2])
+    n, p = features.shape
+    if n <= p + 1:
+        return False
+    root = np.linalg.pinv(features, rcond=1e-10)
+    solution = root @ y
+    noise = float(((y - features @ solution) ** 2).sum()) / (n - p)
+    covariance = noise * (root @ root.T)
+    k = dummies.shape[1]
+    best = int(np.argmin(solution[:k]))
+    if best in (0, k - 1):
+        return False
+    return all(
+        solution[end] - solution[best]
+        > CERTAIN_TURN
+        * math.sqrt(
+            max(covariance[end, end] + covariance[best, best] - 2 * covariance[end, best], 0)
+        )
+        for end in (0, k - 1)
+    )
+
+
+def select(table: Observations, design: Design, setting: Setting) -> list[Candidate]:
+    """All candidates, those with weight first, heaviest first.
+
+    Raises:
+        FitError: no candidate can be fitted.
+    """
+    laws = candidate_laws(table, design)
+    setting = _common_loss(table, laws, setting)
+    held = hold_outs(table, design)
+    found: list[Candidate] = []
+    seen: set[tuple[str, ...]] = set()
+    problem: FitError | None = None
+    for law in laws:
+        try:
+            found.append(_try(table, law, setting, held, seen))
+        except FitError as error:
+            problem = error
+    fitted = [candidate for candidate in found if candidate.fitted is not None]
+    if not fitted:
+        raise problem or FitError(f"no form can be fitted to {len(table)} runs; add runs")
+    weights = _weights(fitted, len(held))
+    weighted = [
+        dataclasses.replace(candidate, weight=weight)
+        for candidate, weight in zip(fitted, weights, strict=True)
+    ]
+    rest = [candidate for candidate in found if candidate.fitted is None]
+    return [*sorted(weighted, key=lambda c: (-c.weight, c.n_parameters, c.law)), *rest]
+
+
+def _common_loss(table: Observations, laws: list[str], setting: Setting) -> Setting:
+    """One threshold for all forms, that of the form with the least noise: objectives compare."""
+    kind, delta = parse_loss(setting.loss)
+    if kind != "huber" or delta is not None:
+        return setting
+    fits = []
+    for law in laws:
+        with contextlib.suppress(FitError):
+            fits.append(fit_form(table, law, setting))
+    if not fits:
+        return setting
+    chosen = min(fits, key=lambda fitted: fitted.sigma).estimate.loss.delta
+    return dataclasses.replace(setting, loss=f"huber:{float(chosen or 0.0)!r}")
+
+
+def _try(
+    table: Observations,
+    law: str,
+    setting: Setting,
+    held: list[NDArray[np.bool_]],
+    seen: set[tuple[str, ...]],
+) -> Candidate:
+    fitted = fit_form(table, law, setting)
+    p = fitted.form.n_parameters
+    signature = tuple(sorted(fitted.form.formula().split()))
+    codes = {warning.code for warning in fitted.design.warnings}
+    if signature in seen:
+        return Candidate(law=law, n_parameters=p, fitted=None, note="reduces to a form above")
+    if law != "log-linear" and len(table) < p + SPARE_RUNS and "too-few-runs" in codes:
+        return Candidate(law=law, n_parameters=p, fitted=None, note="too few runs")
+    seen.add(signature)
+    return Candidate(
+        law=law,
+        n_parameters=p,
+        fitted=fitted,
+        aicc=aicc(fitted),
+        cv_error=extrapolation_error(table, fitted, held, setting),
+    )
+
+
+def hold_outs(table: Observations, design: Design) -> list[NDArray[np.bool_]]:
+    """Which rows each hold-out keeps back: the costliest shares, and each power axis's upper end.
+
+    An axis's upper end is its highest levels, as few as make SMALLEST_END of the rows. A hold-out must
+    leave the other rows able to carry the additive law: enough of them, and its levels on every axis.
+    """
+    cost = np.log(table.x).sum(1) if table.cost is None else table.cost
+    rank = np.argsort(np.argsort(cost, kind="stable"), kind="stable")
+    n = len(table)
+    held = [rank >= n - max(round(share * n), 1) for share in HELD_OUT]
+    for axis in design.power_axes:
+        column = table.x[:, table.axes.index(axis)]
+        edge = np.sort(column)[-max(math.ceil(SMALLEST_END * n), 1)]
+        held.append(column >= edge * (1.0 - 1e-9))
+    return [h for h in held if h.mean() <= LARGEST_END and _carries(table.rows(~h), design)]
+
+
+def _carries(train: Observations, design: Design) -> bool:
+    needed = {POWER: 3, SLOPE: 2, LEFT_OUT: 1}
+    levels = all(len(train.levels(axis)) >= needed[role] for axis, role in design.roles.items())
+    n_parameters = build_form("additive", design.roles).n_parameters
+    return levels and len(train) >= n_parameters + SPARE_RUNS
+
+
+def extrapolation_error(
+    table: Observations, fitted: Fitted, held: list[NDArray[np.bool_]], setting: Setting
+) -> float | None:
+    """Root mean square log residual on what was held out, fitted to the others.
+
+    The geometric mean over the hold-outs, as they differ in difficulty; None where one leaves the form
+    too few rows, or where there is none. All are refitted in one batch: a held-out row has weight 0.
+    """
+    weights = np.array([~h for h in held], dtype=np.float64)
+    if not held or weights.sum(1).min() < fitted.form.n_parameters + SPARE_RUNS:
+        return None
+    theta, _ = refits(fitted.estimate, fitted.rows, weights, n_steps=HOLD_OUT_STEPS)
+    residual = fitted.form.at(fitted.rows.z).log_mean(theta) - fitted.rows.y
+    logs = [
+        0.5 * math.log(max(_mean_square(r[h], setting.loss), 1e-30))
+        for r, h in zip(residual, held, strict=True)
+    ]
+    return math.exp(sum(logs) / len(logs))
+
+
+def _mean_square(residual: Floats, loss: str) -> float:
+    """Mean square; for Huber's losses the squared mean absolute value, which one outlier cannot own."""
+    if loss == "log":
+        return float((residual**2).mean())
+    return float(np.abs(residual).mean() ** 2)
+
+
+def _weights(fitted: list[Candidate], n_held: int) -> list[float]:
+    """Weights of sum 1; forms that could not be judged like the others have none."""
+    judged = [c for c in fitted if c.cv_error is not None]
+    if judged:
+        scores = [-n_held * math.log(max(c.cv_error or 0.0, 1e-12)) for c in judged]
+    else:
+        judged = [c for c in fitted if c.aicc is not None] or fitted[:1]
+        scores = [-0.5 * (c.aicc or 0.0) for c in judged]
+    raw = [math.exp(score - max(scores)) for score in scores]
+    kept = {c.law: w for c, w in zip(judged, raw, strict=True) if w >= SMALLEST_WEIGHT * sum(raw)}
+    return [kept.get(c.law, 0.0) / sum(kept.values()) for c in fitted]

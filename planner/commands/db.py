@@ -1,10 +1,10 @@
-"""`soundscale db`: the database itself."""
+"""`soundscale db`: the database itself, and questions to it in SQL."""
 
 from __future__ import annotations
 
 import click
 
-from planner.cli_common import db_option, echo_json, format_option, talk
+from planner.cli_common import db_option, echo_json, echo_rows, format_option, talk
 
 
 @click.group()
@@ -31,3 +31,33 @@ def upgrade(db: str | None, output_format: str) -> None:
         return
     change = "is already at" if before == after else f"went from {before or 'empty'} to"
     talk(f"{where} {change} revision {after}")
+
+
+@db.command("query")
+@click.argument("sql")
+@db_option
+@click.option(
+    "--rows", type=click.IntRange(1, 1_000_000), default=10_000, show_default=True, help="At most."
+)
+@click.option(
+    "--seconds",
+    type=click.FloatRange(0.1, 3600),
+    default=30.0,
+    show_default=True,
+    help="The statement is ended after so long.",
+)
+@format_option()
+def query(sql: str, db: str | None, rows: int, seconds: float, output_format: str) -> None:
+    """The rows of one SELECT on the tables and views; nothing can be changed with it.
+
+    \b
+    Examples:
+      soundscale db query "SELECT backbone, error FROM v_results ORDER BY error LIMIT 5"
+      soundscale db query "SELECT * FROM v_costs" -f csv > costs.csv
+    """
+    from planner.store import readonly
+
+    found = readonly.query(db, sql, max_rows=rows, max_seconds=seconds)
+    echo_rows(found.to_rows(), output_format, empty="no row")
+    if found.truncated:
+        talk(f"only the first {len(found.rows)} rows are shown; see --rows")

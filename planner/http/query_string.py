@@ -98,6 +98,8 @@ def asked(model: type[Model]) -> Callable[[Request], Model]:
                 raise _refused(name, "given twice")
             reader = readers.get(name)
             try:
+                if reader is not None and not text.isascii():
+                    raise UnitError("must be written in ASCII digits")
                 values[name] = text if reader is None else reader(text)
             except (UnitError, OverflowError) as problem:
                 raise _refused(name, str(problem)) from None

@@ -17,6 +17,7 @@ from planner.store import tokens
 from planner.store.engine import open_store
 
 KEEP_ALIVE_SECONDS = 5
+BACKLOG = 1024
 MAX_HEADER_BYTES = 16 * 1024
 
 
@@ -112,6 +113,8 @@ def listen(settings: Settings) -> socket.socket:
     found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         found.bind((settings.host, settings.port))
+        # From here on a client waits in the queue instead of being refused.
+        found.listen(BACKLOG)
     except OSError as problem:
         found.close()
         raise InputError(
@@ -127,7 +130,7 @@ def server(settings: Settings) -> uvicorn.Server:
         create(settings), loop="asyncio", ws="none", lifespan="on",
         http=protocol(settings.receive_seconds, settings.respond_seconds),
         log_config=None, access_log=False, server_header=False, date_header=True,
-        proxy_headers=False, timeout_keep_alive=KEEP_ALIVE_SECONDS, backlog=1024,
+        proxy_headers=False, timeout_keep_alive=KEEP_ALIVE_SECONDS, backlog=BACKLOG,
         limit_concurrency=settings.max_connections, timeout_graceful_shutdown=5,
         h11_max_incomplete_event_size=MAX_HEADER_BYTES,
     )  # fmt: skip

@@ -85,6 +85,11 @@ def connect(url: str, *, checkpoints: bool = True) -> Engine:
             f"database URL {redacted(url)!r} cannot be read; "
             "use sqlite:///PATH or postgresql://USER@HOST/NAME"
         ) from None
+    if "@" in (parsed.host or ""):
+        # The driver would name the rest of the password as a host that cannot be found.
+        raise InputError(
+            f"database URL {redacted(url)!r} has an @ inside its password; write it there as %40"
+        )
     if parsed.get_backend_name() == "sqlite":
         if sqlite3.sqlite_version_info < OLDEST_SQLITE:
             raise MissingResourceError(

@@ -23,13 +23,122 @@ from runner.models.wav2vec2 import Classifier
 from runner.models.whisper import ByteTokenizer, WhisperRecogniser
 
 WITHOUT_PRODUCTS = frozenset(
-    ["_assert_tensor_metadata", "_log_softmax", "_softmax", "_to_copy", "_unsafe_view", "_weight_norm_interface", "add", "add_", "alias", "all", "amin", "amax", "any", "arange", "argmax", "as_strided", "avg_pool2d", "bitwise_and", "bitwise_not", "cat", "clone", "clamp_min", "constant_pad_nd", "copy_", "cumsum", "detach", "div", "div_", "embedding", "empty", "empty_like", "eq", "expand", "fill_", "full", "full_like", "gather", "ge", "gelu", "gt", "index", "index_put_", "isinf", "isnan", "le", "lift_fresh", "linalg_vector_norm", "log", "lt", "masked_fill", "masked_fill_", "max", "maximum", "mean", "min", "minimum", "mul", "mul_", "native_batch_norm", "native_dropout", "native_group_norm", "native_layer_norm", "ne", "neg", "new_zeros", "ones", "ones_like", "permute", "pow", "relu", "repeat", "reshape", "rsqrt", "rsub", "scalar_tensor", "scatter", "scatter_", "scatter_add", "scatter_add_", "select", "sigmoid", "sin", "slice", "slice_scatter", "split", "split_with_sizes", "sqrt", "squeeze", "stack", "sub", "sub_", "sum", "t", "tanh", "to", "topk", "transpose", "tril", "triu", "unbind", "unsafe_split", "unsqueeze", "view", "view_as", "where", "zero_", "zeros", "zeros_like"]
+    [
+        "_assert_tensor_metadata",
+        "_log_softmax",
+        "_softmax",
+        "_to_copy",
+        "_unsafe_view",
+        "_weight_norm_interface",
+        "add",
+        "add_",
+        "alias",
+        "all",
+        "amin",
+        "amax",
+        "any",
+        "arange",
+        "argmax",
+        "as_strided",
+        "avg_pool2d",
+        "bitwise_and",
+        "bitwise_not",
+        "cat",
+        "clone",
+        "clamp_min",
+        "constant_pad_nd",
+        "copy_",
+        "cumsum",
+        "detach",
+        "div",
+        "div_",
+        "embedding",
+        "empty",
+        "empty_like",
+        "eq",
+        "expand",
+        "fill_",
+        "full",
+        "full_like",
+        "gather",
+        "ge",
+        "gelu",
+        "gt",
+        "index",
+        "index_put_",
+        "isinf",
+        "isnan",
+        "le",
+        "lift_fresh",
+        "linalg_vector_norm",
+        "log",
+        "lt",
+        "masked_fill",
+        "masked_fill_",
+        "max",
+        "maximum",
+        "mean",
+        "min",
+        "minimum",
+        "mul",
+        "mul_",
+        "native_batch_norm",
+        "native_dropout",
+        "native_group_norm",
+        "native_layer_norm",
+        "ne",
+        "neg",
+        "new_zeros",
+        "ones",
+        "ones_like",
+        "permute",
+        "pow",
+        "relu",
+        "repeat",
+        "reshape",
+        "rsqrt",
+        "rsub",
+        "scalar_tensor",
+        "scatter",
+        "scatter_",
+        "scatter_add",
+        "scatter_add_",
+        "select",
+        "sigmoid",
+        "sin",
+        "slice",
+        "slice_scatter",
+        "split",
+        "split_with_sizes",
+        "sqrt",
+        "squeeze",
+        "stack",
+        "sub",
+        "sub_",
+        "sum",
+        "t",
+        "tanh",
+        "to",
+        "topk",
+        "transpose",
+        "tril",
+        "triu",
+        "unbind",
+        "unsafe_split",
+        "unsqueeze",
+        "view",
+        "view_as",
+        "where",
+        "zero_",
+        "zeros",
+        "zeros_like",
+    ]
 )
 """ATen operations without multiply-adds, or with few for each element (norms, activations, pooling):
 what convention `exact` leaves out."""
 
 
-class _Strict(TorchDispatchMode):
+class _Strict(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Refuses operations that the FLOP counter would pass over in silence."""
 
     def __torch_dispatch__(
@@ -55,7 +164,7 @@ def count(run: Callable[[], object]) -> int:
         InputError: it does something that cannot be counted.
     """
     counter = FlopCounterMode(display=False)
-    with torch.inference_mode(False), torch.no_grad(), counter, _Strict():
+    with torch.inference_mode(False), torch.no_grad(), counter, _Strict():  # type: ignore[no-untyped-call]
         run()
     return int(counter.get_total_flops())
 
@@ -112,4 +221,3 @@ def _finish(model: SpeechModel, backbone: Backbone, states: torch.Tensor, n: int
         )
         cache = out.past_key_values
         module.proj_out(out.last_hidden_state[:, -1:])
-

@@ -224,7 +224,7 @@ def _recognition(
     )
     per_window = [float(p.n_tokens) for h in sound for p in h.predictions]
     wrong, characters = (sum(c[i] for _, c in scored_rows) for i in (0, 1))
-    details = {
+    details: dict[str, Any] = {
         "cer": wrong / characters,
         "n_character_errors": wrong,
         "n_characters": characters,

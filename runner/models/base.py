@@ -64,14 +64,22 @@ class Prediction:
 
 
 class SpeechModel(Protocol):
-    """A backbone with its axes applied. `loss` sums over units, so that micro-batches add up.
+    """A backbone with its axes applied. `loss` sums over units, so that micro-batches add up."""
 
-    `n_prompt_tokens`: tokens that a decoder is given before its first output (1 where there is none).
-    """
+    @property
+    def module(self) -> nn.Module:
+        """The torch module that is adapted and trained."""
+        ...
 
-    module: nn.Module
-    backbone: Backbone
-    n_prompt_tokens: int
+    @property
+    def backbone(self) -> Backbone:
+        """Its dimensions."""
+        ...
+
+    @property
+    def n_prompt_tokens(self) -> int:
+        """Tokens that a decoder is given before its first output (1 where there is none)."""
+        ...
 
     def features(self, windows: Sequence[Audio]) -> Tensor:
         """Input of the encoder for windows of at most x_T seconds, shape (n, …), on the model's device."""

@@ -191,7 +191,7 @@ class WhisperRecogniser:
             inputs[row, :n] = torch.tensor([*prompt, *target[:-1]])
             labels[row, len(prompt) - 1 : n] = torch.tensor(list(target))
         inputs, labels = inputs.to(self.device), labels.to(self.device)
-        states = self.module.model(  # type: ignore[operator, union-attr]
+        states = self.module.model(  # type: ignore[operator]
             input_features=features, decoder_input_ids=inputs, use_cache=False
         ).last_hidden_state
         # The vocabulary projection is the widest product of a small Whisper: only where it is scored.

@@ -19,9 +19,10 @@ ADAPTATIONS = {
     "top1": Adaptation.parse("lora:2+top1"),
     "full": Adaptation.parse("full"),
 }
+FAMILIES = (("asr", "whisper-micro"), ("emotion", "whisper-micro"), ("emotion", "wav2vec2-micro"))
 CASES = [
     pytest.param(task, name, a, id=f"{task}-{name}-{key}")
-    for task, name in (("asr", "whisper-micro"), ("emotion", "whisper-micro"), ("emotion", "wav2vec2-micro"))
+    for task, name in FAMILIES
     for key, a in ADAPTATIONS.items()
 ]  # fmt: skip
 
@@ -69,7 +70,7 @@ def test_merged_and_unmerged_agree(task, name, adaptation):
     torch.testing.assert_close(outputs(model), apart, atol=2e-4, rtol=1e-3)
 
 
-@pytest.mark.parametrize(("task", "name"), [("asr", "whisper-micro"), ("emotion", "whisper-micro"), ("emotion", "wav2vec2-micro")])  # fmt: skip
+@pytest.mark.parametrize(("task", "name"), FAMILIES)
 @pytest.mark.parametrize("targets", ["all-linear", "q_proj,v_proj"])
 def test_adapters_have_as_many_parameters_as_are_counted(task, name, targets):
     adaptation = Adaptation(lora_rank=3, targets=targets)

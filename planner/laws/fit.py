@@ -12,10 +12,11 @@ from planner.laws.bootstrap import bootstrap as resample
 from planner.laws.coverage import DurationHistogram
 from planner.laws.diagnose import aicc, statuses_of, warnings_of
 from planner.laws.identify import design_of
-from planner.laws.intervals import condition_number, correlation_of, parameters_of
+from planner.laws.intervals import condition_number, correlation_of
 from planner.laws.link import link_for
-from planner.laws.losses import parse_loss
+from planner.laws.losses import loss_for, parse_loss
 from planner.laws.observations import Observations, usable
+from planner.laws.parameters import parameters_of
 from planner.laws.result import Bootstrap, FormScore, LawFit
 from planner.laws.selection import Candidate, select
 from planner.laws.single import Fitted, Setting, fit_form
@@ -37,7 +38,8 @@ def fit_law(
     Args:
         observations: the runs; rows with values that have no logarithm are excluded and named.
         law: name of a form, or `auto`: several are tried, chosen and weighted by extrapolation.
-        loss: `log`, `huber:auto` or `huber:DELTA` (in log residuals); summed over rows.
+        loss: `log`, `huber:auto` or `huber:DELTA` (in log residuals), summed over rows; or `auto`:
+            `huber:auto` from 50 rows on, else `log`.
         seed: of everything random; the same seed gives the same fit.
         bootstrap: replicates, each with a second start; 0 for none.
         level: probability of the parameters' intervals.
@@ -55,6 +57,7 @@ def fit_law(
         raise InputError(f"level must lie between 0 and 1, got {level!r}")
     if bootstrap < 0 or bootstrap == 1:
         raise InputError(f"bootstrap must be 0 or at least 2 replicates, got {bootstrap!r}")
+    loss = loss_for(loss, len(observations))
     parse_loss(loss)
     chosen = link_for(observations, link)
     kept = usable(observations, signed=chosen.name == "signed")
@@ -100,7 +103,14 @@ def _assemble(
 ) -> LawFit:
     estimate = best.estimate
     parameters = parameters_of(
-        estimate, best.rows, best.covariance, best.dof, best.rise, level, table.metric
+        estimate,
+        best.rows,
+        best.covariance,
+        best.dof,
+        best.rise,
+        level,
+        table.metric,
+        setting.link,
     )
     warnings = warnings_of(table, best, parameters, setting)
     statuses = statuses_of(warnings)

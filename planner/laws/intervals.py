@@ -1,32 +1,17 @@
-"""Intervals of parameters: Student t about the estimate, in logarithms where a parameter is positive.
+"""Uncertainty of an estimate: Jacobian, noise, covariance of the working parameters.
 
-Measured coverage of nominal 90 % at n = 16, 27 and 64 is .89 to .91 (notebooks/LOG.md); percentile
-bootstraps of such small tables cover .79 to .90.
+Measured coverage of nominal 90 % Student-t intervals at n = 16, 27 and 64 is .89 to .91
+(notebooks/LOG.md); percentile bootstraps of such small tables cover .79 to .90.
 """
 
 from __future__ import annotations
-
-import math
 
 import numpy as np
 from numpy.typing import NDArray
 
 from planner.laws.dispersion import Dispersion, dispersion
 from planner.laws.estimate import Estimate, Rows
-from planner.laws.forms import ParameterSpec
 from planner.laws.observations import Floats
-from planner.laws.profile import Profile, profile
-from planner.laws.result import Parameter
-from planner.laws.student import t_quantile
-
-NOT_IDENTIFIED = 1.0
-"""A floor whose logarithm has a larger standard error is reported as not identified: its 90 %
-interval then spans a factor of more than 25."""
-UNBOUNDED = 13.8
-"""Half-width of a log interval beyond which no bound is given: a factor of a million."""
-PROFILED_FLOOR, PROFILED_EXPONENT = 0.2, 0.3
-"""Relative standard errors above which an interval is profiled (assumption: below, the likelihood is
-near enough to a parabola in the logarithm)."""
 
 
 def jacobian_of(fitted: Estimate, rows: Rows) -> Floats:
@@ -106,107 +91,3 @@ def correlation_of(covariance: Floats) -> Floats:
     correlation = covariance / safe[:, None] / safe[None, :]
     np.fill_diagonal(correlation, 1.0)
     return np.asarray(np.clip(correlation, -1.0, 1.0))
-
-
-def parameters_of(
-    fitted: Estimate,
-    rows: Rows,
-    covariance: Floats,
-    dof: float,
-    rise: float,
-    level: float,
-    unit: str,
-) -> tuple[Parameter, ...]:
-    """Parameters in natural units: Student-t intervals, profiled where those are wide.
-
-    Args:
-        fitted: the estimate.
-        rows: its table.
-        covariance: of the working parameters, shape (p, p).
-        dof: degrees of freedom of the t quantile.
-        rise: the objective's dispersion, for profiles.
-        level: probability of the intervals.
-        unit: unit of the floor and the amplitudes.
-    """
-    reach = t_quantile(0.5 + 0.5 * level, dof)
-    made = []
-    for i, spec in enumerate(fitted.form.parameters):
-        error = math.sqrt(max(float(covariance[i, i]), 0.0))
-        if spec.kind == "floor" and spec.name in fitted.at_bound:
-            error = math.inf
-        relative = error if spec.is_log else error / max(abs(float(fitted.theta[i])), 1e-300)
-        profiled = (spec.kind == "floor" and relative > PROFILED_FLOOR) or (
-            spec.kind == "exponent" and relative > PROFILED_EXPONENT
-        )
-        if spec.name in fitted.at_bound and spec.kind != "floor":
-            ends = Profile(low=None, high=None)
-        elif profiled:
-            half = min(reach * error, 2.0) if spec.is_log else min(reach * error, fitted.theta[i])
-            ends = profile(
-                fitted.form,
-                rows,
-                fitted.loss,
-                fitted.theta,
-                fitted.objective,
-                i,
-                half_width=float(half),
-                threshold=0.5 * rise * reach**2,
-            )
-        else:
-            ends = _wald(spec, float(fitted.theta[i]), reach * error)
-        made.append(_parameter(spec, fitted, i, error, relative, ends, unit))
-    return tuple(made)
-
-
-def _wald(spec: ParameterSpec, theta: float, half: float) -> Profile:
-    """Symmetric interval of the working parameter, of its logarithm for an exponent."""
-    if spec.kind == "exponent":
-        factor = math.exp(min(half / theta, UNBOUNDED))
-        return Profile(low=theta / factor, high=theta * factor)
-    return Profile(low=theta - half, high=theta + half)
-
-
-def _parameter(
-    spec: ParameterSpec,
-    fitted: Estimate,
-    i: int,
-    error: float,
-    relative: float,
-    ends: Profile,
-    unit: str,
-) -> Parameter:
-    theta = float(fitted.theta[i])
-    value, low, high = theta, ends.low, ends.high
-    flags: list[str] = []
-    if spec.name in fitted.at_bound:
-        flags.append("at-bound")
-    if spec.is_log:
-        value = math.exp(theta)
-        low = None if low is None or theta - low > UNBOUNDED else math.exp(low)
-        high = (
-            None
-            if high is None or (high - theta > UNBOUNDED and spec.kind != "floor")
-            else math.exp(high)
-        )
-        if spec.kind == "floor":
-            value = 0.0 if flags else value
-            low = 0.0 if low is None else low
-    not_identified = relative > NOT_IDENTIFIED or (spec.kind == "floor" and low == 0.0)
-    if (
-        not_identified
-        and spec.kind in ("floor", "amplitude", "exponent")
-        and not (flags and spec.kind != "floor")
-    ):
-        flags.append("not-identified")
-    known = math.isfinite(error) and "at-bound" not in flags
-    return Parameter(
-        name=spec.name,
-        value=value,
-        low=low,
-        high=high,
-        std_error=error if known else None,
-        unit=unit if spec.is_log else "1",
-        kind=spec.kind,
-        axis=spec.axis,
-        flags=tuple(flags),
-    )

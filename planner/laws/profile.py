@@ -57,17 +57,17 @@ def profile(
     width = min(half_width, 2.0) if form.parameters[index].is_log else half_width
     sides = []
     for sign in (-1.0, 1.0):
-        start = min(theta[index], _top(problem, index)) if sign > 0 else theta[index]
-        values = start + sign * width * STEPS
-        sides.append(_crossing(problem, loss, theta, objective, index, values, threshold))
+        base = _base(problem, theta, index) if sign > 0 else float(theta[index])
+        values = base + sign * width * STEPS
+        sides.append(_crossing(problem, loss, theta, objective, index, base, values, threshold))
     return Profile(low=sides[0], high=sides[1])
 
 
-def _top(problem: Problem, index: int) -> float:
-    """A floor at 0 is profiled upwards from e^-7 of the smallest error, not from its bound."""
+def _base(problem: Problem, theta: Floats, index: int) -> float:
+    """Where the way up begins: for a floor at 0, e^-7 of the smallest error and not its bound."""
     if problem.form.parameters[index].kind == "floor":
-        return float(max(problem.y.min() - 7.0, problem.lower[0, index]))
-    return np.inf
+        return max(float(theta[index]), float(problem.y.min()) - 7.0)
+    return float(theta[index])
 
 
 def _crossing(
@@ -76,6 +76,7 @@ def _crossing(
     theta: Floats,
     objective: float,
     index: int,
+    base: float,
     values: Floats,
     threshold: float,
 ) -> float | None:
@@ -92,7 +93,7 @@ def _crossing(
     held = dataclasses.replace(problem, lower=lower, upper=upper)
     ends = descend(held, loss, start, n_steps=DESCENT_STEPS, tolerance=1e-7)
     roots = np.sqrt(np.maximum(ends.objective - objective, 0.0))
-    places = np.concatenate([[theta[index]], values])
+    places = np.concatenate([[base], values])
     roots = np.concatenate([[0.0], np.maximum.accumulate(roots)])
     wanted = np.sqrt(threshold)
     if roots[-1] < wanted:

@@ -319,10 +319,13 @@ def formula(member: Member) -> str:
     scales = dict(zip(form.axes, member.scales, strict=True))
     for axis, scale in scales.items():
         text = text.replace(f"({axis}/s)", f"({axis}/{scale:.6g})")
+    largest = max(member.theta[i] for i in form.log_parameters)
     order = sorted(range(form.n_parameters), key=lambda i: -len(form.parameters[i].name))
     for i in order:
         spec = form.parameters[i]
         value = math.exp(member.theta[i]) if spec.is_log else member.theta[i]
+        if spec.is_log and member.theta[i] < largest - math.log(1e9):
+            value = 0.0
         text = _replace_word(text, spec.name, f"{value:.6g}")
     return text.replace("^--", "^")
 

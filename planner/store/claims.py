@@ -17,7 +17,7 @@ import math
 import uuid
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, Engine, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, select, update
 
 from planner.errors import InputError, StoreError
 from planner.records import Resources, RunRecord, Trial, trial_from_json
@@ -70,7 +70,8 @@ def claim_trial(
     Raises:
         InputError: the lease is not a positive time.
     """
-    return _claim(engine, leases.ONE, trial_id, worker, lease_seconds)
+    among = trials.c.trial_id == trial_id
+    return _claim(engine, leases.ONE, trial_id, among, worker, lease_seconds)
 
 
 def claim_next(engine: Engine, sweep_id: int, worker: Worker, lease_seconds: float) -> Claim | None:
@@ -81,7 +82,8 @@ def claim_next(engine: Engine, sweep_id: int, worker: Worker, lease_seconds: flo
     Raises:
         InputError: the lease is not a positive time.
     """
-    return _claim(engine, leases.NEXT, sweep_id, worker, lease_seconds)
+    among = leases.member(sweep_id)
+    return _claim(engine, leases.NEXT, sweep_id, among, worker, lease_seconds)
 
 
 def heartbeat(
@@ -158,8 +160,7 @@ def expire(engine: Engine, sweep_id: int | None = None) -> int:
     Returns:
         How many leases were ended.
     """
-    where = None if sweep_id is None else leases.member(sweep_id)
-    return write(engine, lambda c: leases.expire(c, where))
+    return _expire(engine, None if sweep_id is None else leases.member(sweep_id))
 
 
 def lose(engine: Engine, claim: Claim, why: str) -> bool:
@@ -268,7 +269,12 @@ def _check_lease(seconds: float) -> None:
 
 
 def _claim(
-    engine: Engine, source: leases.Source, key: int, worker: Worker, lease_seconds: float
+    engine: Engine,
+    source: leases.Source,
+    key: int,
+    among: ColumnElement[bool],
+    worker: Worker,
+    lease_seconds: float,
 ) -> Claim | None:
     _check_lease(lease_seconds)
     who = {"at_host": worker.host, "process": worker.pid}
@@ -281,13 +287,18 @@ def _claim(
             if (found := leases.taken(connection, name)) is not None:
                 return found
         names.append(uuid.uuid4().hex)
-        found = leases.take(connection, source.statement, key, lease_seconds, names[-1], **who)
-        if found is None and leases.expire(connection, source.among(key)):
-            found = leases.take(connection, source.statement, key, lease_seconds, names[-1], **who)
-        return found
+        return source.take(connection, key, lease_seconds, names[-1], **who)
 
-    claimed = write(engine, work, durable=False)
+    claimed = write(engine, work, durable=False, single=True)
+    if claimed is None and _expire(engine, among):
+        claimed = write(engine, work, durable=False, single=True)
     return None if claimed is None else _as_claim(claimed)
+
+
+def _expire(engine: Engine, among: ColumnElement[bool] | None) -> int:
+    if not read(engine, lambda c: leases.any_over(c, among)):
+        return 0
+    return write(engine, lambda c: leases.expire(c, among))
 
 
 def _as_claim(taken: leases.Taken) -> Claim:

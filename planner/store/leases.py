@@ -6,22 +6,25 @@ several, so that no two transactions wait for each other.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
     ColumnElement,
     Connection,
+    Integer,
     Select,
+    Text,
     Update,
     bindparam,
     case,
     exists,
     insert,
+    literal,
     select,
+    true,
     update,
 )
+from sqlalchemy.sql.dml import ReturningUpdate
 
 from planner.store.clock import NowSeconds, NowUtc
 from planner.store.prepared import Prepared
@@ -61,60 +64,6 @@ _MINE = (
 _RUN = runs.c.run_id == bindparam("run")
 
 
-def _take(chosen: Select[Any]) -> Prepared:
-    # SKIP LOCKED passes over what others are claiming now; SQLite has one writer and needs none.
-    # The state is asked again outside: on PostgreSQL the inner answer alone is not a claim.
-    picked = chosen.with_for_update(skip_locked=True).scalar_subquery()
-    return Prepared(
-        update(trials)
-        .where(trials.c.trial_id == picked, trials.c.state == "queued")
-        .values(
-            state="running",
-            token=trials.c.token + 1,
-            n_attempts=trials.c.n_attempts + 1,
-            lease_until_seconds=NowSeconds() + _LEASE,
-        )
-        .returning(*CLAIMED)
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """Where claims come from: the statement that takes one, and the trials whose leases may be over."""
-
-    statement: Prepared
-    among: Callable[[int], ColumnElement[bool]]
-
-
-_QUEUED = select(trials.c.trial_id).where(trials.c.state == "queued")
-ONE = Source(
-    _take(_QUEUED.where(trials.c.trial_id == bindparam("key"))),
-    lambda trial_id: trials.c.trial_id == trial_id,
-)
-NEXT = Source(
-    # In the order of keys, which the index gives; that of the sweep would need a sort.
-    _take(_QUEUED.where(member(bindparam("key"))).order_by(trials.c.trial_id).limit(1)),
-    member,
-)
-
-_START = Prepared(
-    insert(runs)
-    .values(
-        trial_id=bindparam("trial"),
-        attempt=bindparam("number"),
-        token=bindparam("held"),
-        claim_key=bindparam("name"),
-        status="running",
-        host=bindparam("at_host"),
-        pid=bindparam("process"),
-        worker_version=bindparam("version"),
-        code_revision=bindparam("revision"),
-        started_utc=NowUtc(),
-    )
-    .returning(runs.c.run_id)
-)
-
-
 class Taken(NamedTuple):
     """A claim as the database gives it: the new run, and `CLAIMED` of its trial."""
 
@@ -126,20 +75,79 @@ class Taken(NamedTuple):
     token: int
 
 
-def take(
-    connection: Connection, statement: Prepared, key: int, lease: float, name: str, **worker: Any
-) -> Taken | None:
-    """Claim what `statement` finds for `key`, or None."""
-    found = statement.first(connection, key=key, lease=lease)
-    if found is None:
-        return None
-    trial_id, _, _, number, token = found
-    started = _START.first(
-        connection, trial=trial_id, number=number, held=token, name=name, **worker
+_WORKER = {
+    "claim_key": bindparam("name", type_=Text),
+    "status": literal("running", Text),
+    "host": bindparam("at_host", type_=Text),
+    "pid": bindparam("process", type_=Integer),
+    "worker_version": bindparam("version", type_=Text),
+    "code_revision": bindparam("revision", type_=Text),
+    "started_utc": NowUtc(),
+}
+_START = Prepared(
+    insert(runs)
+    .values(
+        trial_id=bindparam("trial"), attempt=bindparam("number"), token=bindparam("held"), **_WORKER
     )
-    assert started is not None
-    return Taken(started[0], *found)
+    .returning(runs.c.run_id)
+)
 
+
+class Source:
+    """Where claims come from: a query for the key of a queued trial, by the parameter `key`."""
+
+    def __init__(self, queued: Select[Any]) -> None:
+        # SKIP LOCKED passes over what others are claiming now; SQLite has one writer and needs none.
+        # The state is asked again outside: on PostgreSQL the inner answer alone is not a claim.
+        picked = queued.with_for_update(skip_locked=True).scalar_subquery()
+        taking = (
+            update(trials)
+            .where(trials.c.trial_id == picked, trials.c.state == "queued")
+            .values(
+                state="running",
+                token=trials.c.token + 1,
+                n_attempts=trials.c.n_attempts + 1,
+                lease_until_seconds=NowSeconds() + _LEASE,
+            )
+            .returning(*CLAIMED)
+        )
+        self._taking, self._whole = Prepared(taking), Prepared(_with_run(taking))
+
+    def take(
+        self, connection: Connection, key: int, lease: float, name: str, **worker: Any
+    ) -> Taken | None:
+        """Claim a trial, or None: one statement on PostgreSQL, two on SQLite, which has no such one."""
+        if connection.dialect.name == "postgresql":
+            whole = self._whole.first(connection, key=key, lease=lease, name=name, **worker)
+            return None if whole is None else Taken(*whole)
+        found = self._taking.first(connection, key=key, lease=lease)
+        if found is None:
+            return None
+        who = {"trial": found[0], "number": found[3], "held": found[4], "name": name}
+        started = _START.first(connection, **who, **worker)
+        assert started is not None
+        return Taken(started[0], *found)
+
+
+def _with_run(taking: ReturningUpdate[Any]) -> Select[Any]:
+    """The claim and its run in one statement, which is a transaction of its own."""
+    taken = taking.cte("taken")
+    started = (
+        insert(runs)
+        .from_select(
+            ["trial_id", "attempt", "token", *_WORKER],
+            select(taken.c.trial_id, taken.c.n_attempts, taken.c.token, *_WORKER.values()),
+        )
+        .returning(runs.c.run_id)
+        .cte("started")
+    )
+    return select(started.c.run_id, *taken.c).select_from(taken.join(started, true()))
+
+
+_QUEUED = select(trials.c.trial_id).where(trials.c.state == "queued")
+ONE = Source(_QUEUED.where(trials.c.trial_id == bindparam("key")))
+# In the order of keys, which the index gives; that of the sweep would need a sort.
+NEXT = Source(_QUEUED.where(member(bindparam("key"))).order_by(trials.c.trial_id).limit(1))
 
 _TAKEN = Prepared(
     select(runs.c.run_id, *CLAIMED)
@@ -207,13 +215,22 @@ def end_running(
     )
 
 
-def expire(connection: Connection, where: ColumnElement[bool] | None) -> int:
-    """End the leases that ran out, among the trials of `where`; how many there were."""
+def _over(where: ColumnElement[bool] | None) -> Select[Any]:
     over = select(trials.c.trial_id).where(
         trials.c.state == "running", trials.c.lease_until_seconds < NowSeconds()
     )
+    return over if where is None else over.where(where)
+
+
+def any_over(connection: Connection, where: ColumnElement[bool] | None) -> bool:
+    """Whether a lease ran out among the trials of `where`; asked before a writer is made to wait."""
+    return connection.execute(_over(where).limit(1)).first() is not None
+
+
+def expire(connection: Connection, where: ColumnElement[bool] | None) -> int:
+    """End the leases that ran out, among the trials of `where`; how many there were."""
     # What another transaction holds is being ended or extended by it, and can wait for the next call.
-    lost = locked(connection, over if where is None else over.where(where), skip=True)
+    lost = locked(connection, _over(where), skip=True)
     for trial_id in lost:
         why = "its lease ran out: the worker died, hung or lost the database"
         end_running(connection, trial_id, "lost", LOST, why)

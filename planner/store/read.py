@@ -14,6 +14,7 @@ from planner.store.read_fits import (
 )
 from planner.store.read_runs import (
     attempts,
+    best_run,
     evaluations,
     run,
     runs,
@@ -41,6 +42,7 @@ __all__ = [
     "SweepStatus",
     "TrialStatus",
     "attempts",
+    "best_run",
     "devices",
     "evaluations",
     "find_fit",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import operator
 import uuid
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -38,6 +39,7 @@ _EVALUATION_COLUMNS = (
     "speaker_overlap", "mean_output_tokens",
 )  # fmt: skip
 _UTTERANCE_COLUMNS = tuple(f.name for f in dataclasses.fields(Utterance))
+_UTTERANCE_VALUES = operator.attrgetter(*_UTTERANCE_COLUMNS)
 _LATENCY_COLUMNS = (
     "backbone", "audio_seconds", "n_output_tokens", "batch_size", "dtype", "attention", "n_warmup",
     "n_samples", "n_processes", "p50_ms", "p90_ms", "p95_ms", "p99_ms", "noise_floor", "method",
@@ -166,10 +168,7 @@ def _insert_evaluation(connection: Connection, run_id: int, evaluation: Evaluati
         connection,
         schema.utterances,
         ("evaluation_id", *_UTTERANCE_COLUMNS),
-        [
-            (evaluation_id, *(getattr(u, name) for name in _UTTERANCE_COLUMNS))
-            for u in evaluation.utterances
-        ],
+        [(evaluation_id, *_UTTERANCE_VALUES(u)) for u in evaluation.utterances],
     )
 
 

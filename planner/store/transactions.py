@@ -29,10 +29,14 @@ _LONGEST_PAUSE_SECONDS = 2.0
 _TRANSIENT_STATES = ("40001", "40P01", "57P01", "57P02", "57P03")
 
 
-_WRITERS: weakref.WeakKeyDictionary[Engine, dict[bool, Engine]] = weakref.WeakKeyDictionary()
+_WRITERS: weakref.WeakKeyDictionary[Engine, dict[tuple[bool, bool], Engine]] = (
+    weakref.WeakKeyDictionary()
+)
 
 
-def write(engine: Engine, work: Callable[[Connection], T], *, durable: bool = True) -> T:
+def write(
+    engine: Engine, work: Callable[[Connection], T], *, durable: bool = True, single: bool = False
+) -> T:
     """The result of `work` in one committed transaction that may write.
 
     Args:
@@ -40,17 +44,19 @@ def write(engine: Engine, work: Callable[[Connection], T], *, durable: bool = Tr
         work: what to do; it is done again when the database asks for it.
         durable: False where the loss of power may undo the commit, on SQLite: claims and
             heartbeats, as that takes the machine's workers with it and their trials are queued again.
+        single: the work is one statement on PostgreSQL, which needs no BEGIN and COMMIT around it.
 
     Raises:
         StoreError: the database is full, locked, read-only, damaged or gone.
     """
-    writers = _WRITERS.get(engine)
-    if writers is None:
-        writers = _WRITERS[engine] = {
-            True: engine.execution_options(**WRITES),
-            False: engine.execution_options(**WRITES, sqlite_synchronous="NORMAL"),
-        }
-    return _transact(writers[durable], work)
+    writers = _WRITERS.setdefault(engine, {})
+    writer = writers.get((durable, single))
+    if writer is None:
+        options = dict(WRITES) if durable else WRITES | {"sqlite_synchronous": "NORMAL"}
+        if single and engine.dialect.name == "postgresql":
+            options["isolation_level"] = "AUTOCOMMIT"
+        writer = writers[durable, single] = engine.execution_options(**options)
+    return _transact(writer, work)
 
 
 def read(engine: Engine, work: Callable[[Connection], T]) -> T:

@@ -1,154 +1,44 @@
-"""Text and JSON of fits and answers: pure functions of records, one screen each."""
+"""Text of answers: pure functions of their JSON, one screen each; fits are in planner.fit_report."""
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
-from planner.axes import axis
 from planner.cli_common import plain_table
-from planner.laws.result import LawFit, Parameter
-from planner.listing import StoredFit
+from planner.fit_report import (
+    compare_rows,
+    compare_text,
+    fit_json,
+    fit_text,
+    law_json,
+    law_text,
+    stored_fit_json,
+    table_text,
+)
 from planner.plan.explain import NAMES, amount
-from planner.records import to_json
-from planner.service import FitReport, warnings_of
-from planner.units import format_count
+
+__all__ = [
+    "compare_rows",
+    "compare_text",
+    "fit_json",
+    "fit_text",
+    "frontier_rows",
+    "law_json",
+    "law_text",
+    "option_text",
+    "percent",
+    "plan_text",
+    "stored_fit_json",
+    "suggest_text",
+    "table_text",
+    "target_text",
+    "verify_text",
+]
 
 
 def percent(value: float | None, digits: int = 2) -> str:
     """An error as people read it: `8.12 %`."""
     return "–" if value is None else f"{100 * value:.{digits}f} %"
-
-
-def fit_json(report: FitReport) -> dict[str, Any]:
-    """A fit as JSON: law, parameters with intervals, status, warnings, forms tried, provenance."""
-    return {
-        "fit_id": report.fit_id,
-        "study": to_json(report.evidence.study),
-        **law_json(report.fit),
-        "warnings": warnings_of(report),
-        "runs": [r.run_id for r in report.evidence.rows],
-        "runs_left_out": [
-            {"run_id": i, "reason": reason} for i, reason in report.evidence.exclusions
-        ],
-    }
-
-
-def law_json(fit: LawFit) -> dict[str, Any]:
-    """What a reader needs of a law; the stored fit keeps all of it."""
-    return {
-        "law": fit.law,
-        "formula": fit.formula(),
-        "metric": fit.metric,
-        "axes": list(fit.axes),
-        "roles": dict(fit.roles),
-        "status": fit.status,
-        "statuses": list(fit.statuses),
-        "warnings": [{"code": w.code, "message": w.message} for w in fit.warnings],
-        "parameters": [to_json(p) for p in fit.parameters],
-        "loss": fit.loss,
-        "objective": fit.objective,
-        "n_runs": fit.n_runs,
-        "dof": fit.dof,
-        "sigma": fit.sigma,
-        "level": fit.level,
-        "condition_number": fit.condition_number if math.isfinite(fit.condition_number) else None,
-        "gradient_norm": fit.gradient_norm,
-        "n_starts": fit.n_starts,
-        "n_agree": fit.n_agree,
-        "forms": [to_json(f) for f in fit.forms],
-        "seed": fit.seed,
-        "version": fit.version,
-    }
-
-
-def stored_fit_json(stored: StoredFit) -> dict[str, Any]:
-    """A stored fit as JSON."""
-    return {"fit_id": stored.fit_id, "selection": stored.selection, **law_json(stored.fit)}
-
-
-def fit_text(report: FitReport) -> str:
-    """One screen: what was fitted, the formula, parameters, what it cannot say."""
-    lines = [law_text(report.fit, report.fit_id, report.evidence.study.label)]
-    for warning in warnings_of(report):
-        if warning["code"] == "runs-left-out":
-            lines.append(f"  note  {warning['message']}")
-    return "\n".join(lines)
-
-
-def law_text(fit: LawFit, fit_id: str, title: str = "") -> str:
-    """A law on one screen."""
-    head = f"{fit.law} law of {fit.metric}" + (f" · {title}" if title else "")
-    lines = [
-        f"{head:<72}  fit {fit_id}",
-        "",
-        f"  {fit.formula()}",
-        "",
-        *(f"  {line}" for line in _parameters(fit)),
-        "",
-        *(f"  {line}" for line in _levels(fit)),
-        f"  {fit.n_runs} runs, {fit.n_parameters} parameters, one run's scatter about the law "
-        f"{100 * fit.sigma:.2g} %",
-        f"  objective {fit.objective:.12g} ({fit.loss}), {fit.n_agree} of {fit.n_starts} starts "
-        f"agree, condition number {fit.condition_number:.3g}, status {', '.join(fit.statuses)}",
-        *_forms(fit),
-    ]
-    # What was left out is said with its counts where the evidence is at hand.
-    lines += [f"  note  {w.message}" for w in fit.warnings if w.code != "rows-excluded"]
-    return "\n".join(lines)
-
-
-def _parameters(fit: LawFit) -> list[str]:
-    rows = [_parameter(p, fit.level) for p in fit.parameters]
-    headings = ["parameter", "value", f"{100 * fit.level:.0f} % interval", "unit", ""]
-    return plain_table(headings, rows).split("\n")
-
-
-def _parameter(p: Parameter, level: float) -> list[str]:
-    low = "?" if p.low is None else f"{p.low:.4g}"
-    high = "?" if p.high is None else f"{p.high:.4g}"
-    name = f"{p.name} ({axis(p.axis).title})" if p.axis and p.axis in _known_axes() else p.name
-    return [name, f"{p.value:.6g}", f"[{low}, {high}]", p.unit, " ".join(p.flags)]
-
-
-def _known_axes() -> tuple[str, ...]:
-    from planner.axes import axis_names
-
-    return axis_names()
-
-
-def _levels(fit: LawFit) -> list[str]:
-    out = []
-    roles = dict(fit.roles)
-    for name, values in fit.levels:
-        shown = ", ".join(_level(name, v) for v in values[:8])
-        more = f", … ({len(values)} levels)" if len(values) > 8 else ""
-        title = axis(name).title if name in _known_axes() else name
-        unit = f" {axis(name).unit}" if name in _known_axes() else ""
-        out.append(f"{title}: {shown}{more}{unit} ({roles.get(name, 'left-out')})")
-    return out
-
-
-def _level(name: str, value: float) -> str:
-    return format_count(value) if name == "n_params" else f"{value:g}"
-
-
-def _forms(fit: LawFit) -> list[str]:
-    if len(fit.forms) < 2:
-        return []
-    rows = []
-    for form in fit.forms:
-        rows.append(
-            [
-                form.law,
-                f"{form.weight:.2f}",
-                "–" if form.aicc is None else f"{form.aicc:.1f}",
-                "–" if form.cv_error is None else f"{form.cv_error:.3g}",
-                form.note,
-            ]
-        )
-    table = plain_table(["form", "weight", "AICc", "hold-out error", ""], rows)
-    return ["", *(f"  {line}" for line in table.split("\n"))]
 
 
 def plan_text(answer: dict[str, Any]) -> str:

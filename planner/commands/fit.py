@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from planner.cli_common import db_option, echo_json, echo_rows, format_option
@@ -54,6 +56,76 @@ def fit_run(
         echo_json(report.fit_json(result))
         return
     click.echo(report.fit_text(result))
+
+
+@fit.command("table")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False))
+@click.option("--axes", required=True, help="Columns that the law depends on, comma-separated.")
+@click.option("--error", required=True, help="Column of the error to be predicted.")
+@click.option(
+    "--group", default=None, help="Column that marks dependent rows (seeds of one trial)."
+)
+@click.option("--weight", default=None, help="Column of relative row weights.")
+@click.option("--std-error", default=None, help="Column of each error's standard error.")
+@click.option(
+    "--cost", default=None, help="Column by which selection holds out the costliest rows."
+)
+@click.option("--law", default="auto", show_default=True, help="A law by name, or auto.")
+@click.option(
+    "--loss", default="auto", show_default=True, help="log, huber:1e-3, huber:auto, auto."
+)
+@click.option(
+    "--bootstrap", type=click.IntRange(0), default=0, show_default=True, help="Replicates."
+)
+@click.option("--level", type=float, default=0.9, show_default=True, help="Of all intervals.")
+@click.option(
+    "--link", default="log", show_default=True, help="log, odds (metric in [0, 1]), signed."
+)
+@click.option("--predict", type=click.Path(exists=True, dir_okay=False), help="Predict these rows.")
+@click.option("--seed", type=int, default=0, show_default=True)
+@format_option()
+def fit_table_command(file: str, axes: str, output_format: str, **asked: Any) -> None:
+    """Fit anybody's table, with no database: any number of axes.
+
+    \b
+    Examples:
+      soundscale fit table runs.csv --axes params,tokens --error loss
+      soundscale fit table runs.csv --axes params,tokens --error loss --loss huber:1e-3 --predict next.csv -f json
+    """
+    from planner import report, tabular
+
+    names = [a.strip() for a in axes.split(",") if a.strip()]
+    found = tabular.fit_file(file, names, **asked)
+    if output_format != "table":
+        echo_json(found)
+        return
+    click.echo(report.table_text(found))
+
+
+@fit.command("compare")
+@db_option
+@click.option("--task", required=True, help="asr or emotion.")
+@click.option("--source", default=None, help="measured, published, imported, or a table's name.")
+@click.option("--dataset", default=None, help="Only runs on this dataset.")
+@click.option("--adaptation", default=None, help="Only runs with this adaptation, e.g. lora:16.")
+@format_option()
+def fit_compare(
+    db: str | None, task: str, source: str | None, dataset: str | None, adaptation: str | None,
+    output_format: str,
+) -> None:  # fmt: skip
+    """Every form that was tried on the runs of one study, with scores, weights and reasons.
+
+    \b
+    Example:
+      soundscale fit compare --task asr
+    """
+    from planner import report, service
+
+    result = service.fit(db, task, source=source, dataset=dataset, adaptation=adaptation)
+    if output_format == "table":
+        click.echo(report.compare_text(result))
+        return
+    echo_rows(report.compare_rows(result), output_format)
 
 
 @fit.command("list")

@@ -22,6 +22,7 @@ _LAZY: dict[str, tuple[str, str]] = {
     "frontier": ("planner.commands.plan", "frontier"),
     "whatif": ("planner.commands.plan", "whatif"),
     "suggest": ("planner.commands.plan", "suggest"),
+    "design": ("planner.commands.design", "design"),
     "answers": ("planner.commands.plan", "answers"),
     "fit": ("planner.commands.fit", "fit"),
     "runs": ("planner.commands.runs", "runs"),

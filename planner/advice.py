@@ -219,7 +219,7 @@ def _axis(row: RunRow, name: str) -> float:
 
 def _same(row: RunRow, config: dict[str, Any], study: dict[str, Any]) -> bool:
     trial = row.trial
-    return (
+    same = (
         trial.backbone == config["backbone"]
         and trial.audio_seconds == config["audio_seconds"]
         and str(trial.reduction) == config["reduction"]
@@ -228,6 +228,7 @@ def _same(row: RunRow, config: dict[str, Any], study: dict[str, Any]) -> bool:
         and trial.dataset_digest == study["dataset_digest"]
         and row.metric == study["metric"]
     )
+    return bool(same)
 
 
 def calibration(outcomes: list[dict[str, Any]]) -> dict[str, Any]:

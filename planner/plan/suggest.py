@@ -92,7 +92,8 @@ def suggest(
     """
     mean = draws.mean(axis=0)
     covariance = np.cov(draws, rowvar=False).reshape(len(mean), len(mean))
-    left, out = budget_hours, []
+    left = budget_hours
+    out: list[Suggestion] = []
     while len(out) < max_runs and feasible.any():
         value, change = values(mean, covariance, noise_variance, feasible)
         allowed = (hours <= left) & (value >= worth)

@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 import math
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, Connection, Engine, select, update
@@ -70,7 +71,10 @@ def claim_trial(
     Raises:
         InputError: the lease is not a positive time.
     """
-    among = trials.c.trial_id == trial_id
+
+    def among() -> ColumnElement[bool]:
+        return trials.c.trial_id == trial_id
+
     return _claim(engine, leases.ONE, trial_id, among, worker, lease_seconds)
 
 
@@ -82,7 +86,10 @@ def claim_next(engine: Engine, sweep_id: int, worker: Worker, lease_seconds: flo
     Raises:
         InputError: the lease is not a positive time.
     """
-    among = leases.member(sweep_id)
+
+    def among() -> ColumnElement[bool]:
+        return leases.member(sweep_id)
+
     return _claim(engine, leases.NEXT, sweep_id, among, worker, lease_seconds)
 
 
@@ -272,7 +279,7 @@ def _claim(
     engine: Engine,
     source: leases.Source,
     key: int,
-    among: ColumnElement[bool],
+    among: Callable[[], ColumnElement[bool]],
     worker: Worker,
     lease_seconds: float,
 ) -> Claim | None:
@@ -290,7 +297,7 @@ def _claim(
         return source.take(connection, key, lease_seconds, names[-1], **who)
 
     claimed = write(engine, work, durable=False, single=True)
-    if claimed is None and _expire(engine, among):
+    if claimed is None and _expire(engine, among()):
         claimed = write(engine, work, durable=False, single=True)
     return None if claimed is None else _as_claim(claimed)
 

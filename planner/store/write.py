@@ -84,7 +84,8 @@ def register_sweep(
     Raises:
         UnknownNameError: a backbone is not in the catalogue.
     """
-    chosen = {t.fingerprint: rows.trial_row(t) | rows.resources_columns(r) for t, r in trials_}
+    given = [rows.trial_row(t) | rows.resources_columns(r) for t, r in trials_]
+    chosen = {row["fingerprint"]: row for row in given}
 
     def work(connection: Connection) -> SweepCount:
         known = rows.states(connection, chosen)

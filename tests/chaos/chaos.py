@@ -38,7 +38,7 @@ from tests.chaos.invariants import broken_invariants  # noqa: E402
 from tests.store.processes import CONTEXT  # noqa: E402
 from tests.store.samples import finished, trial  # noqa: E402
 
-LEASE_SECONDS = 1.0
+LEASE_SECONDS = 0.6
 N_WORKERS, N_DRIVERS, N_BEATS, N_UTTERANCES = 6, 2, 6, 2
 KILL_SHARE = 0.6
 SWEEP = "chaos"
@@ -130,7 +130,7 @@ class Chaos:
         self._processes: list[tuple[Any, str]] = []
         while self._more():
             self._fill()
-            time.sleep(self._rng.uniform(0.03, 0.12))
+            time.sleep(self._rng.uniform(0.01, 0.06))
             self._wake(time.monotonic())
             self._fault()
         self._wake(float("inf"))
@@ -138,11 +138,18 @@ class Chaos:
             process.join(60)
         self._engine.dispose()
 
+    @property
+    def made(self) -> int:
+        """Kills and pauses so far."""
+        return self.counts["kills"] + self.counts["pauses"]
+
     def _more(self) -> bool:
-        made = self.counts["kills"] + self.counts["pauses"]
-        if n_open(self._engine):
+        still_open = n_open(self._engine)
+        # Faults keep pace with the trials, and lead them a little.
+        self._due = (self.n_faults + 1) * (1 - still_open / self.n_trials) + 1
+        if still_open:
             return True
-        if made >= self.n_faults and self.counts["shutdowns"] >= self.n_shutdowns:
+        if self.made >= self.n_faults and self.counts["shutdowns"] >= self.n_shutdowns:
             return False
         self.n_trials += max(50, self.n_trials // 10)
         register(self.url, self.n_trials)
@@ -160,9 +167,10 @@ class Chaos:
                 self._processes.append((process, role))
 
     def _fault(self) -> None:
-        if self.counts["shutdowns"] < self.n_shutdowns and self._rng.random() < 0.02:
+        if self.counts["shutdowns"] < self._due * self.n_shutdowns / max(1, self.n_faults):
             self.shutdown()
             self.counts["shutdowns"] += 1
+        if self.made >= self._due:
             return
         process, _ = self._rng.choice(self._processes)
         if process.pid in self._paused or not process.is_alive():

@@ -337,3 +337,22 @@ def test_times_are_the_databases_and_sort_as_text(store):
     assert read.run(store, run_id).finished_utc == ended >= started
     assert len(started) == len("2026-11-24T09:39:54.120Z")
     assert started[10] + started[-1] == "TZ"
+
+
+@pytest.mark.parametrize(
+    ("asked", "seed"),
+    [
+        ({}, 2),
+        ({"max_latency_ms": 45.0}, 1),
+        ({"max_latency_ms": 5.0}, None),
+        ({"device": "x"}, None),
+    ],
+    ids=str,
+)
+def test_the_best_run_is_the_lowest_error_that_meets_the_latency(three, asked, seed):
+    store, sweep = three
+    for error, p50 in [(0.3, 30.0), (0.2, 40.0), (0.1, 50.0)]:
+        claim = claim_next(store, sweep, WORKER, LEASE)
+        finish(store, claim, finished(error=error, latencies=(latency(p50_ms=p50),)))
+    best = read.best_run(store, "asr", **asked)
+    assert (None if best is None else best.trial.seed) == seed

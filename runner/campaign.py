@@ -22,7 +22,7 @@ from planner.records import Resources, Trial, canonical_json
 from runner.display import OPEN_STATES, Display, TimeLeft, counts
 from runner.execution import Executor, check_fits
 from runner.heartbeat import LEASE_SECONDS
-from runner.host import process_exists
+from runner.recovery import end_exhausted, give_back_dead, recover
 from runner.spec import SweepSpec
 from runner.worker import Job, Outcome, current_versions
 
@@ -271,55 +271,29 @@ class Campaign:
                 f"trial {outcome.trial_id} stopped the campaign with a programming error: {last}; "
                 f"{where}"
             )
+        if outcome.kind == "died" and outcome.failure_class == "out-of-memory":
+            end_exhausted(self._engine, self._spec.name, outcome.trial_id, text)
         if outcome.kind == "died":
             # Its lease may have most of a minute to go; the process is known to be gone.
             self._recover(force=True)
 
     def _recover(self, *, force: bool = False) -> None:
         """Queue again what lost its worker: expired leases, and dead processes of this host."""
-        from planner.store.claims import expire
-        from planner.store.read import sweep_status
-
         if not force and time.monotonic() - self._last_recovery < self._setting.lease_seconds / 6:
             return
         self._last_recovery = time.monotonic()
-        expire(self._engine, self._sweep_id)
-        for row in sweep_status(self._engine, self._spec.name).rows:
-            if row.run_id is not None and row.state == "running" and _is_dead(row.host, row.pid):
-                take_over(self._engine, row, row.run_id)
+        recover(self._engine, self._spec.name, self._sweep_id)
 
     def _give_back(self, executor: Executor) -> None:
+        """Stop the running trials; none of their attempts counts, however they ended."""
         self._display.say("stopping: the running trials are given back")
         executor.stop(STOP_SECONDS)
+        executor.close()
+        give_back_dead(self._engine, self._spec.name, self._in_flight)
         self._display.say(
             f"stopped; what is finished is stored. To go on, start the same command again; to see "
             f"where it is: soundscale sweep status {self._spec.name}"
         )
-
-
-def take_over(engine: Engine, row: TrialStatus, run_id: int) -> bool:
-    """End the attempt of a process that is known to be dead, without waiting for its lease.
-
-    Safe even when that is a mistake (a process of another container that shares this host's name):
-    the statement works only while the attempt's fencing token is the newest, the next claim gets a
-    newer one, and the old worker then stops at its next heartbeat and can store nothing.
-    """
-    from planner.store.claims import Claim, lose
-
-    claim = Claim(
-        run_id=run_id,
-        trial_id=row.trial_id,
-        trial=row.trial,
-        resources=row.resources,
-        attempt=row.n_attempts,
-        token=row.token,
-    )
-    return lose(engine, claim, f"process {row.pid} on {row.host} is gone")
-
-
-def _is_dead(host: str | None, pid: int | None) -> bool:
-    """Whether a process is of this host and gone. A reused number looks alive: the lease decides."""
-    return host == socket.gethostname() and pid is not None and not process_exists(pid)
 
 
 @contextmanager

@@ -212,6 +212,17 @@ def test_an_attempt_whose_process_is_gone_is_taken_over_at_once(campaign, db_url
     engine.dispose()
 
 
+def test_a_worker_killed_for_its_memory_is_recorded_so(campaign, db_url):
+    from runner.recovery import end_exhausted
+
+    dead = claim_of_a_dead_process(campaign, db_url)
+    engine = open_store(db_url)
+    end_exhausted(engine, "micro", dead.trial_id, "Ray killed it")
+    assert sweep_status(engine, "micro").rows[0].state == "queued"
+    assert attempts(engine, dead.trial_id)[0].failure_class == "out-of-memory"
+    engine.dispose()
+
+
 def claim_of_a_dead_process(campaign: Callable[..., CampaignResult], db_url: str) -> Claim:
     """Register the sweep, then claim its first trial in the name of a process that has ended."""
     with pytest.raises(KeyboardInterrupt):

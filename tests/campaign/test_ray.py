@@ -138,11 +138,17 @@ def test_a_driver_killed_at_any_moment_is_resumed_by_the_same_command(
     assert {row.status for row in rows} <= {"finished", "lost"}
 
 
-@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+INTERRUPTS = [
+    pytest.param(signal.SIGINT, ["none"], id="ctrl-c-inline"),
+    pytest.param(signal.SIGTERM, ["local", "--workers", "1"], id="sigterm-ray"),
+]
+
+
+@pytest.mark.parametrize(("sent", "ray"), INTERRUPTS)
 def test_an_interrupted_driver_gives_its_trial_back_and_says_how_to_go_on(
-    sent, write_spec, tmp_path
+    sent, ray, write_spec, tmp_path
 ):
-    driver = start(write_spec(("steps = 2", "steps = 4000")), tmp_path, "--ray", "none")
+    driver = start(write_spec(("steps = 2", "steps = 4000")), tmp_path, "--ray", *ray)
     wait_for(tmp_path, "running")
     time.sleep(1.0)
     driver.send_signal(sent)
@@ -150,7 +156,9 @@ def test_an_interrupted_driver_gives_its_trial_back_and_says_how_to_go_on(
     assert driver.returncode == 130
     assert "start the same command again" in said
     engine = open_store(f"sqlite:///{tmp_path}/runs.db")
-    assert {row.state for row in sweep_status(engine, "micro").rows} == {"queued"}
+    rows = sweep_status(engine, "micro").rows
+    assert {row.state for row in rows} == {"queued"}
+    assert {row.max_attempts - row.n_attempts for row in rows} == {3}
     assert [row.status for row in runs(engine)] == ["cancelled"]
     engine.dispose()
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from planner.errors import InputError
 from planner.records import Reduction
 from runner.spec import AXIS_NAMES, SweepSpec
-from runner.spec_file import parse_spec
+from runner.spec_file import load_spec, parse_spec
 from runner.sweep import Combination, combinations, expand, training_flops
 
 STAR = 'kind = "star"'
@@ -145,3 +145,15 @@ def test_a_hub_id_and_a_catalogue_name_are_one_trial(spec_with, corpus):
     by_name = expand(spec_with(), corpus)
     by_hub_id = expand(spec_with(('"whisper-base"', '"openai/whisper-base"')), corpus)
     assert {t.fingerprint for t, _ in by_name} == {t.fingerprint for t, _ in by_hub_id}
+
+
+def test_the_quickstarts_sweep_has_three_lengths_and_rates_for_two_sizes(corpus):
+    from importlib.resources import files
+
+    spec = load_spec(str(files("runner") / "specs" / "quickstart.toml"))
+    trials = [trial for trial, _ in expand(spec, corpus)]
+    assert len(trials) == 12
+    assert len({t.backbone for t in trials}) == 2
+    assert {t.audio_seconds for t in trials} == {4.0, 8.0, 12.0}
+    assert {t.reduction.factor for t in trials} == {1, 2, 4}
+    assert {t.optimisation.batch_size * t.audio_seconds for t in trials} == {24.0}

@@ -17,7 +17,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 from planner.errors import InputError, MissingResourceError, StoreError
 from planner.store import migrate
 from planner.store.dialects import prepare_postgresql, prepare_sqlite
-from planner.store.transactions import reason
+from planner.store.transactions import again, reason
 
 DEFAULT_URL = "sqlite:///soundscale.db"
 OLDEST_SQLITE = (3, 37, 0)
@@ -106,13 +106,21 @@ def connect(url: str, *, checkpoints: bool = True) -> Engine:
         ) from None
 
 
-def open_store(url: str | None, *, must_exist: bool = False, checkpoints: bool = True) -> Engine:
+def open_store(
+    url: str | None,
+    *,
+    must_exist: bool = False,
+    checkpoints: bool = True,
+    wait_seconds: float = 0.0,
+) -> Engine:
     """The database, ready to be used; a new or empty one is set up by whoever meets it first.
 
     Args:
         url: as for `resolve_url`.
         must_exist: refuse a SQLite file that is not there (commands that only read).
         checkpoints: as for `connect`.
+        wait_seconds: how long to try again while a server is away or starting: for workers, which
+            should outlive its restart; a person wants to hear of a wrong URL at once.
 
     Raises:
         StoreError: it cannot be opened, or holds the tables of something else.
@@ -123,7 +131,7 @@ def open_store(url: str | None, *, must_exist: bool = False, checkpoints: bool =
     _check_file(resolved, must_exist=must_exist)
     engine = connect(resolved, checkpoints=checkpoints)
     try:
-        migrate.ready(engine, redacted(resolved))
+        again(lambda: migrate.ready(engine, redacted(resolved)), wait_seconds)
     except DBAPIError as error:
         engine.dispose()
         raise _cannot_open(resolved, error) from error

@@ -69,15 +69,30 @@ def read(engine: Engine, work: Callable[[Connection], T]) -> T:
 
 
 def _transact(engine: Engine, work: Callable[[Connection], T]) -> T:
-    deadline = time.monotonic() + RETRY_SECONDS
+    def once() -> T:
+        with engine.begin() as connection:
+            return work(connection)
+
+    try:
+        return again(once, RETRY_SECONDS)
+    except DBAPIError as error:
+        raise _as_store_error(engine, error) from error
+
+
+def again(once: Callable[[], T], wait_seconds: float) -> T:
+    """The result of `once`, called again for so many seconds while its errors are transient.
+
+    Raises:
+        DBAPIError: the last one.
+    """
+    deadline = time.monotonic() + wait_seconds
     pause = _FIRST_PAUSE_SECONDS
     while True:
         try:
-            with engine.begin() as connection:
-                return work(connection)
+            return once()
         except DBAPIError as error:
             if not transient(error) or time.monotonic() > deadline:
-                raise _as_store_error(engine, error) from error
+                raise
         time.sleep(pause * random.uniform(0.5, 1.0))
         pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
 

@@ -52,8 +52,13 @@ def note(folder: str, kind: str, run_id: int) -> None:
     os.close(handle)
 
 
+def patient(url: str) -> Any:
+    """The store as workers open it: they outlive a restart of the server."""
+    return open_store(url, checkpoints=False, wait_seconds=30.0)
+
+
 def register(url: str, n_trials: int) -> int:
-    engine = open_store(url)
+    engine = patient(url)
     resources = Resources(max_attempts=1_000_000)
     trials = [(trial(seed=i), resources) for i in range(n_trials)]
     count = register_sweep(engine, SWEEP, "{}", trials)
@@ -63,7 +68,7 @@ def register(url: str, n_trials: int) -> int:
 
 def worker(url: str, sweep_id: int, folder: str) -> None:
     """Claim and work until nothing is open."""
-    engine, rng = open_store(url, checkpoints=False), random.Random(os.getpid())
+    engine, rng = patient(url), random.Random(os.getpid())
     me = claims.Worker(host="here", pid=os.getpid(), version="0")
     while True:
         claim = claims.claim_next(engine, sweep_id, me, LEASE_SECONDS)
@@ -86,7 +91,7 @@ def worker(url: str, sweep_id: int, folder: str) -> None:
 
 def driver(url: str, n_trials: int, folder: str) -> None:
     """Register the sweep again, as a restarted driver does, and end expired leases."""
-    sweep_id, engine = register(url, n_trials), open_store(url)
+    sweep_id, engine = register(url, n_trials), patient(url)
     while n_open(engine):
         claims.expire(engine, sweep_id)
         time.sleep(LEASE_SECONDS / 4)

@@ -1,0 +1,49 @@
+"""The whole path on real weights and real speech, on a smaller sweep than the packaged one."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+
+from planner.store.engine import open_store
+from planner.store.read import plans, runs
+from runner.quickstart import run
+from runner.session import Request
+
+pytestmark = [pytest.mark.weights, pytest.mark.ray, pytest.mark.slow]
+
+SMALLER = (
+    ('["whisper-tiny.en", "whisper-base"]', '"whisper-tiny.en"'),
+    ("[4, 8, 12]", "[4, 8]"),
+    ("audio_seconds = 12", "audio_seconds = 8"),
+    (', "stem:4"', ""),
+    ("steps = 30", "steps = 3"),
+    ("n_train = 200", "n_train = 60\nn_test = 6"),
+)
+
+
+def test_the_quickstart_ends_with_what_was_trained_learnt_and_answered(tmp_path, capsys):
+    text = (files("runner") / "specs" / "quickstart.toml").read_text()
+    for old, new in SMALLER:
+        assert old in text
+        text = text.replace(old, new)
+    (tmp_path / "small.toml").write_text(text)
+    db = f"sqlite:///{tmp_path}/quick.db"
+    run(db, request(tmp_path), tmp_path / "small.toml")
+    shown = capsys.readouterr()
+    for heading in ("What was trained", "What was learnt", "The answer for 20 GFLOPs"):
+        assert heading in shown.out
+    assert f"the database is {db}" in shown.err
+    engine = open_store(db)
+    found = [row.error for row in runs(engine, status="finished")]
+    assert (len(found), len(plans(engine)) >= 1) == (4, True)
+    assert min(found) < 0.2
+    engine.dispose()
+
+
+def request(tmp_path: Path) -> Request:
+    return Request(
+        ray_address="local", workers=2, artifacts=tmp_path / "a", weights=None, quiet=True
+    )

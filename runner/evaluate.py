@@ -89,27 +89,31 @@ def hear(
     queue: list[tuple[Heard, Audio]] = []
     done = 0
 
-    def flush(n: int) -> None:
+    def decode(n: int) -> None:
         batch = queue[:n]
         del queue[:n]
         found = predict(model, [w for _, w in batch], trial, precision)
         for (heard, _), prediction in zip(batch, found, strict=True):
             heard.predictions.append(prediction)
 
-    for clip in clips:
-        heard, cut = _read(clip, trial)
-        waiting.append(heard)
-        queue += [(heard, window) for window in cut]
-        while len(queue) >= WINDOWS_AT_ONCE:
-            flush(WINDOWS_AT_ONCE)
+    def complete() -> Iterator[Heard]:
+        nonlocal done
         while waiting and len(waiting[0].predictions) == waiting[0].n_windows:
             done += 1
             if report:
                 report(Progress(phase="score", step=done, n_steps=len(clips)))
             yield waiting.pop(0)
+
+    for clip in clips:
+        heard, cut = _read(clip, trial)
+        waiting.append(heard)
+        queue += [(heard, window) for window in cut]
+        while len(queue) >= WINDOWS_AT_ONCE:
+            decode(WINDOWS_AT_ONCE)
+        yield from complete()
     if queue:
-        flush(len(queue))
-    yield from waiting
+        decode(len(queue))
+    yield from complete()
 
 
 def evaluate(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -11,7 +12,7 @@ import numpy.typing as npt
 
 from planner.errors import InputError, UnknownNameError
 
-Floats = npt.NDArray[np.float64]
+_DOTS = re.compile(r"\.(\s*\.)+|…")
 
 NORMALISERS = ("whisper-english", "whisper-basic", "none")
 
@@ -24,7 +25,8 @@ def normaliser(name: str) -> Callable[[str], str]:
     """Text normaliser by name: Whisper's English or basic one (transformers), or none.
 
     The English one comes without the list of British spellings, which lies beside a tokenizer and
-    not in transformers; references and hypotheses are treated alike.
+    not in transformers, and takes an ellipsis for one full stop: left as it is, a lone dot would stay
+    behind and count as a word. References and hypotheses are treated alike.
 
     Raises:
         UnknownNameError: there is no such normaliser.
@@ -36,7 +38,7 @@ def normaliser(name: str) -> Callable[[str], str]:
 
     if name == "whisper-english":
         english: Callable[[str], str] = EnglishTextNormalizer({})
-        return english
+        return lambda text: english(_DOTS.sub(".", text))
     if name == "whisper-basic":
         basic: Callable[[str], str] = BasicTextNormalizer()
         return basic

@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 
+from planner.catalogue import Whisper
 from planner.catalogue import backbone as known_backbone
 from planner.costs.flops import training_flops
 from planner.errors import InputError, MissingResourceError
@@ -120,9 +121,9 @@ class _Job:
         self._say("load", 1, 2)
         model, memory = self._build(corpus)
         groups = adapt(model, trial.adaptation, trial.seed)
-        facts["n_params"] = model.backbone.n_params
+        facts["n_params"] = n_params(model)
         facts["n_trainable"] = sum(p.numel() for _, p in trainable(model.module))
-        cache = FeatureCache(model, training_examples(corpus, trial))
+        cache = FeatureCache(model, _require_some(training_examples(corpus, trial), corpus))
         training = self._train(model, groups, cache, precision)
         # The deployed form: adapters add nothing to FLOPs or latency once they are merged.
         merge(model.module)
@@ -133,7 +134,7 @@ class _Job:
             evaluations=(evaluation,),
             latencies=(latency,),
             peak_memory_bytes=memory.peak_bytes(),
-            details=_details(cache, training),
+            details=_details(cache, training, corpus),
         )
 
     def _say(self, phase: str, step: int, n_steps: int) -> None:
@@ -223,6 +224,15 @@ class _Job:
         )
 
 
+def n_params(model: SpeechModel) -> int:
+    """Parameters of what is run (x_N): a classifier on Whisper's encoder has no decoder."""
+    backbone, heads = model.backbone, model.head_names()
+    if not (isinstance(backbone, Whisper) and heads):
+        return backbone.n_params
+    parts = (model.module.get_submodule(name) for name in heads)
+    return backbone.encoder_params + sum(p.numel() for part in parts for p in part.parameters())
+
+
 @lru_cache(maxsize=4)
 def _loaded_corpus(data: DataSpec) -> Corpus:
     from runner.data.corpus import load_corpus
@@ -260,6 +270,20 @@ def training_examples(corpus: Corpus, trial: Trial) -> list[Example]:
         if clip.fault is None
         for i in range(_n_windows(clip, trial))
     ]
+
+
+def _require_some(examples: list[Example], corpus: Corpus) -> list[Example]:
+    """The examples, or the reason why there is none although the split has clips, each of them broken.
+
+    Raises:
+        BrokenDataError: every training file is broken.
+    """
+    faults = [clip.fault for clip in corpus.train if clip.fault is not None]
+    if not examples and faults and len(faults) == len(corpus.train):
+        raise BrokenDataError(
+            f"none of {len(faults)} training files can be read; the first: {faults[0]}"
+        )
+    return examples
 
 
 def _n_windows(clip: Clip, trial: Trial) -> int:
@@ -311,11 +335,12 @@ def _train_flops(trial: Trial, model: SpeechModel, training: Training) -> float 
     return float(counted.total) * training.n_examples
 
 
-def _details(cache: FeatureCache, training: Training) -> dict[str, Any]:
+def _details(cache: FeatureCache, training: Training, corpus: Corpus) -> dict[str, Any]:
+    faults = [clip.fault for clip in corpus.train if clip.fault is not None]
     return {
         "n_train_windows": len(cache),
-        "n_broken_train": len(cache.broken),
-        "broken_train": sorted(cache.broken.values())[:5],
+        "n_broken_train": len(cache.broken) + len(faults),
+        "broken_train": sorted([*cache.broken.values(), *faults])[:5],
         "epochs": training.n_examples / len(cache) if len(cache) else 0.0,
         "mean_target_units": (
             training.n_target_units / training.n_examples if training.n_examples else None

@@ -1,0 +1,204 @@
+"""One trial from end to end on real files: its record, its artifact and its failures."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from planner.errors import InputError
+from planner.records import Resources, RunRecord, Trial, trial_from_json
+from runner.data.clips import DataSpec
+from runner.models.adapt import ADAPTER_FILE, META_FILE
+from runner.trial import run_trial
+from tests.trial.made import EMODB, trial_of
+
+ROWS = [("train", "press hash", 1.0), ("train", "hello", 0.9), ("train", "good bye", 1.9), ("test", "please hold", 2.6), ("test", "hello", 0.8)]  # fmt: skip
+MOODS = [(split, label, 1.0) for split in ("train", "test") for label in ("joy", "fear", "joy", "fear")]  # fmt: skip
+
+SKIP_EMODB = pytest.mark.skipif(
+    not EMODB.is_dir(), reason="EmoDB lies beside the project, in ../shared/data/emodb"
+)
+
+
+def run(trial: Trial, data: DataSpec, tmp_path: Path, **more: object) -> RunRecord:
+    return run_trial(trial, Resources(), data=data, artifacts=tmp_path / "artifacts", **more)
+
+
+@pytest.fixture
+def spoken(manifest):
+    data = manifest(ROWS)
+    return data, trial_of(data, "whisper-micro", 2.0, "stem:2", initialisation="random")
+
+
+def test_a_trial_of_speech_recognition_fills_its_record(spoken, tmp_path):
+    data, trial = spoken
+    seen = []
+    record = run(trial, data, tmp_path, progress=lambda p: seen.append((p.phase, p.step)))
+    assert record.status == "finished"
+    unknown = {f.name for f in dataclasses.fields(record) if getattr(record, f.name) is None}
+    assert unknown <= {"failure_class", "failure_text", "weights_digest", "code_revision"}
+    assert [s for s in seen if s[0] == "train"] == [("train", 1), ("train", 2)]
+    assert {"load", "score", "probe"} < {phase for phase, _ in seen}
+
+
+def test_the_evaluation_adds_up_over_its_utterances(spoken, tmp_path):
+    data, trial = spoken
+    (found,) = run(trial, data, tmp_path).evaluations
+    assert found.n_units == sum(u.n_units for u in found.utterances) == 3
+    assert found.n_errors == sum(u.n_errors for u in found.utterances)
+    assert found.error == found.n_errors / found.n_units
+    assert found.details["n_windows"] == 3  # 2.6 s are two windows of 2 s, 0.8 s is one
+    assert found.details["tokens_per_window"] == found.mean_output_tokens
+
+
+def test_the_latency_is_of_the_measured_number_of_tokens(spoken, tmp_path):
+    data, trial = spoken
+    record = run(trial, data, tmp_path)
+    (latency,), (found,) = record.latencies, record.evaluations
+    assert latency.n_output_tokens == max(1, round(found.mean_output_tokens))
+    assert latency.p50_ms <= latency.p90_ms <= latency.p95_ms <= latency.p99_ms
+    assert set(latency.stages_ms) == {"features", "encoder", "decode"}
+    assert latency.device.n_threads == 1
+
+
+def test_the_same_trial_gives_the_same_result(spoken, tmp_path):
+    data, trial = spoken
+    first, second = (run(trial, data, tmp_path) for _ in range(2))
+    assert [s.loss for s in first.steps] == [s.loss for s in second.steps]
+    assert first.evaluations == second.evaluations
+
+
+def test_the_artifact_says_what_it_was_trained_from(spoken, tmp_path):
+    data, trial = spoken
+    folder = Path(run(trial, data, tmp_path).artifact)
+    assert folder.name == trial.fingerprint
+    meta = json.loads((folder / META_FILE).read_text())
+    assert trial_from_json(meta["trial"]) == trial
+    assert (folder / ADAPTER_FILE).stat().st_size > 0
+
+
+def test_a_trial_of_emotion_scores_the_mean_recall(manifest, tmp_path):
+    data = manifest(MOODS, column="label")
+    trial = trial_of(data, "wav2vec2-micro", 0.6, "layer1:2", initialisation="random")
+    (found,) = run(trial, data, tmp_path).evaluations
+    assert found.metric == "unweighted_error"
+    assert found.error == pytest.approx(1 - sum(found.details["recalls"].values()) / 2)
+    assert found.n_errors == sum(u.reference != u.hypothesis for u in found.utterances)
+
+
+def test_a_broken_test_file_is_a_row_and_not_a_failure(spoken, tmp_path):
+    data, trial = spoken
+    whole = (tmp_path / "3.wav").read_bytes()
+    (tmp_path / "3.wav").write_bytes(whole[: len(whole) // 2])
+    (found,) = run(trial, data, tmp_path).evaluations
+    assert (found.n_broken, found.n_utterances, found.n_units) == (1, 1, 1)
+    (row,) = [u for u in found.utterances if u.failure_text]
+    assert "3.wav is truncated" in row.failure_text
+
+
+def test_data_that_changed_is_refused_before_anything_is_trained(spoken, tmp_path):
+    data, trial = spoken
+    with pytest.raises(InputError, match="the files changed"):
+        run(dataclasses.replace(trial, dataset_digest="0" * 64), data, tmp_path)
+
+
+def failure(record):
+    return record.status, record.failure_class
+
+
+def test_divergence_is_a_record_with_its_step(manifest, tmp_path):
+    data = manifest(ROWS)
+    trial = trial_of(
+        data, "whisper-micro", 2.0, initialisation="random",
+        optimisation={"learning_rate": 1e30, "steps": 4, "warmup_fraction": 0.0, "clip_norm": 1e30},
+    )  # fmt: skip
+    record = run(trial, data, tmp_path)
+    assert failure(record) == ("failed", "diverged")
+    assert "at step" in record.failure_text
+
+
+def test_weights_that_cannot_be_had_are_a_record(manifest, tmp_path):
+    data = manifest(ROWS)
+    record = run(trial_of(data, "whisper-micro", 2.0), data, tmp_path)
+    assert failure(record) == ("failed", "missing-resource")
+    assert "initialisation = random" in record.failure_text
+
+
+def test_training_files_that_are_all_broken_are_a_record(spoken, tmp_path):
+    data, trial = spoken
+    for i in range(3):
+        (tmp_path / f"{i}.wav").write_bytes(b"RIFF" + bytes(40))
+    record = run(trial, data, tmp_path)
+    assert failure(record) == ("failed", "broken-data")
+    assert record.data_source is not None
+
+
+class Stop(BaseException):
+    """What a lost lease raises in the callback."""
+
+
+def test_the_callback_may_stop_the_trial(spoken, tmp_path):
+    data, trial = spoken
+
+    def progress(now):
+        if now.phase == "train":
+            raise Stop
+
+    with pytest.raises(Stop):
+        run(trial, data, tmp_path, progress=progress)
+
+
+def test_a_window_that_no_training_text_fits_in_says_what_to_do(manifest, tmp_path):
+    data = manifest(ROWS)
+    trial = trial_of(data, "whisper-micro", 0.5, initialisation="random")
+    with pytest.raises(InputError, match="longer audio_seconds"):
+        run(trial, data, tmp_path)
+
+
+@pytest.mark.weights
+def test_tiny_en_learns_the_built_in_prompts(tmp_path):
+    data = DataSpec(n_train=40, n_test=2, join_seconds=12.0)
+    options = {"steps": 6, "batch_size": 2, "learning_rate": 1e-3}
+    trial = trial_of(data, "whisper-tiny.en", 6.0, "stem:2", "lora:8", optimisation=options)
+    none = dataclasses.replace(trial.optimisation, steps=0)
+    zero_shot, trained = (
+        run(t, data, tmp_path) for t in (dataclasses.replace(trial, optimisation=none), trial)
+    )
+    if trained.failure_class == "missing-resource":
+        pytest.skip(trained.failure_text)
+    assert trained.evaluations[0].error < min(0.35, zero_shot.evaluations[0].error)
+    assert trained.weights_digest is not None
+
+
+@SKIP_EMODB
+def test_wav2vec2_trains_on_held_out_speakers_of_emodb(tmp_path):
+    data = DataSpec(name="emodb", path=str(EMODB), n_train=24, n_test=14)
+    trial = trial_of(data, "wav2vec2-micro", 1.0, "stem:2", initialisation="random")
+    record = run(trial, data, tmp_path)
+    (found,) = record.evaluations
+    assert (found.speaker_overlap, found.n_utterances) == (0, 14)
+    assert sum(sum(row.values()) for row in found.details["confusion"].values()) == 14
+
+
+@SKIP_EMODB
+@pytest.mark.weights
+def test_whispers_encoder_hears_emotion_above_chance(tmp_path):
+    data = DataSpec(name="emodb", path=str(EMODB), n_train=120, n_test=40)
+    options = {"steps": 50, "batch_size": 8, "head_learning_rate": 3e-3}
+    trial = trial_of(data, "whisper-tiny.en", 2.0, "stem:2", "lora:8", optimisation=options)
+    record = run(trial, data, tmp_path)
+    if record.failure_class == "missing-resource":
+        pytest.skip(record.failure_text)
+    assert record.evaluations[0].details["unweighted_accuracy"] > 2 / 7
+
+
+def test_threads_follow_the_resources(manifest, tmp_path):
+    data = manifest(MOODS, column="label")
+    trial = trial_of(data, "wav2vec2-micro", 0.6, initialisation="random")
+    record = run_trial(trial, Resources(cpus=2.0), data=data, artifacts=tmp_path)
+    assert record.device.n_threads == torch.get_num_threads() == 2
+    assert record.device.name.endswith("-2t")

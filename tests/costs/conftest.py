@@ -16,7 +16,7 @@ from torch.utils.flop_counter import FlopCounterMode, flop_registry
 
 from planner.catalogue import Wav2Vec2, Whisper
 from planner.costs.tokens import encoder_positions, mel_frames
-from planner.records import Reduction
+from planner.records import Adaptation, Reduction
 
 # Operations that are no multiply-add of a product: looked through by hand, everything else is an error.
 WITHOUT_PRODUCTS = {
@@ -84,6 +84,36 @@ def _attach(encoder: Any, reduction: Reduction) -> None:
         encoder.register_forward_hook(_hook(reduction))
 
 
+def _adapt(module: Any, adaptation: Adaptation, heads: list[Any], layers: list[Any]) -> Any:
+    """Freeze, inject peft's adapters, free what the adaptation trains in full; training mode."""
+    from peft import LoraConfig, inject_adapter_in_model
+
+    if adaptation.kind == "full":
+        return module.train()
+    module.requires_grad_(False)
+    if hasattr(module, "freeze_feature_encoder"):
+        module.freeze_feature_encoder()
+    top = [*layers[len(layers) - adaptation.top_k_layers :], *heads]
+    free = {id(m) for part in top for m in part.modules()}
+    wanted = adaptation.targets.split(",")
+    names = [
+        name
+        for name, part in module.named_modules()
+        if isinstance(part, nn.Linear)
+        and id(part) not in free
+        and name != "proj_out"
+        and (adaptation.targets == "all-linear" or name.rsplit(".", 1)[-1] in wanted)
+    ]
+    config = LoraConfig(
+        r=adaptation.lora_rank, lora_dropout=adaptation.lora_dropout, target_modules=names
+    )
+    if names:  # with every layer trained in full there may be none left
+        inject_adapter_in_model(config, module)
+    for part in top:
+        part.requires_grad_(True)
+    return module.train()
+
+
 def whisper_config(backbone: Whisper, **more: Any) -> Any:
     from transformers import WhisperConfig
 
@@ -117,8 +147,9 @@ def _real_whisper(
     *,
     task: str = "asr",
     device: str = "meta",
+    adaptation: Adaptation | None = None,
 ) -> tuple[Any, torch.Tensor]:
-    """transformers' Whisper with x_T and x_V applied, and its input features."""
+    """transformers' Whisper with x_T, x_V and an adaptation applied, and its input features."""
     from transformers import WhisperForAudioClassification, WhisperForConditionalGeneration
 
     cls = WhisperForConditionalGeneration if task == "asr" else WhisperForAudioClassification
@@ -135,7 +166,11 @@ def _real_whisper(
     module.config.max_source_positions = positions
     _attach(encoder, reduction)
     frames = mel_frames(backbone, audio_seconds, reduction, padding)
-    return module.eval(), torch.zeros(1, backbone.n_mels, frames, device=device)
+    features = torch.zeros(1, backbone.n_mels, frames, device=device)
+    if adaptation is None:
+        return module.eval(), features
+    heads = [] if task == "asr" else [module.projector, module.classifier]
+    return _adapt(module, adaptation, heads, list(encoder.layers)), features
 
 
 def wav2vec2_config(backbone: Wav2Vec2) -> Any:
@@ -158,15 +193,25 @@ def wav2vec2_config(backbone: Wav2Vec2) -> Any:
         num_labels=backbone.n_labels,
         layerdrop=0.0,
         apply_spec_augment=False,
+        hidden_dropout=0.0,
+        attention_dropout=0.0,
+        activation_dropout=0.0,
+        feat_proj_dropout=0.0,
+        final_dropout=0.0,
     )
     config._attn_implementation = "eager"
     return config
 
 
 def _real_wav2vec2(
-    backbone: Wav2Vec2, audio_seconds: float, reduction: Reduction, *, device: str = "meta"
+    backbone: Wav2Vec2,
+    audio_seconds: float,
+    reduction: Reduction,
+    *,
+    device: str = "meta",
+    adaptation: Adaptation | None = None,
 ) -> tuple[Any, torch.Tensor]:
-    """transformers' wav2vec2 classifier with x_V applied, and a waveform."""
+    """transformers' wav2vec2 classifier with x_V and an adaptation applied, and a waveform."""
     from transformers import Wav2Vec2ForSequenceClassification
 
     with torch.device(device):
@@ -175,7 +220,11 @@ def _real_wav2vec2(
         extractor = module.wav2vec2.feature_extractor
         extractor.register_forward_hook(_hook(reduction, channels_first=True))
     _attach(module.wav2vec2.encoder, reduction)
-    return module.eval(), torch.zeros(1, round(16_000 * audio_seconds), device=device)
+    audio = torch.zeros(1, round(16_000 * audio_seconds), device=device)
+    if adaptation is None:
+        return module.eval(), audio
+    heads = [module.projector, module.classifier]
+    return _adapt(module, adaptation, heads, list(module.wav2vec2.encoder.layers)), audio
 
 
 @pytest.fixture(scope="session")

@@ -110,32 +110,6 @@ def decode(module, features, n_prompt, n_output, kv_cache):
     return hidden
 
 
-def adapt(module, adaptation, heads, layers):
-    """Freeze, inject peft's adapters, and free what the adaptation trains in full."""
-    from peft import LoraConfig, inject_adapter_in_model
-
-    if adaptation.kind == "full":
-        return
-    module.requires_grad_(False)
-    if hasattr(module, "freeze_feature_encoder"):
-        module.freeze_feature_encoder()
-    top = layers[len(layers) - adaptation.top_k_layers :]
-    free = {id(m) for part in (*top, *heads) for m in part.modules()}
-    names = [
-        name
-        for name, part in module.named_modules()
-        if isinstance(part, torch.nn.Linear) and id(part) not in free and name != "proj_out"
-        and (adaptation.targets == "all-linear" or name.rsplit(".", 1)[-1] in adaptation.targets.split(","))
-    ]  # fmt: skip
-    if names:
-        inject_adapter_in_model(
-            LoraConfig(r=adaptation.lora_rank, target_modules=names, bias="none"), module
-        )
-    for part in (*top, *heads):
-        part.requires_grad_(True)
-    module.train()
-
-
 def whisper_step(module, features, n_prompt, n_labels):
     inputs = torch.ones(1, n_prompt + n_labels - 1, dtype=torch.long, device=features.device)
     states = module.model(
@@ -185,8 +159,9 @@ def test_random_whispers_train_at_what_torch_counts(count, real_whisper):
             rng.randint(1, 5),
             rng.randint(1, 20),
         )
-        module, features = real_whisper(model, seconds, reduction, device=device(seed))
-        adapt(module, adaptation, [], list(module.model.encoder.layers))
+        module, features = real_whisper(
+            model, seconds, reduction, device=device(seed), adaptation=adaptation
+        )
         ours = training_flops(
             model, audio_seconds=seconds, reduction=reduction, adaptation=adaptation,
             n_label_tokens=n_labels, n_prompt_tokens=n_prompt,
@@ -216,10 +191,9 @@ def test_random_wav2vec2s_train_at_what_torch_counts(count, real_wav2vec2):
     for seed in range(N_RANDOM):
         rng, model, seconds, reduction = wav2vec2_case(1000 + seed)
         adaptation = random_adaptation(rng, model)
-        module, audio = real_wav2vec2(model, seconds, reduction, device=device(seed))
-        heads = [module.projector, module.classifier]
-        adapt(module, adaptation, heads, list(module.wav2vec2.encoder.layers))
-        module.train()
+        module, audio = real_wav2vec2(
+            model, seconds, reduction, device=device(seed), adaptation=adaptation
+        )
         ours = training_flops(
             model, audio_seconds=seconds, reduction=reduction, adaptation=adaptation
         )
@@ -240,8 +214,7 @@ def shallow(name):
 
 def check_whisper_lora(count, real_whisper, model, reduction):
     adaptation = Adaptation(lora_rank=8)
-    module, features = real_whisper(model, 12.0, reduction)
-    adapt(module, adaptation, [], list(module.model.encoder.layers))
+    module, features = real_whisper(model, 12.0, reduction, adaptation=adaptation)
     ours = training_flops(
         model, audio_seconds=12.0, reduction=reduction, adaptation=adaptation, n_label_tokens=24
     )
@@ -250,9 +223,7 @@ def check_whisper_lora(count, real_whisper, model, reduction):
 
 def check_wav2vec2_lora(count, real_wav2vec2, model, reduction):
     adaptation = Adaptation(kind="lora+top-k", lora_rank=16, top_k_layers=1)
-    module, audio = real_wav2vec2(model, 4.0, reduction)
-    heads = [module.projector, module.classifier]
-    adapt(module, adaptation, heads, list(module.wav2vec2.encoder.layers))
+    module, audio = real_wav2vec2(model, 4.0, reduction, adaptation=adaptation)
     ours = training_flops(model, audio_seconds=4.0, reduction=reduction, adaptation=adaptation)
     check_training(count, ours, pooled_loss, module, audio)
 
@@ -309,8 +280,9 @@ def test_whisper_with_a_pooled_head_costs_and_trains_at_what_torch_counts(count,
     for seed in range(20):
         rng, model, seconds, reduction = whisper_case(5000 + seed)
         adaptation = random_adaptation(rng, model)
-        module, features = real_whisper(model, seconds, reduction, task="emotion")
-        adapt(module, adaptation, [module.projector, module.classifier], list(module.encoder.layers))  # fmt: skip
+        module, features = real_whisper(
+            model, seconds, reduction, task="emotion", adaptation=adaptation
+        )
         ours = training_flops(
             model, audio_seconds=seconds, reduction=reduction, adaptation=adaptation, task="emotion"
         )

@@ -13,41 +13,47 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 
 import numpy as np
+from numpy.typing import NDArray
 
+from planner.laws.bootstrap import refits
 from planner.laws.dispersion import dispersion
-from planner.laws.identify import Design
 from planner.laws.intervals import condition_number
 from planner.laws.losses import robust_sigma
 from planner.laws.observations import Exclusion, Observations
 from planner.laws.result import STATUSES, FitWarning, Parameter
-from planner.laws.single import Fitted, Setting, fit_form
+from planner.laws.single import Fitted
 
 ILL_CONDITIONED = 1e6
 """Condition number of the scaled Jacobian above which single parameters mean nothing."""
-OUTLYING = 5.0
-"""Robust standard deviations beyond which a row's effect on the exponents is tried out."""
-MOST_OUTLYING = 0.1
-"""Largest share of rows that are tried out together: more are not outliers but the data."""
+OUTLYING, EXTREME = 6.0, 12.0
+"""Robust standard deviations from which a row is tried without, alone or with all that extreme."""
+MOST_ALONE = 6
+"""Rows that are left out one at a time at most."""
+OUTLIER_STEPS = 50
 MOVED = 0.5
 """Share of an exponent's interval that outliers must move it by to be reported."""
 LIKELY = 6.0
 """Another optimum is reported where its log-likelihood falls short by less (chi^2 of 2 dof, 95 %)."""
+CHANCE_TIES = 3.0
+"""Ties are reported from this many times what chance explains."""
 SPECIFIC_DIGITS = 5
 """An error given to this many digits that repeats at another configuration is a typing error or a copy."""
 
 
 def warnings_of(
-    table: Observations, fitted: Fitted, parameters: tuple[Parameter, ...], setting: Setting
+    table: Observations,
+    fitted: Fitted,
+    parameters: tuple[Parameter, ...],
+    row_numbers: NDArray[np.intp],
 ) -> tuple[FitWarning, ...]:
-    """All warnings of one fitted form, gravest first within each kind."""
+    """All warnings of one fitted form; `row_numbers` are its rows' places in the table as given."""
     made = list(fitted.design.warnings)
     made += [w for p in parameters for w in _about_parameter(p)]
     made += _about_optimum(fitted)
-    made += outliers(table, fitted, parameters, setting)
+    made += outliers(fitted, parameters, row_numbers)
     made += _about_table(table)
     made += _about_exclusions(table.exclusions)
     return tuple(made)
@@ -112,39 +118,41 @@ def _about_optimum(fitted: Fitted) -> list[FitWarning]:
 
 
 def outliers(
-    table: Observations, fitted: Fitted, parameters: tuple[Parameter, ...], setting: Setting
+    fitted: Fitted, parameters: tuple[Parameter, ...], row_numbers: NDArray[np.intp]
 ) -> list[FitWarning]:
-    """Rows far from the law whose removal moves an exponent by more than half its interval."""
+    """Rows far from the law whose removal moves an exponent by more than half its interval.
+
+    The farthest rows are left out one at a time, and the extreme ones together as well, since outliers
+    hide each other. All refits are one batch.
+    """
     scaled = fitted.estimate.residual * np.sqrt(fitted.rows.weight)
     size = np.abs(scaled) / max(robust_sigma(scaled), 1e-300)
-    far = size > OUTLYING
-    if not far.any() or far.mean() > MOST_OUTLYING or len(table) - far.sum() <= len(parameters):
+    extreme = size > EXTREME
+    farthest = [int(row) for row in np.argsort(-size)[:MOST_ALONE] if size[row] > OUTLYING]
+    if not farthest or len(scaled) - extreme.sum() <= len(parameters) + 1:
         return []
-    without = fit_form(table.rows(~far), fitted.law, setting, _plain(fitted.design))
-    names = [spec.name for spec in without.form.parameters]
-    for parameter in parameters:
-        if (
-            parameter.kind not in ("exponent", "signed", "slope", "change")
-            or parameter.name not in names
-        ):
-            continue
-        other = float(without.estimate.theta[names.index(parameter.name)])
-        if parameter.low is None or parameter.high is None:
-            continue
-        moved = abs(other - parameter.value)
-        if moved > MOVED * (parameter.high - parameter.low):
-            rows = ", ".join(str(row) for row in np.flatnonzero(far)[:5])
-            message = (
-                f"{far.sum()} rows lie more than {OUTLYING:g} robust deviations from the law "
-                f"(fitted rows {rows}{', …' if far.sum() > 5 else ''}); without them "
-                f"{parameter.name} is {other:.4g} instead of {parameter.value:.4g}"
-            )
-            return [FitWarning(code="outliers", message=message, axis=parameter.axis)]
+    sets = [extreme] * bool(extreme.any()) + [np.arange(len(scaled)) == row for row in farthest]
+    weights = np.array([~left for left in sets], dtype=np.float64)
+    theta, _ = refits(fitted.estimate, fitted.rows, weights, n_steps=OUTLIER_STEPS)
+    for left, other in zip(sets, theta, strict=True):
+        for parameter, value in zip(parameters, other.tolist(), strict=True):
+            if _moved(parameter, value):
+                rows = ", ".join(str(row) for row in np.sort(row_numbers[left])[:5])
+                message = (
+                    f"{left.sum()} outlying {'row lies' if left.sum() == 1 else 'rows lie'} "
+                    f"{size[left].min():.2g} robust deviations or more from the "
+                    f"law (row {rows}); without {parameter.name} is "
+                    f"{value:.4g} instead of {parameter.value:.4g}"
+                )
+                return [FitWarning(code="outliers", message=message, axis=parameter.axis)]
     return []
 
 
-def _plain(design: Design) -> Design:
-    return dataclasses.replace(design, warnings=())
+def _moved(parameter: Parameter, value: float) -> bool:
+    exponent = parameter.kind in ("exponent", "signed", "slope", "change")
+    if not exponent or parameter.low is None or parameter.high is None:
+        return False
+    return abs(value - parameter.value) > MOVED * (parameter.high - parameter.low)
 
 
 def _about_table(table: Observations) -> list[FitWarning]:
@@ -166,6 +174,10 @@ def _about_table(table: Observations) -> list[FitWarning]:
 
 
 def _repeated_values(table: Observations) -> list[float]:
+    """Long numbers at several configurations, where ties are not what the values' own grid explains.
+
+    Values on a grid of step g over a range r tie about n^2 g / 2r times by chance.
+    """
     values, counts = np.unique(table.error, return_counts=True)
     found = []
     for value in values[counts > 1].tolist():
@@ -173,7 +185,10 @@ def _repeated_values(table: Observations) -> list[float]:
         places = np.unique(table.x[table.error == value], axis=0)
         if digits >= SPECIFIC_DIGITS and len(places) > 1:
             found.append(value)
-    return found
+    if len(values) < 2:
+        return []
+    expected = len(table) ** 2 * float(np.diff(values).min() / np.ptp(values)) / 2.0
+    return found if len(found) > CHANCE_TIES * expected else []
 
 
 def _about_exclusions(exclusions: tuple[Exclusion, ...]) -> list[FitWarning]:

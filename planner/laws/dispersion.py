@@ -34,7 +34,7 @@ def dispersion(residual: Floats, loss: Loss, dof: int) -> Dispersion:
     """The dispersion of residuals at weight 1, shape (n,), with `dof` degrees of freedom.
 
     For Huber's loss the variance is E psi^2 / (E psi')^2, with E psi' from the density of the
-    residuals about 0 where the threshold is below the noise (Huber 1981, 6.5; Koenker 2005, 3.4 for
+    residuals about 0 where the threshold is below the noise (Huber 1981, 7.6; Koenker 2005, 3.4 for
     the limit of least absolute deviations).
     """
     n, dof = len(residual), max(dof, 1)
@@ -46,7 +46,10 @@ def dispersion(residual: Floats, loss: Loss, dof: int) -> Dispersion:
     psi_slope = inside * min(loss.delta / width, 1.0)
     psi_square = float((np.clip(residual, -loss.delta, loss.delta) ** 2).mean()) * n / dof
     doubt = float(np.sqrt((1.0 - inside) / (inside * n)))
-    return Dispersion(psi_square / psi_slope**2, psi_square / psi_slope, doubt)
+    # Huber's correction for fitted parameters: few rows inside the threshold carry all of them.
+    correction = 1.0 + (n - dof) / n * (1.0 - inside) / inside
+    variance = psi_square / psi_slope**2 * correction**2
+    return Dispersion(variance, psi_square / psi_slope * correction, doubt)
 
 
 def tuned_threshold(

@@ -5,19 +5,20 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
+from numpy.typing import NDArray
 
 import planner
 from planner.errors import InputError
 from planner.laws.bootstrap import bootstrap as resample
 from planner.laws.coverage import DurationHistogram
-from planner.laws.diagnose import aicc, statuses_of, warnings_of
+from planner.laws.diagnose import aicc, outliers, statuses_of, warnings_of
 from planner.laws.identify import design_of
 from planner.laws.intervals import condition_number, correlation_of
 from planner.laws.link import link_for
 from planner.laws.losses import loss_for, parse_loss
-from planner.laws.observations import Observations, usable
+from planner.laws.observations import Observations, usable, usable_rows
 from planner.laws.parameters import parameters_of
-from planner.laws.result import Bootstrap, FormScore, LawFit
+from planner.laws.result import Bootstrap, FitWarning, FormScore, LawFit, Parameter
 from planner.laws.selection import Candidate, select
 from planner.laws.single import Fitted, Setting, fit_form
 
@@ -60,7 +61,8 @@ def fit_law(
     loss = loss_for(loss, len(observations))
     parse_loss(loss)
     chosen = link_for(observations, link)
-    kept = usable(observations, signed=chosen.name == "signed")
+    signed = chosen.name == "signed"
+    kept = usable(observations, signed=signed)
     # One order for all permutations of the rows: sums are then equal to the last bit.
     order = np.lexsort((kept.error, *kept.x.T[::-1]))
     table = kept.rows(order)
@@ -74,7 +76,10 @@ def fit_law(
         resampled = resample(
             best.estimate, best.rows, table.group, n=bootstrap, level=level, seed=seed
         )
-    fit = _assemble(table, candidates, best, setting, seed, level, resampled)
+    given = np.flatnonzero(usable_rows(observations, signed=signed))
+    fit = _assemble(
+        table, candidates, best, setting, seed, level, resampled, row_numbers=given[order]
+    )
     back = np.argsort(order)
     return dataclasses.replace(
         fit, residuals=tuple(fit.residuals[i] for i in back), run_ids=kept.run_ids
@@ -100,19 +105,14 @@ def _assemble(
     seed: int,
     level: float,
     resampled: Bootstrap | None,
+    *,
+    row_numbers: NDArray[np.intp],
 ) -> LawFit:
     estimate = best.estimate
-    parameters = parameters_of(
-        estimate,
-        best.rows,
-        best.covariance,
-        best.dof,
-        best.rise,
-        level,
-        table.metric,
-        setting.link,
-    )
-    warnings = warnings_of(table, best, parameters, setting)
+    parameters = _parameters(best, level, table.metric, setting)
+    warnings = warnings_of(table, best, parameters, row_numbers)
+    if "outliers" not in {warning.code for warning in warnings}:
+        warnings += _outliers_of_additive(candidates, level, table.metric, setting, row_numbers)
     statuses = statuses_of(warnings)
     free = [spec.name not in estimate.at_bound for spec in best.form.parameters]
     return LawFit(
@@ -152,6 +152,39 @@ def _assemble(
         seed=seed,
         version=planner.__version__,
     )
+
+
+def _parameters(
+    fitted: Fitted, level: float, metric: str, setting: Setting
+) -> tuple[Parameter, ...]:
+    return parameters_of(
+        fitted.estimate,
+        fitted.rows,
+        fitted.covariance,
+        fitted.dof,
+        fitted.rise,
+        level,
+        metric,
+        setting.link,
+    )
+
+
+def _outliers_of_additive(
+    candidates: list[Candidate],
+    level: float,
+    metric: str,
+    setting: Setting,
+    row_numbers: NDArray[np.intp],
+) -> tuple[FitWarning, ...]:
+    """Outliers of the plain law: one with more terms may have bent itself to them."""
+    for candidate in candidates[1:]:
+        if candidate.law == "additive" and candidate.fitted is not None:
+            parameters = _parameters(candidate.fitted, level, metric, setting)
+            return tuple(
+                dataclasses.replace(warning, message=f"under the additive law {warning.message}")
+                for warning in outliers(candidate.fitted, parameters, row_numbers)
+            )
+    return ()
 
 
 def _score(candidate: Candidate) -> FormScore:

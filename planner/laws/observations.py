@@ -162,6 +162,12 @@ def usable(observations: Observations, *, signed: bool = False) -> Observations:
     return dataclasses.replace(kept, exclusions=observations.exclusions + named)
 
 
+def usable_rows(observations: Observations, *, signed: bool = False) -> NDArray[np.bool_]:
+    """Which rows `usable` keeps, shape (n,)."""
+    rows = range(len(observations))
+    return np.array([_unusable(observations, row, signed) is None for row in rows], dtype=bool)
+
+
 def _unusable(observations: Observations, row: int, signed: bool) -> str | None:
     for name, value in zip(observations.axes, observations.x[row].tolist(), strict=True):
         if not np.isfinite(value):

@@ -21,7 +21,7 @@ NOT_IDENTIFIED = 1.0
 interval spans a factor of more than 25. A floor is not where its interval reaches 0."""
 UNBOUNDED = 13.8
 """Half-width of a log interval beyond which no bound is given: a factor of a million."""
-PROFILED_FLOOR, PROFILED_EXPONENT = 0.2, 0.3
+PROFILED_FLOOR, PROFILED_EXPONENT = 0.1, 0.3
 """Relative standard errors above which an interval is profiled (assumption: below, the likelihood is
 near enough to a parabola in the logarithm)."""
 

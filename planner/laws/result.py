@@ -146,12 +146,12 @@ class LawFit:
     """A law fitted to runs.
 
     Attributes:
-        law: name of the form with the largest weight.
+        law: name of the chosen form: the smallest of those that weigh about as much as the heaviest.
         axes: all axes of the table, also those left out of the law.
         roles: each axis with `power`, `slope` or `left-out`.
         status, statuses: gravest and all of STATUSES that apply.
         objective: sum over rows of w rho(ln f - ln e) of the first member.
-        forms: every form tried; members: those with weight, largest first.
+        forms: every form tried, the chosen one first; members: those with weight.
         domain, levels: range and distinct values of each axis in the fitted rows.
         sigma: standard deviation of one run about the law, in logarithms.
         correlation: of the working parameters, in the order of `parameters`.

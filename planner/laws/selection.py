@@ -39,6 +39,8 @@ SMALLEST_END, LARGEST_END = 0.1, 0.4
 """Shares of the rows between which the upper end of an axis is held out."""
 SMALLEST_WEIGHT = 0.02
 """Forms of a smaller weight leave the answer."""
+NEAR = 0.5
+"""Share of the largest weight from which a form is as good as the heaviest."""
 SPARE_RUNS = 2
 """A candidate needs this many runs more than parameters."""
 HOLD_OUT_STEPS = 50
@@ -135,7 +137,10 @@ def _turns(z: Floats, column: int, y: Floats) -> bool:
 
 
 def select(table: Observations, design: Design, setting: Setting) -> list[Candidate]:
-    """All candidates, those with weight first, heaviest first.
+    """All candidates, the chosen one first, then by weight.
+
+    Chosen is the smallest of the forms that weigh at least NEAR of the heaviest: a form with more
+    parameters must be clearly better to be the one that is reported.
 
     Raises:
         FitError: no candidate can be fitted.
@@ -160,7 +165,10 @@ def select(table: Observations, design: Design, setting: Setting) -> list[Candid
         for candidate, weight in zip(fitted, weights, strict=True)
     ]
     rest = [candidate for candidate in found if candidate.fitted is None]
-    return [*sorted(weighted, key=lambda c: (-c.weight, c.n_parameters, c.law)), *rest]
+    order = sorted(weighted, key=lambda c: (-c.weight, c.n_parameters, c.law))
+    near = [c for c in order if c.weight >= NEAR * order[0].weight]
+    chosen = min(near, key=lambda c: c.n_parameters)
+    return [chosen, *(c for c in order if c is not chosen), *rest]
 
 
 def _common_loss(table: Observations, laws: list[str], setting: Setting) -> Setting:

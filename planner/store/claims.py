@@ -23,6 +23,7 @@ from sqlalchemy import ColumnElement, Connection, Engine, select, update
 from planner.errors import InputError, StoreError
 from planner.records import Resources, RunRecord, Trial, trial_from_json
 from planner.store import leases, rows
+from planner.store.checkpoints import checkpoint
 from planner.store.clock import NowSeconds, NowUtc
 from planner.store.prepared import Prepared
 from planner.store.schema import runs, trials
@@ -162,11 +163,13 @@ def give_back(engine: Engine, claim: Claim, why: str) -> bool:
 def expire(engine: Engine, sweep_id: int | None = None) -> int:
     """End the leases that ran out: the run is lost, the trial queued again or failed for good.
 
-    Any process may call it at any time; each lost lease is ended once.
+    Any process may call it at any time; each lost lease is ended once. Drivers call it all the time,
+    and SQLite's log is looked after on the way (`planner.store.checkpoints`).
 
     Returns:
         How many leases were ended.
     """
+    checkpoint(engine)
     return _expire(engine, None if sweep_id is None else leases.member(sweep_id))
 
 

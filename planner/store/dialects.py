@@ -16,6 +16,9 @@ WRITES = {"sqlite_begin": "IMMEDIATE"}
 """Execution options of a connection that is going to write: SQLite's write lock is taken when the
 transaction begins, so that what was read in it still holds when it commits."""
 
+_WORKERS_LOG_PAGES = 50_000
+"""Log from which a worker moves it after all (pages of 4 KiB: 200 MB): no driver is alive then."""
+
 _POSTGRES_LIMITS = (
     # No statement of ours takes a minute on a million runs; a hung one must not hold a sweep.
     "SET statement_timeout = '120s'",
@@ -36,7 +39,7 @@ def prepare_sqlite(url: URL, *, checkpoints: bool) -> Engine:
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA foreign_keys = ON")
         if not checkpoints:
-            connection.execute("PRAGMA wal_autocheckpoint = 0")
+            connection.execute(f"PRAGMA wal_autocheckpoint = {_WORKERS_LOG_PAGES}")
 
     @event.listens_for(engine, "begin")
     def _on_begin(connection: Connection) -> None:

@@ -71,8 +71,8 @@ def connect(url: str, *, checkpoints: bool = True) -> Engine:
 
     Args:
         url: what `resolve_url` gave.
-        checkpoints: False in a worker of many on one SQLite file: the driver alone moves the log
-            into the file (SQLite before 3.51.3 can lose pages when two processes do at once).
+        checkpoints: False in a worker of many on one SQLite file: the driver moves the log into the
+            file (`planner.store.checkpoints`).
 
     Raises:
         InputError: the URL cannot be parsed.

@@ -13,7 +13,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -36,17 +36,31 @@ class Workload:
     Attributes:
         seconds: durations of utterances, empty when unknown (each then takes one window).
         output_tokens: mean output tokens of an utterance; source says where the number is from.
+        windows_at: windows of an utterance as measured, by x_T: audio is cut at pauses, so that
+            there are some more than seconds / x_T.
     """
 
     seconds: tuple[float, ...]
     output_tokens: float
     source: str
+    windows_at: dict[float, float] = field(default_factory=dict)
 
     def windows(self, audio_seconds: float) -> float:
         """Mean number of windows that an utterance takes at x_T."""
+        if audio_seconds in self.windows_at:
+            return self.windows_at[audio_seconds]
+        return max(1.0, self._ceiling(audio_seconds) * self._surplus())
+
+    def _ceiling(self, audio_seconds: float) -> float:
         if not self.seconds:
             return 1.0
         return float(np.mean([max(1, math.ceil(s / audio_seconds - 1e-9)) for s in self.seconds]))
+
+    def _surplus(self) -> float:
+        """Windows measured over windows by length alone, averaged over the lengths measured."""
+        if not self.windows_at:
+            return 1.0
+        return float(np.mean([n / self._ceiling(t) for t, n in self.windows_at.items()]))
 
 
 def configs_of(evidence: Evidence, query: PlanQuery) -> tuple[Config, ...]:
@@ -120,7 +134,7 @@ def build(
     n_windows = _windows(query, workload, chosen)
     tokens = _tokens(query, workload, evidence, chosen)
     costs = {"flops": _flops(query, chosen, n_windows, tokens)}
-    costs["memory_bytes"] = _memory(chosen, n_windows, tokens)
+    costs["memory_bytes"] = _memory(chosen, tokens)
     if latency is not None:
         costs["latency_ms"] = _latency(query, latency, chosen, n_windows, tokens)
     measured = measurements(evidence, chosen)
@@ -142,37 +156,45 @@ def build(
 
 
 def _windows(query: PlanQuery, workload: Workload, configs: Sequence[Config]) -> Floats:
+    """Windows of one utterance at each candidate, shape (m,)."""
     if query.per == "window":
         return np.ones(len(configs))
-    seconds = (query.utterance_seconds,) if query.utterance_seconds else workload.seconds
-    asked = Workload(seconds=seconds, output_tokens=workload.output_tokens, source=workload.source)
+    asked = workload
+    if query.utterance_seconds:
+        length = query.utterance_seconds
+        asked = Workload(
+            seconds=(length,), output_tokens=workload.output_tokens, source=workload.source
+        )
     by_length = {c.audio_seconds: asked.windows(c.audio_seconds) for c in configs}
     return np.array([by_length[c.audio_seconds] for c in configs])
 
 
 def _tokens(
     query: PlanQuery, workload: Workload, evidence: Evidence, configs: Sequence[Config]
-) -> Floats:
-    """Output tokens of an utterance: given, else a run's own mean, else the mean over the runs."""
-    if query.output_tokens is not None:
-        return np.full(len(configs), query.output_tokens)
+) -> list[int]:
+    """Output tokens of one window: given, else a run's own mean, else the utterance's shared out."""
     own = {config_of(r): r.mean_output_tokens for r in evidence.rows}
-    return np.array([own.get(c) or workload.output_tokens for c in configs])
+    total = query.output_tokens or workload.output_tokens
+    out = []
+    for config in configs:
+        measured = None if query.output_tokens else own.get(config)
+        shared = total / workload.windows(config.audio_seconds)
+        tokens = shared if measured is None else measured
+        out.append(max(round(tokens), 1) if total else 0)
+    return out
 
 
-def _per_window(tokens: float, windows: float) -> int:
-    return max(round(tokens / windows), 1) if tokens else 0
-
-
-def _flops(query: PlanQuery, configs: Sequence[Config], n_windows: Floats, tokens: Floats) -> Cost:
+def _flops(
+    query: PlanQuery, configs: Sequence[Config], n_windows: Floats, tokens: Sequence[int]
+) -> Cost:
     convention = resolve_convention(query.convention)
     value = []
-    for config, windows, n in zip(configs, n_windows.tolist(), tokens.tolist(), strict=True):
+    for config, windows, n in zip(configs, n_windows.tolist(), tokens, strict=True):
         one = forward_flops(
             catalogue.backbone(config.backbone),
             audio_seconds=config.audio_seconds,
             reduction=config.reduction,
-            n_output_tokens=_per_window(n, windows),
+            n_output_tokens=n,
             padding=config.padding,
             convention=convention,
             task=query.task,
@@ -181,16 +203,16 @@ def _flops(query: PlanQuery, configs: Sequence[Config], n_windows: Floats, token
     return Cost.exact("flops", np.array(value, dtype=np.float64), convention)
 
 
-def _memory(configs: Sequence[Config], n_windows: Floats, tokens: Floats) -> Cost:
+def _memory(configs: Sequence[Config], tokens: Sequence[int]) -> Cost:
     value = [
         inference_memory(
             catalogue.backbone(c.backbone),
             audio_seconds=c.audio_seconds,
             reduction=c.reduction,
-            n_output_tokens=_per_window(n, w),
+            n_output_tokens=n,
             padding=c.padding,
         ).total
-        for c, w, n in zip(configs, n_windows.tolist(), tokens.tolist(), strict=True)
+        for c, n in zip(configs, tokens, strict=True)
     ]
     return Cost.exact("memory_bytes", np.array(value, dtype=np.float64), "closed form")
 
@@ -200,19 +222,19 @@ def _latency(
     model: LatencyModel,
     configs: Sequence[Config],
     n_windows: Floats,
-    tokens: Floats,
+    tokens: Sequence[int],
 ) -> Cost:
     if query.quantile not in ("p50", "p95"):
         raise InputError(
             f"latency is predicted at p50 and p95, not {query.quantile}; ask with --quantile p95"
         )
     value, low, high, source = [], [], [], []
-    for config, windows, n in zip(configs, n_windows.tolist(), tokens.tolist(), strict=True):
+    for config, windows, n in zip(configs, n_windows.tolist(), tokens, strict=True):
         one = model.predict(
             catalogue.backbone(config.backbone),
             config.audio_seconds,
             config.reduction,
-            _per_window(n, windows),
+            n,
         )
         q = query.quantile
         value.append(getattr(one, f"{q}_ms") * windows)

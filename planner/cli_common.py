@@ -184,7 +184,11 @@ def plain_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _numeric(text: str) -> bool:
-    bare = text.split(" ")[0].rstrip("%")
+    words = text.split(" ")
+    # A number with its unit, or with an interval; a sentence that opens with a number is text.
+    if len(words) > 2 and not text.endswith("]"):
+        return False
+    bare = words[0].rstrip("%")
     try:
         float(bare)
     except ValueError:

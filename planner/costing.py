@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from planner import catalogue
+from planner.conditions import DEFAULT_OUTPUT_TOKENS_PER_SECOND
 from planner.costs.latency import fit_latency_model
 from planner.costs.report import cost_report
 from planner.errors import InputError, MissingResourceError, UnknownNameError
 from planner.plan.explain import amount
 from planner.records import Adaptation, Reduction
-from planner.service import DEFAULT_OUTPUT_TOKENS_PER_SECOND
 from planner.store import read, write
 from planner.store.engine import exists, open_store
 from planner.units import format_bytes, format_flops

@@ -36,11 +36,13 @@ def axis_curves(
     """One curve for each axis of the law, the others as in the configuration.
 
     Returns:
-        For each axis: its name, title, unit and role, the configuration's own value `at`, `points`
+        For each axis: its name, title, unit and role, the configuration's own value `at` and
+        `error` there, `points`
         (x, error, low, high, outside) and the `measured` runs that share the other axes. A role of
         `left-out` has no points: the runs do not say what the axis does.
     """
     here = axis_values(config, evidence.axes)
+    centre = float(fit.predict([here], level=level).mean[0])
     domain = {name: (low, high) for name, low, high in fit.domain}
     roles = dict(fit.roles)
     out = []
@@ -54,6 +56,7 @@ def axis_curves(
                 "unit": axis(name).unit,
                 "role": roles.get(name, "left-out"),
                 "at": here[i],
+                "error": centre,
                 "levels": n_levels(evidence, i),
                 "points": [] if flat else _curve(fit, here, i, low, high, level),
                 "measured": _measured(evidence, here, i),

@@ -223,6 +223,23 @@ def _reason_to_leave_out(row: RunRow, study: Study, axes: Sequence[str], place: 
     return None
 
 
+def limits_of_evidence(evidence: Evidence, n_speakers: int | None) -> tuple[dict[str, str], ...]:
+    """What no number of such runs can tell: voices that were not heard, unlike kinds of model."""
+    out = []
+    if n_speakers == 1:
+        message = "one speaker was scored: nothing here tells how other voices would do"
+        out.append({"code": "one-speaker", "message": message})
+    names = sorted({r.trial.backbone for r in evidence.rows})
+    english = [n for n in names if n.endswith(".en")]
+    if english and len(english) < len(names):
+        message = (
+            f"sizes differ in kind: {', '.join(english)} is English only, the others are "
+            "multilingual, so an effect of size cannot be told from one of training"
+        )
+        out.append({"code": "mixed-kinds", "message": message})
+    return tuple(out)
+
+
 def _observations(
     rows: Sequence[RunRow], axes: Sequence[str], exclusions: Sequence[tuple[int, str]]
 ) -> Observations:

@@ -11,7 +11,7 @@ from sqlalchemy import Engine
 from planner import __version__
 from planner.axes import COMPUTE_AXES
 from planner.errors import UnknownNameError
-from planner.evidence import Evidence, gather
+from planner.evidence import Evidence, gather, limits_of_evidence
 from planner.laws.fit import fit_law
 from planner.laws.result import LawFit
 from planner.published.tables import ResultTable, load_table
@@ -38,6 +38,7 @@ class FitReport:
     fit_id: str
     fit: LawFit
     evidence: Evidence
+    notes: tuple[dict[str, str], ...] = ()
 
 
 def check_task(task: str) -> str:
@@ -118,10 +119,13 @@ def fit_with(
     law: str,
     loss: str,
     seed: int,
+    run_ids: frozenset[int] | None = None,
 ) -> FitReport:
-    """As `fit`, on an open store."""
+    """As `fit`, on an open store; from those runs alone where `run_ids` says so."""
     read.load_backbones(engine)
     rows = read.runs(engine, task=task, status="finished")
+    if run_ids is not None:
+        rows = [r for r in rows if r.run_id in run_ids]
     evidence = gather(rows, task, axes=axes, source=source, dataset=dataset, adaptation=adaptation)
     settings = {"law": law, "loss": loss, "seed": seed, "version": __version__}
     selection = {"study": to_json(evidence.study), "axes": list(axes), **settings}
@@ -129,12 +133,19 @@ def fit_with(
     fit_id = hashlib.sha256(key.encode()).hexdigest()[:12]
     stored = read.find_fit(engine, fit_id)
     if stored is not None:
-        return FitReport(
-            fit_id=fit_id, fit=LawFit.from_json(json.loads(stored.fit_json)), evidence=evidence
-        )
-    fitted = fit_law(evidence.observations, law=law, loss=loss, seed=seed)
-    write.save_fit(engine, _fit_row(fit_id, fitted, evidence, canonical_json(selection)))
-    return FitReport(fit_id=fit_id, fit=fitted, evidence=evidence)
+        fitted = LawFit.from_json(json.loads(stored.fit_json))
+    else:
+        fitted = fit_law(evidence.observations, law=law, loss=loss, seed=seed)
+        write.save_fit(engine, _fit_row(fit_id, fitted, evidence, canonical_json(selection)))
+    notes = limits_of_evidence(evidence, _speakers(engine, evidence))
+    return FitReport(fit_id=fit_id, fit=fitted, evidence=evidence, notes=notes)
+
+
+def _speakers(engine: Engine, evidence: Evidence) -> int | None:
+    """Speakers that the first run was scored on; None where utterances or speakers are not known."""
+    scored = read.utterances(engine, evidence.rows[0].run_id)
+    names = {u.speaker for u in scored}
+    return len(names) if names and None not in names else None
 
 
 def _fit_row(fit_id: str, fitted: LawFit, evidence: Evidence, selection: str) -> write.FitRow:
@@ -159,7 +170,11 @@ def warnings_of(report: FitReport) -> list[dict[str, str]]:
     """What the law cannot say, and what was left out of it, with codes."""
     # The exclusions are listed here once, with their counts.
     kept = [w for w in report.fit.warnings if w.code != "rows-excluded"]
+    counted = all(r.n_errors is not None for r in report.evidence.rows)
+    # Rates of small counts over one test set agree by chance: no sign of a typing error.
+    kept = [w for w in kept if not (w.code == "repeated-values" and counted)]
     out = [{"code": w.code, "message": w.message} for w in kept]
+    out += report.notes
     if report.evidence.exclusions:
         reasons: dict[str, int] = {}
         for _, reason in report.evidence.exclusions:

@@ -60,12 +60,11 @@ def window_flops(row: RunRow) -> int | None:
     tokens = row.mean_output_tokens
     if trial.task == "asr" and tokens is None:
         return None
-    windows = row.mean_windows or 1.0
     return forward_flops(
         catalogue.backbone(trial.backbone),
         audio_seconds=trial.audio_seconds,
         reduction=trial.reduction,
-        n_output_tokens=max(round((tokens or 0) / windows), 1) if trial.task == "asr" else 0,
+        n_output_tokens=max(round(tokens or 0), 1) if trial.task == "asr" else 0,
         padding=trial.padding,
         task=trial.task,
     ).total

@@ -308,6 +308,7 @@ class Evaluation:
 
     `error` is n_errors / n_units for WER and 1 - mean recall for `unweighted_error`; `std_error`
     comes from a bootstrap over utterances. Published rows carry a rate and no counts.
+    `mean_output_tokens` is that of one window, the end token included.
     """
 
     split: str

@@ -6,7 +6,6 @@ values, and returns records or plain JSON values.
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
 from dataclasses import dataclass
@@ -16,9 +15,8 @@ from sqlalchemy import Engine
 
 from planner import __version__, candidates, catalogue
 from planner.axes import COMPUTE_AXES
-from planner.costs.flops import resolve_convention
-from planner.costs.latency import LatencyModel, fit_latency_model
-from planner.errors import FitError, InfeasibleError, InputError, UnknownNameError
+from planner.conditions import AsOf, latencies_of, latency_model, resolved, workload_of
+from planner.errors import FitError, InfeasibleError, InputError
 from planner.laws.result import LawFit
 from planner.learning import (
     FitReport,
@@ -59,10 +57,6 @@ __all__ = [
     "whatif_with",
 ]
 
-DEFAULT_OUTPUT_TOKENS_PER_SECOND = 3.3
-"""Output tokens for each second of speech where no run tells: assumption (English, 2.8 words/s in
-LibriSpeech dev-clean by its manifest, about 1.2 tokens a word)."""
-
 UNUSABLE = frozenset({"not-converged"})
 """Statuses of a law that the planner refuses unless told to accept them."""
 
@@ -85,6 +79,7 @@ class Prepared:
     query: PlanQuery
     table: CandidateTable
     report: FitReport
+    evidence_latency_id: int | None = None
 
 
 def plan(db: str | None, query: PlanQuery) -> Answer:
@@ -118,14 +113,20 @@ def check_limits(query: PlanQuery) -> PlanQuery:
     return query
 
 
-def prepare(engine: Engine, query: PlanQuery) -> Prepared:
+def prepare(engine: Engine, query: PlanQuery, as_of: AsOf | None = None) -> Prepared:
     """All that an answer needs and that does not depend on the limits; it may be kept and reused.
 
     Raises:
         FitError: there is nothing to learn from, or the law may not be planned from.
     """
-    query, table, report = _table(engine, query)
-    return Prepared(query=query, table=table, report=report)
+    report = _usable_fit(engine, query, as_of)
+    query = resolved(engine, query)
+    stored = latencies_of(engine, query, as_of)
+    table = candidates.build(
+        query, report.evidence, report.fit, workload_of(engine, report), latency_model(stored)
+    )
+    last = max((s.latency_id for s in stored), default=None)
+    return Prepared(query=query, table=table, report=report, evidence_latency_id=last)
 
 
 def answer_from(prepared: Prepared) -> Answer:
@@ -136,7 +137,7 @@ def answer_from(prepared: Prepared) -> Answer:
     """
     query, table, report = prepared.query, prepared.table, prepared.report
     decision = decide(table, query.limits, query.min_prob, query.level)
-    answer = _answer(query, table, decision, report)
+    answer = _answer(prepared, decision)
     if decision.best is None:
         raise InfeasibleError(answer["message"], answer)
     return Answer(json=answer, table=table, decision=decision, report=report, query=query)
@@ -201,7 +202,7 @@ def whatif(
     try:
         report = _usable_fit(engine, query)
         return whatif_with(
-            engine, _resolved(engine, query), report, backbone, audio_seconds, reduction
+            engine, resolved(engine, query), report, backbone, audio_seconds, reduction
         )
     finally:
         engine.dispose()
@@ -223,7 +224,8 @@ def whatif_with(
         adaptation=report.evidence.rows[0].trial.adaptation,
         padding=report.evidence.rows[0].trial.padding,
     )
-    workload, latency = _workload(engine, report), _latency_model(engine, query)
+    latency = latency_model(latencies_of(engine, query))
+    workload = workload_of(engine, report)
     table = candidates.build(query, report.evidence, report.fit, workload, latency, [config])
     decision = decide(table, query.limits, query.min_prob, query.level)
     return {
@@ -236,16 +238,19 @@ def whatif_with(
 
 
 def replay(db: str | None, answer_id: str) -> tuple[bool, dict[str, Any]]:
-    """Make a stored answer again; whether it equals what was stored, and the answer now."""
+    """Make a stored answer again from what it knew; whether it is the same, and the answer now."""
     engine = open_store(db, must_exist=True)
     try:
         stored = read.plan(engine, answer_id)
-        query = PlanQuery(**json.loads(stored.query_json))
-        query, table, report = _table(engine, query)
+        before = json.loads(stored.answer_json)
+        runs = read.fit(engine, before["fit_id"]).runs
+        as_of = AsOf(
+            run_ids=frozenset(r[0] for r in runs), latency_id=before["evidence_latency_id"]
+        )
+        prepared = prepare(engine, PlanQuery(**json.loads(stored.query_json)), as_of)
     finally:
         engine.dispose()
-    decision = decide(table, query.limits, query.min_prob, query.level)
-    now = _answer(query, table, decision, report)
+    now = answer_from(prepared).json
     return canonical_json(now) == stored.answer_json, now
 
 
@@ -254,23 +259,17 @@ def candidates_for(db: str | None, query: PlanQuery) -> tuple[PlanQuery, Candida
     check_task(query.task)
     engine = open_store(db, must_exist=True)
     try:
-        return _table(engine, query)
+        prepared = prepare(engine, query)
+        return prepared.query, prepared.table, prepared.report
     finally:
         engine.dispose()
 
 
-def _table(engine: Engine, query: PlanQuery) -> tuple[PlanQuery, CandidateTable, FitReport]:
-    report = _usable_fit(engine, query)
-    query = _resolved(engine, query)
-    latency = _latency_model(engine, query)
-    table = candidates.build(query, report.evidence, report.fit, _workload(engine, report), latency)
-    return query, table, report
-
-
-def _usable_fit(engine: Engine, query: PlanQuery) -> FitReport:
+def _usable_fit(engine: Engine, query: PlanQuery, as_of: AsOf | None = None) -> FitReport:
+    known = None if as_of is None else as_of.run_ids
     report = fit_with(
         engine, query.task, query.source, query.dataset, query.adaptation, COMPUTE_AXES,
-        "auto", "log", query.seed,
+        "auto", "log", query.seed, known,
     )  # fmt: skip
     if set(report.fit.statuses) & UNUSABLE and not query.accept_status:
         raise FitError(
@@ -281,69 +280,20 @@ def _usable_fit(engine: Engine, query: PlanQuery) -> FitReport:
     return report
 
 
-def _resolved(engine: Engine, query: PlanQuery) -> PlanQuery:
-    """The query with its convention's full name and the device that latency is meant on."""
-    convention = resolve_convention(query.convention)
-    return dataclasses.replace(query, convention=convention, device=_device(engine, query))
-
-
 def _first_warning(fitted: LawFit) -> str:
     return fitted.warnings[0].message if fitted.warnings else "see soundscale fit show"
 
 
-def _device(engine: Engine, query: PlanQuery) -> str | None:
-    """The device that latency is asked for: named, or the only one that was measured."""
-    known = sorted({s.latency.device.name for s in read.latencies(engine)})
-    if query.device is not None:
-        if query.device not in known:
-            remedy = "measure it with: soundscale probe" if not known else ""
-            raise UnknownNameError("device", query.device, known, remedy=remedy)
-        return query.device
-    if len(known) == 1:
-        return known[0]
-    if query.latency_ms is None:
-        return None
-    if not known:
-        raise InputError(
-            "a latency limit needs a device with measurements and the database has none; "
-            "run a sweep or soundscale probe on the device"
-        )
-    raise InputError(f"a latency limit needs a device; say --device with one of {', '.join(known)}")
-
-
-def _latency_model(engine: Engine, query: PlanQuery) -> LatencyModel | None:
-    if query.device is None:
-        return None
-    stored = read.latencies(engine, device=query.device)
-    return fit_latency_model([s.latency for s in stored])
-
-
-def _workload(engine: Engine, report: FitReport) -> candidates.Workload:
-    """Durations and output tokens of the utterances that the study scored."""
-    rows = report.evidence.rows
-    means = [r.mean_output_tokens for r in rows if r.mean_output_tokens is not None]
-    seconds = tuple(read.utterance_seconds(engine, rows[0].run_id))
-    if report.evidence.study.task != "asr":
-        return candidates.Workload(seconds=seconds, output_tokens=0.0, source="no decoder")
-    if means:
-        mean = sum(means) / len(means)
-        source = f"measured mean of {len(means)} runs"
-        return candidates.Workload(seconds=seconds, output_tokens=mean, source=source)
-    longest = max(r.trial.audio_seconds for r in rows)
-    length = sum(seconds) / len(seconds) if seconds else longest
-    tokens = DEFAULT_OUTPUT_TOKENS_PER_SECOND * length
-    return candidates.Workload(seconds=seconds, output_tokens=tokens, source="assumption")
-
-
-def _answer(
-    query: PlanQuery, table: CandidateTable, decision: Decision, report: FitReport
-) -> dict[str, Any]:
-    """The answer as JSON; its id is a hash of question, fit and version, so that it replays."""
-    identity = canonical_json([to_json(query), report.fit_id, __version__])
+def _answer(prepared: Prepared, decision: Decision) -> dict[str, Any]:
+    """The answer as JSON; its id is a hash of question, evidence and version, so that it replays."""
+    query, table, report = prepared.query, prepared.table, prepared.report
+    known = [report.fit_id, prepared.evidence_latency_id]
+    identity = canonical_json([to_json(query), known, __version__])
     answer: dict[str, Any] = {
         "answer_id": hashlib.sha256(identity.encode()).hexdigest()[:12],
         "query": {**to_json(query), "limits": query.limits},
         "fit_id": report.fit_id,
+        "evidence_latency_id": prepared.evidence_latency_id,
         "study": to_json(report.evidence.study),
         "n_runs": len(report.evidence.rows),
         "n_candidates": len(table),

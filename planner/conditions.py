@@ -1,0 +1,96 @@
+"""What a question is asked under: the device, its latencies, and what an utterance is."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+
+from sqlalchemy import Engine
+
+from planner import candidates
+from planner.costs.flops import resolve_convention
+from planner.costs.latency import LatencyModel, fit_latency_model
+from planner.errors import InputError, UnknownNameError
+from planner.learning import FitReport
+from planner.plan.query import PlanQuery
+from planner.store import read
+from planner.store.stored import StoredLatency
+
+DEFAULT_OUTPUT_TOKENS_PER_SECOND = 3.3
+"""Output tokens for each second of speech where no run tells: assumption (English, 2.8 words/s in
+LibriSpeech dev-clean by its manifest, about 1.2 tokens a word)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AsOf:
+    """What an earlier answer knew: the runs its law looked at, and the last measurement."""
+
+    run_ids: frozenset[int]
+    latency_id: int | None
+
+
+def resolved(engine: Engine, query: PlanQuery) -> PlanQuery:
+    """The query with its convention's full name and the device that latency is meant on."""
+    convention = resolve_convention(query.convention)
+    return dataclasses.replace(query, convention=convention, device=device_of(engine, query))
+
+
+def device_of(engine: Engine, query: PlanQuery) -> str | None:
+    """The device that latency is asked for: named, or the only one that was measured."""
+    known = sorted({s.latency.device.name for s in read.latencies(engine)})
+    if query.device is not None:
+        if query.device not in known:
+            remedy = "measure it with: soundscale probe" if not known else ""
+            raise UnknownNameError("device", query.device, known, remedy=remedy)
+        return query.device
+    if len(known) == 1:
+        return known[0]
+    if query.latency_ms is None:
+        return None
+    if not known:
+        raise InputError(
+            "a latency limit needs a device with measurements and the database has none; "
+            "run a sweep or soundscale probe on the device"
+        )
+    raise InputError(f"a latency limit needs a device; say --device with one of {', '.join(known)}")
+
+
+def latencies_of(
+    engine: Engine, query: PlanQuery, as_of: AsOf | None = None
+) -> list[StoredLatency]:
+    """Measurements on the query's device, those of an earlier answer alone where asked."""
+    if query.device is None:
+        return []
+    stored = read.latencies(engine, device=query.device)
+    if as_of is None:
+        return stored
+    return [s for s in stored if s.latency_id <= (as_of.latency_id or 0)]
+
+
+def latency_model(stored: list[StoredLatency]) -> LatencyModel | None:
+    """The device's model, None where nothing was measured."""
+    return fit_latency_model([s.latency for s in stored]) if stored else None
+
+
+def workload_of(engine: Engine, report: FitReport) -> candidates.Workload:
+    """Durations and output tokens of the utterances that the study scored."""
+    rows = report.evidence.rows
+    means = [
+        r.mean_output_tokens * (r.mean_windows or 1.0)
+        for r in rows
+        if r.mean_output_tokens is not None
+    ]
+    windows_at = {r.trial.audio_seconds: r.mean_windows for r in rows if r.mean_windows is not None}
+    seconds = tuple(read.utterance_seconds(engine, rows[0].run_id))
+    if report.evidence.study.task != "asr":
+        return candidates.Workload(seconds=seconds, output_tokens=0.0, source="no decoder")
+    if means:
+        mean = sum(means) / len(means)
+        source = f"measured mean of {len(means)} runs"
+        return candidates.Workload(
+            seconds=seconds, output_tokens=mean, source=source, windows_at=windows_at
+        )
+    longest = max(r.trial.audio_seconds for r in rows)
+    length = sum(seconds) / len(seconds) if seconds else longest
+    tokens = DEFAULT_OUTPUT_TOKENS_PER_SECOND * length
+    return candidates.Workload(seconds=seconds, output_tokens=tokens, source="assumption")

@@ -29,8 +29,8 @@ class ProbePlan:
 
     n_warmup: int = 3
     n_samples: int = 20
-    fewest: int = 5
-    seconds: float = 6.0
+    fewest: int = 10
+    seconds: float = 12.0
 
 
 @torch.inference_mode()

@@ -237,6 +237,8 @@ class Campaign:
     ) -> None:
         room = BACKLOG * max(1, executor.capacity(resources)) - len(self._in_flight)
         waiting = (r for r in rows if r.state == "queued" and r.trial_id not in self._in_flight)
+        n_open = sum(row.state in OPEN_STATES for row in rows)
+        n_processes = max(1, min(executor.most_on_a_node(resources), n_open))
         for row, _ in zip(waiting, range(room), strict=False):
             executor.submit(
                 Job(
@@ -249,6 +251,7 @@ class Campaign:
                     resources=resources,
                     versions=current_versions(),
                     lease_seconds=self._setting.lease_seconds,
+                    n_processes=n_processes,
                 )
             )
             self._in_flight.add(row.trial_id)

@@ -44,6 +44,10 @@ class Executor(Protocol):
         """How many trials of these resources run at once; 0 when no node can ever run one."""
         ...
 
+    def most_on_a_node(self, resources: Resources) -> int:
+        """How many of them share one machine at most: what a latency was measured beside."""
+        ...
+
     def submit(self, job: Job) -> None:
         """Take a job; returns at once."""
         ...
@@ -74,6 +78,10 @@ class InlineExecutor:
 
     def capacity(self, resources: Resources) -> int:
         """The number of threads, whatever a trial asks for: this process is all there is."""
+        return self._n_workers
+
+    def most_on_a_node(self, resources: Resources) -> int:
+        """The number of threads."""
         return self._n_workers
 
     def submit(self, job: Job) -> None:
@@ -174,13 +182,17 @@ class RayExecutor:
 
     def capacity(self, resources: Resources) -> int:
         """Trials of these resources that the cluster's nodes hold together."""
-        wanted = {k: v for k, v in _ray_resources(resources).items() if v > 0}
-        total = 0
-        for node in self._ray.nodes():
-            if node["Alive"]:
-                has = node["Resources"]
-                total += min(int(has.get(k, 0.0) / v + 1e-9) for k, v in wanted.items())
+        total = sum(self._on_each_node(resources))
         return total if self._limit is None else min(total, self._limit)
+
+    def most_on_a_node(self, resources: Resources) -> int:
+        """Trials of these resources on the node that holds the most of them."""
+        return max(self._on_each_node(resources), default=0)
+
+    def _on_each_node(self, resources: Resources) -> list[int]:
+        wanted = {k: v for k, v in _ray_resources(resources).items() if v > 0}
+        nodes = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
+        return [min(int(has.get(k, 0.0) / v + 1e-9) for k, v in wanted.items()) for has in nodes]
 
     def submit(self, job: Job) -> None:
         """Hand a trial to Ray; it claims the trial when it starts, not while it waits."""

@@ -56,6 +56,8 @@ class Job:
     resources: Resources
     versions: dict[str, str]
     lease_seconds: float = LEASE_SECONDS
+    n_processes: int = 1
+    """Trials that may run on this machine at the same time, this one included."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,7 +186,7 @@ def _run(engine: Engine, job: Job, claim: Claim, heart: Heartbeat) -> RunRecord:
     from runner.trial import run_trial
 
     try:
-        return run_trial(
+        record = run_trial(
             claim.trial,
             attempt_resources(engine, job, claim),
             data=job.data,
@@ -192,6 +194,8 @@ def _run(engine: Engine, job: Job, claim: Claim, heart: Heartbeat) -> RunRecord:
             weights_folder=Path(job.weights) if job.weights else None,
             progress=heart.progress,
         )
+        beside = [dataclasses.replace(x, n_processes=job.n_processes) for x in record.latencies]
+        return dataclasses.replace(record, latencies=tuple(beside))
     except MissingResourceError as problem:
         return _failed("missing-resource", str(problem))
     except MemoryError as problem:

@@ -14,7 +14,7 @@ import pytest
 from planner.errors import InputError
 from planner.records import Resources
 from planner.store.engine import open_store
-from planner.store.read import attempts, runs, sweep_status
+from planner.store.read import attempts, latencies, runs, sweep_status
 from runner import display, prepare
 from runner.campaign import CampaignResult, Setting, run_campaign
 from runner.execution import RayExecutor, check_fits
@@ -69,6 +69,14 @@ def rows_of(tmp_path: Path) -> list:
         engine.dispose()
 
 
+def latencies_of(tmp_path: Path) -> list:
+    engine = open_store(f"sqlite:///{tmp_path}/runs.db")
+    try:
+        return latencies(engine)
+    finally:
+        engine.dispose()
+
+
 def wait_for(tmp_path: Path, state: str) -> list:
     """Trials of the sweep in that state, as soon as there is one."""
     end = time.monotonic() + 120
@@ -94,6 +102,7 @@ def test_a_real_lora_trial_of_each_task_trains_on_ray(task, campaign, write_spec
     row = rows_of(tmp_path)[0]
     assert (result.n_finished, row.status, row.trial.task) == (1, "finished", task)
     assert row.n_trainable > 0
+    assert {x.latency.n_processes for x in latencies_of(tmp_path)} == {1}
     assert row.error is not None
     assert Path(row.artifact).exists()
 
@@ -118,6 +127,7 @@ def test_a_trial_whose_worker_is_killed_runs_again_and_is_stored_once(
     engine = open_store(f"sqlite:///{tmp_path}/runs.db")
     assert [row.status for row in attempts(engine, killed[0])] == ["lost", "finished"]
     assert result.n_finished == result.n_trials
+    assert {x.latency.n_processes for x in latencies_of(tmp_path)} == {1}
     engine.dispose()
 
 
@@ -191,6 +201,7 @@ PACKED = [
 @pytest.mark.parametrize(("resources", "n"), PACKED)
 def test_trials_are_packed_by_what_they_ask_for(resources, n, cluster):
     assert check_fits(cluster, resources) == n
+    assert cluster.most_on_a_node(resources) == n
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,10 @@ PALETTE = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"]
 """Okabe and Ito (2008), without black and yellow."""
 
 
+LOG: dict[str, Any] = {"type": "log", "nice": False, "padding": 12}
+"""Log scale that ends at the data."""
+
+
 def _altair() -> Any:
     try:
         import altair
@@ -56,11 +60,14 @@ def error_by_axis(
     base = alt.Chart(shown).encode(
         x=alt.X(f"{name}:Q", title=f"{axis(name).title} ({axis(name).unit})")
         .scale(type="log", nice=False, padding=12)
-        .axis(values=sorted(shown[name].unique().tolist()), format="~s", grid=False),
+        .axis(values=sorted(shown[name].unique().tolist()), format=".3~s", grid=False),
         color=alt.Color("backbone:N", scale=alt.Scale(range=PALETTE), title="backbone"),
     )
-    y = alt.Y("error:Q", title=error_title).scale(type="log").axis(format=".0%", gridOpacity=0.4)
+    y = alt.Y("error:Q", title=error_title).scale(**LOG).axis(format=".0%", gridOpacity=0.4)
     line = base.mark_line(opacity=0.45).encode(y=y, detail="setting:N")
+    if name == "n_params":
+        # A line joins different backbones here, so it has no backbone's colour.
+        line = line.encode(color=alt.value("#999999"))
     bars = base.mark_rule(opacity=0.5).encode(y=alt.Y("low:Q", title=error_title), y2="high:Q")
     points = base.mark_circle(size=60, opacity=1).encode(
         y=y,
@@ -88,11 +95,11 @@ def frontier(
         error_title: of the vertical axis.
     """
     alt = _altair()
-    x = alt.X(f"{cost}:Q", title=title).scale(type="log", padding=12).axis(format="~s", grid=False)
-    y = alt.Y("error:Q", title=error_title).scale(type="log").axis(format=".0%", gridOpacity=0.4)
+    x = alt.X(f"{cost}:Q", title=title).scale(**LOG).axis(format="~s", grid=False)
+    y = alt.Y("error:Q", title=error_title).scale(**LOG).axis(format=".0%", gridOpacity=0.4)
     line = alt.Chart(alt.Data(values=list(points))).encode(x=x)
     band = line.mark_area(opacity=0.18, color=PALETTE[0], interpolate="step-after").encode(
-        y=alt.Y("low:Q", title=error_title).scale(type="log"), y2="high:Q"
+        y=alt.Y("low:Q", title=error_title).scale(**LOG), y2="high:Q"
     )
     step = line.mark_line(color=PALETTE[0], interpolate="step-after").encode(y=y)
     marks = line.mark_point(size=70, color=PALETTE[0], strokeWidth=2).encode(

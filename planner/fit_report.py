@@ -63,15 +63,16 @@ def stored_fit_json(stored: StoredFit) -> dict[str, Any]:
 
 def fit_text(report: FitReport) -> str:
     """One screen: what was fitted, the formula, parameters, what it cannot say."""
-    lines = [law_text(report.fit, report.fit_id, report.evidence.study.label)]
-    for warning in warnings_of(report):
-        if warning["code"] == "runs-left-out":
-            lines.append(f"  note  {warning['message']}")
-    return "\n".join(lines)
+    notes = [w["message"] for w in warnings_of(report)]
+    return _law_text(report.fit, report.fit_id, report.evidence.study.label, notes)
 
 
 def law_text(fit: LawFit, fit_id: str, title: str = "") -> str:
-    """A law on one screen."""
+    """A stored law on one screen, with its own warnings."""
+    return _law_text(fit, fit_id, title, [w.message for w in fit.warnings])
+
+
+def _law_text(fit: LawFit, fit_id: str, title: str, notes: list[str]) -> str:
     head = f"{fit.law} law of {fit.metric}" + (f" · {title}" if title else "")
     lines = [
         f"{head:<72}  fit {fit_id}",
@@ -87,9 +88,7 @@ def law_text(fit: LawFit, fit_id: str, title: str = "") -> str:
         f"agree, condition number {fit.condition_number:.3g}, status {', '.join(fit.statuses)}",
         *_forms(fit),
     ]
-    # What was left out is said with its counts where the evidence is at hand.
-    lines += [f"  note  {w.message}" for w in fit.warnings if w.code != "rows-excluded"]
-    return "\n".join(lines)
+    return "\n".join([*lines, *(f"  note  {note}" for note in notes)])
 
 
 def _parameters(fit: LawFit) -> list[str]:

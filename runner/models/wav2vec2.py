@@ -183,6 +183,10 @@ def build(request: BuildRequest) -> Classifier:
     )
     body_name = "hubert" if hubert else "wav2vec2"
     body = getattr(module, body_name)
+    if trial.adaptation.kind != "full":
+        # transformers asks for the waveform's own gradient unless the front end is marked as frozen: a
+        # backward pass through all convolutions that serves nobody.
+        body.feature_extractor._requires_grad = False
     if trial.reduction.place == "stem":
         attach_to_frames(body.feature_extractor, trial.reduction)
     attach_to_layers(body.encoder, body.encoder.layers, trial.reduction, backbone.name)

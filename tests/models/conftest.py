@@ -1,7 +1,11 @@
 from __future__ import annotations
 
+import functools
+
 import pytest
 import torch
+
+from tests.trial.made import write_manifest
 
 
 @pytest.fixture(autouse=True)
@@ -11,3 +15,8 @@ def one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture
+def manifest(tmp_path):
+    return functools.partial(write_manifest, tmp_path)

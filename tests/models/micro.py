@@ -32,12 +32,12 @@ def make_trial(name="whisper-micro", task="asr", reduction="none", adaptation="n
     )
 
 
-def make_model(trial, device="cpu", attention="sdpa"):
+def make_model(trial, device="cpu", attention="sdpa", labels=LABELS):
     found = backbone(trial.backbone)
     return builder_for(found.family, trial.task)(
         BuildRequest(
             trial=trial, backbone=found, device=torch.device(device), tokenizer=ByteTokenizer(),
-            labels=LABELS, attention=attention,
+            labels=labels, attention=attention,
         )
     )  # fmt: skip
 

@@ -29,6 +29,8 @@ from tests.models.micro import make_model, make_trial, speechlike
 
 TEXTS = ("one", "press two now", "three", "the number is four", "five")
 
+EMOTION = {"task": "emotion", "name": "wav2vec2-micro"}
+
 
 def reader(i, references):
     return lambda: (speechlike(1.0 + 0.2 * i, seed=i), references[i])
@@ -57,7 +59,7 @@ def gradients(micro_batch, **which):
 
 
 @pytest.mark.parametrize("micro_batch", [1, 2, 3])
-@pytest.mark.parametrize("which", [{}, {"task": "emotion", "name": "wav2vec2-micro"}], ids=["asr", "emotion"])  # fmt: skip
+@pytest.mark.parametrize("which", [{}, EMOTION], ids=["asr", "emotion"])
 def test_gradients_do_not_depend_on_the_micro_batch(micro_batch, which):
     whole, wanted = gradients(4, **which)
     loss, found = gradients(micro_batch, **which)
@@ -150,6 +152,12 @@ def test_no_readable_example_is_broken_data():
     cache = FeatureCache(model, [Example(name="0", read=broken)])
     with pytest.raises(BrokenDataError, match="none of 1 training examples"):
         run(model, groups, cache, optimisation)
+
+
+def test_bfloat16_training_stays_close_to_float32():
+    losses = [run(*prepared(), precision=p).steps[-1].loss for p in ("float32", "bfloat16")]
+    assert losses[0] != losses[1]
+    assert losses[1] == pytest.approx(losses[0], rel=0.02)
 
 
 def test_features_beyond_the_caches_limit_are_computed_again_and_equal():

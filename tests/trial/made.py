@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
+import numpy as np
+import soundfile
+
 from planner.records import Adaptation, Optimisation, Reduction, Trial
+from runner.data.clips import DataSpec
 from runner.data.corpus import load_corpus
 
 EMODB = Path(__file__).parents[2].parent / "shared" / "data" / "emodb"
@@ -21,3 +26,19 @@ def trial_of(data, backbone, audio_seconds, reduction="none", adaptation="lora:2
         adaptation=Adaptation.parse(adaptation), optimisation=Optimisation(**optimisation),
         normaliser="whisper-english" if corpus.task == "asr" else "none", **more,
     )  # fmt: skip
+
+
+def write_manifest(folder, rows, column="text"):
+    """A manifest of noisy tones, by rows (split, text or label, seconds); speakers alternate."""
+    rng = np.random.default_rng(0)
+    lines = []
+    for i, (split, said, seconds) in enumerate(rows):
+        time = np.arange(round(seconds * 16_000)) / 16_000
+        audio = 0.1 * np.sin(2 * np.pi * (200 + 50 * len(said)) * time)
+        noisy = audio + 0.01 * rng.standard_normal(len(time))
+        soundfile.write(folder / f"{i}.wav", noisy.astype(np.float32), 16_000)
+        row = {"path": f"{i}.wav", column: said, "speaker": f"{split}{i % 2}", "split": split}
+        lines.append(json.dumps(row))
+    path = folder / "made.jsonl"
+    path.write_text("\n".join(lines) + "\n")
+    return DataSpec(name="manifest", path=str(path))

@@ -16,8 +16,12 @@ from runner.models.adapt import ADAPTER_FILE, META_FILE
 from runner.trial import run_trial
 from tests.trial.made import EMODB, trial_of
 
-ROWS = [("train", "press hash", 1.0), ("train", "hello", 0.9), ("train", "good bye", 1.9), ("test", "please hold", 2.6), ("test", "hello", 0.8)]  # fmt: skip
-MOODS = [(split, label, 1.0) for split in ("train", "test") for label in ("joy", "fear", "joy", "fear")]  # fmt: skip
+ROWS = [
+    ("train", "press hash", 1.0), ("train", "hello", 0.9), ("train", "good bye", 1.9),
+    ("test", "please hold", 2.6), ("test", "hello", 0.8),
+]  # fmt: skip
+LABELS = ("joy", "fear", "joy", "fear")
+MOODS = [(split, label, 1.0) for split in ("train", "test") for label in LABELS]
 
 SKIP_EMODB = pytest.mark.skipif(
     not EMODB.is_dir(), reason="EmoDB lies beside the project, in ../shared/data/emodb"

@@ -1,0 +1,129 @@
+// The right side, top: the answer as a sentence, costs against limits, reasons and warnings.
+import { el, table } from "./dom.js";
+import { COSTS, metricWord, percent, percentOf, likely, points } from "./format.js";
+
+const strong = (text) => el("strong", {}, text);
+
+export function configWords(config) {
+  const rate = `${Number(config.tokens_per_second.toPrecision(3))} tokens/s`;
+  const reduced = config.reduction === "none" ? "" : ` (${config.reduction})`;
+  return [strong(config.backbone), " on ", strong(`${config.audio_seconds} s`), " windows at ", strong(rate + reduced)];
+}
+
+export function sentence(answer) {
+  const { config, prediction: p } = answer.best;
+  const sure = `${Math.round(100 * p.level)}\u00a0%`;
+  return el("p", { class: "sentence", id: "sentence" }, configWords(config), " makes ",
+    el("span", { class: "figure" }, `${percentOf(p.error, p.low, p.high)} ${metricWord(answer.study.metric)}`),
+    `, between ${percentOf(p.low, p.low, p.high)} and ${percentOf(p.high, p.low, p.high)} with ${sure} certainty.`);
+}
+
+export function certainty(answer) {
+  const { best, regret, ties } = answer;
+  const n = ties.length;
+  const tie = n ? ` ${n === 1 ? "One other configuration is" : `${n} others are`} a tie within noise.` : "";
+  return el("p", { class: "sure" },
+    `Best with probability ${best.p_best.toFixed(2)}; choosing it costs ${points(regret.expected)} in expectation, ` +
+    `at most ${points(regret.bound_95)} (95 %).${tie}`);
+}
+
+// One cost: how much of its limit is used, how sure that is, and where the number is from.
+function costBar(name, cost, query) {
+  const unit = COSTS[name];
+  const limited = cost.limit !== undefined && cost.limit !== null;
+  const value = cost.high > cost.low ? `${unit.show(cost.value)} [${unit.show(cost.low)}, ${unit.show(cost.high)}]` : unit.show(cost.value);
+  const where = name === "latency_ms" ? `${query.quantile} on ${query.device}, ${cost.source}` : cost.source;
+  const met = limited ? `${likely("met", cost.probability)} · ` : "";
+  const row = el("div", { class: "cost" },
+    el("span", { class: "what" }, unit.name),
+    limited ? track(cost) : el("span", { class: "free" }, "no limit"),
+    el("span", { class: "value" }, limited ? `${unit.show(cost.value)} of ${unit.show(cost.limit)}` : value,
+      el("small", {}, `${met}${where}${cost.per ? `, per ${cost.per}` : ""}`)));
+  row.classList.toggle("over", limited && cost.value > cost.limit);
+  return row;
+}
+
+function track(cost) {
+  // The track is the limit; what is over it is shown by scaling the track down.
+  const full = Math.max(cost.limit, cost.high) * (cost.high > cost.limit ? 1.04 : 1);
+  const share = (v) => `${(100 * v) / full}%`;
+  const fill = el("div", { class: "fill" });
+  fill.style.width = share(cost.value);
+  const node = el("div", { class: "track", role: "img", "aria-label": `${Math.round((100 * cost.value) / cost.limit)} % of the limit` }, fill);
+  if (cost.high > cost.low) {
+    const range = el("div", { class: "range" });
+    range.style.left = share(cost.low);
+    range.style.width = `${(100 * (cost.high - cost.low)) / full}%`;
+    node.append(range);
+  }
+  if (cost.high > cost.limit) {
+    const mark = el("div", { class: "limit-mark" });
+    mark.style.left = share(cost.limit);
+    node.append(mark);
+  }
+  return node;
+}
+
+export function bars(option, query) {
+  const names = Object.keys(COSTS).filter((name) => name in option.costs);
+  return el("div", { class: "bars" }, names.map((name) => costBar(name, option.costs[name], query)));
+}
+
+export function reasons(list) {
+  return el("ul", { class: "why", "aria-label": "Why" }, list.map((r) => el("li", {}, r)));
+}
+
+export function warnings(list) {
+  return list.length ? el("ul", { class: "notes", "aria-label": "What the law cannot say" }, list.map((w) => el("li", {}, w.message))) : null;
+}
+
+export function alternatives(answer, onPick) {
+  const columns = [
+    { title: "", show: (r) => tag(r) },
+    { title: "configuration", wide: true, show: (r) => r.label },
+    { title: "error", num: true, show: (r) => `${percent(r.prediction.error, 2)}` },
+    { title: "90 % interval".replace("90", String(Math.round(100 * answer.best.prediction.level))), num: true, show: (r) => `${percent(r.prediction.low, 2)} – ${percent(r.prediction.high, 2)}` },
+    { title: "why not", wide: true, show: (r) => r.rejected_because },
+    { title: "", show: (r) => el("button", { type: "button", onclick: () => onPick(r.config) }, "What if") },
+  ];
+  if (!answer.runners_up.length) return el("p", { class: "soft" }, "No other configuration was in question.");
+  return table(columns, answer.runners_up, { label: "Other configurations" });
+}
+
+function tag(row) {
+  const kind = row.rejected_because.includes("tie") ? "tie" : row.feasible ? "next" : "over";
+  return el("span", { class: `tag ${kind}` }, kind === "over" ? "over the limit" : kind === "tie" ? "tie" : "next best");
+}
+
+export function everything(sheet, best, onPick) {
+  const rows = sheet.items.map((r) => ({ ...r, ...r.costs }));
+  const cost = (name) => ({ key: name, title: COSTS[name].name, num: true, show: (r) => (name in r.costs ? COSTS[name].show(r.costs[name]) : "–") });
+  const columns = [
+    { key: "backbone", title: "backbone" },
+    { key: "audio_seconds", title: "window (s)", num: true },
+    { key: "tokens_per_second", title: "tokens/s", num: true, show: (r) => `${Number(r.tokens_per_second.toPrecision(3))}` },
+    { key: "error", title: "error", num: true, show: (r) => percent(r.error, 2) },
+    { key: "low", title: "from", num: true, show: (r) => percent(r.low, 2) },
+    { key: "high", title: "to", num: true, show: (r) => percent(r.high, 2) },
+    ...Object.keys(sheet.frontiers).filter((n) => n in COSTS).map(cost),
+    { key: "kind", title: "" },
+    { key: "run_ids", title: "runs", show: (r) => r.run_ids.slice(0, 4).map((id, i) => [i ? ", " : "", el("a", { href: `/runs?run=${id}` }, String(id))]).flat().reduce((a, b) => (a.append(b), a), el("span")) },
+    { title: "", show: (r) => el("button", { type: "button", onclick: () => onPick(r) }, "What if") },
+  ];
+  const chosen = (r) => best && r.backbone === best.backbone && r.audio_seconds === best.audio_seconds && r.reduction === best.reduction;
+  return table(columns, rows, { sortable: true, sort: "error", chosen, label: "All configurations" });
+}
+
+export function whatIf(found, answer, onClose) {
+  const p = found.prediction;
+  const gap = answer ? p.error - answer.best.prediction.error : null;
+  const compared = gap === null || Math.abs(gap) < 5e-7 ? "" : ` That is ${points(gap)} ${gap > 0 ? "more" : "fewer"} than the recommendation.`;
+  const limits = Object.keys(found.query.limits);
+  const meets = limits.length ? ` It ${likely("meets", found.joint_probability, limits.length > 1 ? " all limits" : " the limit")}.` : "";
+  const ran = p.measured_error === null ? `It was never run (${p.kind}).` : `It was run: ${percent(p.measured_error, 2)} measured.`;
+  return el("div", { class: "whatif", id: "whatif-card" },
+    el("div", { class: "head" }, el("p", {}, "What if: ", configWords(found.config), " makes ",
+      strong(percentOf(p.error, p.low, p.high)), ` [${percent(p.low, 2)}, ${percent(p.high, 2)}].${compared}${meets} ${ran}`),
+    el("button", { type: "button", onclick: onClose, "aria-label": "Close what if" }, "Close")),
+    bars(found, found.query));
+}

@@ -1,0 +1,227 @@
+// Charts as Vega-Lite. Drawn once, then fed: moving a limit changes two small data sets, not the chart.
+import { COSTS, percent } from "./format.js";
+
+const cssColour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+
+export function colours() {
+  const names = ["ink", "soft", "line", "card", "accent", "choice", "band", "shade", "track"];
+  return Object.fromEntries(names.map((n) => [n, cssColour(`--${n}`)]));
+}
+
+function config(c) {
+  return {
+    background: null,
+    font: getComputedStyle(document.body).fontFamily,
+    view: { stroke: null },
+    axis: {
+      labelColor: c.soft, titleColor: c.soft, gridColor: c.line, domainColor: c.line, tickColor: c.line,
+      labelFontSize: 11.5, titleFontSize: 12, titleFontWeight: "normal", titlePadding: 8, labelOverlap: "greedy",
+    },
+    legend: { labelColor: c.soft, titleColor: c.soft, labelFontSize: 11.5, titleFontSize: 11.5, titleFontWeight: "normal" },
+  };
+}
+
+export async function embed(node, spec) {
+  const shown = {
+    $schema: "https://vega.github.io/schema/vega-lite/v6.json", width: "container",
+    autosize: { type: "fit", contains: "padding", resize: true }, ...spec,
+  };
+  // ast: expressions are interpreted, not compiled, so that the page needs no unsafe-eval.
+  const options = {
+    actions: false, renderer: "svg", ast: true, defaultStyle: false, config: config(colours()),
+    tooltip: { disableDefaultStyle: true, offsetX: 14 }, logLevel: 1,
+  };
+  // eslint-disable-next-line no-undef
+  return (await vegaEmbed(node, shown, options)).view;
+}
+
+// The domain of errors over all that is drawn, with a little room.
+export function errorDomain(values) {
+  const [low, high] = [Math.min(...values), Math.max(...values)];
+  const room = 0.07 * (high - low || high);
+  return [Math.max(low - room, 0), high + room];
+}
+
+function errorAxis(domain, title) {
+  const fine = domain[1] - domain[0] < 0.03;
+  return {
+    field: "error", type: "quantitative", title,
+    scale: { domain, zero: false, nice: false },
+    axis: { format: fine ? ".1%" : ".0%", tickCount: 6, domain: false, ticks: false },
+  };
+}
+
+const named = (name) => ({ data: { name } });
+
+export async function frontierChart(node, sheet, cost, titles, onPick) {
+  const c = colours();
+  const rows = sheet.items.filter((r) => cost in r.costs).map((r, id) => ({
+    id, label: r.label, kind: r.kind, cost: r.costs[cost], predicted: r.error, low: r.low, high: r.high,
+    error: r.measured_error ?? r.error, backbone: r.backbone, audio_seconds: r.audio_seconds,
+    reduction: r.reduction, shownCost: COSTS[cost].show(r.costs[cost]),
+    shownError: `${percent(r.error, 2)} [${percent(r.low, 2)}, ${percent(r.high, 2)}]`,
+    shownRuns: r.run_ids.length ? `${r.run_ids.slice(0, 6).join(", ")} (${percent(r.measured_error, 2)})` : "never run",
+  }));
+  const line = (sheet.frontiers[cost] ?? []).map((i) => sheet.items[i])
+    .map((r) => ({ cost: r.costs[cost], error: r.error, low: r.low, high: r.high }));
+  const costs = rows.map((r) => r.cost);
+  const domain = [Math.min(...costs) / 1.18, Math.max(...costs) * 1.18];
+  // The frontier holds to the right: nothing dearer is worse than its last point.
+  if (line.length) line.push({ ...line.at(-1), cost: domain[1] });
+  const yDomain = errorDomain([...rows.map((r) => r.error), ...line.flatMap((r) => [r.low, r.high])]);
+  const x = {
+    field: "cost", type: "quantitative", title: titles.x,
+    scale: { type: "log", domain, nice: false },
+    axis: { format: "~s", grid: false, tickCount: 6, labelExpr: titles.labels },
+  };
+  const y = errorAxis(yDomain, titles.y);
+  const at = { x, y };
+  const tooltip = [
+    { field: "label", title: "title" }, { field: "shownError", title: "predicted" },
+    { field: "shownCost", title: COSTS[cost].name }, { field: "shownRuns", title: "runs" },
+  ];
+  const spec = {
+    height: 330,
+    datasets: { candidates: rows, frontier: line, best: [], limit: [], pick: [] },
+    layer: [
+      {
+        ...named("limit"), mark: { type: "rect", color: c.shade, opacity: 0.045, clip: true },
+        encoding: { x: { ...x, field: "value" }, x2: { datum: domain[1] } },
+      },
+      {
+        ...named("frontier"), mark: { type: "area", interpolate: "step-after", color: c.band, opacity: 0.16, clip: true },
+        encoding: { x, y: { ...y, field: "low" }, y2: { field: "high" } },
+      },
+      { ...named("frontier"), mark: { type: "line", interpolate: "step-after", color: c.band, strokeWidth: 1.6, clip: true }, encoding: at },
+      {
+        ...named("limit"), mark: { type: "rule", color: c.ink, strokeDash: [5, 3], strokeWidth: 1.3, clip: true },
+        encoding: { x: { ...x, field: "value" } },
+      },
+      ...["right", "left"].map((align) => ({
+        ...named("limit"), transform: [{ filter: `datum.align == '${align}'` }],
+        mark: { type: "text", align, dx: align === "right" ? -5 : 5, dy: 8, baseline: "top", color: c.soft, fontSize: 11.5, clip: true },
+        encoding: { x: { ...x, field: "value" }, y: { value: 0 }, text: { field: "shown" } },
+      })),
+      {
+        ...named("candidates"),
+        mark: { type: "point", filled: false, size: 58, strokeWidth: 1.7, clip: true },
+        encoding: {
+          ...at, tooltip,
+          stroke: { condition: { test: "datum.kind == 'extrapolated'", value: c.soft }, value: c.accent },
+          fill: { condition: { test: "datum.kind == 'measured'", value: c.accent }, value: c.card },
+          strokeDash: { condition: { test: "datum.kind == 'extrapolated'", value: [2, 2] }, value: [1, 0] },
+          opacity: { condition: { test: "datum.kind == 'measured'", value: 0.92 }, value: 0.75 },
+        },
+      },
+      {
+        ...named("pick"), mark: { type: "point", size: 190, stroke: c.ink, strokeWidth: 2, fill: null, clip: true, tooltip: null },
+        encoding: at,
+      },
+      {
+        ...named("best"), mark: { type: "point", shape: "diamond", filled: true, size: 190, color: c.choice, stroke: c.card, strokeWidth: 1.5, opacity: 1, clip: true },
+        encoding: { ...at, tooltip },
+      },
+    ],
+  };
+  const view = await embed(node, spec);
+  view.addEventListener("click", (event, item) => {
+    if (item?.datum?.label) onPick(item.datum);
+  });
+  return { view, rows, domain };
+}
+
+const same = (a, b) => a.backbone === b.backbone && a.audio_seconds === b.audio_seconds && a.reduction === b.reduction;
+
+// What moves with a limit: the mark of the choice, of the limit, and of the point that is looked at.
+export function feed(chart, { best, limit, pick, cost }) {
+  const { view, rows } = chart;
+  const mark = (config) => {
+    const found = config && rows.find((r) => same(r, config));
+    return found ? [{ ...found, error: found.predicted }] : [];
+  };
+  view.data("best", mark(best));
+  view.data("pick", (pick ? rows.filter((r) => same(r, pick)) : []).slice(0, 1));
+  const inside = limit !== null && limit < chart.domain[1];
+  const value = inside ? Math.max(limit, chart.domain[0]) : null;
+  // The words stand where there is room for them.
+  const [left, right] = chart.domain.map(Math.log);
+  const align = (Math.log(value) - left) / (right - left) < 0.3 ? "left" : "right";
+  view.data("limit", inside ? [{ value, align, shown: `limit ${COSTS[cost].show(limit)}` }] : []);
+  return view.runAsync();
+}
+
+export async function axisChart(node, curve, domain, title) {
+  const c = colours();
+  const x = {
+    field: "x", type: "quantitative", title: `${curve.title} (${curve.unit})`,
+    scale: { type: "log", nice: false }, axis: { format: "~s", grid: false, tickCount: 4 },
+  };
+  const y = errorAxis(domain, title);
+  const inside = curve.points.filter((p) => !p.outside);
+  const measured = curve.measured.filter((m) => m.error !== null);
+  const tooltip = [{ field: "run_id", title: "run" }, { field: "error", title: "measured", format: ".2%" }, { field: "x", title: curve.unit, format: ".4~s" }];
+  return embed(node, {
+    height: 215,
+    layer: [
+      {
+        data: { values: curve.points }, mark: { type: "area", color: c.band, opacity: 0.15, clip: true },
+        encoding: { x, y: { ...y, field: "low" }, y2: { field: "high" } },
+      },
+      { data: { values: curve.points }, mark: { type: "line", color: c.band, strokeDash: [3, 3], strokeWidth: 1.4, clip: true }, encoding: { x, y } },
+      { data: { values: inside }, mark: { type: "line", color: c.band, strokeWidth: 1.9, clip: true }, encoding: { x, y } },
+      { data: { values: [{ x: curve.at }] }, mark: { type: "rule", color: c.choice, strokeWidth: 1, opacity: 0.55 }, encoding: { x } },
+      { data: { values: measured }, mark: { type: "point", filled: true, color: c.accent, size: 48, opacity: 0.95, clip: true }, encoding: { x, y, tooltip } },
+      { data: { values: [{ x: curve.at, error: curve.error }] }, mark: { type: "point", shape: "diamond", filled: true, size: 110, color: c.choice, stroke: c.card, opacity: 1 }, encoding: { x, y } },
+    ],
+  });
+}
+
+const BLUES = ["#9ecae1", "#56b4e9", "#0072b2", "#08306b"];
+const ON_DARK = ["#2f5d80", "#3f87ba", "#56b4e9", "#c6e6fb"];
+
+export async function isoChart(node, iso, domain, title, isDark) {
+  const values = iso.points.map((p) => ({
+    ...p, budget: COSTS.flops.terse(Number(p.flops.toPrecision(2))),
+    at: `${p.backbone} · ${p.audio_seconds.toFixed(1)} s · ${p.tokens_per_second} tokens/s`,
+    shown: `${percent(p.error, 2)} [${percent(p.low, 2)}, ${percent(p.high, 2)}]`,
+  }));
+  const x = {
+    field: "audio_seconds", type: "quantitative", title: "window that spends the budget (s)",
+    scale: { type: "log", nice: false, padding: 8 }, axis: { format: "~s", grid: false, tickCount: 5 },
+  };
+  const encoding = {
+    x, y: errorAxis(domain, title), detail: { field: "backbone" },
+    color: {
+      field: "budget", type: "ordinal", title: "FLOPs",
+      sort: iso.budgets.map((b) => COSTS.flops.terse(Number(b.toPrecision(2)))), scale: { range: isDark ? ON_DARK : BLUES },
+      legend: { orient: "top", direction: "horizontal", columns: 4, titleOrient: "left", symbolType: "stroke", symbolStrokeWidth: 3, offset: 4 },
+    },
+  };
+  return embed(node, {
+    height: 215,
+    data: { values },
+    layer: [
+      { mark: { type: "line", strokeWidth: 1.6, clip: true }, encoding },
+      {
+        mark: { type: "point", filled: true, size: 42, opacity: 1, clip: true },
+        encoding: {
+          ...encoding, shape: { field: "backbone", legend: null },
+          tooltip: [{ field: "at", title: "title" }, { field: "shown", title: "predicted" }, { field: "budget", title: "FLOPs" }],
+        },
+      },
+    ],
+  });
+}
+
+export async function lossChart(node, steps) {
+  const c = colours();
+  const values = steps.filter((s) => s.loss !== null && Number.isFinite(s.loss));
+  return embed(node, {
+    height: 150, data: { values }, mark: { type: "line", color: c.accent, strokeWidth: 1.5 },
+    encoding: {
+      x: { field: "step", type: "quantitative", title: "step", axis: { grid: false, tickCount: 6 } },
+      y: { field: "loss", type: "quantitative", title: "training loss", scale: { zero: false }, axis: { tickCount: 4 } },
+      tooltip: [{ field: "step" }, { field: "loss", format: ".4~g" }],
+    },
+  });
+}

@@ -1,0 +1,73 @@
+// Quantities for people, the same as the command prints them, and back from what people type.
+
+const GAP = "\u00a0"; // a number and its unit stay on one line
+const SI = [[1e18, "E"], [1e15, "P"], [1e12, "T"], [1e9, "G"], [1e6, "M"], [1e3, "k"]];
+const BINARY = [[2 ** 40, "Ti"], [2 ** 30, "Gi"], [2 ** 20, "Mi"], [2 ** 10, "Ki"]];
+
+const digits = (value, n) => String(Number(value.toPrecision(n)));
+
+function scaled(value, steps, unit, n) {
+  for (const [size, prefix] of steps) if (value >= size) return `${digits(value / size, n)}${GAP}${prefix}${unit}`;
+  return `${digits(value, n)}${GAP}${unit}`.trim();
+}
+
+function milliseconds(value, n) {
+  if (value >= 60_000) return `${digits(value / 60_000, n)}${GAP}min`;
+  return value >= 1000 ? `${digits(value / 1000, n)}${GAP}s` : `${digits(value, n)}${GAP}ms`;
+}
+
+export const COSTS = {
+  flops: {
+    name: "FLOPs", short: "flops", example: "20G",
+    show: (v, n = 3) => scaled(v, SI, "FLOPs", n),
+    // One letter in a narrow field and in the URL.
+    terse: (v) => scaled(v, SI, "", 3).replace(GAP, ""),
+    read: (t) => readWith(t.replace(/flops?$/i, ""), { "": 1, k: 1e3, K: 1e3, M: 1e6, G: 1e9, T: 1e12, P: 1e15 }),
+  },
+  latency_ms: {
+    name: "latency", short: "latency", example: "250ms",
+    show: (v, n = 3) => milliseconds(v, n),
+    terse: (v) => milliseconds(v, 3).replace(GAP, ""),
+    read: (t) => readWith(t, { "": 1, ms: 1, s: 1e3, min: 6e4 }),
+  },
+  memory_bytes: {
+    name: "memory", short: "memory", example: "4GiB",
+    show: (v, n = 3) => scaled(v, BINARY, "B", n),
+    terse: (v) => scaled(v, BINARY, "B", 3).replace(GAP, ""),
+    read: (t) => readWith(t.replace(/B$/, ""), {
+      "": 1, k: 1e3, M: 1e6, G: 1e9, Ki: 2 ** 10, Mi: 2 ** 20, Gi: 2 ** 30, Ti: 2 ** 40,
+    }),
+  },
+};
+
+function readWith(text, units) {
+  const found = /^\s*(\d+\.?\d*(?:[eE][+-]?\d+)?|\.\d+)\s*([a-zA-Z]*)\s*$/.exec(text);
+  if (!found || !(found[2] in units)) return null;
+  const value = Number(found[1]) * units[found[2]];
+  return Number.isFinite(value) && value > 0 ? value : null;
+}
+
+export const percent = (value, n = 1) => `${(100 * value).toFixed(n)}${GAP}%`;
+
+// As many decimals as the interval makes worth reading, at least one.
+export function percentOf(value, low, high) {
+  const width = 100 * (high - low);
+  return percent(value, width > 0 && width < 0.3 ? 2 : 1);
+}
+
+export function points(error) {
+  const value = Math.abs(100 * error);
+  return value > 0 && value < 0.01 ? "less than 0.01 points" : `${digits(value, 2)} points`;
+}
+
+export const METRICS = { wer: "word errors", cer: "character errors", error: "errors", uar_error: "errors" };
+export const metricWord = (metric) => METRICS[metric] ?? `${metric} errors`;
+
+export const count = (n) => n.toLocaleString("en");
+
+// `never meets all limits`, `certainly met`, `met with probability 0.98`.
+export function likely(verb, p, object = "") {
+  if (p >= 0.9995) return `certainly ${verb}${object}`;
+  if (p <= 0.0005) return `never ${verb}${object}`;
+  return `${verb}${object} with probability ${Math.min(Math.max(p, 0.01), 0.99).toFixed(2)}`;
+}

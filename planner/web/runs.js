@@ -1,0 +1,117 @@
+// Runs as a table, page by page; one run in full when its number is clicked.
+import { ask, Problem } from "./api.js";
+import { lossChart } from "./charts.js";
+import { byId, cell, el, fill, table } from "./dom.js";
+import { COSTS, percent } from "./format.js";
+import { banner, overview, shell, trouble } from "./shell.js";
+
+const PAGE = 100;
+const filters = ["task", "status", "source"];
+let rows = [];
+
+const chosen = () => new URLSearchParams(location.search);
+
+function filtered() {
+  return Object.fromEntries(filters.map((name) => [name, byId(name).value]));
+}
+
+async function load(after = null) {
+  const page = await ask("/v1/runs", { ...filtered(), limit: PAGE, after });
+  rows = after === null ? page.items : [...rows, ...page.items];
+  const list = byId("list");
+  if (!rows.length) {
+    fill(list, trouble("No run matches", Object.values(filtered()).some(Boolean) ? "Choose fewer filters." : "Nothing was run or imported yet.",
+      ["soundscale quickstart", "soundscale runs import same2026"]));
+    return;
+  }
+  const columns = [
+    { key: "run_id", title: "run", num: true, show: (r) => el("button", { type: "button", class: "link", onclick: () => open(r.run_id) }, String(r.run_id)) },
+    { key: "backbone", title: "backbone" },
+    { key: "audio_seconds", title: "window (s)", num: true },
+    { key: "tokens_per_second", title: "tokens/s", num: true },
+    { key: "adaptation", title: "adaptation" },
+    { key: "error", title: "error", num: true, show: (r) => (r.error === null ? "–" : `${percent(r.error, 2)}${r.std_error === null ? "" : ` ± ${(100 * r.std_error).toFixed(2)}`}`) },
+    { key: "flops", title: "FLOPs a window", num: true, show: (r) => (r.flops === null ? "–" : COSTS.flops.show(r.flops)) },
+    { key: "latency_p50_ms", title: "p50", num: true, show: (r) => (r.latency_p50_ms === null ? "–" : COSTS.latency_ms.show(r.latency_p50_ms)) },
+    { key: "dataset", title: "data" },
+    { key: "status", title: "status", show: (r) => el("span", { class: `tag ${r.status}`, title: r.failure_text ?? "" }, r.status) },
+    { key: "provenance", title: "from" },
+  ];
+  fill(list, table(columns, rows, { sortable: true, label: "Runs" }),
+    page.next === null ? el("p", { class: "soft" }, `${rows.length} runs`)
+      : el("div", { class: "actions" }, el("button", { type: "button", onclick: () => guarded(() => load(page.next)) }, "More"), `${rows.length} runs so far`));
+}
+
+async function open(id) {
+  const query = chosen();
+  query.set("run", id);
+  history.replaceState(null, "", `/runs?${query}`);
+  const detail = byId("detail");
+  detail.hidden = false;
+  try {
+    show(detail, await ask(`/v1/runs/${id}`));
+  } catch (error) {
+    if (!(error instanceof Problem)) throw error;
+    fill(detail, trouble(`Run ${id}`, error.message));
+  }
+  detail.scrollIntoView({ block: "nearest" });
+}
+
+function show(detail, run) {
+  const steps = run.steps ?? [];
+  const skip = new Set(["steps", "trial", "utterances", "failure_text"]);
+  const facts = Object.entries(run).filter(([k, v]) => !skip.has(k) && v !== null && v !== "");
+  const drawing = el("div", { class: "drawing", role: "img", "aria-label": "training loss by step" });
+  const scored = el("div");
+  fill(detail,
+    el("div", { class: "chart-head" }, el("h2", {}, `Run ${run.run_id}: ${run.backbone}, ${run.audio_seconds} s, ${run.reduction}`),
+      el("button", { type: "button", onclick: () => close(detail) }, "Close")),
+    run.failure_text ? el("ul", { class: "notes" }, el("li", {}, `${run.failure_class}: ${run.failure_text}`)) : null,
+    steps.length > 1 ? drawing : null,
+    el("dl", {}, facts.map(([k, v]) => [el("dt", {}, k), el("dd", {}, cell(v))])),
+    el("details", { class: "more" }, el("summary", {}, "The whole trial"), el("pre", {}, JSON.stringify(run.trial, null, 2))),
+    el("details", { class: "more", ontoggle: (e) => e.target.open && utterances(scored, run.run_id) }, el("summary", {}, "What it heard, utterance by utterance"), scored));
+  if (steps.length > 1) lossChart(drawing, steps);
+}
+
+async function utterances(node, id) {
+  const found = (await ask(`/v1/runs/${id}`, { utterances: "true" })).utterances;
+  const columns = [
+    { key: "utterance_id", title: "utterance" }, { key: "reference", title: "said", wide: true },
+    { key: "hypothesis", title: "heard", wide: true }, { key: "n_errors", title: "errors", num: true }, { key: "n_units", title: "of", num: true },
+  ];
+  fill(node, found.length ? table(columns, found, { sortable: true, label: "Utterances" }) : el("p", { class: "soft" }, "No utterance is stored for this run."));
+}
+
+function close(detail) {
+  detail.hidden = true;
+  const query = chosen();
+  query.delete("run");
+  history.replaceState(null, "", `/runs?${query}`);
+}
+
+async function guarded(work) {
+  try {
+    await work();
+    banner(null);
+  } catch (error) {
+    if (error instanceof Problem && error.status > 0) fill(byId("list"), trouble("The runs cannot be shown", error.message));
+    else banner("The service does not answer. Is soundscale serve still running?", () => guarded(work));
+  }
+}
+
+shell();
+for (const name of filters) {
+  byId(name).value = chosen().get(name) ?? "";
+  byId(name).addEventListener("change", () => {
+    const query = new URLSearchParams(Object.entries(filtered()).filter(([, v]) => v));
+    history.replaceState(null, "", `/runs?${query}`);
+    guarded(() => load());
+  });
+}
+guarded(async () => {
+  await overview();
+  await load();
+  const id = chosen().get("run");
+  if (/^\d+$/.test(id ?? "")) await open(id);
+});

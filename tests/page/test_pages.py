@@ -1,0 +1,86 @@
+"""Runs, fits, SQL and a sweep as it runs, in a real browser."""
+
+from planner.store import claims
+from planner.store.engine import open_store
+from tests.http.conftest import serve
+from tests.page.conftest import Page
+from tests.store.samples import LEASE, WORKER, finished, sweep_of
+
+
+def test_runs_are_listed_filtered_and_shown_in_full(page):
+    page.open("/runs", wait_for="#list table")
+    assert page.run("return document.querySelectorAll('#list tbody tr').length") == 35
+    page.run(
+        "const s = document.querySelector('#source'); s.value = 'imported'; s.dispatchEvent(new Event('change'))"
+    )
+    page.wait(lambda: page.run("return document.querySelectorAll('#list tbody tr').length") == 18)
+    page.click("#list tbody button")
+    page.wait(lambda: page.text("#detail dl"))
+    assert "whisper-tiny" in page.text("#detail")
+    assert "run=" in page.driver.current_url
+    page.shoot("runs")
+
+
+def test_a_heading_sorts_the_table_both_ways(page):
+    page.open("/runs", wait_for="#list table")
+    errors = (
+        "return [...document.querySelectorAll('#list tbody tr td:nth-child(6)')]"
+        ".map((t) => parseFloat(t.innerText))"
+    )
+    for order in (sorted, lambda v: sorted(v, reverse=True)):
+        page.run("document.querySelectorAll('#list thead button')[5].click()")
+        found = page.run(errors)
+        assert found == order(found)
+
+
+def test_a_fit_shows_its_formula_parameters_and_what_it_cannot_say(page, client_json):
+    client_json("/v1/plan?task=asr&flops=30G")
+    page.open("/fits", wait_for="#list table")
+    page.click("#list tbody button")
+    page.wait(lambda: page.text("#detail pre"))
+    assert "wer =" in page.text("#detail pre")
+    assert "not resolved" in page.text("#detail .notes")
+    page.shoot("fits")
+
+
+def test_a_select_gives_rows_and_anything_else_is_refused(page):
+    page.open("/sql", wait_for="#result table")
+    page.shoot("sql")
+    for text, said in (("SELECT count(*) AS n FROM runs", "35"), ("DELETE FROM runs", "refused")):
+        page.run("document.querySelector('#sql').value = arguments[0]", text)
+        page.click("#run")
+        page.wait(lambda said=said: said in page.text("#result"))
+    page.run("document.querySelector('#sql').value = 'SELECT count(*) AS n FROM runs'")
+    page.click("#run")
+    page.wait(lambda: "35" in page.text("#result"))
+
+
+def test_a_stored_text_never_becomes_markup(page):
+    page.open("/sql", wait_for="#result table")
+    page.run(
+        "document.querySelector('#sql').value = \"SELECT '<img src=x onerror=alert(1)>' AS a\""
+    )
+    page.click("#run")
+    page.wait(lambda: "onerror" in page.text("#result"))
+    assert page.run("return document.querySelectorAll('#result img').length") == 0
+
+
+def test_a_sweep_is_followed_while_it_runs(driver, screenshots, tmp_path):
+    engine = open_store(str(tmp_path / "live.db"))
+    sweep_id = sweep_of(engine, 2, name="live")
+    found = serve(str(tmp_path / "live.db"), "--log", "none", log=tmp_path / "log")
+    try:
+        page = Page(driver, found.url, screenshots)
+        page.size(1280, 900)
+        page.open("/sweeps?sweep=live", wait_for="#live table")
+        assert "0 of 2 finished" in page.text("#live .totals")
+        claim = claims.claim_next(engine, sweep_id, WORKER, LEASE)
+        step = claims.Progress(phase="train", step=3, n_steps=12, loss=2.5)
+        claims.heartbeat(engine, claim, LEASE, step)
+        page.wait(lambda: "train 3 of 12" in page.text("#live"))
+        page.shoot("sweeps")
+        assert claims.finish(engine, claim, finished())
+        page.wait(lambda: "1 of 2 finished" in page.text("#live .totals"))
+    finally:
+        found.stop()
+        engine.dispose()

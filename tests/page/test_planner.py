@@ -1,0 +1,253 @@
+"""The planner page in a real browser: what a person does, and what they then see."""
+
+from urllib.parse import parse_qs, urlsplit
+
+from tests.http.conftest import serve
+from tests.page.conftest import Page
+
+QUESTION = "/?task=asr&flops=30G&latency_ms=60ms"
+
+
+def address(page):
+    return {k: v[0] for k, v in parse_qs(urlsplit(page.driver.current_url).query).items()}
+
+
+def opened(page, path=QUESTION):
+    page.open(path, wait_for="#sentence")
+    page.wait(lambda: page.run("return document.querySelectorAll('#axes svg').length") == 4)
+
+
+def diamond(page):
+    """Where the recommendation stands in the chart."""
+    return page.run(
+        "return document.querySelector('#frontier .layer_8_marks path')?.getAttribute('transform')"
+    )
+
+
+def test_moving_the_latency_limit_changes_answer_chart_and_address(page):
+    opened(page)
+    before = (page.text("#sentence"), diamond(page))
+    page.shoot("plan-light")
+    page.slide("#slider-latency", 60)
+    page.wait(lambda: page.text("#sentence") != before[0])
+    page.wait(lambda: diamond(page) != before[1])
+    page.wait(lambda: address(page).get("latency_ms") != "60ms")
+    assert "whisper-base" in before[0]
+    assert "whisper-tiny" in page.text("#sentence")
+    assert "the latency limit binds" in page.text("#answer .why")
+    assert page.text("#slider-latency ~ .scale")
+
+
+def test_the_address_alone_brings_the_same_answer_back(page):
+    opened(page)
+    page.slide("#slider-flops", 150)
+    page.wait(lambda: address(page).get("flops") != "30G")
+    page.wait(
+        lambda: (
+            page.run("return document.querySelector('#answer').getAttribute('aria-busy')")
+            == "false"
+        )
+    )
+    link = page.driver.current_url
+    said = page.wait(lambda: page.text("#answer-id"))
+    opened(page, link.removeprefix(page.server))
+    assert page.text("#answer-id") == said
+
+
+def test_the_page_shows_what_the_service_answers(page, client_json):
+    opened(page)
+    answer = client_json("/v1/plan?task=asr&flops=30G&latency_ms=60ms")
+    shown = page.text("#answer")
+    assert answer["answer_id"] in shown
+    assert f"{100 * answer['best']['prediction']['error']:.1f} %" in shown
+    assert all(reason in shown for reason in answer["reasons"])
+    assert all(w["message"] in shown for w in answer["warnings"])
+
+
+def test_no_request_leaves_the_host_and_nothing_is_complained_about(page):
+    opened(page)
+    for path in ("/runs", "/fits", "/sweeps", "/sql"):
+        page.open(path, wait_for="main .card")
+    urls = page.requests()
+    assert len(urls) > 20
+    assert [u for u in urls if not u.startswith((page.server, "data:", "blob:", "about:"))] == []
+    assert page.complaints() == []
+
+
+def test_typed_limits_take_units_and_wrong_ones_say_so(page):
+    opened(page)
+    page.type("#limit-flops", "8 GFLOPs")
+    page.wait(lambda: address(page).get("flops") == "8G")
+    page.type("#limit-latency", "0.05 s")
+    page.wait(lambda: address(page).get("latency_ms") == "50ms")
+    page.type("#limit-memory", "lots")
+    assert "e.g. 4GiB" in page.text("#wrong-memory")
+    assert "memory_bytes" not in address(page)
+
+
+def test_an_impossible_limit_offers_the_smallest_relaxation_and_taking_it_helps(page):
+    page.open("/?task=asr&flops=30G&latency_ms=10ms", wait_for="#answer .trouble")
+    assert "Nothing meets these limits" in page.text("#answer")
+    page.shoot("plan-nothing-fits")
+    page.click("#answer .ways button")
+    page.wait(lambda: page.text("#sentence"))
+    assert address(page)["latency_ms"] != "10ms"
+
+
+def test_a_click_on_a_point_asks_what_if_and_the_address_remembers(page):
+    opened(page)
+    page.run(
+        "const points = document.querySelectorAll('#frontier .layer_6_marks path');"
+        "const at = points[0].getBoundingClientRect();"
+        "for (const kind of ['mousedown', 'mouseup', 'click']) points[0].dispatchEvent("
+        "new MouseEvent(kind, {bubbles: true, clientX: at.x + at.width / 2, clientY: at.y + at.height / 2}))"
+    )
+    page.wait(lambda: page.text("#whatif-card"))
+    assert "What if" in page.text("#whatif-card")
+    assert "whisper-" in address(page)["pick"]
+    page.wait(lambda: "look at" in page.text("#axes-of"))
+    page.shoot("plan-what-if")
+
+
+def test_the_cost_on_the_axis_can_be_changed(page):
+    opened(page)
+    page.click("#x button:nth-child(2)")
+    page.wait(lambda: address(page).get("x") == "latency")
+    page.wait(lambda: "latency per utterance" in page.text("#frontier svg"))
+
+
+def test_the_answer_can_be_kept_and_is_then_stored(page, client_json):
+    opened(page, "/?task=asr&flops=21G")
+    page.click("#answer .actions button")
+    page.wait(lambda: "kept" in page.text("#answer .actions"))
+    answer_id = page.text("#answer-id").removeprefix("answer ")
+    assert client_json(f"/v1/answers/{answer_id}")["answer_id"] == answer_id
+
+
+def test_the_page_works_with_the_keyboard_alone(page):
+    from selenium.webdriver.common.keys import Keys
+
+    opened(page)
+    before = page.text("#sentence")
+    page.run("document.querySelector('#slider-flops').focus()")
+    slider = page.driver.switch_to.active_element
+    slider.send_keys(Keys.HOME)
+    slider.send_keys(Keys.ARROW_RIGHT * 30)
+    page.wait(lambda: page.text("#sentence") not in ("", before))
+    reached = set()
+    for _ in range(40):
+        page.driver.switch_to.active_element.send_keys(Keys.TAB)
+        reached.add(
+            page.run("return document.activeElement.id || document.activeElement.textContent")
+        )
+    assert {"slider-latency", "limit-memory", "min-prob", "Keep this answer"} <= reached
+
+
+def contrast(page, selector):
+    return page.run(
+        """
+        const lum = (c) => { const [r, g, b] = c.match(/[\\d.]+/g).map((v) => {
+            const s = v / 255; return s <= 0.03928 ? s / 12.92 : ((s + 0.055) / 1.055) ** 2.4; });
+            return 0.2126 * r + 0.7152 * g + 0.0722 * b; };
+        const node = document.querySelector(arguments[0]);
+        const [a, b] = [getComputedStyle(node).color, getComputedStyle(node.closest('.card')).backgroundColor]
+            .map(lum).sort((p, q) => q - p);
+        return (a + 0.05) / (b + 0.05);
+        """,
+        selector,
+    )
+
+
+def test_light_and_dark_are_both_readable(page):
+    for scheme in ("light", "dark"):
+        page.scheme(scheme)
+        opened(page)
+        for part in (
+            "#sentence",
+            "#sentence .figure",
+            ".why li",
+            ".limit-head label",
+            ".cost small",
+        ):
+            assert contrast(page, part) >= 4.5, (scheme, part)
+        page.shoot(f"plan-{scheme}")
+
+
+def test_the_theme_can_be_chosen_and_stays(page):
+    opened(page)
+    page.click("#theme")
+    opened(page)
+    assert page.run("return document.documentElement.dataset.theme") == "dark"
+    page.run("localStorage.clear()")
+
+
+def test_at_phone_width_nothing_is_cut_off(page):
+    page.size(390, 844)
+    opened(page)
+    assert page.run("return document.documentElement.scrollWidth") == 390
+    wide = page.run(
+        "return [...document.querySelectorAll('main .card, main h2, main p, main svg, main button')]"
+        ".filter((n) => n.offsetParent && !n.closest('.table-scroll'))"
+        ".filter((n) => n.getBoundingClientRect().right > 391).map((n) => n.outerHTML.slice(0, 80))"
+    )
+    assert wide == []
+    page.shoot("plan-phone")
+
+
+def test_an_empty_database_shows_how_to_begin(driver, screenshots, tmp_path):
+    from planner.store.engine import upgrade
+
+    upgrade(str(tmp_path / "empty.db"))
+    found = serve(str(tmp_path / "empty.db"), "--log", "none", log=tmp_path / "log")
+    try:
+        page = Page(driver, found.url, screenshots)
+        page.size(1280, 900)
+        page.open("/", wait_for="#answer .trouble")
+        assert "soundscale quickstart" in page.text("#answer")
+        assert not page.run("return document.querySelector('#trade').offsetParent")
+        page.shoot("plan-empty")
+        for path, said in (("/runs", "No run"), ("/fits", "No fit"), ("/sweeps", "No sweep")):
+            page.open(path)
+            page.wait(lambda said=said: said in page.text("#list"))
+    finally:
+        found.stop()
+
+
+def test_a_service_that_goes_away_is_said_and_can_be_tried_again(
+    driver, screenshots, structured_db, tmp_path
+):
+    found = serve(structured_db, "--log", "none", log=tmp_path / "log")
+    page = Page(driver, found.url, screenshots)
+    page.size(1280, 900)
+    opened(page)
+    found.stop()
+    page.slide("#slider-flops", 100)
+    page.wait(lambda: "does not answer" in page.text("#banner"))
+    assert page.run("return document.querySelector('#banner button')")
+    page.shoot("plan-no-service")
+
+
+def test_where_a_token_is_needed_the_page_asks_for_it(driver, screenshots, structured_db, tmp_path):
+    import sqlite3
+
+    from planner.store import tokens
+    from planner.store.engine import open_store
+
+    copy = tmp_path / "own.db"
+    with sqlite3.connect(structured_db) as source, sqlite3.connect(copy) as target:
+        source.backup(target)
+    engine = open_store(str(copy))
+    token = tokens.new_token()
+    tokens.add(engine, "page", token, ["plan"])
+    engine.dispose()
+    found = serve(str(copy), "--log", "none", log=tmp_path / "log")
+    try:
+        page = Page(driver, found.url, screenshots)
+        page.open("/")
+        page.wait(lambda: page.run("return document.querySelector('dialog[open] input')"))
+        page.run("document.querySelector('dialog input').value = arguments[0]", token)
+        page.click("dialog button")
+        page.wait(lambda: page.text("#sentence"))
+        assert token not in page.driver.current_url
+    finally:
+        found.stop()

@@ -171,7 +171,7 @@ def forward_flops(
 
     >>> from planner.catalogue import backbone
     >>> forward_flops(backbone("whisper-tiny"), audio_seconds=30.0).total
-    36941414400
+    36937728000
     """
     counted = _forward(
         backbone,

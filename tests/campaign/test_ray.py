@@ -185,7 +185,11 @@ def start(spec: Path, tmp_path: Path, *options: str) -> subprocess.Popen[str]:
     ]
     command += ["--db", f"{tmp_path}/runs.db", "--artifacts", str(tmp_path / "a"), *options]
     return subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=tmp_path,
         # A shell that starts this run in the background leaves Ctrl-C ignored, also for children.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )

@@ -14,7 +14,7 @@ from typing import Any
 
 import click
 
-from planner.errors import SoundscaleError
+from planner.errors import MissingResourceError, SoundscaleError
 
 # Command -> (module, attribute, one line of help). The module is imported when the command is used.
 _LAZY: dict[str, tuple[str, str]] = {
@@ -96,6 +96,23 @@ def _register_plugins() -> None:
             continue
 
 
+_EXTRAS = {
+    "runner": (
+        "torch transformers peft ray jiwer soundfile soxr safetensors pydantic huggingface_hub"
+    ),
+    "service": "fastapi uvicorn starlette structlog prometheus_client",
+    "notebooks": "altair vl_convert",
+    "hub": "datasets",
+}
+"""Extra -> the modules that come with it."""
+
+
+def _extra_of(module: str) -> str | None:
+    """The extra that brings a module that is not there; None for one that should be."""
+    root = module.split(".")[0]
+    return next((extra for extra, names in _EXTRAS.items() if root in names.split()), None)
+
+
 def _one_line(problem: click.ClickException) -> str:
     """The message of a usage error, with the help to turn to."""
     text = problem.format_message().rstrip(".")
@@ -113,6 +130,13 @@ def main() -> None:
     except SoundscaleError as problem:
         click.echo(f"soundscale: {problem}", err=True)
         sys.exit(problem.exit_code)
+    except ModuleNotFoundError as problem:
+        extra = _extra_of(problem.name or "")
+        if extra is None:
+            raise
+        need = f"this command needs {problem.name}, which is not installed"
+        click.echo(f"soundscale: {need}; run: pip install 'soundscale[{extra}]'", err=True)
+        sys.exit(MissingResourceError.exit_code)
     except click.exceptions.Exit as done:
         sys.exit(done.exit_code)
     except click.Abort:

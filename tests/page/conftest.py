@@ -48,8 +48,9 @@ class Page:
         return self.driver.execute_script(script, *given)
 
     def text(self, selector: str) -> str:
-        found = self.run("return document.querySelector(arguments[0])?.innerText ?? ''", selector)
-        return str(found).replace("\u00a0", " ")
+        """The text of an element as it is shown (of a drawing: all of it); empty without one."""
+        script = "const n = document.querySelector(arguments[0]); return n?.innerText ?? n?.textContent ?? ''"
+        return str(self.run(script, selector)).replace("\u00a0", " ")
 
     def wait(self, condition: Callable[[], object]) -> object:
         return WebDriverWait(self.driver, WAIT_SECONDS, 0.1).until(lambda _: condition())
@@ -114,6 +115,7 @@ def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrom
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     found = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
     found.set_page_load_timeout(WAIT_SECONDS)
+    found.set_script_timeout(WAIT_SECONDS)
     yield found
     found.quit()
 

@@ -66,8 +66,13 @@ def test_the_page_shows_what_the_service_answers(page, client_json):
 
 def test_no_request_leaves_the_host_and_nothing_is_complained_about(page):
     opened(page)
-    for path in ("/runs", "/fits", "/sweeps", "/sql"):
-        page.open(path, wait_for="main .card")
+    for path, part in (
+        ("/runs", "#list"),
+        ("/fits", "#list"),
+        ("/sweeps", "#list"),
+        ("/sql", "#result table"),
+    ):
+        page.open(path, wait_for=part)
     urls = page.requests()
     assert len(urls) > 20
     assert [u for u in urls if not u.startswith((page.server, "data:", "blob:", "about:"))] == []

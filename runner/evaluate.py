@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -156,7 +156,10 @@ def evaluate(
     }
     if trial.task == "emotion":
         return _emotion(heard, sound, trial, labels, shared)
-    return _recognition(heard, sound, trial, shared)
+    found = _recognition(heard, sound, trial, shared)
+    return replace(
+        found, details=(found.details or {}) | {"n_prompt_tokens": model.n_prompt_tokens}
+    )
 
 
 def _covered(sound: Sequence[Heard], n_left_out: int, clips: Sequence[Clip], trial: Trial) -> float:

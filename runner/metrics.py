@@ -96,13 +96,32 @@ def _counts(found: object, n_units: int) -> Counts:
     )
 
 
-def _clusters(speakers: Sequence[str | None]) -> tuple[npt.NDArray[np.int64], str]:
+FEW_SPEAKERS = 10
+"""Below so many speakers, drawing speakers understates the spread (assumption), so the larger of that
+and of drawing utterances is taken."""
+
+
+def _clusterings(speakers: Sequence[str | None]) -> list[tuple[npt.NDArray[np.int64], str]]:
     """Which utterances are drawn together: those of one speaker where several are known."""
+    alone = (np.arange(len(speakers)), "utterance")
     known = {s for s in speakers if s is not None}
     if len(known) < 2 or None in speakers:
-        return np.arange(len(speakers)), "utterance"
+        return [alone]
     index = {s: i for i, s in enumerate(sorted(known))}
-    return np.array([index[s] for s in speakers if s is not None]), "speaker"
+    together = (np.array([index[s] for s in speakers if s is not None]), "speaker")
+    return [together, alone] if len(known) < FEW_SPEAKERS else [together]
+
+
+def _largest(
+    spread: Callable[[npt.NDArray[np.int64], int], float], speakers: Sequence[str | None]
+) -> tuple[float | None, str]:
+    """The largest standard error over the clusterings; None where fewer than two clusters exist."""
+    found = [
+        (spread(cluster, int(cluster.max()) + 1), kind)
+        for cluster, kind in _clusterings(speakers)
+        if len(cluster) and cluster.max() > 0
+    ]
+    return max(found) if found else (None, "utterance")
 
 
 def _draws(n_clusters: int, seed: int) -> npt.NDArray[np.int64]:
@@ -118,16 +137,16 @@ def rate_std_error(
 
     None where fewer than two clusters exist: then nothing is known about the spread.
     """
-    cluster, kind = _clusters(speakers)
-    n = int(cluster.max()) + 1 if len(cluster) else 0
-    if n < 2:
-        return None, kind
-    errors = np.bincount(cluster, weights=np.asarray(n_errors, dtype=float), minlength=n)
-    units = np.bincount(cluster, weights=np.asarray(n_units, dtype=float), minlength=n)
-    times = _draws(n, seed)
-    below = times @ units
-    kept = below > 0
-    return float(np.std((times @ errors)[kept] / below[kept], ddof=1)), kind
+
+    def spread(cluster: npt.NDArray[np.int64], n: int) -> float:
+        errors = np.bincount(cluster, weights=np.asarray(n_errors, dtype=float), minlength=n)
+        units = np.bincount(cluster, weights=np.asarray(n_units, dtype=float), minlength=n)
+        times = _draws(n, seed)
+        below = times @ units
+        kept = below > 0
+        return float(np.std((times @ errors)[kept] / below[kept], ddof=1))
+
+    return _largest(spread, speakers)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,25 +207,20 @@ def recall_std_error(
     seed: int = 0,
 ) -> tuple[float | None, str]:
     """Standard error of the mean recall by a cluster bootstrap; draws without a class average the rest."""
-    cluster, kind = _clusters(speakers)
-    n = int(cluster.max()) + 1 if len(cluster) else 0
-    if n < 2:
-        return None, kind
-    times = _draws(n, seed)
-    recalls = []
-    for label in labels:
-        of_class = np.array([r == label for r in references], dtype=float)
-        correct = of_class * np.array(
-            [h == r for r, h in zip(references, hypotheses, strict=True)], dtype=float
-        )
-        support = times @ np.bincount(cluster, weights=of_class, minlength=n)
-        right = times @ np.bincount(cluster, weights=correct, minlength=n)
-        recalls.append(
-            np.divide(right, support, out=np.full(len(times), np.nan), where=support > 0)
-        )
-    table = np.array(recalls)
-    some = ~np.isnan(table).all(axis=0)
-    return float(np.std(np.nanmean(table[:, some], axis=0), ddof=1)), kind
+    right = np.array([h == r for r, h in zip(references, hypotheses, strict=True)], dtype=float)
+    of_class = [np.array([r == label for r in references], dtype=float) for label in labels]
+
+    def spread(cluster: npt.NDArray[np.int64], n: int) -> float:
+        times = _draws(n, seed)
+        recalls = np.full((len(labels), len(times)), np.nan)
+        for row, member in zip(recalls, of_class, strict=True):
+            support = times @ np.bincount(cluster, weights=member, minlength=n)
+            correct = times @ np.bincount(cluster, weights=member * right, minlength=n)
+            np.divide(correct, support, out=row, where=support > 0)
+        some = ~np.isnan(recalls).all(axis=0)
+        return float(np.std(np.nanmean(recalls[:, some], axis=0), ddof=1))
+
+    return _largest(spread, speakers)
 
 
 def quantiles(values: Sequence[float]) -> Mapping[str, float]:

@@ -21,6 +21,7 @@ from planner.costs.flops import training_flops
 from planner.errors import InputError, MissingResourceError
 from planner.records import Evaluation, Latency, Resources, RunRecord, Trial, to_json
 from runner.base_weights import BaseWeights, base_weights, held_bytes
+from runner.counting import counted_flops
 from runner.data.audio import Audio, AudioError
 from runner.data.clips import Clip, Corpus, DataSpec
 from runner.data.packing import load_example, pack, windows
@@ -134,7 +135,8 @@ class _Job:
             evaluations=(evaluation,),
             latencies=(latency,),
             peak_memory_bytes=memory.peak_bytes(),
-            details=_details(cache, training, corpus),
+            details=_details(cache, training, corpus)
+            | {"counted_flops": _counted(trial, latency, corpus)},
         )
 
     def _say(self, phase: str, step: int, n_steps: int) -> None:
@@ -333,6 +335,15 @@ def _train_flops(trial: Trial, model: SpeechModel, training: Training) -> float 
     except InputError:
         return None
     return float(counted.total) * training.n_examples
+
+
+def _counted(trial: Trial, latency: Latency, corpus: Corpus) -> dict[str, int] | None:
+    """FLOPs of one window as torch counts them on this module; None for families it cannot count."""
+    backbone = known_backbone(trial.backbone)
+    try:
+        return counted_flops(backbone, trial, latency.n_output_tokens, corpus.labels)
+    except InputError:
+        return None
 
 
 def _details(cache: FeatureCache, training: Training, corpus: Corpus) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from itertools import product
 
 import pytest
@@ -9,7 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from planner.catalogue import backbone
+from planner.catalogue import backbone, register
 from planner.costs.flops import encoder_positions, encoder_tokens, forward_flops
 from planner.errors import InputError
 from planner.records import Reduction
@@ -90,6 +91,15 @@ def test_gradients_reach_the_tokens_through_every_operator(operator):
     hidden = torch.randn(1, 7, 3, requires_grad=True)
     reduce_tokens(hidden, operator, 3).sum().backward()
     assert hidden.grad.abs().sum() > 0
+
+
+def test_hubert_has_the_same_axes():
+    register(dataclasses.replace(backbone("wav2vec2-micro"), name="hubert-micro"))
+    trial = make_trial("hubert-micro", "emotion", "stem:2")
+    model = make_model(trial)
+    assert type(model.module).__name__ == "HubertForSequenceClassification"
+    states = model.encode(model.features([speechlike(2.0)]))
+    assert states.shape[1] == encoder_tokens(backbone("hubert-micro"), 2.0, trial.reduction)
 
 
 def test_labels_of_another_corpus_are_refused():

@@ -79,6 +79,14 @@ def test_utterances_of_one_speaker_are_drawn_together():
     assert together > 5 * alone
 
 
+def test_two_alike_speakers_do_not_make_the_spread_small():
+    speakers = ["a", "b"] * 200
+    errors = [int(i % 4 < 2) for i in range(400)]
+    found, cluster = rate_std_error(errors, [1] * 400, speakers)
+    assert cluster == "utterance"
+    assert found == pytest.approx(0.5 / 20, rel=0.1)
+
+
 def test_one_utterance_says_nothing_about_the_spread():
     assert rate_std_error([1], [10], ["a"])[0] is None
 

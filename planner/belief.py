@@ -26,6 +26,10 @@ OVERDISPERSION = 2.0
 """Variance of an error rate over that of independent words (assumption: words of an utterance fail
 together; a bootstrap over utterances, where stored, takes its place)."""
 
+LARGEST_LOG = 0.0
+"""ln of the largest error believed in, 1: a system that says nothing makes no more (every word
+deleted, every class missed), so nobody need do worse. Few runs give draws far above it."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measurements:
@@ -119,7 +123,8 @@ def belief(
     spread = np.sqrt(np.where(was_run, weight * noise, tau2))
     logs = law_draws + weight * (observed - law_draws)
     logs += spread * _streams(labels, n_draws, seed)
-    return np.exp(law_mean + weight * (observed - law_mean)), np.exp(logs)
+    mean = law_mean + weight * (observed - law_mean)
+    return np.exp(np.minimum(mean, LARGEST_LOG)), np.exp(np.minimum(logs, LARGEST_LOG))
 
 
 def _streams(labels: Sequence[str], n_draws: int, seed: int) -> Floats:

@@ -189,3 +189,17 @@ def test_runs_list_shows_error_flops_latency_and_parameters(measured):
     row = listing.runs(measured)[0]
     for key in ("error", "flops", "latency_p50_ms", "n_params"):
         assert row[key] > 0
+
+
+def test_no_draw_is_worse_than_saying_nothing(tmp_path):
+    table = tmp_path / "few.csv"
+    lines = ["task,backbone,audio_seconds,reduction,error"]
+    lines += [
+        f"asr,whisper-tiny,{s},none,{e}" for s, e in ((5, 0.3), (10, 0.1), (20, 0.25), (30, 0.05))
+    ]
+    table.write_text("\n".join(lines))
+    db = str(tmp_path / "few.db")
+    service.import_results(db, str(table))
+    answer = ask(db, flops=1e12)
+    assert answer["best"]["prediction"]["high"] <= 1.0
+    assert 0 <= answer["regret"]["expected"] <= 1.0

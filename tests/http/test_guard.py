@@ -254,14 +254,25 @@ def test_work_that_takes_too_long_is_503_and_is_ready_later(own_bench):
             time.sleep(0.05)
 
 
+def logged(log, request_id):
+    """The request's line in the log; it is written once the answer has left."""
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        lines = [json.loads(x) for x in log.read_text().splitlines() if x.startswith("{")]
+        found = [x for x in lines if x.get("request_id") == request_id]
+        if found:
+            return found[0]
+        time.sleep(0.05)
+    raise AssertionError(f"no line of request {request_id} in the log")
+
+
 def test_a_request_has_an_id_a_line_in_the_log_and_a_place_in_the_metrics(served):
     wire = http.client.HTTPConnection("127.0.0.1", served.port)
     wire.request("GET", PLAN, headers={"X-Request-Id": "test-7"})
     answer = wire.getresponse()
     answer_id = json.loads(answer.read())["answer_id"]
     assert answer.headers["X-Request-Id"] == "test-7"
-    lines = [json.loads(x) for x in served.log.read_text().splitlines() if x.startswith("{")]
-    mine = next(x for x in lines if x.get("request_id") == "test-7")
+    mine = logged(served.log, "test-7")
     assert (mine["status"], mine["answer_id"]) == (200, answer_id)
     wire.request("GET", "/metrics")
     assert b'route="/v1/plan",status="200"' in wire.getresponse().read()

@@ -52,4 +52,5 @@ def test_a_lease_ends_as_many_seconds_from_now_as_asked(store):
     if store.dialect.name == "postgresql":
         now = "extract(epoch from clock_timestamp())"
     ((left,),) = rows_of(store, f"SELECT lease_until_seconds - ({now}) FROM trials")
-    assert LEASE - 60 < left <= LEASE
+    # SQLite's Julian day keeps time to some 40 microseconds: a lease may seem that much longer.
+    assert LEASE - 60 < left <= LEASE + 1e-3

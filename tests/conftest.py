@@ -17,16 +17,6 @@ from planner.store.engine import open_store
 from planner.store.schema import metadata
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what takes minutes, unless `-m` speaks of it (`-m slow`, `-m "slow or not slow"`)."""
-    if "slow" in str(config.getoption("markexpr")):
-        return
-    slow = [item for item in items if item.get_closest_marker("slow")]
-    if slow:
-        config.hook.pytest_deselected(items=slow)
-        items[:] = [item for item in items if not item.get_closest_marker("slow")]
-
-
 def server_binaries() -> Path | None:
     """The folder of initdb and pg_ctl: the newest installed server, else what PATH has."""
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))

@@ -8,6 +8,7 @@ import time
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event
+from sqlalchemy.exc import DBAPIError
 
 BUSY_SECONDS = 30.0
 """How long a writer waits for another one before it gives up (s)."""
@@ -46,9 +47,9 @@ def prepare_sqlite(url: URL, *, checkpoints: bool) -> Engine:
         options = connection.get_execution_options()
         level = options.get("sqlite_synchronous", "FULL")
         if connection.info.get("synchronous", "FULL") != level:
-            connection.exec_driver_sql(f"PRAGMA synchronous = {level}")
+            run_by_driver(connection, f"PRAGMA synchronous = {level}")
             connection.info["synchronous"] = level
-        connection.exec_driver_sql(f"BEGIN {options.get('sqlite_begin', 'DEFERRED')}")
+        run_by_driver(connection, f"BEGIN {options.get('sqlite_begin', 'DEFERRED')}")
 
     return engine
 
@@ -88,3 +89,29 @@ def prepare_postgresql(url: URL) -> Engine:
         connection.commit()
 
     return engine
+
+
+def run_by_driver(connection: Connection, text: str, values: Any = ()) -> Any:
+    """The driver's cursor after a statement, without SQLAlchemy's own work around it.
+
+    Raises:
+        DBAPIError: the driver's error as SQLAlchemy's own; a broken connection leaves the pool.
+    """
+    driver: Any = connection.connection.driver_connection
+    try:
+        return driver.execute(text, values)
+    except connection.dialect.loaded_dbapi.Error as error:
+        raise _wrapped(connection, text, error) from error
+
+
+def _wrapped(connection: Connection, text: str, error: Exception) -> BaseException:
+    dialect = connection.dialect
+    # Typed as PEP 249 names the errors of a driver, which have no common class.
+    same: Any = error
+    broken = dialect.is_disconnect(same, connection.connection, None)
+    if broken:
+        connection.invalidate(error)
+    return DBAPIError.instance(
+        text, {}, error, dialect.loaded_dbapi.Error, hide_parameters=True,
+        connection_invalidated=broken, dialect=dialect,
+    )  # fmt: skip

@@ -46,6 +46,9 @@ def upgrade(engine: Engine, shown: str, *, only_empty: bool = False) -> tuple[st
     """
     with engine.execution_options(**WRITES).begin() as connection:
         if connection.dialect.name == "postgresql":
+            # A migration may take as long as it needs, and so may waiting for one.
+            connection.execute(text("SET LOCAL statement_timeout = 0"))
+            connection.execute(text("SET LOCAL lock_timeout = 0"))
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ADVISORY_LOCK})
         before = _current(connection, shown)
         if before == SCHEMA_REVISION:

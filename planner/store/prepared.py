@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from sqlalchemy import Connection, Dialect
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.elements import ClauseElement
+
+from planner.store.dialects import run_by_driver
 
 
 class Prepared:
@@ -40,30 +41,10 @@ class Prepared:
         given: Any = fixed | values
         if order is not None:
             given = tuple(given[name] for name in order)
-        driver: Any = connection.connection.driver_connection
-        try:
-            return driver.execute(text, given)
-        except Exception as error:
-            raise _wrapped(connection, text, error) from error
+        return run_by_driver(connection, text, given)
 
     def _compile(self, dialect: Dialect) -> tuple[str, dict[str, Any], tuple[str, ...] | None]:
         compiled = self._statement.compile(dialect=dialect)
         assert isinstance(compiled, SQLCompiler)
         order = compiled.positiontup if compiled.positional else None
         return compiled.string, dict(compiled.params), None if order is None else tuple(order)
-
-
-def _wrapped(connection: Connection, text: str, error: Exception) -> BaseException:
-    """The driver's error as SQLAlchemy's; a broken connection leaves the pool."""
-    dialect = connection.dialect
-    driver_error = dialect.loaded_dbapi.Error
-    if not isinstance(error, driver_error):
-        return error
-    # Errors are classed by the names that PEP 249 gives them.
-    broken = dialect.is_disconnect(error, connection.connection, None)
-    if broken:
-        connection.invalidate(error)
-    return DBAPIError.instance(
-        text, {}, error, driver_error, hide_parameters=True,
-        connection_invalidated=broken, dialect=dialect,
-    )  # fmt: skip

@@ -224,7 +224,7 @@ def main() -> int:
     import tempfile
 
     folder = asked.log or Path(tempfile.mkdtemp(prefix="chaos_"))
-    server, url = _server(asked.db)
+    server, url = database(asked.db)
     chaos = Chaos(url, folder, asked.trials, asked.faults, asked.seed, asked.shutdowns)
     if server is not None:
         chaos.shutdown = lambda: (server.stop("immediate"), server.start())[1]
@@ -241,7 +241,8 @@ def main() -> int:
     return 1 if found["broken"] else 0
 
 
-def _server(db: str) -> tuple[Any, str]:
+def database(db: str) -> tuple[Any, str]:
+    """A throw-away server and its URL where that is asked for, else no server and the URL given."""
     if db != "throw-away-postgresql":
         return None, db
     from tests.conftest import PostgresServer, server_binaries

@@ -356,3 +356,15 @@ def test_the_best_run_is_the_lowest_error_that_meets_the_latency(three, asked, s
         finish(store, claim, finished(error=error, latencies=(latency(p50_ms=p50),)))
     best = read.best_run(store, "asr", **asked)
     assert (None if best is None else best.trial.seed) == seed
+
+
+def test_latencies_saved_again_after_a_lost_acknowledgement_are_stored_once(store, monkeypatch):
+    real = write.write
+
+    def twice(engine, work, **options):
+        real(engine, work, **options)
+        return real(engine, work, **options)
+
+    monkeypatch.setattr(write, "write", twice)
+    write.save_latencies(store, [latency(), latency()])
+    assert count(store, "latencies") == 2

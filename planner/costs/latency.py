@@ -1,47 +1,46 @@
 """Latency on a device from its measurements: a non-negative sum of stages, with an interval.
 
-p50 of one window is a sum of stage quantities (planner.costs.stages) with non-negative costs, fitted by
-least squares on relative errors. How many stages the measurements support is decided by leave-one-out
-error over a fixed order of stage sets, from FLOPs alone upwards. The interval is Student-t on the
-leave-one-out errors of ln p50, widened outside the measured range; p95 is p50 times the device's median
-ratio of the two, whose scatter widens its interval.
+p50 of one window is the sum of its stages (planner.costs.stages), each fitted by non-negative least
+squares on relative errors: to its own times where the measurements tell the stages apart, else all
+together. How many columns are used follows the number of measured configurations (planner.costs.ladder), down to
+one rate of FLOPs from a single measurement. The interval (90 %) is Student-t: the stages' spreads and
+parameter variances, weighted by their shares of the prediction, widened outside the measured range.
+p95 is p50 times the device's median ratio of the two, whose scatter widens its interval.
 
-Sources: `measured` (this very configuration on this device), `interpolated` (inside the measured range
-of every stage), `transferred` (outside it, or another device's measurements scaled), `datasheet`.
+Sources: `measured` (this very configuration on this device), `interpolated` (inside the measured range of
+every quantity in use), `transferred` (outside it, or another device's costs scaled to a few anchors),
+`datasheet` (peak FLOP/s and bandwidth alone, planner.costs.datasheet).
 """
 
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from planner.catalogue import Backbone, backbone
-from planner.costs.stages import STAGES, Floats, Window, regressors
-from planner.errors import InputError
+from planner.costs.ladder import fit_stages
+from planner.costs.nonnegative import Fitted, student95
+from planner.costs.stages import COLUMNS, Floats, Window, regressors
+from planner.errors import InputError, MissingResourceError
 from planner.records import Latency, Reduction
 
-_LADDER: tuple[tuple[str, ...], ...] = (
-    ("encoder",),
-    ("encoder", "decoder"),
-    ("encoder", "steps"),
-    ("overhead", "encoder", "steps"),
-    ("overhead", "encoder", "traffic"),
-    ("frontend", "encoder", "steps"),
-    ("overhead", "encoder", "steps", "traffic"),
-    ("overhead", "frontend", "encoder", "steps", "traffic"),
-    STAGES,
-)
-"""Stage sets that are tried, smallest first."""
-FEWEST_SD = 0.5
-"""Standard deviation of ln latency assumed from a single measurement: a factor of 2.3 either way at
-90 % (assumption: FLOP-proportional predictions err by 66 % in the median on a CPU)."""
 LEAST_SD = 0.02
-"""Least standard deviation of ln latency: 2 % (assumption: repeated percentiles differ by as much)."""
+"""Least relative spread: 2 % (assumption: repeated percentiles differ by as much)."""
+OUTSIDE_SD = 0.5
+"""Relative spread added for each factor of e outside the measured range (assumption)."""
+EDGE = 0.1
+"""ln distance beyond the measured range that still counts as inside: lengths are on a grid."""
+NORMAL95 = 1.6448536269514722
+"""95 % quantile of the normal distribution."""
+WIDEST = 20.0
+"""Half-width in ln beyond which an interval says nothing; keeps its ends finite."""
 TOKEN_TOLERANCE = 2
-"""A measurement stands for a configuration when its output tokens differ by at most so many."""
+"""A measurement stands for a configuration when its output tokens differ by at most so many; the
+model's own difference between the two is applied."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,190 +58,228 @@ class LatencyPrediction:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LatencyModel:
-    """A fitted device.
+    """A device: fitted costs of the stages, and the measurements themselves.
 
     Attributes:
         device: its name.
-        stages: names of the stages used; cost: ms for each unit of them.
-        sd: standard deviation of ln p50 about the model (leave-one-out); dof: its degrees of freedom.
-        log_ratio, ratio_sd: median of ln(p95/p50) over the measurements, and its scatter.
-        low, high: measured range of every stage quantity, shape (len(STAGES),).
-        measured: the measurements themselves, by configuration.
+        condition: element type and attention that it holds for.
+        n_configurations: distinct configurations behind it.
+        stages: the fits that add up: one for each stage, or one for `all`.
+        least_sd: relative spread below which no prediction goes: the measurements' own noise floor.
+        log_ratio: median of ln(p95/p50) over the measurements.
+        ratio_sd: scatter of that.
+        low: least measured value of each column, shape (len(COLUMNS),).
+        high: greatest measured value of each column.
+        source: what a prediction inside the range is called.
+        measured: measurements by backbone, seconds, reduction and batch size.
     """
 
     device: str
-    stages: tuple[str, ...]
-    cost: Floats
-    sd: float
-    dof: float
+    condition: tuple[str, str]
+    n_configurations: int
+    stages: dict[str, Fitted]
+    least_sd: float
     log_ratio: float
     ratio_sd: float
     low: Floats
     high: Floats
-    measured: dict[tuple[str, float, str], tuple[Latency, ...]] = field(default_factory=dict)
+    source: str = "interpolated"
+    measured: dict[tuple[str, float, str, int], tuple[Latency, ...]] = field(default_factory=dict)
 
     def predict(
-        self, backbone: Backbone, audio_seconds: float, reduction: Reduction, n_output_tokens: int
+        self,
+        backbone: Backbone,
+        audio_seconds: float,
+        reduction: Reduction,
+        n_output_tokens: int,
+        *,
+        padding: str = "dynamic",
+        batch_size: int = 1,
     ) -> LatencyPrediction:
-        """Latency of one window; as measured where this very configuration was measured."""
+        """Latency of one window (or batch); as measured where this very configuration was measured."""
         window = Window(
             backbone=backbone, audio_seconds=audio_seconds, reduction=reduction,
-            n_output_tokens=n_output_tokens,
+            n_output_tokens=n_output_tokens, padding=padding, batch_size=batch_size,
         )  # fmt: skip
         return self.predict_many([window])[0]
 
     def predict_many(self, windows: Sequence[Window]) -> list[LatencyPrediction]:
         """Latencies of many windows at once."""
         x = regressors(windows)
-        columns = [STAGES.index(s) for s in self.stages]
-        log_p50 = np.log(np.maximum(x[:, columns] @ self.cost, 1e-9))
+        p50, sd, dof = self._central(x)
         outside = self._outside(x)
-        sd = np.sqrt(self.sd**2 + (0.5 * outside) ** 2)
+        t = np.array([student95(k) for k in dof])
+        half = np.hypot(t * np.maximum(sd, self.least_sd), NORMAL95 * OUTSIDE_SD * outside)
+        rows = zip(windows, np.log(p50), half, t, outside, strict=True)
         return [
-            self._known(w) or self._predicted(float(m), float(s), float(o))
-            for w, m, s, o in zip(windows, log_p50, sd, outside, strict=True)
+            self._known(w, float(m)) or self._predicted(float(m), float(h), float(k), float(o))
+            for w, m, h, k, o in rows
         ]
 
+    def stage_ms(self, window: Window) -> dict[str, float]:
+        """The prediction's parts, by stage and column, where they are not 0."""
+        x = regressors([window])[0]
+        cost = sum((f.cost for f in self.stages.values()), np.zeros(len(COLUMNS)))
+        return {c: float(v) for c, v in zip(COLUMNS, x * cost, strict=True) if v > 0}
+
+    def _central(self, x: Floats) -> tuple[Floats, Floats, Floats]:
+        """p50 in ms, its relative standard deviation and degrees of freedom, each of shape (m,)."""
+        # Summed row by row: a product by BLAS may differ in the last bit with the number of rows.
+        parts = [(f, (x * f.cost).sum(axis=1)) for f in self.stages.values()]
+        total = np.maximum(sum((v for _, v in parts), np.zeros(len(x))), 1e-6)
+        together, parameters, inverse_dof = (np.zeros(len(x)) for _ in range(3))
+        for fitted, value in parts:
+            share = value / total
+            # What slows one stage of a sample (a busy machine, a hot core) slows the others as well.
+            together += share * fitted.sd
+            parameters += (share * fitted.sd) ** 2 * fitted.leverage(x, value)
+            inverse_dof += share / fitted.dof
+        return total, np.sqrt(together**2 + parameters), 1.0 / np.maximum(inverse_dof, 1e-9)
+
     def _outside(self, x: Floats) -> Floats:
-        """Largest ln distance outside the measured range over the stages in use, shape (m,)."""
-        columns = [STAGES.index(s) for s in self.stages if s != "overhead"]
-        part = np.maximum(x[:, columns], 1e-300)
-        low = np.maximum(self.low[columns], 1e-300)
-        high = np.maximum(self.high[columns], 1e-300)
-        gap = np.maximum(np.log(low / part), np.log(part / high))
-        # A part in ten beyond the edge is still the measured range: lengths are on a grid.
-        return np.asarray(np.maximum(gap.max(axis=1) - 0.1, 0.0))
+        """Largest ln distance outside the measured range over the columns in use, shape (m,)."""
+        used = sorted({i for f in self.stages.values() for i in f.active})
+        part = x[:, used]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            gap = np.maximum(np.log(self.low[used] / part), np.log(part / self.high[used]))
+        gap = np.where(part > 0, gap, 0.0)  # a stage that does not run costs nothing
+        return np.asarray(np.clip(gap.max(axis=1, initial=0.0) - EDGE, 0.0, 20.0))
 
-    def _predicted(self, log_p50: float, sd: float, outside: float) -> LatencyPrediction:
-        source = "transferred" if outside > 0 else "interpolated"
-        return _prediction(log_p50, sd, self.log_ratio, self.ratio_sd, _t95(self.dof), source)
+    def _predicted(
+        self, log_p50: float, half: float, t: float, outside: float
+    ) -> LatencyPrediction:
+        source = self.source if outside <= 0 or self.source == "datasheet" else "transferred"
+        return prediction(log_p50, half, self.log_ratio, t * self.ratio_sd, source)
 
-    def _known(self, w: Window) -> LatencyPrediction | None:
-        key = (w.backbone.name, w.audio_seconds, str(w.reduction))
+    def _known(self, w: Window, log_model: float) -> LatencyPrediction | None:
+        key = (w.backbone.name, w.audio_seconds, str(w.reduction), w.batch_size)
         near = [
             m
             for m in self.measured.get(key, ())
             if abs(m.n_output_tokens - w.n_output_tokens) <= TOKEN_TOLERANCE
         ]
-        if not near:
+        if not near or w.padding != "dynamic":
             return None
-        p50 = [math.log(m.p50_ms) for m in near]
-        p95 = [math.log(m.p95_ms) for m in near]
-        sd = max(LEAST_SD, float(np.std(p50)), max(m.noise_floor or 0.0 for m in near))
-        centre = float(np.mean(p50))
-        ratio = float(np.mean(p95)) - centre
-        return _prediction(centre, sd, ratio, sd, _t95(max(self.dof, 8.0)), "measured")
+        own = np.log(self._central(regressors([window_of(m) for m in near]))[0])
+        shift = log_model - own
+        p50 = np.log([m.p50_ms for m in near]) + shift
+        ratio = float(np.mean(np.log([m.p95_ms / m.p50_ms for m in near])))
+        noise = max((m.noise_floor or 0.0) for m in near)
+        sd = max(LEAST_SD, float(np.std(p50)), noise)
+        half = student95(8.0) * sd
+        return prediction(float(np.mean(p50)), half, ratio, half, "measured")
 
 
-def _prediction(
-    log_p50: float, sd: float, log_ratio: float, ratio_sd: float, t: float, source: str
+def prediction(
+    log_p50: float, half: float, log_ratio: float, ratio_half: float, source: str
 ) -> LatencyPrediction:
-    wide = math.hypot(sd, ratio_sd)
-    log_p95 = log_p50 + log_ratio
+    """A prediction from ln p50 and ln(p95/p50) with their half-widths in ln."""
+    narrow, log_p95 = min(half, WIDEST), log_p50 + log_ratio
+    wide = min(math.hypot(half, ratio_half), WIDEST)
     return LatencyPrediction(
         p50_ms=math.exp(log_p50),
-        p50_low_ms=math.exp(log_p50 - t * sd),
-        p50_high_ms=math.exp(log_p50 + t * sd),
+        p50_low_ms=math.exp(log_p50 - narrow),
+        p50_high_ms=math.exp(log_p50 + narrow),
         p95_ms=math.exp(log_p95),
-        p95_low_ms=math.exp(log_p95 - t * wide),
-        p95_high_ms=math.exp(log_p95 + t * wide),
+        p95_low_ms=math.exp(log_p95 - wide),
+        p95_high_ms=math.exp(log_p95 + wide),
         source=source,
     )
 
 
-def _t95(dof: float) -> float:
-    """95 % quantile of Student's t, by the expansion in 1/dof of Abramowitz and Stegun 26.7.5."""
-    z = 1.6448536269514722
-    n = max(dof, 1.0)
-    if n < 3:
-        return {1: 6.3138, 2: 2.9200}[int(n)]
-    g1 = (z**3 + z) / 4
-    g2 = (5 * z**5 + 16 * z**3 + 3 * z) / 96
-    g3 = (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384
-    return z + g1 / n + g2 / n**2 + g3 / n**3
-
-
-def fit_latency_model(latencies: Sequence[Latency]) -> LatencyModel:
-    """The stage model of one device from its measurements at batch size 1.
-
-    Raises:
-        InputError: there is no measurement, or they are of several devices.
-    """
-    usable = [m for m in latencies if m.batch_size == 1]
-    if not usable:
-        raise InputError(
-            "no latency was measured at batch size 1 on this device; run: soundscale probe"
-        )
-    names = sorted({m.device.name for m in usable})
-    if len(names) > 1:
-        raise InputError(f"latencies of several devices cannot be one model: {', '.join(names)}")
-    x = regressors([_window(m) for m in usable])
-    y = np.array([m.p50_ms for m in usable])
-    stages, cost, sd, dof = _best_of_ladder(x, y)
-    ratios = np.log([m.p95_ms / m.p50_ms for m in usable])
-    measured: dict[tuple[str, float, str], list[Latency]] = {}
-    for m in usable:
-        measured.setdefault((m.backbone, m.audio_seconds, str(m.reduction)), []).append(m)
-    return LatencyModel(
-        device=names[0],
-        stages=stages,
-        cost=cost,
-        sd=sd,
-        dof=dof,
-        log_ratio=float(np.median(ratios)),
-        ratio_sd=float(np.std(ratios, ddof=1)) if len(ratios) > 1 else 0.1,
-        low=x.min(axis=0),
-        high=x.max(axis=0),
-        measured={k: tuple(v) for k, v in measured.items()},
-    )
-
-
-def _window(m: Latency) -> Window:
+def window_of(m: Latency) -> Window:
+    """The window that a measurement is of."""
     return Window(
         backbone=backbone(m.backbone),
         audio_seconds=m.audio_seconds,
         reduction=m.reduction,
         n_output_tokens=m.n_output_tokens,
+        batch_size=m.batch_size,
     )
 
 
-def _best_of_ladder(x: Floats, y: Floats) -> tuple[tuple[str, ...], Floats, float, float]:
-    """The stage set with the smallest leave-one-out error; its costs, spread, degrees of freedom."""
-    n = len(y)
-    best: tuple[float, tuple[str, ...]] | None = None
-    for stages in _LADDER:
-        if n < len(stages) + 2:
-            continue
-        columns = [STAGES.index(s) for s in stages]
-        errors = _left_out(x[:, columns], y)
-        spread = float(np.sqrt(np.mean(errors**2)))
-        # A larger set has to earn its place: 5 % less error at least.
-        if best is None or spread < 0.95 * best[0]:
-            best = (spread, stages)
-    if best is None:
-        total = x[:, [STAGES.index("encoder"), STAGES.index("decoder")]].sum(axis=1)
-        rate = math.exp(float(np.median(np.log(y / np.maximum(total, 1.0)))))
-        return ("encoder", "decoder"), np.array([rate, rate]), FEWEST_SD, 8.0
-    spread, stages = best
-    columns = [STAGES.index(s) for s in stages]
-    cost = _nonnegative(x[:, columns], y)
-    return stages, cost, max(spread, LEAST_SD), float(max(n - len(stages), 1))
+def usable(latencies: Sequence[Latency], device: str | None) -> list[Latency]:
+    """Measurements of one device under its most frequent condition, cache on.
+
+    Raises:
+        InputError: there is none at all, or they are of several devices and none is named.
+        MissingResourceError: the named device has none.
+    """
+    known = sorted({m.device.name for m in latencies})
+    if not known:
+        raise InputError("no latency is measured; run: soundscale probe")
+    if device is not None and device not in known:
+        raise MissingResourceError(
+            f"no latency is measured on device {device!r}; measured: {', '.join(known)}; "
+            "run soundscale probe on it"
+        )
+    if device is None and len(known) > 1:
+        raise InputError(f"latencies of several devices ({', '.join(known)}); name one of them")
+    own = [m for m in latencies if m.kv_cache and m.device.name == (device or known[0])]
+    if not own:
+        raise InputError(
+            f"device {device or known[0]!r} was measured without a key/value cache only; "
+            "run soundscale probe on it"
+        )
+    best = Counter((m.dtype, m.attention) for m in own).most_common(1)[0][0]
+    return [m for m in own if (m.dtype, m.attention) == best]
 
 
-def _left_out(x: Floats, y: Floats) -> Floats:
-    """ln(predicted / measured) of each measurement by a model fitted to the others."""
-    out = np.empty(len(y))
-    for i in range(len(y)):
-        keep = np.arange(len(y)) != i
-        cost = _nonnegative(x[keep], y[keep])
-        out[i] = math.log(max(float(x[i] @ cost), 1e-9) / y[i])
-    return out
+def fit_latency_model(latencies: Sequence[Latency], device: str | None = None) -> LatencyModel:
+    """The stage model of one device from its measurements.
+
+    Measurements under another element type or attention than the most frequent one are left out, as are
+    those without a key/value cache.
+
+    Args:
+        latencies: measurements; of one device, or of several with `device` naming one.
+        device: name of the device.
+
+    Raises:
+        InputError: there is no measurement, or they are of several devices.
+        MissingResourceError: the named device has none.
+    """
+    own = usable(latencies, device)
+    x, y = regressors([window_of(m) for m in own]), np.array([m.p50_ms for m in own])
+    labels = [configuration(m) for m in own]
+    log_ratio, ratio_sd = tail_ratio(own)
+    return LatencyModel(
+        device=own[0].device.name,
+        condition=(own[0].dtype, own[0].attention),
+        n_configurations=len(set(labels)),
+        stages=fit_stages(x, y, [m.stages_ms or {} for m in own], labels),
+        least_sd=noise_of(own),
+        log_ratio=log_ratio,
+        ratio_sd=ratio_sd,
+        low=x.min(axis=0),
+        high=x.max(axis=0),
+        measured=by_configuration(own),
+    )
 
 
-def _nonnegative(x: Floats, y: Floats) -> Floats:
-    """Costs >= 0 that minimise the relative error sum((x c / y - 1)^2)."""
-    from scipy.optimize import nnls
+def configuration(m: Latency) -> tuple[object, ...]:
+    """What a measurement is of; repeats are equal."""
+    return (m.backbone, m.audio_seconds, str(m.reduction), m.batch_size, m.n_output_tokens)
 
-    scale = np.maximum(x.max(axis=0), 1e-300)
-    solution, _ = nnls((x / scale) / y[:, None], np.ones(len(y)))
-    return np.asarray(solution / scale, dtype=np.float64)
+
+def by_configuration(
+    own: Sequence[Latency],
+) -> dict[tuple[str, float, str, int], tuple[Latency, ...]]:
+    """Measurements by backbone, seconds, reduction and batch size."""
+    found: dict[tuple[str, float, str, int], list[Latency]] = {}
+    for m in own:
+        key = (m.backbone, m.audio_seconds, str(m.reduction), m.batch_size)
+        found.setdefault(key, []).append(m)
+    return {k: tuple(v) for k, v in found.items()}
+
+
+def tail_ratio(own: Sequence[Latency]) -> tuple[float, float]:
+    """Median of ln(p95/p50), and its scatter (0.1 from one measurement: assumption)."""
+    ratios = np.log([m.p95_ms / m.p50_ms for m in own])
+    return float(np.median(ratios)), float(np.std(ratios, ddof=1)) if len(own) > 1 else 0.1
+
+
+def noise_of(own: Sequence[Latency]) -> float:
+    """Median noise floor of the measurements as a relative spread, `LEAST_SD` at least."""
+    known = [m.noise_floor for m in own if m.noise_floor is not None]
+    return max(LEAST_SD, float(np.median(known)) if known else 0.0)

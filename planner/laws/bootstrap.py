@@ -15,13 +15,16 @@ from numpy.typing import NDArray
 from planner.laws.box import cells_of, log_regression
 from planner.laws.estimate import Estimate, Rows, problem_of
 from planner.laws.grid import projected_starts
-from planner.laws.losses import Loss
-from planner.laws.newton import Problem, descend, follow
+from planner.laws.losses import robust_sigma
+from planner.laws.newton import Problem, approach, descend
 from planner.laws.observations import Floats
 from planner.laws.result import Bootstrap
 
 BETTER = 1e-7
 """A second start wins where its objective is lower by more than this share."""
+SAME_BASIN = 0.02
+"""Largest difference of a working parameter between two ends of one basin on the way."""
+TOLERANCE = 1e-10
 GRID_LEVELS = {1: 32, 2: 10, 3: 6, 4: 4}
 """Levels of the second start's grid, coarser than the first fit's."""
 CHUNK = 250
@@ -39,19 +42,43 @@ def replicate_weights(
 
 
 def refits(fitted: Estimate, rows: Rows, weights: Floats, n_steps: int = 200) -> tuple[Floats, int]:
-    """Working parameters (B, p) under other row weights (B, n), and how often the second start won."""
+    """Refit under other row weights, each replicate from two starts.
+
+    Args:
+        fitted: the estimate, the first start.
+        rows: its table.
+        weights: of the rows in each replicate, shape (B, n).
+        n_steps: most Newton steps of one start.
+
+    Returns:
+        Working parameters, shape (B, p), and in how many replicates the second start, the best cell of
+        the replicate's own grid, ended lower.
+    """
     problem = dataclasses.replace(problem_of(fitted.form, rows), weight=weights * rows.weight)
     warm = np.repeat(fitted.theta[None], len(weights), axis=0)
-    first = descend(problem, fitted.loss, warm, n_steps=n_steps, tolerance=1e-10)
-    second = follow(
-        problem, fitted.loss, _second_starts(problem, rows, fitted.loss), n_steps=n_steps
+    first = descend(problem, fitted.loss, warm, n_steps=n_steps, tolerance=TOLERANCE)
+    second = approach(
+        problem,
+        fitted.loss,
+        _second_starts(problem, rows),
+        widest=robust_sigma(fitted.residual),
+        tolerance=1e-3,
+    ).theta
+    # A second start that comes near the first's end is in its basin and would end there.
+    apart = np.flatnonzero(np.abs(second - first.theta).max(1) > SAME_BASIN)
+    theta = first.theta.copy()
+    if len(apart) == 0:
+        return theta, 0
+    ends = descend(
+        problem.of(apart), fitted.loss, second[apart], n_steps=n_steps, tolerance=TOLERANCE
     )
-    wins = second.objective < first.objective * (1.0 - BETTER)
-    theta = np.where(wins[:, None], second.theta, first.theta)
+    wins = ends.objective < first.objective[apart] * (1.0 - BETTER)
+    theta[apart[wins]] = ends.theta[wins]
     return theta, int(wins.sum())
 
 
-def _second_starts(problem: Problem, rows: Rows, loss: Loss) -> Floats:
+def _second_starts(problem: Problem, rows: Rows) -> Floats:
+    """The best cell of each replicate's own grid, shape (B, p)."""
     form = problem.form
     plane = log_regression(form, rows.z, rows.y, rows.weight)
     n_free = sum(not s.is_log and s.kind not in ("slope", "bend") for s in form.parameters)
@@ -62,10 +89,7 @@ def _second_starts(problem: Problem, rows: Rows, loss: Loss) -> Floats:
         )[:, 0]
         for begin in range(0, len(problem.weight), CHUNK)
     ]
-    joined = np.concatenate(starts)
-    if loss.delta is None:
-        return joined
-    return descend(problem, Loss(), joined, n_steps=15, tolerance=1e-4, n_majorised=2).theta
+    return np.concatenate(starts)
 
 
 def bootstrap(

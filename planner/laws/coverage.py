@@ -122,15 +122,17 @@ class CoveredRows(Evaluator):
         return np.asarray(np.logaddexp(self.base.log_mean(theta), self.floor))
 
     def linearise(self, theta: Floats) -> Linearisation:
-        """Log mean and derivatives: the fitted share s scales both, plus s (1 - s) J J^T."""
+        """Log mean and derivatives: the fitted share s scales the first and the second derivative."""
         inner = self.base.linearise(theta)
         log_mean = np.logaddexp(inner.log_mean, self.floor)
         share = np.exp(inner.log_mean - log_mean)
 
         def second(psi: Floats) -> Floats:
             part = psi * share
-            outer = inner.jacobian * (part * (1.0 - share))[:, None, :]
-            total = outer @ inner.jacobian.transpose(0, 2, 1)
-            return np.asarray(total if inner.second is None else total + inner.second(part))
+            if inner.second is not None:
+                return inner.second(part)
+            return np.asarray(
+                (inner.jacobian * part[:, None, :]) @ inner.jacobian.transpose(0, 2, 1)
+            )
 
         return Linearisation(log_mean, inner.jacobian * share[:, None, :], second)

@@ -177,7 +177,7 @@ class CurvedRows(Evaluator):
         jacobian = np.asarray(sum(share[:, None, :] * gradient for share, gradient in pairs))
 
         def second_order(psi: Floats) -> Floats:
-            return _second(shares, gradients, curvatures, jacobian, psi)
+            return _second(shares, gradients, curvatures, psi)
 
         return Linearisation(log_mean, jacobian, second_order)
 
@@ -186,11 +186,11 @@ def _second(
     shares: list[Floats],
     gradients: list[Floats],
     curvatures: list[list[tuple[int, int, Floats]]],
-    jacobian: Floats,
     psi: Floats,
 ) -> Floats:
-    """sum_n psi (sum_j S_j (F_j F_j^T + T_j) - J J^T)."""
-    total = -((jacobian * psi[:, None, :]) @ jacobian.transpose(0, 2, 1))
+    """sum_n psi sum_j S_j (F_j F_j^T + T_j)."""
+    p = gradients[0].shape[1]
+    total = np.zeros((len(psi), p, p))
     for share, gradient, bent in zip(shares, gradients, curvatures, strict=True):
         weight = psi * share
         total += (gradient * weight[:, None, :]) @ gradient.transpose(0, 2, 1)

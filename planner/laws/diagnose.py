@@ -22,7 +22,7 @@ from planner.laws.bootstrap import refits
 from planner.laws.dispersion import dispersion
 from planner.laws.intervals import condition_number
 from planner.laws.losses import robust_sigma
-from planner.laws.observations import Exclusion, Observations
+from planner.laws.observations import Exclusion, Floats, Observations
 from planner.laws.result import STATUSES, FitWarning, Parameter
 from planner.laws.single import Fitted
 
@@ -30,6 +30,8 @@ ILL_CONDITIONED = 1e6
 """Condition number of the scaled Jacobian above which single parameters mean nothing."""
 OUTLYING, EXTREME = 6.0, 12.0
 """Robust standard deviations from which a row is tried without, alone or with all that extreme."""
+SPARE_FOR_OUTLIERS = 5
+"""Rows more than parameters from which the spread of the bulk is known well enough to judge a row."""
 MOST_ALONE = 6
 """Rows that are left out one at a time at most."""
 OUTLIER_STEPS = 50
@@ -120,32 +122,48 @@ def _about_optimum(fitted: Fitted) -> list[FitWarning]:
 def outliers(
     fitted: Fitted, parameters: tuple[Parameter, ...], row_numbers: NDArray[np.intp]
 ) -> list[FitWarning]:
-    """Rows far from the law whose removal moves an exponent by more than half its interval.
+    """Rows so far from the law that they are no noise of it, or that carry an exponent alone.
 
     The farthest rows are left out one at a time, and the extreme ones together as well, since outliers
-    hide each other. All refits are one batch.
+    hide each other; all refits are one batch. A row is reported where leaving it out moves an exponent
+    by more than half its interval, and an extreme one in any case.
     """
     scaled = fitted.estimate.residual * np.sqrt(fitted.rows.weight)
-    size = np.abs(scaled) / max(robust_sigma(scaled), 1e-300)
+    n, spare = len(scaled), len(scaled) - len(parameters)
+    if spare < SPARE_FOR_OUTLIERS:
+        return []
+    size = np.abs(scaled) / max(robust_sigma(scaled) * math.sqrt(n / spare), 1e-300)
     extreme = size > EXTREME
     farthest = [int(row) for row in np.argsort(-size)[:MOST_ALONE] if size[row] > OUTLYING]
-    if not farthest or len(scaled) - extreme.sum() <= len(parameters) + 1:
+    if not farthest or spare - extreme.sum() < 1:
         return []
-    sets = [extreme] * bool(extreme.any()) + [np.arange(len(scaled)) == row for row in farthest]
+    sets = [extreme] * bool(extreme.any()) + [np.arange(n) == row for row in farthest]
     weights = np.array([~left for left in sets], dtype=np.float64)
     theta, _ = refits(fitted.estimate, fitted.rows, weights, n_steps=OUTLIER_STEPS)
     for left, other in zip(sets, theta, strict=True):
         for parameter, value in zip(parameters, other.tolist(), strict=True):
             if _moved(parameter, value):
-                rows = ", ".join(str(row) for row in np.sort(row_numbers[left])[:5])
-                message = (
-                    f"{left.sum()} outlying {'row lies' if left.sum() == 1 else 'rows lie'} "
-                    f"{size[left].min():.2g} robust deviations or more from the "
-                    f"law (row {rows}); without {parameter.name} is "
-                    f"{value:.4g} instead of {parameter.value:.4g}"
-                )
-                return [FitWarning(code="outliers", message=message, axis=parameter.axis)]
+                effect = f"without {parameter.name} is {value:.4g} instead of {parameter.value:.4g}"
+                return [_outlying(left, size, row_numbers, effect, parameter.axis)]
+    if extreme.any():
+        return [_outlying(extreme, size, row_numbers, "the exponents hardly move without", None)]
     return []
+
+
+def _outlying(
+    left: NDArray[np.bool_],
+    size: Floats,
+    row_numbers: NDArray[np.intp],
+    effect: str,
+    axis: str | None,
+) -> FitWarning:
+    rows = ", ".join(str(row) for row in np.sort(row_numbers[left])[:5])
+    more = ", …" if left.sum() > 5 else ""
+    message = (
+        f"{left.sum()} outlying {'row lies' if left.sum() == 1 else 'rows lie'} "
+        f"{size[left].min():.2g} robust deviations or more from the law (row {rows}{more}); {effect}"
+    )
+    return FitWarning(code="outliers", message=message, axis=axis)
 
 
 def _moved(parameter: Parameter, value: float) -> bool:

@@ -54,8 +54,9 @@ class Linearisation:
     Attributes:
         log_mean: ln f, shape (b, n).
         jacobian: d ln f / d theta, shape (b, p, n).
-        second: takes psi (b, n) and gives sum_n psi_n d2 ln f_n / d theta2, shape (b, p, p);
-            None where the law has no second derivatives (Gauss-Newton is used).
+        second: takes psi (b, n) and gives sum_n psi_n (d2 ln f_n / d theta2 + J_n J_n^T), shape
+            (b, p, p): the second derivative of f over f, as the law's terms give it; None where the
+            law has no second derivatives (Gauss-Newton is used).
     """
 
     log_mean: Floats
@@ -164,7 +165,7 @@ class PosynomialRows(Evaluator):
         self.params: list[list[int]] = []
         self.features: list[Floats] = []
         for term in form.terms:
-            params = sorted({p for p, _ in term})
+            params = list(dict.fromkeys(p for p, _ in term))
             rows = [sum(columns[c] for q, c in term if q == p) for p in params]
             self.params.append(params)
             self.features.append(np.ascontiguousarray(rows, dtype=np.float64))
@@ -182,22 +183,29 @@ class PosynomialRows(Evaluator):
         for share, params, features in zip(shares, self.params, self.features, strict=True):
             share -= log_mean
             np.exp(share, out=share)
-            for row, p in enumerate(params):
+            # The first parameter of a term is its amplitude, whose feature is 1.
+            jacobian[:, params[0]] = share
+            for row, p in enumerate(params[1:], 1):
                 jacobian[:, p] += share * features[row]
 
         def second(psi: Floats) -> Floats:
-            return self._second(shares, jacobian, psi)
+            return self._second(shares, psi)
 
         return Linearisation(log_mean, jacobian, second)
 
-    def _second(self, shares: list[Floats], jacobian: Floats, psi: Floats) -> Floats:
-        """sum_n psi (sum_j S_j F_j F_j^T - J J^T), S_j the share of term j in the mean."""
-        total = -((jacobian * psi[:, None, :]) @ jacobian.transpose(0, 2, 1))
+    def _second(self, shares: list[Floats], psi: Floats) -> Floats:
+        """sum_n psi sum_j S_j F_j F_j^T, S_j the share of term j in the mean."""
+        total = np.zeros((len(psi), self.n_parameters, self.n_parameters))
         for share, params, products in zip(shares, self.params, self.products, strict=True):
-            size = len(params)
-            moments = ((psi * share) @ products).reshape(-1, size, size)
-            total[:, np.array(params)[:, None], np.array(params)[None, :]] += moments
-        return np.asarray(total)
+            moments = (psi * share) @ products
+            if len(params) == 1:
+                total[:, params[0], params[0]] += moments[:, 0]
+                continue
+            index = np.array(params)
+            total[:, index[:, None], index[None, :]] += moments.reshape(
+                -1, len(params), len(params)
+            )
+        return total
 
     @property
     def products(self) -> list[Floats]:

@@ -13,12 +13,13 @@ import numpy as np
 
 from planner import catalogue
 from planner.axes import axis
+from planner.belief import LARGEST_LOG
 from planner.candidates import axis_values
 from planner.costs.flops import forward_flops
 from planner.errors import InputError
 from planner.evidence import Evidence, axis_value
 from planner.laws.result import LawFit
-from planner.plan.query import CandidateTable, Config, PlanQuery
+from planner.plan.query import CandidateTable, Config, Floats, PlanQuery
 from planner.records import Reduction
 
 N_POINTS = 41
@@ -31,18 +32,24 @@ TOKENS_PER_SECOND = 3.3
 
 
 def axis_curves(
-    fit: LawFit, evidence: Evidence, config: Config, level: float
+    fit: LawFit, evidence: Evidence, config: Config, level: float, believed: float | None = None
 ) -> list[dict[str, Any]]:
     """One curve for each axis of the law, the others as in the configuration.
 
+    Args:
+        fit: the law.
+        evidence: its runs.
+        config: the configuration that the curves pass.
+        level: of the intervals.
+        believed: the configuration's expected error where its own runs moved it off the law.
+
     Returns:
-        For each axis: its name, title, unit and role, the configuration's own value `at` and
-        `error` there, `points`
-        (x, error, low, high, outside) and the `measured` runs that share the other axes. A role of
-        `left-out` has no points: the runs do not say what the axis does.
+        For each axis: its name, title, unit and role, the configuration's own value `at` and `error`
+        there, `points` (x, error, low, high, outside) and the `measured` runs that share the other
+        axes. An axis with one level has no points: the runs do not say what it does.
     """
     here = axis_values(config, evidence.axes)
-    centre = float(fit.predict([here], level=level).mean[0])
+    centre = believed if believed is not None else float(_capped(fit.predict([here]).mean)[0])
     domain = {name: (low, high) for name, low, high in fit.domain}
     roles = dict(fit.roles)
     out = []
@@ -80,13 +87,18 @@ def _curve(
     return [
         {
             "x": float(grid[k]),
-            "error": float(band.mean[k]),
-            "low": float(band.low[k]),
-            "high": float(band.high[k]),
+            "error": float(_capped(band.mean)[k]),
+            "low": float(_capped(band.low)[k]),
+            "high": float(_capped(band.high)[k]),
             "outside": bool(not low <= grid[k] <= high),
         }
         for k in range(N_POINTS)
     ]
+
+
+def _capped(error: Floats) -> Floats:
+    """No error above the largest one believed in: outside the data an interval has no bound."""
+    return np.minimum(error, math.exp(LARGEST_LOG))
 
 
 def _measured(evidence: Evidence, here: list[float], i: int) -> list[dict[str, Any]]:
@@ -193,9 +205,9 @@ def _predicted(
             "reduction": str(reduction),
             "tokens_per_second": reduction.tokens_per_second,
             "audio_seconds": length,
-            "error": float(band.mean[k]),
-            "low": float(band.low[k]),
-            "high": float(band.high[k]),
+            "error": float(_capped(band.mean)[k]),
+            "low": float(_capped(band.low)[k]),
+            "high": float(_capped(band.high)[k]),
         }
         for k, (budget, name, reduction, length) in enumerate(points)
     ]

@@ -82,9 +82,19 @@ def drawn(
         "config": config.to_json(),
         "metric": report.evidence.study.metric,
         "level": query.level,
-        "axes": curves.axis_curves(report.fit, report.evidence, config, query.level),
+        "axes": curves.axis_curves(
+            report.fit, report.evidence, config, query.level, _believed(prepared, config)
+        ),
         "iso_flops": curves.iso_flops(prepared.table, query, report.fit, report.evidence),
     }
+
+
+def _believed(prepared: Prepared, config: Config) -> float | None:
+    """The expected error of a configuration that is among the candidates."""
+    table = prepared.table
+    if config not in table.configs:
+        return None
+    return float(table.error[table.configs.index(config)])
 
 
 _COUNTS = """

@@ -33,12 +33,12 @@ function costBar(name, cost, query) {
   const limited = cost.limit !== undefined && cost.limit !== null;
   const value = cost.high > cost.low ? `${unit.show(cost.value)} [${unit.show(cost.low)}, ${unit.show(cost.high)}]` : unit.show(cost.value);
   const where = name === "latency_ms" ? `${query.quantile} on ${query.device}, ${cost.source}` : cost.source;
-  const met = limited ? `${likely("met", cost.probability)} · ` : "";
+  const met = limited ? `${likely("met", cost.probability)} · ` : "no limit · ";
   const row = el("div", { class: "cost" },
     el("span", { class: "what" }, unit.name),
-    limited ? track(cost) : el("span", { class: "free" }, "no limit"),
-    el("span", { class: "value" }, limited ? `${unit.show(cost.value)} of ${unit.show(cost.limit)}` : value,
-      el("small", {}, `${met}${where}${cost.per ? `, per ${cost.per}` : ""}`)));
+    el("span", { class: "value" }, limited ? `${unit.show(cost.value)} of ${unit.show(cost.limit)}` : value),
+    limited ? track(cost) : null,
+    el("small", {}, `${met}${where}${cost.per ? `, per ${cost.per}` : ""}`));
   row.classList.toggle("over", limited && cost.value > cost.limit);
   return row;
 }

@@ -1,7 +1,7 @@
 // The planner page: the question on the left, the answer on the right, both in the address.
 import * as show from "./answer.js";
 import { ask, latest, post, Problem } from "./api.js";
-import { axisChart, errorDomain, feed, frontierChart, isoChart } from "./charts.js";
+import { axisChart, errorScale, feed, frontierChart, isoChart } from "./charts.js";
 import { controls } from "./controls.js";
 import { byId, el, fill } from "./dom.js";
 import { COSTS, metricWord, percent } from "./format.js";
@@ -96,8 +96,8 @@ function showAnswer() {
   const best = answer.best;
   panel.binding(answer.binding);
   fill(byId("answer"),
-    show.sentence(answer), show.certainty(answer), show.bars(best, answer.query),
-    show.reasons(answer.reasons), show.warnings(answer.warnings), actions());
+    show.sentence(answer), show.certainty(answer),
+    el("div", { class: "body" }, show.bars(best, answer.query), show.reasons(answer.reasons)), show.warnings(answer.warnings), actions());
   fill(byId("alternatives"), show.alternatives(answer, pick));
   showAll();
   byId("answer").setAttribute("aria-busy", "false");
@@ -185,8 +185,7 @@ function drawSegments() {
 
 async function drawFrontier() {
   const per = state.x === "memory_bytes" ? "" : ` per ${state.per}`;
-  const units = { flops: "", latency_ms: " (ms)", memory_bytes: " (bytes)" };
-  const titles = { x: `${COSTS[state.x].name}${per}${units[state.x]}`, y: capital(metricWord(sheet.metric)) };
+  const titles = { x: `${COSTS[state.x].name}${per}`, y: capital(metricWord(sheet.metric)) };
   const node = byId("frontier");
   chart = await frontierChart(node, sheet, state.x, titles, pick);
   node.classList.add("clickable");
@@ -236,10 +235,19 @@ const drawCurves = latest(async () => {
   await drawSmall(found);
 });
 
+// One scale of errors for all four, by what lies inside the data: outside, a band has no bound.
+function smallScale(found) {
+  const inside = found.axes.flatMap((a) => a.points.filter((p) => !p.outside));
+  const errors = [...inside, ...found.iso_flops.points, ...found.axes].map((p) => p.error);
+  errors.push(...found.axes.flatMap((a) => a.measured.map((m) => m.error)).filter((e) => e !== null));
+  const [lowest, highest] = [Math.min(...errors) / 1.6, 1.6 * Math.max(...errors)];
+  const bands = inside.flatMap((p) => [Math.max(p.low, lowest), Math.min(p.high, highest)]);
+  return errorScale([...errors, ...bands]);
+}
+
 async function drawSmall(found) {
   const iso = found.iso_flops;
-  const all = found.axes.flatMap((a) => [...a.points.flatMap((p) => [p.low, p.high]), ...a.measured.map((m) => m.error)]);
-  const domain = errorDomain([...all, ...iso.points.map((p) => p.error)].filter((v) => v !== null));
+  const scale = smallScale(found);
   const title = capital(metricWord(found.metric));
   const drawings = [];
   const frame = (heading, label) => {
@@ -250,11 +258,11 @@ async function drawSmall(found) {
   fill(byId("axes"), found.axes.map((a) => frame(capital(a.title), `${metricWord(found.metric)} against ${a.title}`)),
     frame("Equal FLOPs", "error at equal FLOPs against window length"));
   for (const [i, axis] of found.axes.entries()) {
-    if (axis.points.length) await axisChart(drawings[i], axis, domain, title);
+    if (axis.points.length) await axisChart(drawings[i], axis, scale, title);
     else fill(drawings[i], el("p", { class: "none" }, `${capital(axis.title)} is not resolved: the runs have ${axis.levels} ${axis.levels === 1 ? "level" : "levels"} of it.`));
   }
   const last = drawings[found.axes.length];
-  if (iso.points.length) await isoChart(last, iso, domain, title, dark());
+  if (iso.points.length) await isoChart(last, iso, scale, title, dark());
   else fill(last, el("p", { class: "none" }, `No curves at equal FLOPs: ${iso.reason ?? "no window length spends the same"}.`));
 }
 

@@ -35,21 +35,28 @@ export async function embed(node, spec) {
   return (await vegaEmbed(node, shown, options)).view;
 }
 
-// The domain of errors over all that is drawn, with a little room.
-export function errorDomain(values) {
+// The scale of errors over all that is drawn, with a little room; logarithmic where they differ much.
+export function errorScale(values) {
   const [low, high] = [Math.min(...values), Math.max(...values)];
+  if (high > 4 * low) return { type: "log", domain: [low / 1.12, Math.min(high * 1.12, 1.05)], nice: false };
   const room = 0.07 * (high - low || high);
-  return [Math.max(low - room, 0), high + room];
+  return { type: "linear", domain: [Math.max(low - room, 0), high + room], zero: false, nice: false };
 }
 
-function errorAxis(domain, title) {
-  const fine = domain[1] - domain[0] < 0.03;
+function errorAxis(scale, title) {
+  const fine = scale.domain[1] - scale.domain[0] < 0.03;
   return {
-    field: "error", type: "quantitative", title,
-    scale: { domain, zero: false, nice: false },
-    axis: { format: fine ? ".1%" : ".0%", tickCount: 6, domain: false, ticks: false },
+    field: "error", type: "quantitative", title, scale,
+    axis: { format: scale.type === "log" ? "~%" : fine ? ".1%" : ".0%", tickCount: 6, domain: false, ticks: false },
   };
 }
+
+// Labels with their unit, as people write it.
+const LABELS = {
+  flops: "datum.label",
+  latency_ms: "datum.label === '' ? '' : datum.value >= 1000 ? format(datum.value / 1000, '~g') + ' s' : format(datum.value, '~g') + ' ms'",
+  memory_bytes: "datum.label === '' ? '' : datum.value >= 1073741824 ? format(datum.value / 1073741824, '.3~g') + ' GiB' : format(datum.value / 1048576, '.3~g') + ' MiB'",
+};
 
 const named = (name) => ({ data: { name } });
 
@@ -68,13 +75,13 @@ export async function frontierChart(node, sheet, cost, titles, onPick) {
   const domain = [Math.min(...costs) / 1.18, Math.max(...costs) * 1.18];
   // The frontier holds to the right: nothing dearer is worse than its last point.
   if (line.length) line.push({ ...line.at(-1), cost: domain[1] });
-  const yDomain = errorDomain([...rows.map((r) => r.error), ...line.flatMap((r) => [r.low, r.high])]);
+  const yScale = errorScale([...rows.map((r) => r.error), ...line.flatMap((r) => [r.low, r.high])]);
   const x = {
     field: "cost", type: "quantitative", title: titles.x,
     scale: { type: "log", domain, nice: false },
-    axis: { format: "~s", grid: false, tickCount: 6, labelExpr: titles.labels },
+    axis: { format: "~s", grid: false, tickCount: 6, labelExpr: LABELS[cost] },
   };
-  const y = errorAxis(yDomain, titles.y);
+  const y = errorAxis(yScale, titles.y);
   const at = { x, y };
   const tooltip = [
     { field: "label", title: "title" }, { field: "shownError", title: "predicted" },
@@ -150,13 +157,13 @@ export function feed(chart, { best, limit, pick, cost }) {
   return view.runAsync();
 }
 
-export async function axisChart(node, curve, domain, title) {
+export async function axisChart(node, curve, scale, title) {
   const c = colours();
   const x = {
     field: "x", type: "quantitative", title: `${curve.title} (${curve.unit})`,
     scale: { type: "log", nice: false }, axis: { format: "~s", grid: false, tickCount: 4 },
   };
-  const y = errorAxis(domain, title);
+  const y = errorAxis(scale, title);
   const inside = curve.points.filter((p) => !p.outside);
   const measured = curve.measured.filter((m) => m.error !== null);
   const tooltip = [{ field: "run_id", title: "run" }, { field: "error", title: "measured", format: ".2%" }, { field: "x", title: curve.unit, format: ".4~s" }];
@@ -179,7 +186,7 @@ export async function axisChart(node, curve, domain, title) {
 const BLUES = ["#9ecae1", "#56b4e9", "#0072b2", "#08306b"];
 const ON_DARK = ["#2f5d80", "#3f87ba", "#56b4e9", "#c6e6fb"];
 
-export async function isoChart(node, iso, domain, title, isDark) {
+export async function isoChart(node, iso, scale, title, isDark) {
   const values = iso.points.map((p) => ({
     ...p, budget: COSTS.flops.terse(Number(p.flops.toPrecision(2))),
     at: `${p.backbone} · ${p.audio_seconds.toFixed(1)} s · ${p.tokens_per_second} tokens/s`,
@@ -190,7 +197,7 @@ export async function isoChart(node, iso, domain, title, isDark) {
     scale: { type: "log", nice: false, padding: 8 }, axis: { format: "~s", grid: false, tickCount: 5 },
   };
   const encoding = {
-    x, y: errorAxis(domain, title), detail: { field: "backbone" },
+    x, y: errorAxis(scale, title), detail: { field: "backbone" },
     color: {
       field: "budget", type: "ordinal", title: "FLOPs",
       sort: iso.budgets.map((b) => COSTS.flops.terse(Number(b.toPrecision(2)))), scale: { range: isDark ? ON_DARK : BLUES },

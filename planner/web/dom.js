@@ -60,7 +60,8 @@ export function table(columns, rows, options = {}) {
 export function cell(value) {
   if (value === null || value === undefined) return "–";
   if (typeof value === "number") {
-    return Number.isInteger(value) ? String(value) : String(Number(value.toPrecision(4)));
+    if (!Number.isInteger(value)) return String(Number(value.toPrecision(4)));
+    return Math.abs(value) >= 10_000 ? value.toLocaleString("en") : String(value);
   }
   return typeof value === "object" ? JSON.stringify(value) : String(value);
 }

@@ -1,6 +1,7 @@
 // Fitted laws: formula, parameters with intervals, forms tried, and what a law cannot say.
 import { ask, post, Problem } from "./api.js";
 import { byId, cell, el, fill, table } from "./dom.js";
+import { when } from "./format.js";
 import { banner, overview, shell, trouble } from "./shell.js";
 
 let tasks = [];
@@ -23,7 +24,7 @@ async function load() {
     { key: "status", title: "status", show: (r) => el("span", { class: `tag ${r.status}` }, r.status) },
     { key: "n_runs", title: "runs", num: true },
     { key: "objective", title: "objective", num: true },
-    { key: "created_utc", title: "made" },
+    { key: "created_utc", title: "made (UTC)", show: (r) => when(r.created_utc) },
   ];
   fill(byId("list"), table(columns, items.reverse(), { sortable: true, label: "Fits" }));
 }

@@ -63,11 +63,12 @@ export function points(error) {
 export const METRICS = { wer: "word errors", cer: "character errors", error: "errors", uar_error: "errors" };
 export const metricWord = (metric) => METRICS[metric] ?? `${metric} errors`;
 
-export const count = (n) => n.toLocaleString("en");
-
 // `never meets all limits`, `certainly met`, `met with probability 0.98`.
 export function likely(verb, p, object = "") {
   if (p >= 0.9995) return `certainly ${verb}${object}`;
   if (p <= 0.0005) return `never ${verb}${object}`;
   return `${verb}${object} with probability ${Math.min(Math.max(p, 0.01), 0.99).toFixed(2)}`;
 }
+
+// `2026-11-24 12:00` of a UTC time stamp.
+export const when = (utc) => (utc ? utc.slice(0, 16).replace("T", " ") : "–");

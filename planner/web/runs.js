@@ -68,7 +68,7 @@ function show(detail, run) {
       el("button", { type: "button", onclick: () => close(detail) }, "Close")),
     run.failure_text ? el("ul", { class: "notes" }, el("li", {}, `${run.failure_class}: ${run.failure_text}`)) : null,
     steps.length > 1 ? drawing : null,
-    el("dl", {}, facts.map(([k, v]) => [el("dt", {}, k), el("dd", {}, cell(v))])),
+    el("dl", {}, facts.map(([k, v]) => el("div", {}, el("dt", {}, k), el("dd", {}, cell(v))))),
     el("details", { class: "more" }, el("summary", {}, "The whole trial"), el("pre", {}, JSON.stringify(run.trial, null, 2))),
     el("details", { class: "more", ontoggle: (e) => e.target.open && utterances(scored, run.run_id) }, el("summary", {}, "What it heard, utterance by utterance"), scored));
   if (steps.length > 1) lossChart(drawing, steps);

@@ -1,10 +1,11 @@
 // Sweeps, and one of them live: asked for every second while the page is looked at.
 import { ask, Problem } from "./api.js";
 import { byId, el, fill, table } from "./dom.js";
-import { percent } from "./format.js";
+import { percent, when } from "./format.js";
 import { banner, overview, shell, trouble } from "./shell.js";
 
 const EVERY_MS = 1000;
+const LIST_MS = 5000;
 const ORDER = ["failed", "running", "queued", "finished", "cancelled"];
 let name = new URLSearchParams(location.search).get("sweep");
 
@@ -18,7 +19,7 @@ async function load() {
     { key: "name", title: "sweep", show: (r) => el("button", { type: "button", class: "link", onclick: () => choose(r.name) }, r.name) },
     { key: "n_trials", title: "trials", num: true }, { key: "n_finished", title: "finished", num: true },
     { key: "n_running", title: "running", num: true }, { key: "n_queued", title: "waiting", num: true },
-    { key: "n_failed", title: "failed", num: true }, { key: "created_utc", title: "made" },
+    { key: "n_failed", title: "failed", num: true }, { key: "created_utc", title: "made (UTC)", show: (r) => when(r.created_utc) },
   ];
   fill(byId("list"), table(columns, items.reverse(), { sortable: true, label: "Sweeps", chosen: (r) => r.name === name }));
   name ??= items[0].name;
@@ -79,6 +80,7 @@ shell();
     await load();
     await tick();
     setInterval(tick, EVERY_MS);
+    setInterval(() => document.hidden || load().catch(() => {}), LIST_MS);
   } catch (error) {
     if (error instanceof Problem && error.status > 0) fill(byId("list"), trouble("The sweeps cannot be shown", error.message));
     else banner("The service does not answer. Is soundscale serve still running?", () => location.reload());

@@ -21,12 +21,14 @@ from planner.laws.observations import Floats
 
 FIRST_STEP = 0.4
 """First step, in half-widths of the Wald interval."""
-MOST_POINTS = 14
+MOST_POINTS = 20
 NEWTON_STEPS = 30
 CLOSE_ENOUGH = 0.03
 """Distance of the root of the rise from the wanted one, as a share of it, that ends the search."""
 LARGEST_STRETCH = 2.5
 """Largest ratio of one step outwards to the last."""
+LARGEST_LOG_STEP = 1.0
+"""Largest step of a logarithm: a floor counts in proportion to itself, not to its logarithm."""
 FLOOR_DEPTH = 7.0
 """A floor below e^-7 of the smallest error is 0 for the profile."""
 
@@ -95,6 +97,7 @@ def _walk(search: _Search, theta: Floats, half_width: float, end: float) -> floa
     """Where the rise's root meets the wanted one on the way to `end`, or None."""
     place, root, step = float(theta[search.index]), 0.0, FIRST_STEP * half_width
     model = local_model(search.problem, search.loss, theta[None])
+    beyond: float | None = None
     for _ in range(MOST_POINTS):
         if abs(step) >= abs(end - place):
             step = end - place
@@ -109,13 +112,17 @@ def _walk(search: _Search, theta: Floats, half_width: float, end: float) -> floa
             rise = max(root_there - root, 1e-300)
             return place + step * (search.wanted - root) / rise
         if root_there > search.wanted:
+            beyond = there
             step *= float(np.clip((search.wanted - root) / (root_there - root), 0.1, 0.9))
             continue
         gain = max(root_there - root, 1e-300)
         place, root, theta = there, root_there, theta_there
         model = local_model(search.problem, search.loss, theta[None])
         step *= float(np.clip((search.wanted - root) / gain, 0.1, LARGEST_STRETCH))
-    return place if root > 0.9 * search.wanted else None
+        if search.problem.form.parameters[search.index].is_log:
+            step = float(np.clip(step, -LARGEST_LOG_STEP, LARGEST_LOG_STEP))
+    # Kinks of a small Huber threshold can leave no point close enough: the end lies in between.
+    return None if beyond is None else 0.5 * (place + beyond)
 
 
 def _tangent(model: LocalModel, index: int) -> Floats:

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from planner.catalogue import backbone
+from planner.costs.calibration import CORE, calibration_points
 from planner.costs.flops import forward_flops
 from planner.costs.latency import fit_latency_model
 from planner.costs.stages import COLUMNS, GROUPS, Window, columns_of, regressors
@@ -276,3 +277,34 @@ def test_a_device_without_a_measurement_is_one_line_that_names_the_known_ones():
 def test_a_data_sheet_that_cannot_be_is_refused(changed, error):
     with pytest.raises(error):
         replace(SHEET, **changed)
+
+
+def test_calibration_points_differ_and_start_the_same_whatever_their_number():
+    points = calibration_points(GRID, 12)
+    assert len(set(points)) == 12
+    assert calibration_points(GRID, 5) == points[:5]
+
+
+def test_calibration_points_stay_within_the_time_that_is_allowed():
+    costs = datasheet_costs(CORE)
+    points = calibration_points(GRID, 12, seconds=90.0, samples=10)
+    spent = sum(float(regressors([GRID[i]])[0] @ costs) for i in points)
+    assert 10 * spent / 1e3 <= 90.0
+    assert len(points) == 12
+
+
+def test_calibration_points_determine_the_device_better_than_any_others():
+    chosen = fit_latency_model([measured(GRID[i]) for i in calibration_points(GRID, 12)])
+    first = fit_latency_model([measured(w) for w in GRID[:12]])
+    targets = GRID[::7]
+    widths = [
+        np.mean([half_width(p) for p in replace(m, measured={}).predict_many(targets)])
+        for m in (chosen, first)
+    ]
+    assert widths[0] < widths[1] / 2
+
+
+@pytest.mark.parametrize(("n", "seconds"), [(0, None), (3, 1e-6)])
+def test_a_calibration_without_points_or_time_is_refused(n, seconds):
+    with pytest.raises(InputError, match=r"at least 1 point|more time"):
+        calibration_points(GRID, n, seconds=seconds)

@@ -41,13 +41,38 @@ class Fitted:
 
 def solve(x: Floats, y: Floats, columns: list[int]) -> Floats:
     """Costs >= 0 on those columns, zero elsewhere, shape (k,)."""
-    from scipy.optimize import nnls
-
     scale = np.maximum(x[:, columns].max(axis=0), 1e-300)
-    found, _ = nnls(x[:, columns] / scale / y[:, None], np.ones(len(y)))
+    found = nnls(x[:, columns] / scale / y[:, None], np.ones(len(y)))
     cost = np.zeros(x.shape[1])
     cost[columns] = found / scale
     return cost
+
+
+def nnls(a: Floats, b: Floats) -> Floats:
+    """argmin over c >= 0 of |a c - b|, shape (k,): the active-set method of Lawson and Hanson (1974).
+
+    SciPy has the same; a plan is answered from a latency model and must not wait for SciPy's import.
+    """
+    c, free = np.zeros(a.shape[1]), np.zeros(a.shape[1], dtype=bool)
+    small = 1e-12 * max(float(np.abs(a.T @ b).max(initial=0.0)), 1e-300)
+    for _ in range(10 * a.shape[1]):
+        slope = np.where(free, -np.inf, a.T @ (b - a @ c))
+        if slope.max(initial=-np.inf) <= small:
+            break
+        free[int(np.argmax(slope))] = True
+        while True:
+            wanted = np.zeros_like(c)
+            wanted[free] = np.linalg.lstsq(a[:, free], b, rcond=None)[0]
+            below = free & (wanted <= 0)
+            if not below.any():
+                break
+            # As far towards the unconstrained solution as every coefficient stays positive.
+            step = np.min(c[below] / np.maximum(c[below] - wanted[below], 1e-300))
+            c = c + step * (wanted - c)
+            free &= c > 1e-15
+            c[~free] = 0.0
+        c = wanted
+    return c
 
 
 def fit(x: Floats, y: Floats, columns: list[int], prior_sd: float, prior_dof: float) -> Fitted:

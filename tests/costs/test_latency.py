@@ -10,11 +10,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.optimize import nnls as oracle
 
 from planner.catalogue import backbone
 from planner.costs.calibration import CORE, calibration_points
 from planner.costs.flops import forward_flops
 from planner.costs.latency import fit_latency_model
+from planner.costs.nonnegative import nnls
 from planner.costs.stages import COLUMNS, GROUPS, Window, columns_of, regressors
 from planner.costs.transfer import DataSheet, datasheet_costs, datasheet_model, transfer_model
 from planner.errors import InputError, MissingResourceError, UnknownNameError
@@ -308,3 +310,14 @@ def test_calibration_points_determine_the_device_better_than_any_others():
 def test_a_calibration_without_points_or_time_is_refused(n, seconds):
     with pytest.raises(InputError, match=r"at least 1 point|more time"):
         calibration_points(GRID, n, seconds=seconds)
+
+
+@given(st.integers(0, 10_000), st.integers(1, 7), st.integers(1, 12))
+def test_least_squares_without_negative_coefficients_is_that_of_scipy(seed, k, n):
+    rng = np.random.default_rng(seed)
+    a, b = rng.lognormal(0, 2, (n, k)), rng.normal(1, 1, n)
+    ours, (theirs, residual) = nnls(a, b), oracle(a, b)
+    assert (ours >= 0).all()
+    assert np.linalg.norm(a @ ours - b) == pytest.approx(residual, rel=1e-8, abs=1e-9)
+    if k <= n:
+        assert a @ ours == pytest.approx(a @ theirs, rel=1e-6, abs=1e-7)

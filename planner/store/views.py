@@ -1,9 +1,20 @@
 """The views for people who write SQL: the same columns with the same meaning on both databases.
 
-    v_results     one row for each run: its trial, its main error, its own latency, its costs
-    v_costs       one row for each run and each latency measured by it
-    v_utterances  one row for each scored utterance, with the axes of its trial
-    v_frontier    the finished runs that no other run beats in both error and latency on one device
+    v_results             one row for each run: its trial, its main error, its latency, its costs
+    v_costs               one row for each run and each latency measured by it
+    v_utterances          one row for each scored utterance, with the axes of its trial
+    v_frontier            the finished runs that no other run beats in both error and latency on
+                          one device
+    v_axes                one row for each finished run and compute axis: its value there, its
+                          error, and the error of the run at the other end of its line
+    v_planned_vs_actual   one row for each answer and each run of what it recommended that was made
+                          since; an answer that nobody has tried yet has one row without a run
+
+A line of `v_axes` joins the runs that agree in everything but one axis (and, for `n_params`, the
+backbone): `error_at_largest` is the error where that axis is largest, so `error - error_at_largest`
+is what going down costs. In `v_planned_vs_actual` the interval is the one that the answer gave, of
+the expected error; a single run scatters more, which `soundscale plan verify` allows for. Latencies
+there are of one window. Both say `inside` by 1, 0 or NULL.
 
 `error` is the trial's `metric` (its task's, `wer` or `unweighted_error`; or what a result from
 elsewhere reports) on the split `test` where there is one. FLOPs of an utterance are not here: they
@@ -87,13 +98,136 @@ WHERE a.status = 'finished' AND a.error IS NOT NULL AND a.latency_p50_ms IS NOT 
             AND b.error <= a.error AND b.latency_p50_ms <= a.latency_p50_ms
             AND (b.error < a.error OR b.latency_p50_ms < a.latency_p50_ms))"""
 
-VIEWS = {
-    "v_results": V_RESULTS,
-    "v_costs": V_COSTS,
-    "v_utterances": V_UTTERANCES,
-    "v_frontier": V_FRONTIER,
-}
-"""Name and text of each view, in the order they can be created."""
+_SAME = """\
+    task, metric, dataset_digest, split_policy, reference_policy, initialisation, padding,
+    adaptation, normaliser, provenance, seed"""
+"""What the runs of one line share beside the axes that are held."""
+
+
+def _axis_rows(name: str, unit: str, held: str) -> str:
+    return f"""\
+SELECT
+    run_id, task, metric, dataset, dataset_digest, provenance, backbone, audio_seconds, reduction,
+    adaptation, seed, '{name}' AS axis, CAST({name} AS DOUBLE PRECISION) AS value, '{unit}' AS unit,
+    error, std_error, latency_device, latency_p50_ms,
+    COUNT(*) OVER line AS n_on_line,
+    FIRST_VALUE(error) OVER (line ORDER BY {name} DESC, run_id) AS error_at_largest
+FROM v_results
+WHERE status = 'finished' AND error IS NOT NULL
+WINDOW line AS (PARTITION BY
+{_SAME},
+    {held})"""
+
+
+V_AXES = "CREATE VIEW v_axes AS\n" + "\nUNION ALL\n".join(
+    (
+        _axis_rows("n_params", "parameters", "audio_seconds, reduction"),
+        _axis_rows("audio_seconds", "s", "backbone, reduction"),
+        _axis_rows("tokens_per_second", "1/s", "backbone, audio_seconds"),
+    )
+)
+
+
+_ANSWERED = (
+    ("label", "best.label", ""),
+    ("backbone", "best.config.backbone", ""),
+    ("audio_seconds", "best.config.audio_seconds", "number"),
+    ("reduction", "best.config.reduction", ""),
+    ("adaptation", "best.config.adaptation", ""),
+    ("padding", "best.config.padding", ""),
+    ("predicted_error", "best.prediction.error", "number"),
+    ("predicted_low", "best.prediction.low", "number"),
+    ("predicted_high", "best.prediction.high", "number"),
+    ("level", "best.prediction.level", "number"),
+    ("latency_ms", "best.costs.latency_ms.value", "number"),
+    ("latency_per", "best.costs.latency_ms.per", ""),
+    ("n_windows", "best.costs.n_windows", "number"),
+    ("dataset_digest", "study.dataset_digest", ""),
+    ("metric", "study.metric", ""),
+    ("device", "query.device", ""),
+    ("quantile", "query.quantile", ""),
+)
+"""Column, where it stands in an answer's JSON, and whether it is a number."""
+
+
+def _answered(dialect: str) -> str:
+    """SELECT of what each answer said, in each database's own words for JSON.
+
+    On SQLite through table-valued functions alone: up to 3.43 its other JSON functions may not stand
+    in a view that is read with an untrusted schema, as the SQL console reads.
+    """
+    columns = []
+    for name, path, kind in _ANSWERED:
+        if dialect == "postgresql":
+            found = f"answer #>> '{{{path.replace('.', ',')}}}'"
+            found = f"CAST({found} AS DOUBLE PRECISION)" if kind else found
+        elif path.startswith("best."):
+            # SQLite quotes the parts of a path that are not letters alone.
+            found = f"MAX(CASE REPLACE(b.fullkey, '\"', '') WHEN '$.{path}' THEN b.atom END)"
+        else:
+            root, _, key = path.partition(".")
+            found = (
+                f"(SELECT j.atom FROM json_each(p.answer_json, '$.{root}') j WHERE j.key = '{key}')"
+            )
+        columns.append(f"        {found} AS {name}")
+    if dialect == "postgresql":
+        # OFFSET 0 keeps the planner from reading the JSON once for each column.
+        source = "SELECT *, CAST(answer_json AS JSONB) AS answer FROM plans OFFSET 0"
+        end = f"    FROM ({source}) p"
+    else:
+        end = "    FROM plans p, json_tree(p.answer_json, '$.best') b\n    GROUP BY p.answer_id"
+    head = "    SELECT\n        p.answer_id, p.created_utc AS answered_utc, p.fit_id, p.task,\n"
+    return head + ",\n".join(columns) + "\n" + end
+
+
+def _planned_vs_actual(dialect: str) -> str:
+    return f"""\
+CREATE VIEW v_planned_vs_actual AS
+SELECT
+    a.answer_id, a.answered_utc, a.fit_id, a.task, a.label, a.backbone, a.audio_seconds,
+    a.reduction, a.adaptation, a.metric, a.predicted_error, a.predicted_low, a.predicted_high,
+    a.level, r.run_id, r.seed, r.finished_utc, r.error AS actual_error,
+    r.std_error AS actual_std_error, r.error - a.predicted_error AS error_difference,
+    CASE WHEN r.error IS NULL THEN NULL
+        WHEN r.error BETWEEN a.predicted_low AND a.predicted_high THEN 1 ELSE 0 END AS inside,
+    a.device, a.quantile,
+    a.latency_ms / CASE a.latency_per WHEN 'utterance' THEN a.n_windows ELSE 1.0 END
+        AS predicted_window_ms,
+    CASE WHEN r.latency_device <> a.device THEN NULL
+        WHEN a.quantile = 'p50' THEN r.latency_p50_ms
+        WHEN a.quantile = 'p95' THEN r.latency_p95_ms END AS actual_window_ms
+FROM (
+{_answered(dialect)}
+) a
+LEFT JOIN v_results r
+    ON r.task = a.task AND r.backbone = a.backbone AND r.audio_seconds = a.audio_seconds
+    AND r.reduction = a.reduction AND r.adaptation = a.adaptation AND r.padding = a.padding
+    AND r.dataset_digest = a.dataset_digest AND r.metric = a.metric
+    AND r.status = 'finished' AND r.error IS NOT NULL
+    AND NOT EXISTS (
+        SELECT 1 FROM law_fit_runs f
+        WHERE f.fit_id = a.fit_id AND f.run_id = r.run_id AND f.included = 1)
+WHERE a.label IS NOT NULL"""
+
+
+def definitions(dialect: str) -> dict[str, str]:
+    """Name and text of each view, in the order they can be created.
+
+    Args:
+        dialect: `sqlite` or `postgresql`; only the reading of JSON differs.
+    """
+    return {
+        "v_results": V_RESULTS,
+        "v_costs": V_COSTS,
+        "v_utterances": V_UTTERANCES,
+        "v_frontier": V_FRONTIER,
+        "v_axes": V_AXES,
+        "v_planned_vs_actual": _planned_vs_actual(dialect),
+    }
+
+
+VIEWS = tuple(definitions("sqlite"))
+"""Names of the views."""
 
 _RESULT_NAMES = (
     "run_id", "trial_id", "fingerprint", "state", "attempt", "status", "provenance", "source",

@@ -14,7 +14,7 @@ from planner.errors import MigrationError
 from planner.store import migrate
 from planner.store.engine import connect, open_store, resolve_url, upgrade
 from planner.store.schema import SCHEMA_REVISION, metadata
-from planner.store.views import VIEWS
+from planner.store.views import VIEWS, definitions
 from tests.store.processes import open_and_count, together
 from tests.store.samples import rows_of
 
@@ -64,7 +64,7 @@ def plain(item):
 def declare(engine):
     metadata.create_all(engine)
     with engine.begin() as connection:
-        for definition in VIEWS.values():
+        for definition in definitions(engine.dialect.name).values():
             connection.execute(text(definition))
 
 

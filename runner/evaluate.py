@@ -29,7 +29,14 @@ from runner.metrics import (
 )
 from runner.models.base import Prediction, SpeechModel
 from runner.segment import segments
-from runner.train import BrokenDataError, Progress, Report, autocast
+from runner.train import (
+    BrokenDataError,
+    OutOfMemoryError,
+    Progress,
+    Report,
+    autocast,
+    is_out_of_memory,
+)
 
 WINDOWS_AT_ONCE = 16
 """Windows that are decoded together (assumption: small enough for a laptop at any x_T)."""
@@ -69,7 +76,33 @@ def predict(
     trial: Trial,
     precision: str,
 ) -> list[Prediction]:
-    """Predictions for a batch of windows."""
+    """Predictions for a batch of windows; in halves where the whole does not fit in memory.
+
+    Raises:
+        OutOfMemoryError: a single window does not fit.
+    """
+    try:
+        return _predict(model, batch, trial, precision)
+    except (RuntimeError, MemoryError) as problem:
+        if not is_out_of_memory(problem):
+            raise
+        text = str(problem).splitlines()[0]
+    # Outside of the handler: the traceback would keep the failed batch's tensors alive.
+    if len(batch) == 1:
+        raise OutOfMemoryError(
+            f"scoring one window at a time does not fit in memory ({text}); "
+            "use a smaller backbone, a shorter audio_seconds or a larger device"
+        )
+    half = len(batch) // 2
+    return [
+        *predict(model, batch[:half], trial, precision),
+        *predict(model, batch[half:], trial, precision),
+    ]
+
+
+def _predict(
+    model: SpeechModel, batch: Sequence[Audio], trial: Trial, precision: str
+) -> list[Prediction]:
     features = model.features(batch)
     with torch.inference_mode(), autocast(features.device, precision):
         encoded = model.encode(features)

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from planner.errors import SoundscaleError, UnknownNameError
-from planner.records import Optimisation, Step
+from planner.records import Optimisation, Step, to_json
+from runner import checkpoint
 from runner.models.adapt import Group
 from runner.models.base import Audio, SpeechModel
 from runner.recipe import OPTIMISERS, batch_indices, learning_rates, schedule_factor
@@ -40,7 +41,10 @@ class DivergedError(SoundscaleError):
 
 
 class OutOfMemoryError(SoundscaleError):
-    """One example at a time does not fit; the trial's failure class is `out-of-memory`."""
+    """One example at a time does not fit; the trial's failure class is `out-of-memory`.
+
+    There is nothing left to halve, so another attempt would end the same way.
+    """
 
 
 class BrokenDataError(SoundscaleError):
@@ -124,6 +128,8 @@ class Training:
     n_examples: int = 0
     n_target_units: int = 0
     seconds: float = 0.0
+    resumed_at: list[int] = field(default_factory=list)
+    """Steps at which an interrupted run went on."""
 
 
 def autocast(device: torch.device, precision: str) -> contextlib.AbstractContextManager[Any]:
@@ -158,7 +164,8 @@ def _sketch(groups: Sequence[Group]) -> list[tuple[str, float]]:
         ]
 
 
-def _is_out_of_memory(problem: BaseException) -> bool:
+def is_out_of_memory(problem: BaseException) -> bool:
+    """Whether an error says that the device, or the CPU's allocator, had no memory left."""
     text = str(problem)
     return isinstance(problem, (torch.OutOfMemoryError, MemoryError)) or (
         "DefaultCPUAllocator" in text and "allocate" in text
@@ -201,8 +208,12 @@ def train(
     micro_batch: int,
     precision: str,
     report: Report | None = None,
+    saving: checkpoint.Saving | None = None,
 ) -> Training:
     """Run the optimiser for `optimisation.steps` steps of its effective batch.
+
+    With `saving`, a checkpoint is written every so many steps, and a run that finds one goes on from
+    there: on a CPU its steps are those of an uninterrupted run bit for bit.
 
     Raises:
         DivergedError: a loss or gradient norm is not finite.
@@ -216,9 +227,11 @@ def train(
     parameters = [p for group in groups for p in group.parameters]
     optimiser = make_optimiser(groups, optimisation)
     before = _sketch(groups)
-    started = time.monotonic()
+    if saving:
+        _resume(model.module, optimiser, cache, out, saving)
+    started = time.monotonic() - out.seconds
     model.module.train()
-    for step in range(optimisation.steps):
+    for step in range(len(out.steps), optimisation.steps):
         factor = schedule_factor(optimisation, step)
         for group in optimiser.param_groups:
             group["lr"] = group["peak"] * factor
@@ -239,12 +252,51 @@ def train(
                 seconds=time.monotonic() - started,
             )
         )
+        out.seconds = time.monotonic() - started
+        if saving and saving.is_due(step + 1, optimisation.steps):
+            _save(model.module, optimiser, cache, out, saving)
         if report:
             report(Progress(phase="train", step=step + 1, n_steps=optimisation.steps, loss=loss))
     model.module.eval()
-    out.seconds = time.monotonic() - started
     _require_changed(before, _sketch(groups))
     return out
+
+
+def _save(
+    module: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    cache: FeatureCache,
+    out: Training,
+    saving: checkpoint.Saving,
+) -> None:
+    """Write what was trained so far; `out` and the broken files travel with it."""
+    run = {"training": to_json(out), "broken": sorted(cache.broken.items())}
+    state = checkpoint.capture(module, optimiser, len(out.steps), saving.fingerprint, run)
+    path = checkpoint.save(saving.folder, state)
+    if saving.then:
+        saving.then(path)
+
+
+def _resume(
+    module: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    cache: FeatureCache,
+    out: Training,
+    saving: checkpoint.Saving,
+) -> None:
+    """Go on from the newest whole checkpoint, if there is one."""
+    found = checkpoint.latest(saving.folder, saving.fingerprint)
+    if found is None:
+        return
+    run = checkpoint.restore(found, module, optimiser)
+    known = run["training"]
+    # Memory may have become scarcer since (a retry halves the micro-batch), never the reverse.
+    known["micro_batch"] = min(known["micro_batch"], out.micro_batch)
+    known["steps"] = [Step(**step) for step in known["steps"]]
+    for name, value in known.items():
+        setattr(out, name, value)
+    out.resumed_at.append(found.step)
+    cache.broken |= dict(run["broken"])
 
 
 def _gradients(
@@ -265,7 +317,7 @@ def _gradients(
         try:
             return accumulate(model, items, out.micro_batch, precision)
         except (RuntimeError, MemoryError) as problem:
-            if not _is_out_of_memory(problem):
+            if not is_out_of_memory(problem):
                 raise
             text = str(problem).splitlines()[0]
         # Outside of the handler: the traceback would keep the failed batch's tensors alive.

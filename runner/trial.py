@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import socket
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from pathlib import Path
@@ -21,6 +22,7 @@ from planner.costs.flops import training_flops
 from planner.errors import InputError, MissingResourceError
 from planner.records import Evaluation, Latency, Resources, RunRecord, Trial, to_json
 from runner.base_weights import BaseWeights, base_weights, held_bytes
+from runner.checkpoint import Saving
 from runner.counting import counted_flops
 from runner.data.audio import Audio, AudioError
 from runner.data.clips import Clip, Corpus, DataSpec
@@ -65,6 +67,9 @@ def run_trial(
     artifacts: Path,
     weights_folder: Path | None = None,
     progress: Report | None = None,
+    checkpoints: Path | None = None,
+    every_steps: int = 50,
+    on_checkpoint: Callable[[Path], None] | None = None,
 ) -> RunRecord:
     """Train, score and probe one trial on this process's device.
 
@@ -75,13 +80,28 @@ def run_trial(
         artifacts: folder that gets `FINGERPRINT/adapter.safetensors` and `adapter.json`.
         weights_folder: local folder of weights, before cache, hub and registry.
         progress: called at each step; what it raises stops the trial and is passed on.
+        checkpoints: folder that keeps `FINGERPRINT/step-….safetensors`; training goes on from the newest
+            one there. They stay when the trial is done, as its result may still have to be stored:
+            `runner.checkpoint.discard` removes them. None: nothing is kept.
+        every_steps: steps between two checkpoints.
+        on_checkpoint: called with each new checkpoint's path.
 
     Raises:
         InputError: the trial cannot be asked for (digest, axis or target that does not fit).
     """
     use_threads(resources)
     device = torch_device(resources)
-    job = _Job(trial, resources, device, artifacts, weights_folder, progress)
+    saving = (
+        None
+        if checkpoints is None
+        else Saving(
+            folder=checkpoints / trial.fingerprint,
+            fingerprint=trial.fingerprint,
+            every_steps=every_steps,
+            then=on_checkpoint,
+        )
+    )
+    job = _Job(trial, resources, device, artifacts, weights_folder, progress, saving)
     try:
         return job.run(data)
     except tuple(FAILURES) as problem:
@@ -99,6 +119,7 @@ class _Job:
     artifacts: Path
     weights_folder: Path | None
     report: Report | None
+    saving: Saving | None
     facts: dict[str, Any] = field(default_factory=dict)
 
     def record(self, **more: Any) -> RunRecord:
@@ -169,16 +190,21 @@ class _Job:
         self, model: SpeechModel, groups: list[Group], cache: FeatureCache, precision: str
     ) -> Training:
         trial, facts = self.trial, self.facts
-        training = train(
-            model,
-            groups,
-            cache,
-            trial.optimisation,
-            seed=trial.seed,
-            micro_batch=micro_batch_for(trial, self.resources),
-            precision=precision,
-            report=self.report,
-        )
+        try:
+            training = train(
+                model,
+                groups,
+                cache,
+                trial.optimisation,
+                seed=trial.seed,
+                micro_batch=micro_batch_for(trial, self.resources),
+                precision=precision,
+                report=self.report,
+                saving=self.saving,
+            )
+        except OutOfMemoryError:
+            facts["micro_batch"] = 1
+            raise
         facts["steps"] = tuple(training.steps)
         facts["micro_batch"] = training.micro_batch
         facts["train_seconds"] = training.seconds
@@ -356,6 +382,7 @@ def _details(cache: FeatureCache, training: Training, corpus: Corpus) -> dict[st
         "mean_target_units": (
             training.n_target_units / training.n_examples if training.n_examples else None
         ),
+        "resumed_at_steps": training.resumed_at,
         "batch_audio_seconds": (
             training.audio_seconds / len(training.steps) if training.steps else None
         ),

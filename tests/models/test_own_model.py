@@ -94,6 +94,36 @@ def test_it_trains_and_is_scored_like_a_built_in_one(installed, manifest, tmp_pa
     assert record.steps[-1].loss < record.steps[0].loss
 
 
+def test_a_window_that_never_fits_is_out_of_memory_at_a_micro_batch_of_one(
+    installed, manifest, tmp_path, monkeypatch
+):
+    def hungry(self, features, targets):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(MeanMel, "loss", hungry)
+    data = manifest(MOODS, column="label")
+    trial = trial_of(data, "mean-mel-1", 0.5, adaptation="lora:2", initialisation="random")
+    record = run_trial(trial, Resources(), data=data, artifacts=tmp_path / "artifacts")
+    assert (record.failure_class, record.micro_batch) == ("out-of-memory", 1)
+    assert "one example at a time" in record.failure_text
+
+
+def test_scoring_that_does_not_fit_goes_on_in_halves(installed, manifest, tmp_path, monkeypatch):
+    data = manifest(MOODS, column="label")
+    trial = trial_of(data, "mean-mel-1", 0.5, adaptation="lora:2", initialisation="random")
+    whole = run_trial(trial, Resources(), data=data, artifacts=tmp_path / "artifacts")
+    encode = MeanMel.encode
+
+    def narrow(self, features):
+        if len(features) > 1 and not self.module.training:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return encode(self, features)
+
+    monkeypatch.setattr(MeanMel, "encode", narrow)
+    halved = run_trial(trial, Resources(), data=data, artifacts=tmp_path / "artifacts")
+    assert halved.evaluations == whole.evaluations
+
+
 def test_a_family_that_nobody_registered_names_the_known_ones():
     with pytest.raises(UnknownNameError, match=r"known: whisper, wav2vec2"):
         builder_for("conformer", "emotion")

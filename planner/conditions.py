@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Engine
 
-from planner import candidates
+from planner import candidates, known_devices
+from planner.costs.devices import DATA_SHEETS
 from planner.costs.flops import resolve_convention
-from planner.costs.latency import LatencyModel, fit_latency_model
+from planner.costs.latency import LatencyModel
 from planner.errors import InputError, UnknownNameError
 from planner.learning import FitReport
 from planner.plan.query import PlanQuery
@@ -37,11 +39,9 @@ def resolved(engine: Engine, query: PlanQuery) -> PlanQuery:
 
 def device_of(engine: Engine, query: PlanQuery) -> str | None:
     """The device that latency is asked for: named, or the only one that was measured."""
-    known = sorted({s.latency.device.name for s in read.latencies(engine)})
+    known = known_devices.measured_names(engine)
     if query.device is not None:
-        if query.device not in known:
-            remedy = "measure it with: soundscale probe" if not known else ""
-            raise UnknownNameError("device", query.device, known, remedy=remedy)
+        require_device(engine, query.device, known)
         return query.device
     if len(known) == 1:
         return known[0]
@@ -53,6 +53,18 @@ def device_of(engine: Engine, query: PlanQuery) -> str | None:
             "run a sweep or soundscale probe on the device"
         )
     raise InputError(f"a latency limit needs a device; say --device with one of {', '.join(known)}")
+
+
+def require_device(engine: Engine, name: str, measured: Sequence[str]) -> None:
+    """A device that was measured, or whose data sheet is known.
+
+    Raises:
+        UnknownNameError: it is neither.
+    """
+    if name not in measured and known_devices.data_sheet(engine, name) is None:
+        sheets = f"data sheets are known of {', '.join(sorted(DATA_SHEETS))}"
+        remedy = f"measure it with: soundscale probe, or soundscale devices add; {sheets}"
+        raise UnknownNameError("device", name, measured, remedy=remedy)
 
 
 def latencies_of(
@@ -67,9 +79,13 @@ def latencies_of(
     return [s for s in stored if s.latency_id <= (as_of.latency_id or 0)]
 
 
-def latency_model(stored: list[StoredLatency]) -> LatencyModel | None:
-    """The device's model, None where nothing was measured."""
-    return fit_latency_model([s.latency for s in stored]) if stored else None
+def latency_model(
+    engine: Engine, query: PlanQuery, stored: list[StoredLatency]
+) -> LatencyModel | None:
+    """The model of the query's device, None where latency is not asked on any."""
+    if query.device is None:
+        return None
+    return known_devices.model_of(engine, query.device, [s.latency for s in stored])
 
 
 def workload_of(engine: Engine, report: FitReport) -> candidates.Workload:

@@ -6,16 +6,18 @@ import json
 from pathlib import Path
 from typing import Any
 
-from planner import catalogue
-from planner.conditions import DEFAULT_OUTPUT_TOKENS_PER_SECOND
-from planner.costs.latency import fit_latency_model
+from planner import catalogue, known_devices
+from planner.conditions import DEFAULT_OUTPUT_TOKENS_PER_SECOND, require_device
+from planner.costs.devices import DATA_SHEETS
+from planner.costs.latency import LatencyModel
 from planner.costs.report import cost_report
+from planner.costs.transfer import DataSheet
 from planner.errors import InputError, MissingResourceError, UnknownNameError
 from planner.plan.explain import amount
 from planner.records import Adaptation, Reduction
 from planner.store import read, write
 from planner.store.engine import exists, open_store
-from planner.units import format_bytes, format_flops
+from planner.units import format_bytes, format_flops, parse_bytes, parse_flops
 
 
 def cost_of(
@@ -29,23 +31,10 @@ def cost_of(
     no_cache: bool,
     convention: str,
     device: str | None,
+    batch_size: int = 1,
 ) -> dict[str, Any]:
     """FLOPs by part, memory, training cost and, for a measured device, latency of one window."""
-    model = None
-    if exists(db):
-        engine = open_store(db)
-        try:
-            read.load_backbones(engine)
-            if device is not None:
-                stored = read.latencies(engine, device=device)
-                if not stored:
-                    known = sorted(d.name for d in read.devices(engine))
-                    raise UnknownNameError("device", device, known)
-                model = fit_latency_model([s.latency for s in stored])
-        finally:
-            engine.dispose()
-    elif device is not None:
-        raise InputError(f"device {device!r} has no measurement: there is no database yet")
+    model = _known_latency(db, device)
     tokens = output_tokens
     source = "given"
     if tokens is None:
@@ -60,8 +49,33 @@ def cost_of(
         kv_cache=not no_cache,
         convention=convention,
         latency_model=model,
+        batch_size=batch_size,
     )
     return {**found, "output_tokens": {"value": tokens, "source": source}}
+
+
+def _known_latency(db: str | None, device: str | None) -> LatencyModel | None:
+    """The model of a device; the user's own backbones are known from here on.
+
+    Raises:
+        UnknownNameError: the device has neither measurements nor a data sheet.
+    """
+    if not exists(db):
+        if device is not None and device not in DATA_SHEETS:
+            raise UnknownNameError(
+                "device", device, sorted(DATA_SHEETS), remedy="there is no database yet"
+            )
+        return known_devices.model_of(None, device, []) if device else None
+    engine = open_store(db)
+    try:
+        read.load_backbones(engine)
+        if device is None:
+            return None
+        require_device(engine, device, known_devices.measured_names(engine))
+        stored = read.latencies(engine, device=device)
+        return known_devices.model_of(engine, device, [s.latency for s in stored])
+    finally:
+        engine.dispose()
 
 
 def cost_text(found: dict[str, Any], asked: dict[str, Any]) -> str:
@@ -81,20 +95,34 @@ def cost_text(found: dict[str, Any], asked: dict[str, Any]) -> str:
         if isinstance(value, dict) and "total" in value:
             lines.append(f"  memory       {format_bytes(value['total']):<16}{name}")
     lines += [f"  training     {line}" for line in _training_lines(found["training"])]
-    latency = found.get("latency_ms")
-    if latency:
-        value = f"p50 {amount('latency_ms', latency['p50'])}, p95 {amount('latency_ms', latency['p95'])}"
-        lines.append(f"  latency      {value}   {latency['source']}")
+    lines += _latency_lines(found.get("latency_ms"))
     return "\n".join(lines)
 
 
 def _training_lines(training: dict[str, Any]) -> list[str]:
-    out = []
-    for name, value in training.items():
-        if isinstance(value, (int, float)) and not isinstance(value, bool):
-            shown = format_flops(value) if "flops" in name or "gradients" in name else f"{value:,}"
-            out.append(f"{shown:<16}{name}")
-    return out
+    keys = ("forward", "activation_gradients", "weight_gradients", "recomputed", "total")
+    out = [f"{training['n_trainable']:<16,}trainable parameters, {training['adaptation']}"]
+    return out + [
+        f"{format_flops(training[k]):<16}{k.replace('_', ' ')}, one {training['per']}"
+        for k in keys
+        if training.get(k)
+    ]
+
+
+def _latency_lines(latency: dict[str, Any] | None) -> list[str]:
+    if latency is None:
+        return []
+    shown = []
+    for q in ("p50", "p95"):
+        value, low, high = (amount("latency_ms", latency[k]) for k in (q, f"{q}_low", f"{q}_high"))
+        where = f"{q} on {latency['device']}, {latency['source']}, 90 % [{low}, {high}]"
+        shown.append(f"  latency      {value:<16}{where}")
+    rate = latency["audio_seconds_per_second"]
+    return [
+        *shown,
+        f"  real time    {latency['real_time_factor']:<16.3g}p50 / {latency['audio_seconds']:g} s of audio",
+        f"  throughput   {rate:<16.3g}seconds of audio a second at batch {latency['batch_size']}",
+    ]
 
 
 def backbone_rows(db: str | None) -> list[dict[str, Any]]:
@@ -132,6 +160,36 @@ def add_backbone(db: str | None, path_or_id: str, name: str | None) -> catalogue
     finally:
         engine.dispose()
     return added
+
+
+def add_device(
+    db: str | None,
+    name: str,
+    *,
+    peak_flops: str,
+    bandwidth: str,
+    memory: str | None,
+    kind: str,
+    dtype: str,
+) -> str:
+    """Store a device's data sheet; a line that says what was understood.
+
+    Raises:
+        InputError: a number cannot be read, or the device has another data sheet.
+    """
+    sheet = DataSheet(
+        name=name, kind=kind, peak_flops=parse_flops(peak_flops), bandwidth=parse_bytes(bandwidth),
+        dtype=dtype, memory_bytes=round(parse_bytes(memory)) if memory else None,
+    )  # fmt: skip
+    engine = open_store(db)
+    try:
+        known_devices.add_sheet(engine, sheet)
+    finally:
+        engine.dispose()
+    return (
+        f"added {name}: {format_flops(sheet.peak_flops)} a second in {dtype}, "
+        f"{format_bytes(sheet.bandwidth)} a second; predictions are tagged datasheet until it is measured"
+    )
 
 
 def _config(path_or_id: str) -> tuple[dict[str, Any], str]:

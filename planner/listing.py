@@ -8,12 +8,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from planner import catalogue
+from planner.costs.devices import DATA_SHEETS
 from planner.costs.flops import forward_flops
+from planner.known_devices import data_sheet
 from planner.laws.result import LawFit
 from planner.records import canonical_json, to_json
 from planner.store import read
 from planner.store.engine import open_store
 from planner.store.read import FitRow, PlanRow, RunRow
+from planner.units import format_flops
 
 
 def runs(db: str | None, **filters: Any) -> list[dict[str, Any]]:
@@ -165,6 +168,32 @@ def devices(db: str | None) -> list[dict[str, Any]]:
         for stored in read.latencies(engine):
             name = stored.latency.device.name
             counts[name] = counts.get(name, 0) + 1
-        return [{**to_json(d), "n_latencies": counts.get(d.name, 0)} for d in read.devices(engine)]
+        return [
+            {
+                **to_json(d),
+                "n_latencies": counts.get(d.name, 0),
+                "known_by": known_by(counts.get(d.name, 0), data_sheet(engine, d.name) is not None),
+            }
+            for d in read.devices(engine)
+        ]
     finally:
         engine.dispose()
+
+
+def known_by(n_latencies: int, sheet: bool) -> str:
+    """What predictions on a device rest on, in words."""
+    parts = ["measurements"] if n_latencies else []
+    return " and ".join([*parts, *(["data sheet"] if sheet else [])]) or "nothing yet"
+
+
+def sheet_rows() -> list[dict[str, Any]]:
+    """The built-in data sheets, as rows like those of `devices`."""
+    return [
+        {
+            "name": s.name, "kind": s.kind, "model": "built-in data sheet", "n_latencies": 0,
+            "memory_bytes": s.memory_bytes, "known_by": "data sheet", "peak_flops": s.peak_flops,
+            "bandwidth": s.bandwidth, "dtype": s.dtype,
+            "peak": format_flops(s.peak_flops), "reach": f"{s.bandwidth / 1e9:,.0f} GB",
+        }
+        for s in DATA_SHEETS.values()
+    ]  # fmt: skip

@@ -122,8 +122,9 @@ def prepare(engine: Engine, query: PlanQuery, as_of: AsOf | None = None) -> Prep
     report = _usable_fit(engine, query, as_of)
     query = resolved(engine, query)
     stored = latencies_of(engine, query, as_of)
+    latency = latency_model(engine, query, stored)
     table = candidates.build(
-        query, report.evidence, report.fit, workload_of(engine, report), latency_model(stored)
+        query, report.evidence, report.fit, workload_of(engine, report), latency
     )
     last = max((s.latency_id for s in stored), default=None)
     return Prepared(query=query, table=table, report=report, evidence_latency_id=last)
@@ -224,7 +225,7 @@ def whatif_with(
         adaptation=report.evidence.rows[0].trial.adaptation,
         padding=report.evidence.rows[0].trial.padding,
     )
-    latency = latency_model(latencies_of(engine, query))
+    latency = latency_model(engine, query, latencies_of(engine, query))
     workload = workload_of(engine, report)
     table = candidates.build(query, report.evidence, report.fit, workload, latency, [config])
     decision = decide(table, query.limits, query.min_prob, query.level)

@@ -17,7 +17,12 @@ from planner.cli_common import db_option, echo_json, echo_rows, format_option, t
 @click.option("--output-tokens", type=click.IntRange(0), default=None, help="Tokens generated.")
 @click.option("--no-cache", is_flag=True, help="Decode without a key/value cache.")
 @click.option("--convention", default="exact", show_default=True, help="exact or same2026.")
-@click.option("--device", default=None, help="Also predict latency on this measured device.")
+@click.option(
+    "--device", default=None, help="Also predict latency on it: measured, or a data sheet's."
+)
+@click.option(
+    "--batch-size", type=click.IntRange(1), default=1, show_default=True, help="For latency."
+)
 @db_option
 @format_option()
 def costs(output_format: str, **asked: Any) -> None:
@@ -27,6 +32,7 @@ def costs(output_format: str, **asked: Any) -> None:
     Examples:
       soundscale costs --backbone whisper-small --audio-seconds 30
       soundscale costs --backbone whisper-small --audio-seconds 30 --reduce stem:2 --adapt lora:16 -f json
+      soundscale costs --backbone whisper-small --audio-seconds 30 --device h100 --batch-size 8
     """
     from planner import costing
 
@@ -82,13 +88,45 @@ def devices() -> None:
 
 @devices.command("list")
 @db_option
+@click.option("--sheets", is_flag=True, help="The built-in data sheets instead.")
 @format_option()
-def devices_list(db: str | None, output_format: str) -> None:
-    """List devices; their names are what --device takes."""
+def devices_list(db: str | None, sheets: bool, output_format: str) -> None:
+    """List devices; their names are what --device takes.
+
+    \b
+    Examples:
+      soundscale devices list
+      soundscale devices list --sheets
+    """
     from planner import listing
 
     columns = [
         ("name", "device"), ("kind", "kind"), ("model", "model"), ("n_threads", "threads"),
-        ("n_latencies", "measurements"),
+        ("n_latencies", "measurements"), ("known_by", "known by"),
     ]  # fmt: skip
-    echo_rows(listing.devices(db), output_format, columns, empty="no device was measured yet")
+    if sheets:
+        columns[3:5] = [("peak", "peak FLOPs/s"), ("reach", "bytes/s"), ("dtype", "dtype")]
+    rows = listing.sheet_rows() if sheets else listing.devices(db)
+    echo_rows(rows, output_format, columns, empty="no device was measured yet")
+
+
+@devices.command("add")
+@click.argument("name")
+@click.option("--peak-flops", required=True, help="Dense peak a second, 2 per multiply-add: 312T.")
+@click.option("--bandwidth", required=True, help="Bytes a second of its memory: 2039GB.")
+@click.option("--memory", default=None, help="Capacity of its memory: 80GiB.")
+@click.option("--kind", type=click.Choice(["cuda", "cpu"]), default="cuda", show_default=True)
+@click.option("--dtype", default="bfloat16", show_default=True, help="Element type of the peak.")
+@db_option
+def devices_add(name: str, db: str | None, **given: str | None) -> None:
+    """Describe a device by its data sheet; latencies on it are then predicted with a wide interval.
+
+    A few measurements (soundscale probe) narrow it.
+
+    \b
+    Example:
+      soundscale devices add my-gpu --peak-flops 312T --bandwidth 2039GB --memory 80GiB
+    """
+    from planner import costing
+
+    talk(costing.add_device(db, name, **given))

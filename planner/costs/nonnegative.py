@@ -49,7 +49,7 @@ def solve(x: Floats, y: Floats, columns: list[int]) -> Floats:
 
 
 def nnls(a: Floats, b: Floats) -> Floats:
-    """argmin over c >= 0 of |a c - b|, shape (k,): the active-set method of Lawson and Hanson (1974).
+    """Minimiser over c >= 0 of |a c - b|, shape (k,): the active-set method of Lawson and Hanson (1974).
 
     SciPy has the same; a plan is answered from a latency model and must not wait for SciPy's import.
     """

@@ -24,12 +24,15 @@ def cost_report(
     task: str | None = None,
     padding: str = "dynamic",
     dtype: str = "float32",
+    batch_size: int = 1,
 ) -> dict[str, Any]:
     """FLOPs of one window by part, peak memory, training cost of one example, latency if known.
 
     Keys: `flops` {convention, total, parts}; `memory_bytes` {inference, training}, each {total, parts,
     dtype}; `training` {adaptation, per, n_trainable, forward, …, total}, always in convention exact;
-    `latency_ms` {device, source, p50, p50_low, …, level} where a model is given.
+    `latency_ms` {device, source, p50, p50_low, …, level} of a batch where a model is given, with
+    `real_time_factor` (p50 over the seconds of one window) and `audio_seconds_per_second` (seconds of all
+    windows of the batch over p50).
 
     Raises:
         InputError: an argument lies outside what the backbone allows.
@@ -60,11 +63,19 @@ def cost_report(
     }
     if latency_model is not None:
         one = latency_model.predict(
-            backbone, audio_seconds, reduction, n_output_tokens, padding=padding
+            backbone,
+            audio_seconds,
+            reduction,
+            n_output_tokens,
+            padding=padding,
+            batch_size=batch_size,
         )
         report["latency_ms"] = {
             "device": latency_model.device, "source": one.source, "level": 0.9,
             "p50": one.p50_ms, "p50_low": one.p50_low_ms, "p50_high": one.p50_high_ms,
             "p95": one.p95_ms, "p95_low": one.p95_low_ms, "p95_high": one.p95_high_ms,
+            "batch_size": batch_size, "audio_seconds": audio_seconds,
+            "real_time_factor": one.p50_ms / 1e3 / audio_seconds,
+            "audio_seconds_per_second": batch_size * audio_seconds / (one.p50_ms / 1e3),
         }  # fmt: skip
     return report

@@ -83,6 +83,7 @@ class DataSheet:
         peak_flops: peak FLOP/s in `dtype` (2 per multiply-add).
         bandwidth: peak bytes/s of its memory.
         dtype: element type that is computed in.
+        memory_bytes: capacity of its memory, where known.
     """
 
     name: str
@@ -90,6 +91,7 @@ class DataSheet:
     peak_flops: float
     bandwidth: float
     dtype: str = "float32"
+    memory_bytes: int | None = None
 
     def __post_init__(self) -> None:
         if self.kind not in EFFICIENCIES:

@@ -5,6 +5,7 @@ Each function is one transaction: it happens whole or not at all, and repeating 
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -146,6 +147,19 @@ def save_latencies(engine: Engine, latencies: Sequence[Latency], run_id: int | N
 def save_device(engine: Engine, device: Device) -> int:
     """The key of a device, which is stored where its name is new."""
     return write(engine, lambda c: rows.device_id_of(c, device))
+
+
+def add_device_details(engine: Engine, name: str, more: dict[str, Any]) -> None:
+    """Add to what is stored of a device; keys that it has keep their values."""
+    table = schema.devices
+
+    def work(connection: Connection) -> None:
+        found = connection.execute(select(table.c.details_json).where(table.c.name == name))
+        known = json.loads(found.scalar_one() or "{}")
+        values = {"details_json": rows.optional_json(more | known)}
+        connection.execute(update(table).where(table.c.name == name).values(**values))
+
+    write(engine, work)
 
 
 def save_fit(engine: Engine, fit: FitRow) -> None:

@@ -19,11 +19,11 @@ SELECT
     run_id, task, metric, dataset, dataset_digest, provenance, backbone, audio_seconds, reduction,
     adaptation, seed, 'n_params' AS axis, CAST(n_params AS DOUBLE PRECISION) AS value, 'parameters' AS unit,
     error, std_error, latency_device, latency_p50_ms,
-    COUNT(*) OVER line AS n_on_line,
-    FIRST_VALUE(error) OVER (line ORDER BY n_params DESC, run_id) AS error_at_largest
+    COUNT(*) OVER along_n_params AS n_on_line,
+    FIRST_VALUE(error) OVER (along_n_params ORDER BY n_params DESC, run_id) AS error_at_largest
 FROM v_results
 WHERE status = 'finished' AND error IS NOT NULL
-WINDOW line AS (PARTITION BY
+WINDOW along_n_params AS (PARTITION BY
     task, metric, dataset_digest, split_policy, reference_policy, initialisation, padding,
     adaptation, normaliser, provenance, seed,
     audio_seconds, reduction)
@@ -32,11 +32,11 @@ SELECT
     run_id, task, metric, dataset, dataset_digest, provenance, backbone, audio_seconds, reduction,
     adaptation, seed, 'audio_seconds' AS axis, CAST(audio_seconds AS DOUBLE PRECISION) AS value, 's' AS unit,
     error, std_error, latency_device, latency_p50_ms,
-    COUNT(*) OVER line AS n_on_line,
-    FIRST_VALUE(error) OVER (line ORDER BY audio_seconds DESC, run_id) AS error_at_largest
+    COUNT(*) OVER along_audio_seconds AS n_on_line,
+    FIRST_VALUE(error) OVER (along_audio_seconds ORDER BY audio_seconds DESC, run_id) AS error_at_largest
 FROM v_results
 WHERE status = 'finished' AND error IS NOT NULL
-WINDOW line AS (PARTITION BY
+WINDOW along_audio_seconds AS (PARTITION BY
     task, metric, dataset_digest, split_policy, reference_policy, initialisation, padding,
     adaptation, normaliser, provenance, seed,
     backbone, reduction)
@@ -45,11 +45,11 @@ SELECT
     run_id, task, metric, dataset, dataset_digest, provenance, backbone, audio_seconds, reduction,
     adaptation, seed, 'tokens_per_second' AS axis, CAST(tokens_per_second AS DOUBLE PRECISION) AS value, '1/s' AS unit,
     error, std_error, latency_device, latency_p50_ms,
-    COUNT(*) OVER line AS n_on_line,
-    FIRST_VALUE(error) OVER (line ORDER BY tokens_per_second DESC, run_id) AS error_at_largest
+    COUNT(*) OVER along_tokens_per_second AS n_on_line,
+    FIRST_VALUE(error) OVER (along_tokens_per_second ORDER BY tokens_per_second DESC, run_id) AS error_at_largest
 FROM v_results
 WHERE status = 'finished' AND error IS NOT NULL
-WINDOW line AS (PARTITION BY
+WINDOW along_tokens_per_second AS (PARTITION BY
     task, metric, dataset_digest, split_policy, reference_policy, initialisation, padding,
     adaptation, normaliser, provenance, seed,
     backbone, audio_seconds)"""

@@ -1,7 +1,7 @@
 """The only description of the database. Alembic (migrations/) alone creates tables from it.
 
 `trials` <- `runs` (attempts) <- `evaluations` <- `utterances`; `runs` <- `latencies`, `run_steps`;
-`devices`; `sweeps` <- `sweep_trials`; `law_fits` <- `law_fit_runs`; `plans`; `backbones`; the service's
+`devices`; `sweeps` <- `sweep_trials`, `forecasts`; `law_fits` <- `law_fit_runs`; `plans`; `backbones`; the service's
 `api_tokens` and `jobs`.
 
 Names: plural snake case, `trial_id` keys, unit suffixes, `n_` for counts, named constraints.
@@ -31,7 +31,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.schema import SchemaItem
 
-SCHEMA_REVISION = "0005"
+SCHEMA_REVISION = "0006"
 """The Alembic revision of the tables below; a test compares it with the newest migration."""
 
 NAMING = {
@@ -298,6 +298,24 @@ sweep_trials = _table(
     Column("sweep_id", ForeignKey("sweeps.sweep_id"), primary_key=True),
     Column("trial_id", ForeignKey("trials.trial_id"), primary_key=True),
     Column("position", Integer, nullable=False),
+    rowid=False,
+)
+
+forecasts = _table(
+    "forecasts",
+    Column("sweep_id", ForeignKey("sweeps.sweep_id"), primary_key=True),
+    Column("trial_id", ForeignKey("trials.trial_id"), primary_key=True),
+    Column("device", Text, nullable=False),
+    Column("source", Text, nullable=False),
+    _real("train_flops", nullable=False),
+    _real("score_flops", nullable=False),
+    _real("trial_seconds", nullable=False),
+    _real("trial_seconds_low", nullable=False),
+    _real("trial_seconds_high", nullable=False),
+    _real("peak_memory_bytes", nullable=False),
+    _real("peak_memory_bytes_low", nullable=False),
+    _real("peak_memory_bytes_high", nullable=False),
+    Column("created_utc", Text, nullable=False),
     rowid=False,
 )
 

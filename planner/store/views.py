@@ -110,11 +110,11 @@ SELECT
     run_id, task, metric, dataset, dataset_digest, provenance, backbone, audio_seconds, reduction,
     adaptation, seed, '{name}' AS axis, CAST({name} AS DOUBLE PRECISION) AS value, '{unit}' AS unit,
     error, std_error, latency_device, latency_p50_ms,
-    COUNT(*) OVER line AS n_on_line,
-    FIRST_VALUE(error) OVER (line ORDER BY {name} DESC, run_id) AS error_at_largest
+    COUNT(*) OVER along_{name} AS n_on_line,
+    FIRST_VALUE(error) OVER (along_{name} ORDER BY {name} DESC, run_id) AS error_at_largest
 FROM v_results
 WHERE status = 'finished' AND error IS NOT NULL
-WINDOW line AS (PARTITION BY
+WINDOW along_{name} AS (PARTITION BY
 {_SAME},
     {held})"""
 

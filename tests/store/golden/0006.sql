@@ -3,7 +3,7 @@ CREATE TABLE alembic_version (
 	version_num VARCHAR(32) NOT NULL, 
 	CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num)
 );
-INSERT INTO "alembic_version" VALUES('0005');
+INSERT INTO "alembic_version" VALUES('0006');
 CREATE TABLE api_tokens (
 	token_id INTEGER NOT NULL, 
 	name TEXT NOT NULL, 
@@ -74,6 +74,28 @@ CREATE TABLE evaluations (
 ;
 INSERT INTO "evaluations" VALUES(1,1,'test','wer',0.25,0.01,6,3,NULL,NULL,NULL,3,0,'final',1.0,NULL,3.0,'{"p95": 4.0}','{"windows_per_utterance": 1.5}');
 INSERT INTO "evaluations" VALUES(2,3,'test','wer',0.1,NULL,NULL,NULL,NULL,NULL,NULL,NULL,0,'final',NULL,NULL,NULL,NULL,NULL);
+CREATE TABLE forecasts (
+	sweep_id INTEGER NOT NULL, 
+	trial_id INTEGER NOT NULL, 
+	device TEXT NOT NULL, 
+	source TEXT NOT NULL, 
+	train_flops REAL NOT NULL CONSTRAINT ck_forecasts_train_flops CHECK (train_flops >= 0.0 AND train_flops <= 9e+300), 
+	score_flops REAL NOT NULL CONSTRAINT ck_forecasts_score_flops CHECK (score_flops >= 0.0 AND score_flops <= 9e+300), 
+	trial_seconds REAL NOT NULL CONSTRAINT ck_forecasts_trial_seconds CHECK (trial_seconds >= 0.0 AND trial_seconds <= 9e+300), 
+	trial_seconds_low REAL NOT NULL CONSTRAINT ck_forecasts_trial_seconds_low CHECK (trial_seconds_low >= 0.0 AND trial_seconds_low <= 9e+300), 
+	trial_seconds_high REAL NOT NULL CONSTRAINT ck_forecasts_trial_seconds_high CHECK (trial_seconds_high >= 0.0 AND trial_seconds_high <= 9e+300), 
+	peak_memory_bytes REAL NOT NULL CONSTRAINT ck_forecasts_peak_memory_bytes CHECK (peak_memory_bytes >= 0.0 AND peak_memory_bytes <= 9e+300), 
+	peak_memory_bytes_low REAL NOT NULL CONSTRAINT ck_forecasts_peak_memory_bytes_low CHECK (peak_memory_bytes_low >= 0.0 AND peak_memory_bytes_low <= 9e+300), 
+	peak_memory_bytes_high REAL NOT NULL CONSTRAINT ck_forecasts_peak_memory_bytes_high CHECK (peak_memory_bytes_high >= 0.0 AND peak_memory_bytes_high <= 9e+300), 
+	created_utc TEXT NOT NULL, 
+	CONSTRAINT pk_forecasts PRIMARY KEY (sweep_id, trial_id), 
+	CONSTRAINT fk_forecasts_sweep_id_sweeps FOREIGN KEY(sweep_id) REFERENCES sweeps (sweep_id), 
+	CONSTRAINT fk_forecasts_trial_id_trials FOREIGN KEY(trial_id) REFERENCES trials (trial_id)
+)
+ WITHOUT ROWID,
+ STRICT
+
+;
 CREATE TABLE jobs (
 	job_id TEXT NOT NULL, 
 	kind TEXT NOT NULL, 
@@ -123,7 +145,7 @@ CREATE TABLE latencies (
  STRICT
 
 ;
-INSERT INTO "latencies" VALUES(1,'68eaa50cf08a49e0a00514701fb38e9b',1,1,'whisper-tiny',8.0,'stem:2',3,1,'float32','sdpa',1,1,3,20,1,40.0,50.0,55.0,60.0,NULL,'{"encoder": 20.0}','probe/1','2026-11-24T13:25:17.037Z');
+INSERT INTO "latencies" VALUES(1,'eebd2c3d4e814de793935d4401d2e822',1,1,'whisper-tiny',8.0,'stem:2',3,1,'float32','sdpa',1,1,3,20,1,40.0,50.0,55.0,60.0,NULL,'{"encoder": 20.0}','probe/1','2026-11-24T13:44:54.192Z');
 CREATE TABLE law_fit_runs (
 	fit_id TEXT NOT NULL, 
 	run_id INTEGER NOT NULL, 
@@ -155,7 +177,7 @@ CREATE TABLE law_fits (
  STRICT
 
 ;
-INSERT INTO "law_fits" VALUES('f1','asr','wer','additive','converged',1,0.5,'{}','{}','0.1.0','2026-11-24T13:25:17.089Z');
+INSERT INTO "law_fits" VALUES('f1','asr','wer','additive','converged',1,0.5,'{}','{}','0.1.0','2026-11-24T13:44:54.216Z');
 CREATE TABLE plans (
 	answer_id TEXT NOT NULL, 
 	fit_id TEXT, 
@@ -170,7 +192,7 @@ CREATE TABLE plans (
  STRICT
 
 ;
-INSERT INTO "plans" VALUES('a1','f1','asr','{}','{}','0.1.0','2026-11-24T13:25:17.096Z');
+INSERT INTO "plans" VALUES('a1','f1','asr','{}','{}','0.1.0','2026-11-24T13:44:54.220Z');
 CREATE TABLE run_steps (
 	run_id INTEGER NOT NULL, 
 	step INTEGER NOT NULL, 
@@ -237,9 +259,9 @@ CREATE TABLE runs (
  STRICT
 
 ;
-INSERT INTO "runs" VALUES(1,1,1,1,'46a44cf0c92b40f399038b42d4d1ce8f','finished','measured',NULL,NULL,NULL,NULL,'node-a',7,1,'0.1.0','abc','{"torch": "2"}','2026-11-24T13:25:17.019Z',NULL,'2026-11-24T13:25:17.029Z',NULL,NULL,NULL,NULL,37760640,3000000000,12.5,NULL,NULL,1000000000000.0,9000000000,NULL,NULL,'cache',NULL,NULL,NULL,NULL);
-INSERT INTO "runs" VALUES(2,2,1,1,'5a379eb25e9c42b2bf22c80f94c7ac74','failed','measured',NULL,NULL,'out-of-memory','no more memory','node-a',7,NULL,'0.1.0','abc',NULL,'2026-11-24T13:25:17.051Z',NULL,'2026-11-24T13:25:17.054Z',NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL);
-INSERT INTO "runs" VALUES(3,4,1,1,NULL,'finished','published','table 2',NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,'2026-11-24T13:25:17.070Z',NULL,'2026-11-24T13:25:17.070Z',NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL);
+INSERT INTO "runs" VALUES(1,1,1,1,'ad9e27fb1cd0418db64f02a3f9c120ad','finished','measured',NULL,NULL,NULL,NULL,'node-a',7,1,'0.1.0','abc','{"torch": "2"}','2026-11-24T13:44:54.181Z',NULL,'2026-11-24T13:44:54.190Z',NULL,NULL,NULL,NULL,37760640,3000000000,12.5,NULL,NULL,1000000000000.0,9000000000,NULL,NULL,'cache',NULL,NULL,NULL,NULL);
+INSERT INTO "runs" VALUES(2,2,1,1,'6ee5dd55090f48babf363ac51ea0088d','failed','measured',NULL,NULL,'out-of-memory','no more memory','node-a',7,NULL,'0.1.0','abc',NULL,'2026-11-24T13:44:54.199Z',NULL,'2026-11-24T13:44:54.201Z',NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL);
+INSERT INTO "runs" VALUES(3,4,1,1,NULL,'finished','published','table 2',NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,'2026-11-24T13:44:54.206Z',NULL,'2026-11-24T13:44:54.206Z',NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL,NULL);
 CREATE TABLE sweep_trials (
 	sweep_id INTEGER NOT NULL, 
 	trial_id INTEGER NOT NULL, 
@@ -266,7 +288,7 @@ CREATE TABLE sweeps (
  STRICT
 
 ;
-INSERT INTO "sweeps" VALUES(1,'sweep','{}','2026-11-24T13:25:16.977Z');
+INSERT INTO "sweeps" VALUES(1,'sweep','{}','2026-11-24T13:44:54.157Z');
 CREATE TABLE trials (
 	trial_id INTEGER NOT NULL, 
 	fingerprint TEXT NOT NULL, 
@@ -308,10 +330,10 @@ CREATE TABLE trials (
  STRICT
 
 ;
-INSERT INTO "trials" VALUES(1,'ec8bdaf5eb9124067ba8bbd1431f2a5d93f8faaddd2cd04727efaec120b7ebda','{"adaptation":{"dora":false,"kind":"lora","lora_alpha":16.0,"lora_dropout":0.0,"lora_rank":8,"rslora":false,"targets":"all-linear","top_k_layers":0},"audio_seconds":8.0,"backbone":"whisper-tiny","dataset":"speech","dataset_digest":"d1","decoding":{"beams":1,"kv_cache":true,"max_new_tokens":128,"max_tokens_per_second":8.0,"no_repeat_ngram":0,"window_cut":"pause"},"initialisation":"pretrained","n_test":3,"n_train":8,"normaliser":"whisper-english","optimisation":{"batch_size":4,"clip_norm":1.0,"head_learning_rate":null,"learning_rate":0.001,"optimiser":"adamw","schedule":"linear","steps":40,"top_k_learning_rate":null,"warmup_fraction":0.1,"weight_decay":0.0},"padding":"dynamic","precision":"auto","reduction":{"factor":2,"layer":null,"operator":"stride","place":"stem"},"reference_policy":"window","seed":0,"split_policy":"official","task":"asr"}','asr','wer','speech','d1','official','window','whisper-tiny','pretrained',37760640,8.0,'stem:2','stem',2,25.0,'dynamic','lora:8',8,0,8,3,'whisper-english',0,'finished',1,NULL,1,3,'{"cpus":1.0,"device_label":null,"gpus":0.0,"max_attempts":3,"memory_bytes":null,"micro_batch":null}','2026-11-24T13:25:16.985Z');
-INSERT INTO "trials" VALUES(2,'8267f4c733ca177fd8417fd7f5d4bed490a0065aad86a9b9f5deb9e6194049ef','{"adaptation":{"dora":false,"kind":"lora","lora_alpha":16.0,"lora_dropout":0.0,"lora_rank":8,"rslora":false,"targets":"all-linear","top_k_layers":0},"audio_seconds":8.0,"backbone":"whisper-tiny","dataset":"speech","dataset_digest":"d1","decoding":{"beams":1,"kv_cache":true,"max_new_tokens":128,"max_tokens_per_second":8.0,"no_repeat_ngram":0,"window_cut":"pause"},"initialisation":"pretrained","n_test":3,"n_train":8,"normaliser":"whisper-english","optimisation":{"batch_size":4,"clip_norm":1.0,"head_learning_rate":null,"learning_rate":0.001,"optimiser":"adamw","schedule":"linear","steps":40,"top_k_learning_rate":null,"warmup_fraction":0.1,"weight_decay":0.0},"padding":"dynamic","precision":"auto","reduction":{"factor":2,"layer":null,"operator":"stride","place":"stem"},"reference_policy":"window","seed":1,"split_policy":"official","task":"asr"}','asr','wer','speech','d1','official','window','whisper-tiny','pretrained',37760640,8.0,'stem:2','stem',2,25.0,'dynamic','lora:8',8,0,8,3,'whisper-english',1,'failed',1,NULL,1,3,'{"cpus":1.0,"device_label":null,"gpus":0.0,"max_attempts":3,"memory_bytes":null,"micro_batch":null}','2026-11-24T13:25:16.985Z');
-INSERT INTO "trials" VALUES(3,'a579e3824a5a8e568e4afb64ad1955a34679645479c1c99e474bd7df93ced9d6','{"adaptation":{"dora":false,"kind":"lora","lora_alpha":16.0,"lora_dropout":0.0,"lora_rank":8,"rslora":false,"targets":"all-linear","top_k_layers":0},"audio_seconds":8.0,"backbone":"whisper-tiny","dataset":"speech","dataset_digest":"d1","decoding":{"beams":1,"kv_cache":true,"max_new_tokens":128,"max_tokens_per_second":8.0,"no_repeat_ngram":0,"window_cut":"pause"},"initialisation":"pretrained","n_test":3,"n_train":8,"normaliser":"whisper-english","optimisation":{"batch_size":4,"clip_norm":1.0,"head_learning_rate":null,"learning_rate":0.001,"optimiser":"adamw","schedule":"linear","steps":40,"top_k_learning_rate":null,"warmup_fraction":0.1,"weight_decay":0.0},"padding":"dynamic","precision":"auto","reduction":{"factor":2,"layer":null,"operator":"stride","place":"stem"},"reference_policy":"window","seed":2,"split_policy":"official","task":"asr"}','asr','wer','speech','d1','official','window','whisper-tiny','pretrained',37760640,8.0,'stem:2','stem',2,25.0,'dynamic','lora:8',8,0,8,3,'whisper-english',2,'queued',0,NULL,0,3,'{"cpus":1.0,"device_label":null,"gpus":0.0,"max_attempts":3,"memory_bytes":null,"micro_batch":null}','2026-11-24T13:25:16.985Z');
-INSERT INTO "trials" VALUES(4,'c6428a62de7ae29adb7c712b903d1dec9ceb638baac870c4b5f38094c4b530e1','{"adaptation":{"dora":false,"kind":"lora","lora_alpha":16.0,"lora_dropout":0.0,"lora_rank":8,"rslora":false,"targets":"all-linear","top_k_layers":0},"audio_seconds":8.0,"backbone":"whisper-tiny","dataset":"speech","dataset_digest":"d1","decoding":{"beams":1,"kv_cache":true,"max_new_tokens":128,"max_tokens_per_second":8.0,"no_repeat_ngram":0,"window_cut":"pause"},"initialisation":"pretrained","n_test":3,"n_train":8,"normaliser":"whisper-english","optimisation":{"batch_size":4,"clip_norm":1.0,"head_learning_rate":null,"learning_rate":0.001,"optimiser":"adamw","schedule":"linear","steps":40,"top_k_learning_rate":null,"warmup_fraction":0.1,"weight_decay":0.0},"padding":"dynamic","precision":"auto","reduction":{"factor":2,"layer":null,"operator":"stride","place":"stem"},"reference_policy":"window","seed":50,"split_policy":"official","task":"asr"}','asr','wer','speech','d1','official','window','whisper-tiny','pretrained',37760640,8.0,'stem:2','stem',2,25.0,'dynamic','lora:8',8,0,8,3,'whisper-english',50,'finished',1,NULL,1,3,'{"cpus":1.0,"device_label":null,"gpus":0.0,"max_attempts":3,"memory_bytes":null,"micro_batch":null}','2026-11-24T13:25:17.062Z');
+INSERT INTO "trials" VALUES(1,'ec8bdaf5eb9124067ba8bbd1431f2a5d93f8faaddd2cd04727efaec120b7ebda','{"adaptation":{"dora":false,"kind":"lora","lora_alpha":16.0,"lora_dropout":0.0,"lora_rank":8,"rslora":false,"targets":"all-linear","top_k_layers":0},"audio_seconds":8.0,"backbone":"whisper-tiny","dataset":"speech","dataset_digest":"d1","decoding":{"beams":1,"kv_cache":true,"max_new_tokens":128,"max_tokens_per_second":8.0,"no_repeat_ngram":0,"window_cut":"pause"},"initialisation":"pretrained","n_test":3,"n_train":8,"normaliser":"whisper-english","optimisation":{"batch_size":4,"clip_norm":1.0,"head_learning_rate":null,"learning_rate":0.001,"optimiser":"adamw","schedule":"linear","steps":40,"top_k_learning_rate":null,"warmup_fraction":0.1,"weight_decay":0.0},"padding":"dynamic","precision":"auto","reduction":{"factor":2,"layer":null,"operator":"stride","place":"stem"},"reference_policy":"window","seed":0,"split_policy":"official","task":"asr"}','asr','wer','speech','d1','official','window','whisper-tiny','pretrained',37760640,8.0,'stem:2','stem',2,25.0,'dynamic','lora:8',8,0,8,3,'whisper-english',0,'finished',1,NULL,1,3,'{"cpus":1.0,"device_label":null,"gpus":0.0,"max_attempts":3,"memory_bytes":null,"micro_batch":null}','2026-11-24T13:44:54.164Z');
+INSERT INTO "trials" VALUES(2,'8267f4c733ca177fd8417fd7f5d4bed490a0065aad86a9b9f5deb9e6194049ef','{"adaptation":{"dora":false,"kind":"lora","lora_alpha":16.0,"lora_dropout":0.0,"lora_rank":8,"rslora":false,"targets":"all-linear","top_k_layers":0},"audio_seconds":8.0,"backbone":"whisper-tiny","dataset":"speech","dataset_digest":"d1","decoding":{"beams":1,"kv_cache":true,"max_new_tokens":128,"max_tokens_per_second":8.0,"no_repeat_ngram":0,"window_cut":"pause"},"initialisation":"pretrained","n_test":3,"n_train":8,"normaliser":"whisper-english","optimisation":{"batch_size":4,"clip_norm":1.0,"head_learning_rate":null,"learning_rate":0.001,"optimiser":"adamw","schedule":"linear","steps":40,"top_k_learning_rate":null,"warmup_fraction":0.1,"weight_decay":0.0},"padding":"dynamic","precision":"auto","reduction":{"factor":2,"layer":null,"operator":"stride","place":"stem"},"reference_policy":"window","seed":1,"split_policy":"official","task":"asr"}','asr','wer','speech','d1','official','window','whisper-tiny','pretrained',37760640,8.0,'stem:2','stem',2,25.0,'dynamic','lora:8',8,0,8,3,'whisper-english',1,'failed',1,NULL,1,3,'{"cpus":1.0,"device_label":null,"gpus":0.0,"max_attempts":3,"memory_bytes":null,"micro_batch":null}','2026-11-24T13:44:54.164Z');
+INSERT INTO "trials" VALUES(3,'a579e3824a5a8e568e4afb64ad1955a34679645479c1c99e474bd7df93ced9d6','{"adaptation":{"dora":false,"kind":"lora","lora_alpha":16.0,"lora_dropout":0.0,"lora_rank":8,"rslora":false,"targets":"all-linear","top_k_layers":0},"audio_seconds":8.0,"backbone":"whisper-tiny","dataset":"speech","dataset_digest":"d1","decoding":{"beams":1,"kv_cache":true,"max_new_tokens":128,"max_tokens_per_second":8.0,"no_repeat_ngram":0,"window_cut":"pause"},"initialisation":"pretrained","n_test":3,"n_train":8,"normaliser":"whisper-english","optimisation":{"batch_size":4,"clip_norm":1.0,"head_learning_rate":null,"learning_rate":0.001,"optimiser":"adamw","schedule":"linear","steps":40,"top_k_learning_rate":null,"warmup_fraction":0.1,"weight_decay":0.0},"padding":"dynamic","precision":"auto","reduction":{"factor":2,"layer":null,"operator":"stride","place":"stem"},"reference_policy":"window","seed":2,"split_policy":"official","task":"asr"}','asr','wer','speech','d1','official','window','whisper-tiny','pretrained',37760640,8.0,'stem:2','stem',2,25.0,'dynamic','lora:8',8,0,8,3,'whisper-english',2,'queued',0,NULL,0,3,'{"cpus":1.0,"device_label":null,"gpus":0.0,"max_attempts":3,"memory_bytes":null,"micro_batch":null}','2026-11-24T13:44:54.164Z');
+INSERT INTO "trials" VALUES(4,'c6428a62de7ae29adb7c712b903d1dec9ceb638baac870c4b5f38094c4b530e1','{"adaptation":{"dora":false,"kind":"lora","lora_alpha":16.0,"lora_dropout":0.0,"lora_rank":8,"rslora":false,"targets":"all-linear","top_k_layers":0},"audio_seconds":8.0,"backbone":"whisper-tiny","dataset":"speech","dataset_digest":"d1","decoding":{"beams":1,"kv_cache":true,"max_new_tokens":128,"max_tokens_per_second":8.0,"no_repeat_ngram":0,"window_cut":"pause"},"initialisation":"pretrained","n_test":3,"n_train":8,"normaliser":"whisper-english","optimisation":{"batch_size":4,"clip_norm":1.0,"head_learning_rate":null,"learning_rate":0.001,"optimiser":"adamw","schedule":"linear","steps":40,"top_k_learning_rate":null,"warmup_fraction":0.1,"weight_decay":0.0},"padding":"dynamic","precision":"auto","reduction":{"factor":2,"layer":null,"operator":"stride","place":"stem"},"reference_policy":"window","seed":50,"split_policy":"official","task":"asr"}','asr','wer','speech','d1','official','window','whisper-tiny','pretrained',37760640,8.0,'stem:2','stem',2,25.0,'dynamic','lora:8',8,0,8,3,'whisper-english',50,'finished',1,NULL,1,3,'{"cpus":1.0,"device_label":null,"gpus":0.0,"max_attempts":3,"memory_bytes":null,"micro_batch":null}','2026-11-24T13:44:54.204Z');
 CREATE TABLE utterances (
 	evaluation_id INTEGER NOT NULL, 
 	utterance_id TEXT NOT NULL, 
@@ -410,11 +432,11 @@ SELECT
     run_id, task, metric, dataset, dataset_digest, provenance, backbone, audio_seconds, reduction,
     adaptation, seed, 'n_params' AS axis, CAST(n_params AS DOUBLE PRECISION) AS value, 'parameters' AS unit,
     error, std_error, latency_device, latency_p50_ms,
-    COUNT(*) OVER line AS n_on_line,
-    FIRST_VALUE(error) OVER (line ORDER BY n_params DESC, run_id) AS error_at_largest
+    COUNT(*) OVER along_n_params AS n_on_line,
+    FIRST_VALUE(error) OVER (along_n_params ORDER BY n_params DESC, run_id) AS error_at_largest
 FROM v_results
 WHERE status = 'finished' AND error IS NOT NULL
-WINDOW line AS (PARTITION BY
+WINDOW along_n_params AS (PARTITION BY
     task, metric, dataset_digest, split_policy, reference_policy, initialisation, padding,
     adaptation, normaliser, provenance, seed,
     audio_seconds, reduction)
@@ -423,11 +445,11 @@ SELECT
     run_id, task, metric, dataset, dataset_digest, provenance, backbone, audio_seconds, reduction,
     adaptation, seed, 'audio_seconds' AS axis, CAST(audio_seconds AS DOUBLE PRECISION) AS value, 's' AS unit,
     error, std_error, latency_device, latency_p50_ms,
-    COUNT(*) OVER line AS n_on_line,
-    FIRST_VALUE(error) OVER (line ORDER BY audio_seconds DESC, run_id) AS error_at_largest
+    COUNT(*) OVER along_audio_seconds AS n_on_line,
+    FIRST_VALUE(error) OVER (along_audio_seconds ORDER BY audio_seconds DESC, run_id) AS error_at_largest
 FROM v_results
 WHERE status = 'finished' AND error IS NOT NULL
-WINDOW line AS (PARTITION BY
+WINDOW along_audio_seconds AS (PARTITION BY
     task, metric, dataset_digest, split_policy, reference_policy, initialisation, padding,
     adaptation, normaliser, provenance, seed,
     backbone, reduction)
@@ -436,11 +458,11 @@ SELECT
     run_id, task, metric, dataset, dataset_digest, provenance, backbone, audio_seconds, reduction,
     adaptation, seed, 'tokens_per_second' AS axis, CAST(tokens_per_second AS DOUBLE PRECISION) AS value, '1/s' AS unit,
     error, std_error, latency_device, latency_p50_ms,
-    COUNT(*) OVER line AS n_on_line,
-    FIRST_VALUE(error) OVER (line ORDER BY tokens_per_second DESC, run_id) AS error_at_largest
+    COUNT(*) OVER along_tokens_per_second AS n_on_line,
+    FIRST_VALUE(error) OVER (along_tokens_per_second ORDER BY tokens_per_second DESC, run_id) AS error_at_largest
 FROM v_results
 WHERE status = 'finished' AND error IS NOT NULL
-WINDOW line AS (PARTITION BY
+WINDOW along_tokens_per_second AS (PARTITION BY
     task, metric, dataset_digest, split_policy, reference_policy, initialisation, padding,
     adaptation, normaliser, provenance, seed,
     backbone, audio_seconds);

@@ -7,6 +7,7 @@ Everything that decides a trial's result is a field of `Trial`, and every field 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import json
 import math
@@ -85,7 +86,8 @@ class Trial:
         reference_policy: `window` (all windows, full reference), `filter`, `truncate` (the study's).
         backbone: catalogue name; initialisation: `pretrained`, or `random` for tests of the machinery.
         audio_seconds: x_T, seconds that the encoder sees in one window.
-        reduction: x_V. padding: `dynamic` (shapes follow x_T) or `padded30` (the study's execution).
+        reduction: x_V. padding: `dynamic` (shapes follow x_T), `bucketed` (training windows have their own
+            length, at most x_T, in batches of like lengths) or `padded30` (the study's execution).
         normaliser: text normaliser by name, or `none`.
     """
 
@@ -123,8 +125,10 @@ class Trial:
             raise InputError(
                 f"initialisation must be pretrained or random, got {self.initialisation!r}"
             )
-        if self.padding not in ("dynamic", "padded30"):
-            raise InputError(f"padding must be dynamic or padded30, got {self.padding!r}")
+        if self.padding not in ("dynamic", "bucketed", "padded30"):
+            raise InputError(
+                f"padding must be dynamic, bucketed or padded30, got {self.padding!r}"
+            )
 
     @property
     def fingerprint(self) -> str:
@@ -145,7 +149,11 @@ class Trial:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resources:
-    """How a trial is executed; never hashed. `micro_batch` None: as large as the effective batch."""
+    """How a trial is executed; never hashed. `micro_batch` None: as large as the effective batch.
+
+    `gradient_checkpointing` runs layers again in the backward pass in place of keeping their
+    activations; `compile` compiles the encoder (torch.compile), which pays from some hundred steps on.
+    """
 
     cpus: float = 1.0
     gpus: float = 0.0
@@ -153,6 +161,8 @@ class Resources:
     device_label: str | None = None
     micro_batch: int | None = None
     max_attempts: int = 3
+    gradient_checkpointing: bool = False
+    compile: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -291,10 +301,20 @@ class RunRecord:
     details: dict[str, Any] | None = None
 
 
+@functools.cache
+def _field_names(kind: type) -> tuple[str, ...]:
+    """Fields of a record; empty for other types. A sweep of thousands asks for them all the time."""
+    if not dataclasses.is_dataclass(kind):
+        return ()
+    return tuple(f.name for f in dataclasses.fields(kind))
+
+
 def to_json(value: Any) -> Any:
     """A record as plain JSON values, nested; reductions and adaptations keep all their fields."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {f.name: to_json(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if value is None or isinstance(value, (str, int, float)):
+        return value
+    if names := _field_names(type(value)):
+        return {name: to_json(getattr(value, name)) for name in names}
     if isinstance(value, dict):
         return {str(k): to_json(v) for k, v in value.items()}
     if isinstance(value, (list, tuple)):

@@ -107,7 +107,8 @@ class Heartbeat:
 
         asked = time.monotonic()
         try:
-            if heartbeat(engine, self._claim, self._lease, self._latest):
+            # Tried once: the next beat tries again, and the end of this thread is waited for.
+            if heartbeat(engine, self._claim, self._lease, self._latest, wait_seconds=0.0):
                 # From before the statement was sent: the database granted it no earlier than that.
                 self._valid_until = asked + self._lease
             else:

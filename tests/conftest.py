@@ -10,11 +10,16 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 from sqlalchemy import Engine
 
 from planner.store.engine import open_store
 from planner.store.schema import metadata
+
+# How long an example takes says what else the machine does, not whether the code is right.
+hypothesis.settings.register_profile("soundscale", deadline=None)
+hypothesis.settings.load_profile("soundscale")
 
 
 def server_binaries() -> Path | None:
@@ -33,9 +38,15 @@ def _free_port() -> int:
 
 
 class PostgresServer:
-    """A server of its own on a free port; as root it runs as user postgres."""
+    """A server of its own on a free port; as root it runs as user postgres.
 
-    def __init__(self, binaries: Path) -> None:
+    Args:
+        binaries: folder of initdb and pg_ctl.
+        address: where it listens.
+    """
+
+    def __init__(self, binaries: Path, address: str = "127.0.0.1") -> None:
+        self.address = address
         self.root = Path(tempfile.mkdtemp(prefix="soundscale_pg_"))
         self.port = _free_port()
         self._binaries = binaries
@@ -43,6 +54,8 @@ class PostgresServer:
         if self._as_user:
             shutil.chown(self.root, "postgres")
         self._run("initdb", "-D", "data", "-A", "trust", "-U", "postgres", "-N")
+        with (self.root / "data/pg_hba.conf").open("a") as rules:
+            rules.write(f"host all all {address}/24 trust\n")
 
     def _run(self, program: str, *args: str) -> None:
         command = [*self._as_user, str(self._binaries / program), *args]
@@ -51,14 +64,14 @@ class PostgresServer:
 
     def start(self) -> None:
         # -F: no fsync. What the tests kill are processes; the machine stays up and keeps its writes.
-        options = f"-F -p {self.port} -k {self.root} -c listen_addresses=127.0.0.1"
+        options = f"-F -p {self.port} -k {self.root} -c listen_addresses={self.address}"
         self._run("pg_ctl", "-D", "data", "-o", options, "-l", "log", "-w", "start")
 
     def stop(self, mode: str = "immediate") -> None:
         self._run("pg_ctl", "-D", "data", "-m", mode, "-w", "stop")
 
     def url(self, database: str) -> str:
-        return f"postgresql://postgres@127.0.0.1:{self.port}/{database}"
+        return f"postgresql://postgres@{self.address}:{self.port}/{database}"
 
     def new_database(self) -> str:
         import psycopg

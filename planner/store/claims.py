@@ -27,7 +27,7 @@ from planner.store.checkpoints import checkpoint
 from planner.store.clock import NowSeconds, NowUtc
 from planner.store.prepared import Prepared
 from planner.store.schema import runs, trials
-from planner.store.transactions import read, write
+from planner.store.transactions import RETRY_SECONDS, read, write
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,12 +95,20 @@ def claim_next(engine: Engine, sweep_id: int, worker: Worker, lease_seconds: flo
 
 
 def heartbeat(
-    engine: Engine, claim: Claim, lease_seconds: float, progress: Progress | None = None
+    engine: Engine,
+    claim: Claim,
+    lease_seconds: float,
+    progress: Progress | None = None,
+    *,
+    wait_seconds: float = RETRY_SECONDS,
 ) -> bool:
     """Extend the lease and show progress; False: the claim is lost, stop the work.
 
+    While the database is away it is tried for `wait_seconds`: 0 where the next beat tries again.
+
     Raises:
         InputError: the lease is not a positive time.
+        StoreError: the database is away for longer.
     """
     _check_lease(lease_seconds)
 
@@ -111,7 +119,7 @@ def heartbeat(
         _show(connection, claim.run_id, progress)
         return True
 
-    return write(engine, work, durable=False)
+    return write(engine, work, durable=False, wait_seconds=wait_seconds)
 
 
 def finish(engine: Engine, claim: Claim, record: RunRecord) -> bool:

@@ -72,6 +72,18 @@ def _wal(connection: sqlite3.Connection) -> None:
             time.sleep(random.uniform(0.005, 0.05))
 
 
+_PATIENCE = {
+    "connect_timeout": 10,
+    # A link that is cut says nothing. Without these a worker behind it would wait a quarter of an hour
+    # for the kernel to give up: its heartbeat thread, and with it the worker, could not end.
+    "tcp_user_timeout": 10_000,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+}
+"""libpq's own limits (s; `tcp_user_timeout` in ms; assumption: a sixth of a lease), unless the URL says others."""
+
+
 def prepare_postgresql(url: URL) -> Engine:
     """An engine on PostgreSQL; TLS and other options of the URL go to libpq as they are.
 
@@ -80,7 +92,8 @@ def prepare_postgresql(url: URL) -> Engine:
     """
     # No ping before each use: a transaction that meets a broken connection is done again on a new one
     # (`planner.store.transactions`), and a ping would be a third of a claim's round trips.
-    engine = create_engine(url, connect_args={"connect_timeout": 10})
+    given = {name: value for name, value in _PATIENCE.items() if name not in url.query}
+    engine = create_engine(url, connect_args=given)
 
     @event.listens_for(engine, "connect")
     def _on_connect(connection: Any, record: object) -> None:

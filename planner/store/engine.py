@@ -17,7 +17,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 from planner.errors import InputError, MissingResourceError, StoreError
 from planner.store import migrate
 from planner.store.dialects import prepare_postgresql, prepare_sqlite
-from planner.store.transactions import again, reason
+from planner.store.transactions import again, make_room, reason
 
 DEFAULT_URL = "sqlite:///soundscale.db"
 OLDEST_SQLITE = (3, 37, 0)
@@ -195,4 +195,5 @@ def _cannot_open(url: str, error: DBAPIError) -> StoreError:
     remedy = "check --db and that the file can be read and written"
     if not url.startswith("sqlite"):
         remedy = "check that the server runs and that --db names its host, user and database"
+    remedy = make_room(error) or remedy
     return StoreError(f"cannot open database {redacted(url)}: {reason(error)}; {remedy}")

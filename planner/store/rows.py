@@ -99,13 +99,16 @@ def resources_columns(resources: Resources) -> Row:
 
 def states(connection: Connection, fingerprints: Iterable[str]) -> dict[str, str]:
     """The states of those trials that the database knows, by fingerprint."""
-    table, wanted, found = schema.trials, list(fingerprints), dict[str, str]()
-    for start in range(0, len(wanted), _CHUNK):
-        query = select(table.c.fingerprint, table.c.state).where(
-            table.c.fingerprint.in_(wanted[start : start + _CHUNK])
-        )
+    table, found = schema.trials, dict[str, str]()
+    for part in chunks(list(fingerprints)):
+        query = select(table.c.fingerprint, table.c.state).where(table.c.fingerprint.in_(part))
         found |= {row.fingerprint: row.state for row in connection.execute(query)}
     return found
+
+
+def chunks(keys: Sequence[str]) -> Iterable[Sequence[str]]:
+    """The keys in parts that fit into one IN list."""
+    return (keys[start : start + _CHUNK] for start in range(0, len(keys), _CHUNK))
 
 
 def check_record(record: RunRecord, status: str) -> None:

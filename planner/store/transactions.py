@@ -35,7 +35,12 @@ _WRITERS: weakref.WeakKeyDictionary[Engine, dict[tuple[bool, bool], Engine]] = (
 
 
 def write(
-    engine: Engine, work: Callable[[Connection], T], *, durable: bool = True, single: bool = False
+    engine: Engine,
+    work: Callable[[Connection], T],
+    *,
+    durable: bool = True,
+    single: bool = False,
+    wait_seconds: float = RETRY_SECONDS,
 ) -> T:
     """The result of `work` in one committed transaction that may write.
 
@@ -45,6 +50,7 @@ def write(
         durable: False where the loss of power may undo the commit, on SQLite: claims and
             heartbeats, as that takes the machine's workers with it and their trials are queued again.
         single: the work is one statement on PostgreSQL, which needs no BEGIN and COMMIT around it.
+        wait_seconds: how long to try again while the database is away.
 
     Raises:
         StoreError: the database is full, locked, read-only, damaged or gone.
@@ -56,7 +62,7 @@ def write(
         if single and engine.dialect.name == "postgresql":
             options["isolation_level"] = "AUTOCOMMIT"
         writer = writers[durable, single] = engine.execution_options(**options)
-    return _transact(writer, work)
+    return _transact(writer, work, wait_seconds)
 
 
 def read(engine: Engine, work: Callable[[Connection], T]) -> T:
@@ -65,16 +71,16 @@ def read(engine: Engine, work: Callable[[Connection], T]) -> T:
     Raises:
         StoreError: as for `write`.
     """
-    return _transact(engine, work)
+    return _transact(engine, work, RETRY_SECONDS)
 
 
-def _transact(engine: Engine, work: Callable[[Connection], T]) -> T:
+def _transact(engine: Engine, work: Callable[[Connection], T], wait_seconds: float) -> T:
     def once() -> T:
         with engine.begin() as connection:
             return work(connection)
 
     try:
-        return again(once, RETRY_SECONDS)
+        return again(once, wait_seconds)
     except DBAPIError as error:
         raise _as_store_error(engine, error) from error
 
@@ -116,19 +122,34 @@ def reason(error: DBAPIError) -> str:
 
 
 def _as_store_error(engine: Engine, error: DBAPIError) -> Exception:
-    if isinstance(error, IntegrityError) or not isinstance(
-        error, (OperationalError, InterfaceError)
-    ):
-        name = getattr(error.orig, "sqlite_errorname", "")
-        if not name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
-            return error
+    ours = isinstance(error, (OperationalError, InterfaceError))
+    damaged = _code(error).startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB"))
+    if not (ours or damaged) or (isinstance(error, IntegrityError) and not damaged):
+        return error
     said = reason(error)
     remedy = "check the database, then run the same command again: what is stored stays stored"
-    if "full" in said or "No space" in said:
-        remedy = "free some space, then run the same command again: what is stored stays stored"
-    elif "locked" in said:
+    if "locked" in said:
         remedy = "another process has been writing for 30 s; end it or try again"
+    remedy = make_room(error) or remedy
     return StoreError(f"cannot use database {_shown(engine)}: {said}; {remedy}")
+
+
+def make_room(error: DBAPIError) -> str | None:
+    """What to do where the database could not write for want of room; None for other errors."""
+    said = reason(error)
+    if "full" in said or "No space" in said:
+        return "free some space, then run the same command again: what is stored stays stored"
+    if _code(error).startswith("SQLITE_IOERR"):
+        # A full disk, a quota or a limit on the size of files, met in the middle of a write.
+        return (
+            "check the free space and `ulimit -f`, then run the same command again: what is stored "
+            "stays stored"
+        )
+    return None
+
+
+def _code(error: DBAPIError) -> str:
+    return str(getattr(error.orig, "sqlite_errorname", ""))
 
 
 def _shown(engine: Engine) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -85,15 +85,21 @@ def register_sweep(
     Raises:
         UnknownNameError: a backbone is not in the catalogue.
     """
-    given = [rows.trial_row(t) | rows.resources_columns(r) for t, r in trials_]
-    chosen = {row["fingerprint"]: row for row in given}
+    chosen = {trial.fingerprint: (trial, resources) for trial, resources in trials_}
 
     def work(connection: Connection) -> SweepCount:
         known = rows.states(connection, chosen)
         sweep_id = _sweep_id(connection, name, spec_json)
-        _insert_trials(connection, [row for key, row in chosen.items() if key not in known])
+        _insert_trials(
+            connection,
+            [
+                rows.trial_row(trial) | rows.resources_columns(resources)
+                for key, (trial, resources) in chosen.items()
+                if key not in known
+            ],
+        )
         _set_members(connection, sweep_id, list(chosen))
-        _set_resources(connection, list(chosen.values()))
+        _set_resources(connection, {key: resources for key, (_, resources) in chosen.items()})
         return SweepCount(
             sweep_id=sweep_id,
             n_trials=len(chosen),
@@ -252,13 +258,23 @@ def _sweep_id(connection: Connection, name: str, spec_json: str) -> int:
 
 
 def _set_members(connection: Connection, sweep_id: int, fingerprints: Sequence[str]) -> None:
-    connection.execute(delete(sweep_trials).where(sweep_trials.c.sweep_id == sweep_id))
+    in_sweep = sweep_trials.c.sweep_id == sweep_id
+    stored = (
+        select(trials.c.fingerprint)
+        .join(sweep_trials, sweep_trials.c.trial_id == trials.c.trial_id)
+        .where(in_sweep)
+        .order_by(sweep_trials.c.position)
+    )
+    # A driver that is started again finds its own sweep, and keeps nobody from writing.
+    if connection.execute(stored).scalars().all() == fingerprints:
+        return
+    connection.execute(delete(sweep_trials).where(in_sweep))
+    source = select(
+        bindparam("sweep", type_=sweep_trials.c.sweep_id.type),
+        trials.c.trial_id,
+        bindparam("place", type_=sweep_trials.c.position.type),
+    ).where(trials.c.fingerprint == bindparam("key"))
     if fingerprints:
-        source = select(
-            bindparam("sweep", type_=sweep_trials.c.sweep_id.type),
-            trials.c.trial_id,
-            bindparam("place", type_=sweep_trials.c.position.type),
-        ).where(trials.c.fingerprint == bindparam("key"))
         connection.execute(
             insert(sweep_trials).from_select(["sweep_id", "trial_id", "position"], source),
             [
@@ -268,29 +284,27 @@ def _set_members(connection: Connection, sweep_id: int, fingerprints: Sequence[s
         )
 
 
-def _set_resources(connection: Connection, given: Sequence[rows.Row]) -> None:
-    """Give the trials that wait the resources that were asked for now."""
-    wanted = bindparam("wanted", type_=trials.c.max_attempts.type)
-    if given:
-        connection.execute(
+def _set_resources(connection: Connection, given: Mapping[str, Resources]) -> None:
+    """Give the trials that wait the resources that are asked for now."""
+    alike: dict[Resources, list[str]] = {}
+    for fingerprint, resources in given.items():
+        alike.setdefault(resources, []).append(fingerprint)
+    for resources, fingerprints in alike.items():
+        row = rows.resources_columns(resources)
+        wanted = row["max_attempts"]
+        changed = (
             update(trials)
-            .where(trials.c.fingerprint == bindparam("key"), trials.c.state == "queued")
+            .where(trials.c.state == "queued", trials.c.resources_json != row["resources_json"])
             .values(
-                resources_json=bindparam("resources"),
+                resources_json=row["resources_json"],
                 # The attempts used so far stay used, and one at least is left.
                 max_attempts=case(
                     (trials.c.n_attempts >= wanted, trials.c.n_attempts + 1), else_=wanted
                 ),
-            ),
-            [
-                {
-                    "key": row["fingerprint"],
-                    "resources": row["resources_json"],
-                    "wanted": row["max_attempts"],
-                }
-                for row in given
-            ],
+            )
         )
+        for part in rows.chunks(fingerprints):
+            connection.execute(changed.where(trials.c.fingerprint.in_(part)))
 
 
 def _import_run(connection: Connection, row: ImportedRun, provenance: str) -> bool:

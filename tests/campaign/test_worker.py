@@ -110,7 +110,7 @@ def test_a_worker_that_was_paused_past_its_lease_stops_at_its_next_step(held, mo
 def test_a_database_that_is_away_stops_the_work_when_half_the_lease_is_gone(held, monkeypatch):
     from planner.errors import StoreError
 
-    def away(*args: object) -> bool:
+    def away(*args: object, **options: object) -> bool:
         raise StoreError("no answer")
 
     monkeypatch.setattr("planner.store.claims.heartbeat", away)

@@ -1,6 +1,7 @@
 """A process dies at every single point of a campaign, and the next one ends it as if nothing was."""
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from planner.store.engine import open_store
 from planner.store.schema import SCHEMA_REVISION, metadata
 from tests.chaos.crashing import DIED, N_TRIALS, campaign, campaign_that_dies
 from tests.chaos.invariants import MUST_BE_EMPTY
+from tests.chaos.shim import DyingForks, library
 from tests.store.processes import CONTEXT
 from tests.store.samples import LEASE, let_time_pass, rows_of
 
@@ -40,7 +42,14 @@ def recovered(path: Path) -> dict[str, list[tuple[object, ...]]]:
     return {what: rows for what, rows in found.items() if rows}
 
 
-def every_point(first: Path, folder: Path, *, start: int, step: int) -> int:
+def every_point(
+    first: Path,
+    folder: Path,
+    *,
+    start: int,
+    step: int,
+    dies_at: Callable[[Path, int], bool] = dies_at,
+) -> int:
     """Die at each `step`-th point from `start` on and recover; how many points were tried."""
     point, tried = start, 0
     while True:
@@ -50,6 +59,8 @@ def every_point(first: Path, folder: Path, *, start: int, step: int) -> int:
         if not dies_at(path, point):
             return tried
         assert recovered(path) == {}, f"after a death at point {point}"
+        for gone in (path, *folder.glob(f"{point}.db-*")):
+            gone.unlink()
         point, tried = point + step, tried + 1
 
 
@@ -71,3 +82,23 @@ def test_a_migration_that_dies_is_done_whole_by_the_next(tmp_path):
 @pytest.mark.slow
 def test_a_campaign_on_an_empty_file_recovers_from_a_death_at_every_point(tmp_path):
     assert every_point(tmp_path / "none", tmp_path, start=1, step=1) >= 300
+
+
+needs_shim = pytest.mark.skipif(
+    library() is None, reason="no C compiler on this machine, or no Linux"
+)
+
+
+@needs_shim
+def test_a_campaign_recovers_from_a_death_at_any_write_sync_or_rename(sqlite_template, tmp_path):
+    with DyingForks("tests.chaos.crashing:campaign") as forks:
+        step = {"start": 3, "step": 29}
+        assert every_point(sqlite_template, tmp_path, **step, dies_at=forks.dies) >= 5
+
+
+@needs_shim
+@pytest.mark.slow
+def test_a_campaign_recovers_from_a_death_at_every_write_sync_and_rename(tmp_path):
+    with DyingForks("tests.chaos.crashing:campaign") as forks:
+        every = {"start": 1, "step": 1}
+        assert every_point(tmp_path / "none", tmp_path, **every, dies_at=forks.dies) >= 300

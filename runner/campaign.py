@@ -87,6 +87,7 @@ def run_campaign(
     make_executor: Callable[[], Executor],
     display: Display,
     work: Callable[[Trial], float] = lambda trial: 1.0,
+    registered: Callable[[Engine, int], object] = lambda engine, sweep_id: None,
 ) -> CampaignResult:
     """Train every trial of a sweep that is not finished; returns when none is waiting or running.
 
@@ -97,6 +98,7 @@ def run_campaign(
         make_executor: called only when there is something to train.
         display: shows the progress.
         work: a number that grows with a trial's duration, for the time left.
+        registered: called with the database and the sweep's key before anything is trained.
 
     Raises:
         InputError: the cluster cannot run a trial, spans hosts with a SQLite database, or a worker
@@ -111,7 +113,7 @@ def run_campaign(
     engine = open_store(setting.db)
     try:
         check_one_host(engine, socket.gethostname())
-        return Campaign(engine, spec, trials, setting, display, work).run(make_executor)
+        return Campaign(engine, spec, trials, setting, display, work).run(make_executor, registered)
     finally:
         display.close()
         engine.dispose()
@@ -134,7 +136,11 @@ class Campaign:
         self._in_flight: set[int] = set()
         self._last_recovery = -float("inf")
 
-    def run(self, make_executor: Callable[[], Executor]) -> CampaignResult:
+    def run(
+        self,
+        make_executor: Callable[[], Executor],
+        registered: Callable[[Engine, int], object],
+    ) -> CampaignResult:
         """Register, train what is missing, report."""
         from planner.store.read import sweep_status
         from planner.store.write import register_sweep
@@ -143,6 +149,7 @@ class Campaign:
         spec_json = canonical_json(self._spec.model_dump(mode="json"))
         count = register_sweep(self._engine, self._spec.name, spec_json, self._trials)
         self._sweep_id = count.sweep_id
+        registered(self._engine, count.sweep_id)
         self._recover(force=True)
         status = sweep_status(self._engine, self._spec.name)
         self._announce(status)

@@ -64,7 +64,14 @@ def sweep() -> None:
 @workers_option
 @artifacts_option
 @weights_option
-@click.option("--dry-run", is_flag=True, help="List the trials and what they cost; write nothing.")
+@click.option(
+    "--dry-run", is_flag=True, help="List the trials, their time and memory; write nothing."
+)
+@click.option(
+    "--device",
+    default=None,
+    help="With --dry-run: where to foretell, e.g. h100.  [default: this machine]",
+)
 @quiet_option
 @format_option()
 def sweep_run(
@@ -75,6 +82,7 @@ def sweep_run(
     artifacts: Path,
     weights: Path | None,
     dry_run: bool,
+    device: str | None,
     quiet: bool,
     output_format: str,
 ) -> None:
@@ -83,13 +91,18 @@ def sweep_run(
     \b
     Example:
       soundscale sweep run asr.toml --dry-run
+      soundscale sweep run asr.toml --dry-run --device a100-sxm4-80gb --workers 8
       soundscale sweep run asr.toml --db postgresql://me@host/runs --ray auto
     """
     from runner import session
 
     if dry_run:
-        session.dry_run(spec, db, output_format)
+        session.dry_run(spec, db, output_format, device=device, workers=workers)
         return
+    if device is not None:
+        raise click.UsageError(
+            "--device foretells: it goes with --dry-run; trials run where --ray says"
+        )
     request = session.Request(
         ray_address=ray_address, workers=workers, artifacts=artifacts, weights=weights, quiet=quiet
     )
@@ -121,6 +134,22 @@ def sweep_status(name: str, db: str | None, output_format: str) -> None:
         return
     talk(line)
     echo_rows(rows, output_format, SWEEP_COLUMNS)
+
+
+@sweep.command("report")
+@click.argument("name")
+@db_option
+@format_option()
+def sweep_report(name: str, db: str | None, output_format: str) -> None:
+    """What the trials of sweep NAME were expected to take, and what they took.
+
+    \b
+    Example:
+      soundscale sweep report quickstart
+    """
+    from runner import session
+
+    session.report(db, name, output_format)
 
 
 @sweep.command("watch")

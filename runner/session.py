@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from planner.cli_common import echo_json, echo_rows, talk
 from planner.errors import TrialsFailedError
-from planner.units import format_duration, format_flops
-from runner import display, prepare
+from planner.units import format_duration
+from runner import display, forecasting, prepare, sweep_report
 from runner.campaign import CampaignResult, Setting, absolute_db, run_campaign
 from runner.display import OPEN_STATES
 from runner.execution import Executor, InlineExecutor, RayExecutor
@@ -61,6 +61,8 @@ def execute(
     Raises:
         InputError, MissingResourceError: as `prepare` and `run_campaign`.
     """
+    from planner.store import forecasts
+
     prepare.require_runner()
     shown = display.choose(request.quiet)
     url = absolute_db(db)
@@ -69,6 +71,9 @@ def execute(
     known = prepare.states(url, trials)
     todo = [t for t in trials if known.get(t.fingerprint) not in ("finished", "failed")]
     prepare.find_weights(todo, request.weights, shown.say)
+    expected = forecasting.before(
+        prepared, todo, url, here=request.ray_address in ("local", "none")
+    )
     setting = Setting(db=url, artifacts=request.artifacts.resolve(), weights=request.weights)
     result = run_campaign(
         prepared.spec,
@@ -77,6 +82,7 @@ def execute(
         lambda: make_executor(request, prepared),
         shown,
         prepare.trial_work(prepared.corpus),
+        lambda engine, sweep_id: forecasts.save(engine, sweep_id, expected),
     )
     return result, status_rows(db, prepared.spec.name)[0]
 
@@ -89,26 +95,37 @@ def make_executor(request: Request, prepared: Prepared) -> Executor:
     return RayExecutor(request.ray_address, n_workers=request.workers, cpus=cpus)
 
 
-def dry_run(spec_path: Path, db: str | None, output_format: str) -> None:
-    """`sweep run --dry-run`: the trials and what they cost; nothing is written."""
+def dry_run(
+    spec_path: Path, db: str | None, output_format: str, *, device: str | None, workers: int | None
+) -> None:
+    """`sweep run --dry-run`: the trials and what they will take; nothing is written."""
     prepare.require_runner()
     url = absolute_db(db)
     prepared = prepare.prepare(spec_path, url, talk)
     known = prepare.states(url, [trial for trial, _ in prepared.trials])
-    rows = prepare.estimate(prepared, known)
-    talk(prepare.estimate_line(rows))
+    found = forecasting.dry_run(prepared, known, url, device, workers)
+    if output_format == "json":
+        echo_json(found)
+        return
+    talk(prepare.estimate_line(found["trials"]))
     if output_format == "table":
-        for row in rows:
-            for key in ("window_flops", "train_flops", "score_flops"):
-                row[key] = format_flops(row[key])
-    columns = (
-        ("label", "trial"),
-        ("state", "state"),
-        ("window_flops", "a window"),
-        ("train_flops", "training"),
-        ("score_flops", "scoring"),
-    )
-    echo_rows(rows, output_format, columns)
+        found["trials"] = [sweep_report.shown_forecast(row) for row in found["trials"]]
+    echo_rows(found["trials"], output_format, sweep_report.FORECAST_COLUMNS)
+    talk(sweep_report.total_line(found["total"]))
+
+
+def report(db: str | None, name: str, output_format: str) -> None:
+    """`sweep report`: what each trial was expected to take, and what it took."""
+    with existing_store(db) as engine:
+        found = sweep_report.report(engine, name)
+    if output_format == "json":
+        echo_json(found)
+        return
+    rows = found["trials"]
+    if output_format == "table":
+        rows = [sweep_report.shown_outcome(row) for row in rows]
+    echo_rows(rows, output_format, sweep_report.REPORT_COLUMNS)
+    talk(sweep_report.summary_line(found["summary"]))
 
 
 def result_line(result: CampaignResult, db: str) -> str:

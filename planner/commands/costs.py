@@ -118,7 +118,7 @@ def devices_list(db: str | None, sheets: bool, output_format: str) -> None:
 @click.option("--kind", type=click.Choice(["cuda", "cpu"]), default="cuda", show_default=True)
 @click.option("--dtype", default="bfloat16", show_default=True, help="Element type of the peak.")
 @db_option
-def devices_add(name: str, db: str | None, **given: str | None) -> None:
+def devices_add(name: str, db: str | None, **given: Any) -> None:
     """Describe a device by its data sheet; latencies on it are then predicted with a wide interval.
 
     A few measurements (soundscale probe) narrow it.

@@ -98,9 +98,13 @@ def never(job: Job, stopped: Callable[[], bool]) -> Outcome:
 def test_a_dry_run_lists_costs_and_writes_no_database(write_spec, tmp_path, capsys):
     from runner import session
 
-    session.dry_run(write_spec(), f"sqlite:///{tmp_path}/none.db", "json")
-    rows = json.loads(capsys.readouterr().out)
+    session.dry_run(
+        write_spec(), f"sqlite:///{tmp_path}/none.db", "json", device=None, workers=None
+    )
+    found = json.loads(capsys.readouterr().out)
+    rows = found["trials"]
     assert [row["state"] for row in rows] == ["new"] * 3
+    assert (found["total"]["source"], found["total"]["n_trials"]) == ("datasheet", 3)
     assert all(row["train_flops"] > row["window_flops"] > 0 for row in rows)
     assert not (tmp_path / "none.db").exists()
 
@@ -109,8 +113,14 @@ def test_a_dry_run_knows_what_is_finished(campaign, write_spec, tmp_path, capsys
     from runner import session
 
     campaign(work=quick)
-    session.dry_run(write_spec(("[2, 3]", "[2, 3, 4]")), f"sqlite:///{tmp_path}/runs.db", "json")
-    states = [row["state"] for row in json.loads(capsys.readouterr().out)]
+    session.dry_run(
+        write_spec(("[2, 3]", "[2, 3, 4]")),
+        f"sqlite:///{tmp_path}/runs.db",
+        "json",
+        device=None,
+        workers=None,
+    )
+    states = [row["state"] for row in json.loads(capsys.readouterr().out)["trials"]]
     assert sorted(states) == ["finished", "finished", "new", "new"]
 
 

@@ -48,6 +48,52 @@ def test_a_sweep_is_run_and_told_in_json_alone_on_stdout(soundscale, write_spec)
     assert "nothing was trained" in again.err
 
 
+def test_a_sweep_is_foretold_before_it_runs_and_set_against_what_it_took(soundscale, write_spec):
+    spec = write_spec()
+    assert soundscale("sweep", "run", spec, "--ray", "none", "--quiet").code == 0
+    found = json.loads(soundscale("sweep", "report", "micro", "-f", "json").out)
+    for row in found["trials"]:
+        planned = row["planned_trial_seconds"]
+        assert planned["low"] < planned["value"] < planned["high"]
+        assert row["trial_seconds"] > 0
+        assert row["planned_train_flops"] == pytest.approx(row["train_flops"], rel=0.3)
+    assert found["summary"]["trial_seconds"]["n_compared"] == 3
+    text = soundscale("sweep", "report", "micro")
+    assert "inside the 90 % interval" in text.err
+
+
+def test_a_second_forecast_rests_on_the_first_trials(soundscale, write_spec):
+    assert soundscale("sweep", "run", write_spec(), "--ray", "none", "--quiet").code == 0
+    more = write_spec(("[2, 3]", "[2, 3, 4]"))
+    found = json.loads(soundscale("sweep", "run", more, "--dry-run", "-f", "json").out)
+    total = found["total"]
+    assert (total["source"], total["n_earlier_trials"], total["n_trials"]) == ("measured", 3, 2)
+    assert total["trial_seconds"]["low"] < total["trial_seconds"]["high"]
+
+
+def test_a_dry_run_on_a_named_device_uses_its_data_sheet(soundscale, write_spec):
+    found = soundscale(
+        "sweep", "run", write_spec(), "--dry-run", "--device", "h100", "--workers", 2
+    )
+    assert "3 trials on h100" in found.err
+    assert "from peak FLOP/s and assumptions alone" in found.err
+    unknown = soundscale("sweep", "run", write_spec(), "--dry-run", "--device", "h900")
+    assert (unknown.code, "unknown device 'h900'" in unknown.err) == (2, True)
+    running = soundscale("sweep", "run", write_spec(), "--device", "h100")
+    assert (running.code, "goes with --dry-run" in running.err) == (2, True)
+
+
+def test_a_trial_that_cannot_fit_the_machine_is_refused_before_it_starts(
+    soundscale, write_spec, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("runner.device._total_memory", lambda: 2**20)
+    done = soundscale("sweep", "run", write_spec(), "--ray", "none")
+    assert done.code == 2
+    assert "needs at least" in done.err
+    assert "has 1 MiB" in done.err
+    assert not (tmp_path / "runs.db").exists()
+
+
 def test_failed_trials_end_in_exit_code_7_and_say_how_to_see_why(soundscale, write_spec):
     spec = write_spec(("steps = 2", "steps = 2\nlearning_rate = 1e30\nclip_norm = 1e30"))
     done = soundscale("sweep", "run", spec, "--ray", "none", "--quiet")

@@ -1,0 +1,312 @@
+"""Time and memory of a sweep's trials before they start, learnt from earlier trials on the device."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from planner.catalogue import backbone
+from planner.costs.calibration import CORE
+from planner.costs.flops import forward_flops
+from planner.costs.forecast import (
+    Forecast,
+    Outcome,
+    Rates,
+    Work,
+    forecast,
+    launch_seconds,
+    rates_of,
+    require_memory,
+    total_seconds,
+)
+from planner.costs.memory import Memory, inference_memory, training_memory
+from planner.costs.transfer import DataSheet
+from planner.errors import InputError, UnknownNameError
+from planner.records import Device, Resources, Trial
+from runner.data.clips import Corpus
+from runner.prepare import Prepared, database_exists, estimate, scoring_flops
+from runner.recipe import micro_batch_for, precision_for
+from runner.sweep import n_label_tokens, training_flops
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from planner.store.read import RunRow
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where trials are to run: the device, its rates and its memory."""
+
+    rates: Rates
+    kind: str
+    memory_bytes: int | None
+
+
+def place_here(engine: Engine | None, resources: Resources) -> Place:
+    """This machine, as a trial with those resources meets it."""
+    from runner.device import describe, torch_device, use_threads
+
+    use_threads(resources)
+    return place_of(engine, describe(torch_device(resources), resources.device_label))
+
+
+def place_named(engine: Engine | None, name: str) -> Place:
+    """A device by its name: one that trials ran on, or one with a data sheet.
+
+    Raises:
+        UnknownNameError: neither is known.
+    """
+    from planner.costs.devices import DATA_SHEETS
+    from planner.known_devices import data_sheet
+    from planner.store.read import devices
+
+    known = {d.name: d for d in (devices(engine) if engine is not None else ())}
+    sheet = data_sheet(engine, name)
+    if name not in known and sheet is None:
+        remedy = f"data sheets are known of {', '.join(sorted(DATA_SHEETS))}; others: soundscale devices add"
+        raise UnknownNameError("device", name, sorted(known), remedy=remedy)
+    device = known.get(name)
+    if device is None and sheet is not None:
+        device = Device(
+            name=name,
+            kind=sheet.kind,
+            model="data sheet",
+            n_threads=1,
+            memory_bytes=sheet.memory_bytes,
+        )
+    assert device is not None
+    return place_of(engine, device)
+
+
+def place_of(engine: Engine | None, device: Device) -> Place:
+    """A device with the rates of its earlier trials, or of its data sheet."""
+    from planner.known_devices import data_sheet
+
+    sheet = data_sheet(engine, device.name) or _cpu_sheet(device)
+    seen = outcomes(engine, device.name) if engine is not None else []
+    return Place(
+        rates=replace(rates_of(seen, sheet), device=device.name),
+        kind=device.kind,
+        memory_bytes=device.memory_bytes or sheet.memory_bytes,
+    )
+
+
+def _cpu_sheet(device: Device) -> DataSheet:
+    """What stands in for the data sheet of a device that has none.
+
+    Raises:
+        InputError: it is no CPU, so that nothing can be assumed.
+    """
+    if device.kind != "cpu":
+        raise InputError(
+            f"device {device.name!r} has no data sheet and no finished trial, so its speed is not known; "
+            "describe it with: soundscale devices add"
+        )
+    return replace(CORE, name=device.name, peak_flops=CORE.peak_flops * device.n_threads)
+
+
+def outcomes(engine: Engine, device: str) -> list[Outcome]:
+    """What the finished trials on a device took."""
+    from planner.store.read import runs
+
+    found = runs(engine, status="finished")
+    return [_outcome(r) for r in found if r.device == device and r.score_seconds is not None]
+
+
+def _outcome(row: RunRow) -> Outcome:
+    trained = row.train_seconds if row.train_flops else None
+    labels = max(1, round((row.mean_output_tokens or 0.0) + 1))
+    closed = memory_of(
+        row.trial, labels, row.micro_batch, "cpu" if row.precision == "float32" else "cuda"
+    )
+    return Outcome(
+        train_flops=row.train_flops or None,
+        train_seconds=trained,
+        score_flops=_scored_flops(row),
+        score_seconds=row.score_seconds,
+        other_seconds=_other_seconds(row),
+        closed_bytes=float(closed.total) if closed else None,
+        peak_bytes=float(row.peak_memory_bytes) if row.peak_memory_bytes else None,
+    )
+
+
+def _scored_flops(row: RunRow) -> float | None:
+    n_windows = (row.mean_windows or 1.0) * (row.n_utterances or 0)
+    tokens = round(row.mean_output_tokens) if row.mean_output_tokens is not None else 0
+    if not n_windows:
+        return None
+    trial = row.trial
+    one = forward_flops(
+        backbone(trial.backbone), audio_seconds=trial.audio_seconds, reduction=trial.reduction,
+        n_output_tokens=tokens, padding=trial.padding, task=trial.task,
+    )  # fmt: skip
+    return float(one.total) * n_windows
+
+
+def _other_seconds(row: RunRow) -> float | None:
+    if row.finished_utc is None:
+        return None
+    whole = datetime.fromisoformat(row.finished_utc) - datetime.fromisoformat(row.started_utc)
+    return whole.total_seconds() - (row.train_seconds or 0.0) - (row.score_seconds or 0.0)
+
+
+def memory_of(trial: Trial, n_labels: int, micro_batch: int | None, kind: str) -> Memory | None:
+    """The larger of training and scoring by the closed forms; None for what they do not count."""
+    from runner.evaluate import WINDOWS_AT_ONCE
+
+    precision = precision_for(trial.precision, kind)
+    shared: dict[str, Any] = {
+        "audio_seconds": trial.audio_seconds, "reduction": trial.reduction, "padding": trial.padding,
+        "task": trial.task,
+    }  # fmt: skip
+    shape, batch = backbone(trial.backbone), micro_batch or trial.optimisation.batch_size
+    try:
+        training = training_memory(
+            shape, adaptation=trial.adaptation, n_label_tokens=n_labels, micro_batch=batch,
+            precision=precision, **shared,
+        )  # fmt: skip
+        scoring = inference_memory(
+            shape, n_output_tokens=n_labels if trial.task == "asr" else 0, dtype=precision,
+            batch_size=WINDOWS_AT_ONCE if micro_batch != 1 else 1, **shared,
+        )  # fmt: skip
+    except InputError:
+        return None
+    return max(training, scoring, key=lambda m: m.total)
+
+
+def work_of(trial: Trial, resources: Resources, corpus: Corpus, kind: str) -> Work:
+    """What a trial asks of a device of that kind."""
+    from runner.evaluate import WINDOWS_AT_ONCE
+
+    labels, micro = n_label_tokens(trial, corpus), micro_batch_for(trial, resources)
+    usual, least = (memory_of(trial, labels, batch, kind) for batch in (micro, 1))
+    optimisation = trial.optimisation
+    passes = optimisation.steps * math.ceil(optimisation.batch_size / micro)
+    windows = sum(max(1.0, clip.audio_seconds / trial.audio_seconds) for clip in corpus.test)
+    return Work(
+        train_flops=training_flops(trial, corpus),
+        score_flops=scoring_flops(trial, corpus),
+        closed_bytes=float(usual.total) if usual else 0.0,
+        least_bytes=float(least.total) if least else 0.0,
+        launch_seconds=launch_seconds(
+            backbone(trial.backbone),
+            kind,
+            n_passes=passes,
+            n_score_batches=windows / WINDOWS_AT_ONCE,
+            n_output_tokens=labels if trial.task == "asr" else 0,
+        ),
+    )
+
+
+def before(
+    prepared: Prepared, todo: Sequence[Trial], db: str, *, here: bool
+) -> dict[str, Forecast]:
+    """Forecasts by fingerprint of the trials that a sweep is about to run on this machine.
+
+    Empty for a cluster, whose devices are not known from here; its workers check their own memory.
+
+    Raises:
+        InputError: a trial cannot fit this machine's memory.
+    """
+    if not here or not todo:
+        return {}
+    with _known(db) as engine:
+        place = place_here(engine, prepared.trials[0][1])
+    require_room(prepared, todo, place)
+    wanted = {t.fingerprint for t in todo}
+    return {
+        trial.fingerprint: forecast(
+            work_of(trial, resources, prepared.corpus, place.kind), place.rates
+        )
+        for trial, resources in prepared.trials
+        if trial.fingerprint in wanted
+    }
+
+
+def dry_run(
+    prepared: Prepared, known: Mapping[str, str], db: str, device: str | None, workers: int | None
+) -> dict[str, Any]:
+    """`{"trials": [...], "total": {...}}`: what a sweep will take on a device, in intervals."""
+    resources = prepared.trials[0][1]
+    with _known(db) as engine:
+        place = place_named(engine, device) if device else place_here(engine, resources)
+    rows = estimate(prepared, known)
+    for row, (trial, needs) in zip(rows, prepared.trials, strict=True):
+        work = work_of(trial, needs, prepared.corpus, place.kind)
+        found = forecast(work, place.rates)
+        fits = place.memory_bytes is None or work.least_bytes <= place.memory_bytes
+        row |= {
+            "device": found.device,
+            "source": found.source,
+            "trial_seconds": asdict(found.trial_seconds),
+            "peak_memory_bytes": asdict(found.peak_memory_bytes),
+            "fits": fits,
+        }
+    todo = [t for t, _ in prepared.trials if known.get(t.fingerprint) not in ("finished", "failed")]
+    at_once = workers or (1 if device else max(1, int((os.cpu_count() or 1) // resources.cpus)))
+    return {"trials": rows, "total": totals(prepared, todo, place, at_once)}
+
+
+@contextmanager
+def _known(db: str) -> Iterator[Engine | None]:
+    """The database where it is there already; a forecast creates none."""
+    from planner.store.engine import open_store
+
+    if not database_exists(db):
+        yield None
+        return
+    engine = open_store(db, must_exist=True)
+    try:
+        yield engine
+    finally:
+        engine.dispose()
+
+
+def require_room(prepared: Prepared, trials: Sequence[Trial], place: Place) -> None:
+    """Refuse trials that cannot fit the device's memory whatever their micro-batch.
+
+    Raises:
+        InputError: a trial cannot fit; the message carries the numbers.
+    """
+    for trial in trials:
+        least = memory_of(trial, n_label_tokens(trial, prepared.corpus), 1, place.kind)
+        if least is not None:
+            require_memory(trial.label, least, place.rates.device, place.memory_bytes)
+
+
+def totals(prepared: Prepared, todo: Sequence[Trial], place: Place, workers: int) -> dict[str, Any]:
+    """The whole sweep: seconds of all trials together, and by the clock with so many workers.
+
+    By the clock no less than the longest trial, and all trials shared out evenly otherwise.
+    """
+    wanted = {t.fingerprint for t in todo}
+    works = [
+        work_of(t, r, prepared.corpus, place.kind)
+        for t, r in prepared.trials
+        if t.fingerprint in wanted
+    ]
+    together = total_seconds(works, place.rates)
+    longest = max((total_seconds([w], place.rates).value for w in works), default=0.0)
+    share = max(together.value / workers, longest) / together.value if works else 0.0
+    return {
+        "device": place.rates.device,
+        "source": place.rates.source,
+        "n_earlier_trials": place.rates.n_trials,
+        "n_trials": len(works),
+        "workers": workers,
+        "train_flops": sum(w.train_flops for w in works),
+        "score_flops": sum(w.score_flops for w in works),
+        "trial_seconds": _plain(together.value, together.low, together.high),
+        "wall_seconds": _plain(*(share * v for v in (together.value, together.low, together.high))),
+        "level": 0.9,
+    }
+
+
+def _plain(value: float, low: float, high: float) -> dict[str, float]:
+    return {"value": value, "low": low, "high": high}

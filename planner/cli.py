@@ -102,6 +102,7 @@ _EXTRAS = {
     ),
     "service": "fastapi uvicorn starlette structlog prometheus_client",
     "notebooks": "altair vl_convert",
+    "parquet": "pyarrow",
     "hub": "datasets",
 }
 """Extra -> the modules that come with it."""

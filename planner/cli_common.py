@@ -15,12 +15,15 @@ from typing import Any, TypeVar
 
 import click
 
-from planner.errors import SoundscaleError
+from planner.errors import InputError, SoundscaleError
 from planner.units import parse_bytes, parse_error, parse_flops, parse_latency_ms
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-FORMATS = ("table", "json", "jsonl", "csv")
+FORMATS = ("table", "json", "jsonl", "csv", "parquet")
+"""Of a listing."""
+ANSWER_FORMATS = ("table", "json", "jsonl")
+"""Of an answer, which is one document and no table."""
 
 
 class Quantity(click.ParamType[float]):
@@ -60,15 +63,19 @@ def db_option(command: Command) -> Command:
     )(command)
 
 
-def format_option(*extra: str) -> Callable[[Command], Command]:
-    """`-f/--format`: `table` for people, `json` and others for programs."""
+def format_option(formats: Sequence[str] = FORMATS) -> Callable[[Command], Command]:
+    """`-f/--format`: `table` for people, `json` and others for programs.
+
+    Args:
+        formats: what the command can print; ANSWER_FORMATS where it prints one document.
+    """
 
     def decorate(command: Command) -> Command:
         return click.option(
             "-f",
             "--format",
             "output_format",
-            type=click.Choice([*FORMATS, *extra]),
+            type=click.Choice(formats),
             default="table",
             show_default=True,
             help="How to print the answer on stdout.",
@@ -83,8 +90,14 @@ def talk(message: str) -> None:
 
 
 def echo_json(value: Any) -> None:
-    """One JSON document on stdout; NaN and infinities are refused, as they are not JSON."""
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
+    """One JSON document on stdout, on one line where `-f jsonl` was asked for.
+
+    NaN and infinities are refused, as they are not JSON.
+    """
+    context = click.get_current_context(silent=True)
+    lines = context is not None and context.params.get("output_format") == "jsonl"
+    indent = None if lines else 2
+    click.echo(json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False))
 
 
 def is_terminal() -> bool:
@@ -104,7 +117,7 @@ def echo_rows(
     Args:
         rows: mappings of plain values, already in their units.
         output_format: one of FORMATS.
-        columns: (key, heading) of the table's columns; JSON and CSV carry every key.
+        columns: (key, heading) of the table's columns; the other formats carry every key.
         empty: what to say on stderr when there is no row.
     """
     if output_format == "json":
@@ -114,6 +127,8 @@ def echo_rows(
             click.echo(json.dumps(row, ensure_ascii=False, allow_nan=False))
     elif output_format == "csv":
         click.echo(_csv_text(rows), nl=False)
+    elif output_format == "parquet":
+        _echo_parquet(rows)
     elif not rows:
         talk(empty)
     else:
@@ -138,6 +153,16 @@ def _csv_text(rows: Sequence[Mapping[str, Any]]) -> str:
         for row in rows:
             writer.writerow({k: _flat(v) for k, v in row.items()})
     return out.getvalue()
+
+
+def _echo_parquet(rows: Sequence[Mapping[str, Any]]) -> None:
+    if sys.stdout.isatty():
+        raise InputError(
+            "Parquet is binary and stdout is a terminal; redirect it: … > FILE.parquet"
+        )
+    from planner.columnar import parquet_bytes
+
+    sys.stdout.buffer.write(parquet_bytes(rows))
 
 
 def _flat(value: Any) -> Any:

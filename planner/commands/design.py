@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from planner.cli_common import echo_json, format_option
+from planner.cli_common import ANSWER_FORMATS, echo_json, format_option
 
 
 @click.command()
@@ -21,7 +21,7 @@ from planner.cli_common import echo_json, format_option
 @click.option("--reduce", "reductions", multiple=True, help="A level of x_V; may be repeated.")
 @click.option("--sigma", type=float, default=0.05, show_default=True, help="Scatter of ln error.")
 @click.option("--level", type=float, default=0.9, show_default=True, help="Of the widths.")
-@format_option()
+@format_option(ANSWER_FORMATS)
 def design(
     task: str, runs: int, kind: str, backbones: tuple[str, ...], audio_seconds: tuple[float, ...],
     reductions: tuple[str, ...], sigma: float, level: float, output_format: str,

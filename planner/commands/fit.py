@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from planner.cli_common import db_option, echo_json, echo_rows, format_option
+from planner.cli_common import ANSWER_FORMATS, db_option, echo_json, echo_rows, format_option
 
 
 @click.group()
@@ -24,7 +24,7 @@ def fit() -> None:
 @click.option("--law", default="auto", show_default=True, help="A law by name, or auto.")
 @click.option("--loss", default="log", show_default=True, help="log, huber:1e-3 or huber:auto.")
 @click.option("--seed", type=int, default=0, show_default=True)
-@format_option()
+@format_option(ANSWER_FORMATS)
 def fit_run(
     db: str | None,
     task: str,
@@ -83,7 +83,7 @@ def fit_run(
 )
 @click.option("--predict", type=click.Path(exists=True, dir_okay=False), help="Predict these rows.")
 @click.option("--seed", type=int, default=0, show_default=True)
-@format_option()
+@format_option(ANSWER_FORMATS)
 def fit_table_command(file: str, axes: str, output_format: str, **asked: Any) -> None:
     """Fit anybody's table, with no database: any number of axes.
 
@@ -147,7 +147,7 @@ def fit_list(db: str | None, task: str | None, output_format: str) -> None:
 @fit.command("show")
 @click.argument("fit_id")
 @db_option
-@format_option()
+@format_option(ANSWER_FORMATS)
 def fit_show(fit_id: str, db: str | None, output_format: str) -> None:
     """Show a stored fit: formula, parameters with intervals, what it cannot say."""
     from planner import listing, report

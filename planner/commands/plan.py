@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from planner.cli_common import (
+    ANSWER_FORMATS,
     BYTES,
     ERROR,
     FLOPS,
@@ -90,7 +91,7 @@ def _with(options: list[Callable[[Any], Any]]) -> Callable[[Command], Command]:
 @_with(_LIMITS)
 @_with(_QUESTION)
 @db_option
-@format_option()
+@format_option(ANSWER_FORMATS)
 @click.pass_context
 def plan(ctx: click.Context, /, db: str | None, output_format: str, **question: Any) -> None:
     """The configuration with the fewest expected errors under a FLOP and latency budget.
@@ -131,7 +132,7 @@ def plan(ctx: click.Context, /, db: str | None, output_format: str, **question: 
 @_with(_LIMITS)
 @_with(_QUESTION)
 @db_option
-@format_option()
+@format_option(ANSWER_FORMATS)
 def plan_target(
     db: str | None, output_format: str, max_error: float, minimise: str, **question: Any
 ) -> None:
@@ -158,7 +159,7 @@ def plan_target(
 @plan.command("verify")
 @click.argument("answer_id")
 @db_option
-@format_option()
+@format_option(ANSWER_FORMATS)
 def plan_verify(answer_id: str, db: str | None, output_format: str) -> None:
     """Book an answer against runs made since: predicted, actual, and the running calibration.
 
@@ -226,7 +227,7 @@ def frontier(db: str | None, output_format: str, cost: str, **question: Any) -> 
 @_with(_LIMITS)
 @_with(_QUESTION)
 @db_option
-@format_option()
+@format_option(ANSWER_FORMATS)
 def whatif(
     db: str | None, output_format: str, backbone: str, audio_seconds: float, reduction: str,
     **question: Any,
@@ -253,7 +254,7 @@ def whatif(
 @_with(_LIMITS)
 @_with(_QUESTION)
 @db_option
-@format_option()
+@format_option(ANSWER_FORMATS)
 def suggest(
     db: str | None, output_format: str, hours: float, worth: float, emit: str | None,
     **question: Any,
@@ -299,7 +300,7 @@ def answers_list(db: str | None, output_format: str) -> None:
 @answers.command("show")
 @click.argument("answer_id")
 @db_option
-@format_option()
+@format_option(ANSWER_FORMATS)
 def answers_show(answer_id: str, db: str | None, output_format: str) -> None:
     """Show an answer as it was given."""
     from planner import listing, report
@@ -314,7 +315,7 @@ def answers_show(answer_id: str, db: str | None, output_format: str) -> None:
 @answers.command("replay")
 @click.argument("answer_id")
 @db_option
-@format_option()
+@format_option(ANSWER_FORMATS)
 def answers_replay(answer_id: str, db: str | None, output_format: str) -> None:
     """Make an answer again from its stored fit and say whether it is the same, bit for bit."""
     from planner import service

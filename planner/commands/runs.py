@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from planner.cli_common import db_option, echo_json, echo_rows, format_option, talk
+from planner.cli_common import ANSWER_FORMATS, db_option, echo_json, echo_rows, format_option, talk
 
 _COLUMNS = [
     ("run_id", "run"),
@@ -78,7 +78,7 @@ def _for_people(row: dict[str, Any]) -> dict[str, Any]:
 @click.argument("run_id", type=int)
 @db_option
 @click.option("--utterances", is_flag=True, help="Also every scored utterance.")
-@format_option()
+@format_option(ANSWER_FORMATS)
 def show_run(run_id: int, db: str | None, utterances: bool, output_format: str) -> None:
     """Show one run: the trial, its numbers, how they were taken, or why it failed.
 
@@ -103,7 +103,7 @@ def show_run(run_id: int, db: str | None, utterances: bool, output_format: str) 
 @runs.command("import")
 @click.argument("table")
 @db_option
-@format_option()
+@format_option(ANSWER_FORMATS)
 def import_runs(table: str, db: str | None, output_format: str) -> None:
     """Store a published table (same2026) or your own CSV as finished runs.
 

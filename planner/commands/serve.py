@@ -6,7 +6,7 @@ from typing import TextIO
 
 import click
 
-from planner.cli_common import db_option, echo_json, echo_rows, format_option, talk
+from planner.cli_common import ANSWER_FORMATS, db_option, echo_json, echo_rows, format_option, talk
 from planner.errors import InputError, MissingResourceError
 
 
@@ -123,7 +123,7 @@ def list_tokens(db: str | None, output_format: str) -> None:
 @tokens.command("revoke")
 @click.argument("name")
 @db_option
-@format_option()
+@format_option(ANSWER_FORMATS)
 def revoke_token(name: str, db: str | None, output_format: str) -> None:
     """Make the token NAME useless from now on.
 

@@ -130,7 +130,7 @@ def iso_flops(
     """
     first = table.configs[0]
     seconds = sorted({c.audio_seconds for c in table.configs})
-    if first.padding != "dynamic":
+    if first.padding == "padded30":
         reason = "audio is padded to 30 s here, so a shorter window costs the same FLOPs"
         return {"budgets": [], "points": [], "reason": reason}
     if len(seconds) < 2:

@@ -84,6 +84,25 @@ class Reduction:
         return f"{place}:{self.factor}" + ("" if self.operator == "stride" else f":{self.operator}")
 
 
+def decoder_only(targets: str) -> bool:
+    """Whether LoRA targets name the decoder's layers alone: each one begins with `decoder.`.
+
+    >>> decoder_only("decoder.q_proj, decoder.v_proj"), decoder_only("all-linear")
+    (True, False)
+
+    Raises:
+        InputError: some begin so and others do not.
+    """
+    parts = [part.strip() for part in targets.split(",")]
+    within = [part.startswith("decoder.") for part in parts]
+    if any(within) and not all(within):
+        raise InputError(
+            f"LoRA targets {targets!r} mix the decoder's layers with all layers; write decoder. before "
+            "each of them or before none"
+        )
+    return all(within)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Adaptation:
     """What is trained: `none`, `lora` (rank, alpha, dropout, targets), `lora+top-k` or `full`.

@@ -18,6 +18,7 @@ from planner.records import TASKS, Decoding, Evaluation, Trial, Utterance
 from runner.data.audio import SAMPLE_RATE, Audio, AudioError
 from runner.data.clips import Clip
 from runner.data.packing import coverage, load_clip, scored
+from runner.features import BrokenDataError, autocast
 from runner.metrics import (
     character_counts,
     class_scores,
@@ -29,14 +30,7 @@ from runner.metrics import (
 )
 from runner.models.base import Prediction, SpeechModel
 from runner.segment import segments
-from runner.train import (
-    BrokenDataError,
-    OutOfMemoryError,
-    Progress,
-    Report,
-    autocast,
-    is_out_of_memory,
-)
+from runner.train import OutOfMemoryError, Progress, Report, is_out_of_memory
 
 WINDOWS_AT_ONCE = 16
 """Windows that are decoded together (assumption: small enough for a laptop at any x_T)."""

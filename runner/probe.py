@@ -17,8 +17,9 @@ import torch
 
 from planner.records import Device, Latency, Trial
 from runner.device import synchronise
+from runner.features import autocast
 from runner.models.base import Audio, SpeechModel
-from runner.train import Progress, Report, autocast
+from runner.train import Progress, Report
 
 STAGES = ("features", "encoder", "decode")
 

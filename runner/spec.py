@@ -157,6 +157,8 @@ class ResourcesSection(Section):
     device_label: str | None = None
     micro_batch: PositiveInt | None = None
     max_attempts: PositiveInt = 3
+    gradient_checkpointing: bool = False
+    compile: bool = False
 
     def on(self, cluster_gpus: float) -> Resources:
         """The resources of a trial on a cluster with that many GPUs."""
@@ -168,6 +170,8 @@ class ResourcesSection(Section):
             device_label=self.device_label,
             micro_batch=self.micro_batch,
             max_attempts=self.max_attempts,
+            gradient_checkpointing=self.gradient_checkpointing,
+            compile=self.compile,
         )
 
 
@@ -186,7 +190,7 @@ class SweepSpec(Section):
     resources: ResourcesSection = ResourcesSection()
     initialisation: Literal["pretrained", "random"] = "pretrained"
     reference_policy: Literal["window", "filter", "truncate"] = "window"
-    padding: Literal["dynamic", "padded30"] = "dynamic"
+    padding: Literal["dynamic", "bucketed", "padded30"] = "dynamic"
     normaliser: str | None = None
     precision: str = "auto"
 

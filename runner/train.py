@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from planner.errors import SoundscaleError, UnknownNameError
 from planner.records import Optimisation, Step, to_json
 from runner import checkpoint
+from runner.features import (
+    FeatureCache,
+    Item,
+    autocast,
+    collate,
+    encoder_seconds,
+    micro_batches,
+)
 from runner.models.adapt import Group
-from runner.models.base import Audio, SpeechModel
-from runner.recipe import OPTIMISERS, batch_indices, learning_rates, schedule_factor
-
-CACHE_BYTES = 2 * 2**30
-"""Features kept for later epochs (bytes; assumption: a worker can spare 2 GiB)."""
+from runner.models.base import SpeechModel, SplitModel
+from runner.recipe import (
+    OPTIMISERS,
+    batch_indices,
+    bucketed_indices,
+    learning_rates,
+    schedule_factor,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,77 +56,6 @@ class OutOfMemoryError(SoundscaleError):
     """
 
 
-class BrokenDataError(SoundscaleError):
-    """No example can be read; the trial's failure class is `broken-data`."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Example:
-    """One training window: how to read it, and its reference."""
-
-    name: str
-    read: Callable[[], tuple[Audio, str]]
-
-
-class FeatureCache:
-    """Features and targets of training windows, computed at first use and kept up to a limit.
-
-    An example that cannot be read is left out; its place in a batch is taken by the next one.
-    """
-
-    def __init__(
-        self, model: SpeechModel, examples: Sequence[Example], limit_bytes: int = CACHE_BYTES
-    ) -> None:
-        self.model = model
-        self.examples = list(examples)
-        self.broken: dict[int, str] = {}
-        self._limit = limit_bytes
-        self._held = 0
-        self._kept: dict[int, tuple[Tensor, list[int], float]] = {}
-
-    def __len__(self) -> int:
-        return len(self.examples)
-
-    def batch(self, indices: Sequence[int]) -> list[tuple[Tensor, list[int], float]]:
-        """Features, targets and seconds of audio of each example.
-
-        Raises:
-            BrokenDataError: no example can be read.
-        """
-        found = {i: self._kept[i] for i in indices if i in self._kept}
-        return [found.get(i) or self._computed(i) for i in indices]
-
-    def _computed(self, index: int) -> tuple[Tensor, list[int], float]:
-        for shift in range(len(self.examples)):
-            i = (index + shift) % len(self.examples)
-            if i in self._kept:
-                return self._kept[i]
-            if i in self.broken:
-                continue
-            try:
-                audio, reference = self.examples[i].read()
-            except SoundscaleError as problem:
-                self.broken[i] = str(problem)
-                continue
-            item = (
-                self.model.features([audio])[0],
-                self.model.targets([reference])[0],
-                len(audio) / 16_000,
-            )
-            self._keep(i, item)
-            return item
-        raise BrokenDataError(
-            f"none of {len(self.examples)} training examples can be read; the first: "
-            f"{next(iter(self.broken.values()), 'there is none')}"
-        )
-
-    def _keep(self, index: int, item: tuple[Tensor, list[int], float]) -> None:
-        size = item[0].numel() * item[0].element_size()
-        if self._held + size <= self._limit:
-            self._held += size
-            self._kept[index] = item
-
-
 @dataclass(slots=True, kw_only=True)
 class Training:
     """What came of it: one `Step` a step, the micro-batch that fitted, and how much was seen."""
@@ -128,15 +66,19 @@ class Training:
     n_examples: int = 0
     n_target_units: int = 0
     seconds: float = 0.0
+    encoder_seconds: float | None = None
     resumed_at: list[int] = field(default_factory=list)
     """Steps at which an interrupted run went on."""
 
-
-def autocast(device: torch.device, precision: str) -> contextlib.AbstractContextManager[Any]:
-    """bfloat16 autocast where the precision asks for it."""
-    if precision == "bfloat16":
-        return torch.autocast(device.type, dtype=torch.bfloat16)
-    return contextlib.nullcontext()
+    def count(self, model: SpeechModel, items: Sequence[Item], *, from_states: bool) -> None:
+        """Add what one step saw; `encoder_seconds` with padding, where the encoder ran and tells."""
+        self.audio_seconds += sum(item.seconds for item in items)
+        self.n_examples += len(items)
+        self.n_target_units += sum(len(item.targets) for item in items)
+        parts = [] if from_states else micro_batches(model, items, self.micro_batch)
+        run = encoder_seconds(model, parts) if parts else None
+        if run is not None:
+            self.encoder_seconds = (self.encoder_seconds or 0.0) + run
 
 
 def make_optimiser(groups: Sequence[Group], optimisation: Optimisation) -> torch.optim.Optimizer:
@@ -174,28 +116,46 @@ def is_out_of_memory(problem: BaseException) -> bool:
 
 def accumulate(
     model: SpeechModel,
-    items: Sequence[tuple[Tensor, list[int], float]],
+    items: Sequence[Item],
     micro_batch: int,
     precision: str,
+    *,
+    from_states: bool = False,
 ) -> float:
     """Add the gradients of an effective batch to the parameters; the mean loss in nats per unit.
 
-    Every micro-batch's summed loss is divided by the units of the whole batch, so gradients do not
-    depend on how it is cut. Windows of similar target length are computed together, which spares
-    padding.
+    Every part's summed loss is divided by the units of the whole batch, so gradients do not depend on
+    how it is cut.
     """
-    ordered = sorted(items, key=lambda item: len(item[1]))
-    n_units = sum(len(targets) for _, targets, _ in ordered)
-    device = ordered[0][0].device
+    n_units = sum(len(item.targets) for item in items)
+    device = items[0].features.device
     total = 0.0
-    for start in range(0, len(ordered), micro_batch):
-        part = ordered[start : start + micro_batch]
-        features = torch.stack([f for f, _, _ in part])
+    for part in micro_batches(model, items, micro_batch, from_states=from_states):
+        inputs, targets = (
+            collate(model, part, from_states=from_states),
+            [i.targets for i in part],
+        )
         with autocast(device, precision):
-            loss = model.loss(features, [t for _, t, _ in part]) / n_units
+            if from_states and isinstance(model, SplitModel):
+                summed = model.loss_from_states(inputs, targets)
+            else:
+                summed = model.loss(inputs, targets)
+            loss = summed / n_units
         loss.backward()  # type: ignore[no-untyped-call]
         total += float(loss.detach())
     return total
+
+
+def _drawn(cache: FeatureCache, optimisation: Optimisation, seed: int, step: int) -> list[Item]:
+    """The effective batch of a step."""
+    size = optimisation.batch_size
+    if cache.varies:
+        chosen = bucketed_indices(cache.seconds, size, seed, step)
+    else:
+        chosen = batch_indices(len(cache), size, seed, step)
+    if next(cache.model.module.parameters()).device.type != "cpu":
+        cache.compute_together(chosen)
+    return cache.batch(chosen)
 
 
 def train(
@@ -235,14 +195,12 @@ def train(
         factor = schedule_factor(optimisation, step)
         for group in optimiser.param_groups:
             group["lr"] = group["peak"] * factor
-        items = cache.batch(batch_indices(len(cache), optimisation.batch_size, seed, step))
-        loss = _gradients(model, items, out, precision, seed, step, parameters)
+        items = _drawn(cache, optimisation, seed, step)
+        loss = _gradients(cache, items, out, precision, seed, step, parameters)
         norm = float(nn.utils.clip_grad_norm_(parameters, optimisation.clip_norm))
         _require_finite(loss, norm, step, optimisation)
         optimiser.step()
-        out.audio_seconds += sum(seconds for _, _, seconds in items)
-        out.n_examples += len(items)
-        out.n_target_units += sum(len(targets) for _, targets, _ in items)
+        out.count(model, items, from_states=cache.holds_states)
         out.steps.append(
             Step(
                 step=step,
@@ -300,8 +258,8 @@ def _resume(
 
 
 def _gradients(
-    model: SpeechModel,
-    items: Sequence[tuple[Tensor, list[int], float]],
+    cache: FeatureCache,
+    items: Sequence[Item],
     out: Training,
     precision: str,
     seed: int,
@@ -315,7 +273,9 @@ def _gradients(
         for parameter in parameters:
             parameter.grad = None
         try:
-            return accumulate(model, items, out.micro_batch, precision)
+            return accumulate(
+                cache.model, items, out.micro_batch, precision, from_states=cache.holds_states
+            )
         except (RuntimeError, MemoryError) as problem:
             if not is_out_of_memory(problem):
                 raise

@@ -10,7 +10,6 @@ import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -24,23 +23,20 @@ from planner.records import Evaluation, Latency, Resources, RunRecord, Trial, to
 from runner.base_weights import BaseWeights, base_weights, held_bytes
 from runner.checkpoint import Saving
 from runner.counting import counted_flops
-from runner.data.audio import Audio, AudioError
-from runner.data.clips import Clip, Corpus, DataSpec
-from runner.data.packing import load_example, pack, windows
+from runner.data.clips import Corpus, DataSpec
 from runner.device import PeakMemory, describe, torch_device, use_threads
 from runner.evaluate import evaluate
-from runner.models.adapt import Group, adapt, merge, save, trainable
-from runner.models.base import BuildRequest, SpeechModel, builder_for
+from runner.examples import corpus_of, probe_window, require_some, training_examples
+from runner.features import BrokenDataError, FeatureCache
+from runner.models.adapt import Group, adapt, execute_as, merge, save, trainable
+from runner.models.base import BuildRequest, SpeechModel, VariableLength, builder_for
 from runner.models.decode import require_greedy
 from runner.models.whisper import ByteTokenizer
 from runner.probe import measure_latency
 from runner.provenance import code_revision, versions
 from runner.recipe import micro_batch_for, precision_for
 from runner.train import (
-    BrokenDataError,
     DivergedError,
-    Example,
-    FeatureCache,
     OutOfMemoryError,
     Progress,
     Report,
@@ -143,9 +139,11 @@ class _Job:
         self._say("load", 1, 2)
         model, memory = self._build(corpus)
         groups = adapt(model, trial.adaptation, trial.seed)
+        execute_as(model, self.resources)
         facts["n_params"] = n_params(model)
         facts["n_trainable"] = sum(p.numel() for _, p in trainable(model.module))
-        cache = FeatureCache(model, _require_some(training_examples(corpus, trial), corpus))
+        examples = require_some(training_examples(corpus, trial), corpus)
+        cache = FeatureCache(model, examples, precision=precision)
         training = self._train(model, groups, cache, precision)
         # The deployed form: adapters add nothing to FLOPs or latency once they are merged.
         merge(model.module)
@@ -184,7 +182,13 @@ class _Job:
             labels=corpus.labels,
             config=base.config,
         )
-        return builder_for(backbone.family, trial.task)(request), memory
+        model = builder_for(backbone.family, trial.task)(request)
+        if trial.padding == "bucketed" and not isinstance(model, VariableLength):
+            raise InputError(
+                f"model family {backbone.family} has no windows of their own length (VariableLength in "
+                'runner.models.base); use padding = "dynamic"'
+            )
+        return model, memory
 
     def _train(
         self, model: SpeechModel, groups: list[Group], cache: FeatureCache, precision: str
@@ -209,7 +213,7 @@ class _Job:
         facts["micro_batch"] = training.micro_batch
         facts["train_seconds"] = training.seconds
         facts["train_audio_seconds"] = training.audio_seconds
-        facts["train_flops"] = _train_flops(trial, model, training)
+        facts["train_flops"] = _train_flops(trial, model, training, self.resources)
         if groups:
             meta = {
                 "trial": to_json(trial),
@@ -261,90 +265,13 @@ def n_params(model: SpeechModel) -> int:
     return backbone.encoder_params + sum(p.numel() for part in parts for p in part.parameters())
 
 
-@lru_cache(maxsize=4)
-def _loaded_corpus(data: DataSpec) -> Corpus:
-    from runner.data.corpus import load_corpus
+def _train_flops(
+    trial: Trial, model: SpeechModel, training: Training, resources: Resources
+) -> float | None:
+    """Training FLOPs by the closed forms, or None for what they do not count (DoRA, own families).
 
-    return load_corpus(data)
-
-
-def corpus_of(trial: Trial, data: DataSpec) -> Corpus:
-    """The trial's corpus, kept between the trials of a process.
-
-    Raises:
-        InputError: what the request gives is not what the trial was registered with.
+    Windows count at their full length, and a frozen encoder once an epoch, though its states are kept.
     """
-    corpus = _loaded_corpus(data)
-    if corpus.digest != trial.dataset_digest:
-        raise InputError(
-            f"data {data.name!r} has digest {corpus.digest[:12]}, the trial was registered with "
-            f"{trial.dataset_digest[:12]}; the files changed: restore them, or register the sweep anew"
-        )
-    return corpus
-
-
-def training_examples(corpus: Corpus, trial: Trial) -> list[Example]:
-    """Training windows at the trial's x_T.
-
-    Speech recognition packs consecutive utterances into windows, as a text cannot be cut with its
-    audio. Emotion takes every window of an utterance under its label (`truncate`: the first alone).
-    """
-    if trial.task == "asr":
-        packed = pack(corpus.train, trial.audio_seconds)
-        return [Example(name=p[0].utterance_id, read=partial(load_example, p)) for p in packed]
-    return [
-        Example(name=f"{clip.utterance_id}[{i}]", read=partial(_one_window, clip, trial, i))
-        for clip in corpus.train
-        if clip.fault is None
-        for i in range(_n_windows(clip, trial))
-    ]
-
-
-def _require_some(examples: list[Example], corpus: Corpus) -> list[Example]:
-    """The examples, or the reason why there is none although the split has clips, each of them broken.
-
-    Raises:
-        BrokenDataError: every training file is broken.
-    """
-    faults = [clip.fault for clip in corpus.train if clip.fault is not None]
-    if not examples and faults and len(faults) == len(corpus.train):
-        raise BrokenDataError(
-            f"none of {len(faults)} training files can be read; the first: {faults[0]}"
-        )
-    return examples
-
-
-def _n_windows(clip: Clip, trial: Trial) -> int:
-    """Windows of a clip that hold at least half of x_T; a shorter rest is too little to judge by.
-
-    The half is an assumption; the first window is always taken.
-    """
-    if trial.reference_policy != "window":
-        return 1
-    return max(1, round(clip.audio_seconds / trial.audio_seconds))
-
-
-def _one_window(clip: Clip, trial: Trial, index: int) -> tuple[Audio, str]:
-    cut = windows(load_example(clip)[0], trial.audio_seconds)
-    return cut[min(index, len(cut) - 1)], clip.reference
-
-
-def probe_window(corpus: Corpus, trial: Trial) -> Audio:
-    """A window of real test audio to time: the first of the longest utterance that can be read.
-
-    Raises:
-        BrokenDataError: none can be read.
-    """
-    for clip in sorted(corpus.test, key=lambda c: -c.audio_seconds):
-        try:
-            return windows(load_example(clip)[0], trial.audio_seconds)[0]
-        except AudioError:
-            continue
-    raise BrokenDataError("no test utterance can be read; check the data")
-
-
-def _train_flops(trial: Trial, model: SpeechModel, training: Training) -> float | None:
-    """Training FLOPs by the closed forms, or None for what they do not count (DoRA, own families)."""
     if not training.n_examples:
         return 0.0
     per_example = training.n_target_units / training.n_examples
@@ -357,6 +284,7 @@ def _train_flops(trial: Trial, model: SpeechModel, training: Training) -> float 
             n_label_tokens=round(per_example),
             padding=trial.padding,
             task=trial.task,
+            gradient_checkpointing=resources.gradient_checkpointing,
         )
     except InputError:
         return None
@@ -383,6 +311,12 @@ def _details(cache: FeatureCache, training: Training, corpus: Corpus) -> dict[st
             training.n_target_units / training.n_examples if training.n_examples else None
         ),
         "resumed_at_steps": training.resumed_at,
+        "encoder_states_kept": cache.holds_states,
+        "padding_fraction": (
+            1.0 - training.audio_seconds / training.encoder_seconds
+            if training.encoder_seconds
+            else None
+        ),
         "batch_audio_seconds": (
             training.audio_seconds / len(training.steps) if training.steps else None
         ),

@@ -28,6 +28,7 @@ from planner.costs.walk import (
 )
 from planner.errors import InputError, UnknownNameError
 from planner.records import TASKS, Adaptation, Reduction
+from planner.treatments import decoder_only
 
 __all__ = [
     "CONVENTIONS",
@@ -220,8 +221,8 @@ def treatment_of(backbone: Backbone, adaptation: Adaptation, task: str | None = 
 
     LoRA's `all-linear` means the six projections of every transformer layer (query, key, value, output,
     both of the feed-forward), in encoder and decoder, and wav2vec2's feature projection; other targets
-    are a comma-separated list. With LoRA a classification head is trained in full. Top-k layers are the
-    last k of the encoder; they get no adapters.
+    are a comma-separated list, and `decoder.` before each of them means the decoder alone. With LoRA a
+    classification head is trained in full. Top-k layers are the last k of the encoder; they get no adapters.
 
     Raises:
         InputError: a target is not known, there are fewer than k layers, or DoRA is asked for.
@@ -242,10 +243,22 @@ def treatment_of(backbone: Backbone, adaptation: Adaptation, task: str | None = 
         rank=adaptation.lora_rank or 0,
         top_k=adaptation.top_k_layers,
         head=check_task(backbone, task) == "emotion",
+        decoder_only=_decoder_only(backbone, adaptation.targets, task),
     )
 
 
+def _decoder_only(backbone: Backbone, targets: str, task: str | None) -> bool:
+    within = decoder_only(targets)
+    if within and check_task(backbone, task) != "asr":
+        raise InputError(
+            f"LoRA targets {targets!r} are the decoder's, and a classifier on {backbone.name} has none; "
+            f"use {targets.replace('decoder.', '')}"
+        )
+    return within
+
+
 def _targets(text: str) -> frozenset[str]:
+    text = text.replace("decoder.", "")
     if text == "all-linear":
         return frozenset(TARGETS)
     chosen = set()
@@ -340,7 +353,8 @@ def lora_parameters(backbone: Backbone, adaptation: Adaptation, task: str | None
     width = {"q": 2 * d, "k": 2 * d, "v": 2 * d, "o": 2 * d, "fc1": d + f, "fc2": d + f}
     attention = sum(width[t] for t in treatment.adapted & {"q", "k", "v", "o"})
     layer = sum(width.get(t, 0) for t in treatment.adapted)
-    blocks = (backbone.encoder_layers - treatment.top_k) * layer
+    within = 0 if treatment.decoder_only else backbone.encoder_layers - treatment.top_k
+    blocks = within * layer
     if isinstance(backbone, Wav2Vec2) and "projection" in treatment.adapted:
         blocks += backbone.conv_dim[-1] + d
     if isinstance(backbone, Whisper) and check_task(backbone, task) == "asr":

@@ -94,6 +94,8 @@ def saved_elements(
         widest, working = max(widest, own), max(working, block.working(tokens, tokens))
         saved += tokens * backbone.d_model if checkpointing else own
     saved += after * backbone.d_model  # input of the last layer norm
+    if treatment.decoder_only and not treatment.top_k:
+        saved, widest, working = 0, 0, 0  # nothing is propagated through the encoder
     if task == "asr" and isinstance(backbone, Whisper):
         block = _block(backbone, treatment, treatment.full, eager, dropout)
         fed = n_labels + 3  # a prompt of 4 without its first token's label

@@ -4,7 +4,8 @@ Whisper: `audio_seconds` give `round(100 * audio_seconds)` mel frames, rounded u
 2 * factor, so that tokens are whole before and after the reduction, and half as many positions (a
 factor-th of that at the stem). Only where the position table ends before that multiple (30 s by a factor
 that does not divide 1500) does a `layer` or `output` reduction start from the whole table instead.
-`padded30` is the study's execution: always `2 * max_source_positions` frames, whatever was cut.
+`padded30` is the study's execution: always `2 * max_source_positions` frames, whatever was cut. `bucketed`
+is counted as `dynamic`: a window of full length.
 
 wav2vec2: `round(16000 * audio_seconds)` samples (of 30 s when padded) go through unpadded convolutions,
 `(n - kernel) // stride + 1` each: 99, 199 and 299 frames for 2, 4 and 6 s.
@@ -26,7 +27,7 @@ MEL_FRAMES_PER_SECOND = 100
 """Whisper's log-mel frames: hop of 10 ms (frames/s)."""
 SAMPLE_RATE = 16_000
 """Sample rate of both families (samples/s)."""
-PADDINGS = ("dynamic", "padded30")
+PADDINGS = ("dynamic", "bucketed", "padded30")
 
 _NONE = Reduction()
 

@@ -9,7 +9,7 @@ tests/costs/test_flops_against_torch.py compares every walk, as integers, with t
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from planner.catalogue import Backbone, Wav2Vec2, Whisper
@@ -28,7 +28,8 @@ class Treatment:
     """What is trained, as far as it changes a count.
 
     Adapters of `rank` on the `adapted` projections, the `top_k` last encoder layers in full (which get
-    no adapters), the classification `head`, or everything (`full`).
+    no adapters), the classification `head`, or everything (`full`). `decoder_only`: adapters in the
+    decoder alone.
     """
 
     adapted: frozenset[str] = frozenset()
@@ -36,6 +37,7 @@ class Treatment:
     top_k: int = 0
     head: bool = False
     full: bool = False
+    decoder_only: bool = False
 
 
 FROZEN = Treatment()
@@ -94,6 +96,8 @@ def encoder_walk(
         Tokens that leave the encoder, and whether they need a gradient.
     """
     n = encoder_positions(backbone, audio_seconds, reduction, padding)
+    if treatment.decoder_only:
+        treatment = replace(treatment, adapted=frozenset())
     if isinstance(backbone, Whisper):
         frames = mel_frames(backbone, audio_seconds, reduction, padding)
         grad = _whisper_stem(ledger, backbone, frames, reduction, treatment)

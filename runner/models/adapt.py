@@ -17,8 +17,9 @@ import torch
 from torch import nn
 
 from planner.errors import InputError
-from planner.records import Adaptation
-from runner.models.base import SpeechModel
+from planner.records import Adaptation, Resources
+from planner.treatments import decoder_only
+from runner.models.base import SpeechModel, SplitModel
 
 ADAPTER_FILE = "adapter.safetensors"
 META_FILE = "adapter.json"
@@ -40,8 +41,9 @@ def target_names(model: SpeechModel, adaptation: Adaptation) -> list[str]:
     """Names of the linear layers that get an adapter.
 
     `all-linear` means every linear layer but output projections and heads; otherwise `targets` is a
-    comma-separated list of last name parts (`q_proj,v_proj`). Layers that are trained in full get none:
-    an adapter could add nothing to them.
+    comma-separated list of last name parts (`q_proj,v_proj`). With `decoder.` before each of them only
+    the decoder gets adapters, so that the encoder stays frozen and runs once for each window. Layers
+    that are trained in full get none: an adapter could add nothing to them.
 
     Raises:
         InputError: a named target does not exist in the model.
@@ -53,9 +55,13 @@ def target_names(model: SpeechModel, adaptation: Adaptation) -> list[str]:
         for name, module in model.module.named_modules()
         if isinstance(module, nn.Linear) and not _is_under(name, left_out)
     ]
-    if adaptation.targets == "all-linear":
+    targets = adaptation.targets
+    if decoder_only(targets):
+        linear = [name for name in linear if ".decoder." in name]
+        targets = targets.replace("decoder.", "")
+    if targets == "all-linear" and linear:
         return linear
-    wanted = [part.strip() for part in adaptation.targets.split(",") if part.strip()]
+    wanted = [part.strip() for part in targets.split(",") if part.strip()]
     known = {name.rsplit(".", 1)[-1] for name in linear}
     absent = [part for part in wanted if part not in known]
     if absent or not wanted:
@@ -137,6 +143,31 @@ def adapt(model: SpeechModel, adaptation: Adaptation, seed: int) -> list[Group]:
     if heads and adaptation.kind != "none":
         groups.append(Group(name="head", parameters=_take(module, heads)))
     return groups
+
+
+def execute_as(model: SpeechModel, resources: Resources) -> None:
+    """Apply what changes time and memory but not the result: checkpointed layers, a compiled encoder.
+
+    Raises:
+        InputError: the model's class does not offer it.
+    """
+    if resources.gradient_checkpointing:
+        enable = getattr(model.module, "activation_checkpointing_enable", None)
+        # The name in transformers 5.0, which warns in later versions.
+        enable = enable or getattr(model.module, "gradient_checkpointing_enable", None)
+        if enable is None:
+            raise InputError(
+                f"{type(model.module).__name__} cannot checkpoint gradients; set gradient_checkpointing = "
+                "false in [resources]"
+            )
+        enable({"use_reentrant": False})
+    if resources.compile:
+        if not isinstance(model, SplitModel):
+            raise InputError(
+                f"model family {model.backbone.family} names no encoder to compile; set compile = false "
+                "in [resources]"
+            )
+        model.module.get_submodule(model.encoder_root).compile()
 
 
 def trainable(module: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import entry_points
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +32,21 @@ SAMPLE_RATE = 16_000
 """Samples per second of every waveform inside the runner (Hz)."""
 
 ENTRY_POINTS = "soundscale.models"
+
+BUCKET_SECONDS = 0.1
+"""Windows of their own length are lengthened to a multiple of this (s), so that few shapes occur."""
+
+
+def own_length(windows: Sequence[Audio], per_second: int, unit: int, full: int) -> int:
+    """Last dimension of features as long as the longest window, a multiple of `unit`, at most `full`.
+
+    >>> own_length([np.zeros(16_000, np.float32)], 100, 4, 3000)
+    108
+    """
+    step = unit * -(-round(BUCKET_SECONDS * per_second) // unit)
+    longest = max(len(window) for window in windows)
+    needed = -(-longest * per_second // SAMPLE_RATE)
+    return min(full, step * max(1, -(-needed // step)))
 
 
 class Tokenizer(Protocol):
@@ -120,6 +135,54 @@ class SpeechModel(Protocol):
 
     def frozen_linear_names(self) -> tuple[str, ...]:
         """Names of linear layers that LoRA's `all-linear` leaves out (the output projection)."""
+        ...
+
+
+@runtime_checkable
+class SplitModel(SpeechModel, Protocol):
+    """A model whose loss can start from encoder states, so that a frozen encoder runs once a window.
+
+    Optional. The encoder must give a window the same states each time: no dropout in it.
+    """
+
+    @property
+    def encoder_root(self) -> str:
+        """Name of the encoder inside `module`."""
+        ...
+
+    def loss_from_states(self, states: Tensor, targets: Sequence[Sequence[int]]) -> Tensor:
+        """What `loss` gives for the features that `encode` made these states of."""
+        ...
+
+
+@runtime_checkable
+class VariableLength(SpeechModel, Protocol):
+    """A model that can train on windows shorter than x_T (`padding = "bucketed"`). Optional.
+
+    Scoring and latency probes take windows of x_T from `features` all the same: that is what is deployed.
+    """
+
+    @property
+    def varies(self) -> bool:
+        """Whether the trial asks for windows of their own length in training."""
+        ...
+
+    def own_features(self, windows: Sequence[Audio]) -> Tensor:
+        """Input of the encoder, as long as the longest of these windows (`own_length`)."""
+        ...
+
+    @property
+    def full_length(self) -> int:
+        """Last dimension of the features at x_T."""
+        ...
+
+    @property
+    def features_per_second(self) -> float:
+        """Entries of the features' last dimension for a second of audio."""
+        ...
+
+    def lengthen(self, features: Tensor, length: int) -> Tensor:
+        """One window's features with silence added up to `length` in the last dimension."""
         ...
 
 

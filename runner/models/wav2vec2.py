@@ -6,7 +6,7 @@ time, linear classifier. The head is new and always trained in full.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -15,11 +15,11 @@ from torch import Tensor, nn
 from planner.catalogue import Wav2Vec2, Whisper
 from planner.costs.tokens import encoder_positions
 from planner.errors import InputError
-from planner.records import Decoding
-from runner.models.base import SAMPLE_RATE, Audio, BuildRequest, Prediction
-from runner.models.logmel import log_mel, stack
+from planner.records import Decoding, Trial
+from runner.models.base import SAMPLE_RATE, Audio, BuildRequest, Prediction, own_length
+from runner.models.logmel import stack
 from runner.models.reduction import attach_to_frames, attach_to_layers
-from runner.models.whisper import config_of, instantiate, shorten
+from runner.models.whisper import MelLengths, config_of, instantiate, shorten
 
 NO_REGULARISATION = {
     "hidden_dropout": 0.0,
@@ -43,7 +43,7 @@ class Classifier:
         backbone: Wav2Vec2 | Whisper,
         labels: Sequence[str],
         device: torch.device,
-        featurise: Callable[[Sequence[Audio]], Tensor],
+        lengths: MelLengths | WaveLengths,
         encoder_name: str,
     ) -> None:
         self.module = module.to(device)
@@ -51,12 +51,11 @@ class Classifier:
         self.labels = tuple(labels)
         self.device = device
         self.n_prompt_tokens = 1
-        self._featurise = featurise
-        self._encoder_name = encoder_name
-
-    def features(self, windows: Sequence[Audio]) -> Tensor:
-        """Waveforms of zero mean and unit variance (n, samples), or log-mel (n, n_mels, frames)."""
-        return self._featurise(windows)
+        self.features, self.own_features = lengths.features, lengths.own_features
+        self.lengthen = lengths.lengthen
+        self.varies, self.full_length = lengths.varies, lengths.full_length
+        self.features_per_second = lengths.features_per_second
+        self._encoder_name = self.encoder_root = encoder_name
 
     def targets(self, references: Sequence[str]) -> list[list[int]]:
         """Class index of each label.
@@ -72,8 +71,12 @@ class Classifier:
 
     def loss(self, features: Tensor, targets: Sequence[Sequence[int]]) -> Tensor:
         """Cross-entropy in nats, summed over the windows."""
+        return self.loss_from_states(self.encode(features), targets)
+
+    def loss_from_states(self, states: Tensor, targets: Sequence[Sequence[int]]) -> Tensor:
+        """The loss, from encoder states."""
         wanted = torch.tensor([t[0] for t in targets], device=self.device)
-        logits = self.logits(self.encode(features))
+        logits = self.logits(states)
         return nn.functional.cross_entropy(logits.float(), wanted, reduction="sum")
 
     def encode(self, features: Tensor) -> Tensor:
@@ -119,6 +122,30 @@ class Classifier:
     def frozen_linear_names(self) -> tuple[str, ...]:
         """None beside the head."""
         return ()
+
+
+class WaveLengths:
+    """Waveforms at x_T's length or as long as the longest of them."""
+
+    features_per_second = float(SAMPLE_RATE)
+
+    def __init__(self, trial: Trial, device: torch.device) -> None:
+        self.varies = trial.padding == "bucketed"
+        self.full_length = round(trial.audio_seconds * SAMPLE_RATE)
+        self._device = device
+
+    def features(self, windows: Sequence[Audio]) -> Tensor:
+        """Waveforms at x_T of zero mean and unit variance, shape (n, samples)."""
+        return normalised(windows, self.full_length, self._device)
+
+    def own_features(self, windows: Sequence[Audio]) -> Tensor:
+        """Waveforms as long as the longest window, shape (n, samples)."""
+        n_samples = own_length(windows, SAMPLE_RATE, 1, self.full_length)
+        return normalised(windows, n_samples, self._device)
+
+    def lengthen(self, features: Tensor, length: int) -> Tensor:
+        """Zeros after the last sample: the waveform's mean."""
+        return nn.functional.pad(features, (0, length - features.shape[-1]))
 
 
 def normalised(windows: Sequence[Audio], n_samples: int, device: torch.device) -> Tensor:
@@ -190,15 +217,8 @@ def build(request: BuildRequest) -> Classifier:
     if trial.reduction.place == "stem":
         attach_to_frames(body.feature_extractor, trial.reduction)
     attach_to_layers(body.encoder, body.encoder.layers, trial.reduction, backbone.name)
-    n_samples = round(trial.audio_seconds * SAMPLE_RATE)
-    return Classifier(
-        module,
-        backbone,
-        request.labels,
-        request.device,
-        lambda windows: normalised(windows, n_samples, request.device),
-        body_name,
-    )
+    lengths = WaveLengths(trial, request.device)
+    return Classifier(module, backbone, request.labels, request.device, lengths, body_name)
 
 
 def build_whisper_classifier(request: BuildRequest) -> Classifier:
@@ -226,14 +246,8 @@ def build_whisper_classifier(request: BuildRequest) -> Classifier:
     )
     n_frames = shorten(module.encoder, module.config, backbone, trial)
     attach_to_layers(module.encoder, module.encoder.layers, trial.reduction, backbone.name)
-    return Classifier(
-        module,
-        backbone,
-        request.labels,
-        request.device,
-        lambda windows: log_mel(windows, n_frames, backbone.n_mels, request.device),
-        "encoder",
-    )
+    lengths = MelLengths(backbone, trial, n_frames, request.device)
+    return Classifier(module, backbone, request.labels, request.device, lengths, "encoder")
 
 
 def _require_labels(request: BuildRequest) -> None:

@@ -18,9 +18,16 @@ from planner.catalogue import Whisper
 from planner.costs.tokens import encoder_positions, mel_frames
 from planner.errors import InputError
 from planner.records import Decoding, Trial
-from runner.models.base import Audio, BuildRequest, Prediction, Tokenizer
+from runner.models.base import (
+    SAMPLE_RATE,
+    Audio,
+    BuildRequest,
+    Prediction,
+    Tokenizer,
+    own_length,
+)
 from runner.models.decode import Specials, greedy
-from runner.models.logmel import log_mel
+from runner.models.logmel import HOP, log_mel
 from runner.models.reduction import attach_to_layers
 
 NEW_TENSORS = (
@@ -130,7 +137,46 @@ def shorten(encoder: Any, config: Any, backbone: Whisper, trial: Trial) -> int:
     positions.weight.requires_grad_(False)
     encoder.embed_positions = positions
     config.max_source_positions = encoder.max_source_positions = n_positions
+    if trial.padding == "bucketed":
+        encoder.register_forward_pre_hook(_follow_length, with_kwargs=True)
     return n_frames
+
+
+def _follow_length(encoder: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    """Let the position table end with the input, up to the rows that x_T left of it."""
+    features = args[0] if args else kwargs["input_features"]
+    n_positions = features.shape[-1] // (encoder.conv1.stride[0] * encoder.conv2.stride[0])
+    encoder.config.max_source_positions = encoder.max_source_positions = n_positions
+    encoder.embed_positions.num_embeddings = n_positions
+
+
+class MelLengths:
+    """Log-mel features of windows, at x_T's length or as long as the longest of them."""
+
+    features_per_second = float(SAMPLE_RATE // HOP)
+
+    def __init__(
+        self, backbone: Whisper, trial: Trial, n_frames: int, device: torch.device
+    ) -> None:
+        self.varies = trial.padding == "bucketed"
+        self.full_length = n_frames
+        self._unit = 2 * trial.reduction.factor
+        self._n_mels = backbone.n_mels
+        self._device = device
+
+    def features(self, windows: Sequence[Audio]) -> Tensor:
+        """Log-mel features at x_T, shape (n, n_mels, frames)."""
+        return log_mel(windows, self.full_length, self._n_mels, self._device)
+
+    def own_features(self, windows: Sequence[Audio]) -> Tensor:
+        """Log-mel features as long as the longest window, shape (n, n_mels, frames)."""
+        frames = own_length(windows, SAMPLE_RATE // HOP, self._unit, self.full_length)
+        return log_mel(windows, frames, self._n_mels, self._device)
+
+    def lengthen(self, features: Tensor, length: int) -> Tensor:
+        """Frames of digital silence after the last one: 8 decades below the window's loudest."""
+        silence = float(features.max()) - 2.0
+        return nn.functional.pad(features, (0, length - features.shape[-1]), value=silence)
 
 
 class ByteTokenizer:
@@ -154,25 +200,26 @@ class ByteTokenizer:
 class WhisperRecogniser:
     """Whisper that writes text: features, loss and greedy decoding at the trial's x_T and x_V."""
 
+    encoder_root = "model.encoder"
+
     def __init__(
         self,
         module: nn.Module,
         backbone: Whisper,
-        n_frames: int,
+        lengths: MelLengths,
         tokenizer: Tokenizer,
         device: torch.device,
     ) -> None:
         self.module = module.to(device)
         self.backbone = backbone
-        self.n_frames = n_frames
+        self.features, self.own_features = lengths.features, lengths.own_features
+        self.lengthen = lengths.lengthen
+        self.varies, self.full_length = lengths.varies, lengths.full_length
+        self.features_per_second = lengths.features_per_second
         self.tokenizer = tokenizer
         self.device = device
         self.special = Specials.of(backbone.vocab_size)
         self.n_prompt_tokens = len(self.special.prompt)
-
-    def features(self, windows: Sequence[Audio]) -> Tensor:
-        """Log-mel features, shape (n, n_mels, n_frames)."""
-        return log_mel(windows, self.n_frames, self.backbone.n_mels, self.device)
 
     def targets(self, references: Sequence[str]) -> list[list[int]]:
         """Token ids of each text with the end token, cut to the decoder's length."""
@@ -182,6 +229,10 @@ class WhisperRecogniser:
 
     def loss(self, features: Tensor, targets: Sequence[Sequence[int]]) -> Tensor:
         """Summed cross-entropy of the text tokens; the prompt is given and not learnt."""
+        return self.loss_from_states(self.encode(features), targets)
+
+    def loss_from_states(self, states: Tensor, targets: Sequence[Sequence[int]]) -> Tensor:
+        """The loss, from encoder states."""
         prompt = list(self.special.prompt)
         longest = len(prompt) - 1 + max(len(t) for t in targets)
         inputs = torch.full((len(targets), longest), self.special.end)
@@ -191,12 +242,12 @@ class WhisperRecogniser:
             inputs[row, :n] = torch.tensor([*prompt, *target[:-1]])
             labels[row, len(prompt) - 1 : n] = torch.tensor(list(target))
         inputs, labels = inputs.to(self.device), labels.to(self.device)
-        states = self.module.model(  # type: ignore[operator]
-            input_features=features, decoder_input_ids=inputs, use_cache=False
+        hidden = self.module.model.decoder(  # type: ignore[operator, union-attr]
+            input_ids=inputs, encoder_hidden_states=states, use_cache=False
         ).last_hidden_state
         # The vocabulary projection is the widest product of a small Whisper: only where it is scored.
         real = labels != -100
-        logits: Tensor = self.module.proj_out(states[real])  # type: ignore[operator]
+        logits: Tensor = self.module.proj_out(hidden[real])  # type: ignore[operator]
         return nn.functional.cross_entropy(logits.float(), labels[real], reduction="sum")
 
     def encode(self, features: Tensor) -> Tensor:
@@ -263,4 +314,5 @@ def build(request: BuildRequest) -> WhisperRecogniser:
     encoder = module.model.encoder
     n_frames = shorten(encoder, module.config, backbone, trial)
     attach_to_layers(encoder, encoder.layers, trial.reduction, backbone.name)
-    return WhisperRecogniser(module, backbone, n_frames, request.tokenizer, request.device)
+    lengths = MelLengths(backbone, trial, n_frames, request.device)
+    return WhisperRecogniser(module, backbone, lengths, request.tokenizer, request.device)

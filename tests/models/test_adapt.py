@@ -8,8 +8,8 @@ import torch
 from planner.catalogue import backbone
 from planner.costs.flops import lora_parameters
 from planner.errors import InputError
-from planner.records import Adaptation
-from runner.models.adapt import adapt, load, merge, save, trainable, unmerge
+from planner.records import Adaptation, Resources
+from runner.models.adapt import adapt, execute_as, load, merge, save, trainable, unmerge
 from tests.models.micro import make_model, make_trial, speechlike
 
 ADAPTATIONS = {
@@ -71,8 +71,10 @@ def test_merged_and_unmerged_agree(task, name, adaptation):
 
 
 @pytest.mark.parametrize(("task", "name"), FAMILIES)
-@pytest.mark.parametrize("targets", ["all-linear", "q_proj,v_proj"])
+@pytest.mark.parametrize("targets", ["all-linear", "q_proj,v_proj", "decoder.all-linear"])
 def test_adapters_have_as_many_parameters_as_are_counted(task, name, targets):
+    if task == "emotion":
+        targets = targets.replace("decoder.", "")
     adaptation = Adaptation(lora_rank=3, targets=targets)
     model = make_model(make_trial(name, task))
     groups = {g.name: g.parameters for g in adapt(model, adaptation, 0)}
@@ -114,6 +116,49 @@ def test_top_layers_are_the_encoders_last_and_have_their_own_group():
 def test_what_the_model_does_not_have_is_refused(adaptation, said):
     with pytest.raises(InputError, match=said):
         adapt(make_model(make_trial()), adaptation, 0)
+
+
+def test_a_decoders_targets_leave_the_encoder_frozen():
+    model = make_model(make_trial())
+    adapt(model, Adaptation(lora_rank=2, targets="decoder.q_proj"), 0)
+    names = [name for name, _ in trainable(model.module)]
+    assert names
+    assert all(name.startswith("model.decoder.") for name in names)
+
+
+@pytest.mark.parametrize(
+    ("targets", "said"),
+    [
+        ("decoder.q_proj,v_proj", "mix the decoder's layers"),
+        ("decoder.all-linear", "decoder.all-linear"),
+    ],
+    ids=["mixed", "no decoder"],
+)
+def test_decoder_targets_that_make_no_sense_are_refused(targets, said):
+    model = make_model(make_trial("wav2vec2-micro", "emotion"))
+    with pytest.raises(InputError, match=said):
+        adapt(model, Adaptation(targets=targets), 0)
+
+
+def test_checkpointed_layers_give_the_same_gradients():
+    found = []
+    for checkpointed in (False, True):
+        model = make_model(make_trial())
+        adapt(model, Adaptation(lora_rank=2), 0)
+        execute_as(model, Resources(gradient_checkpointing=checkpointed))
+        model.module.train()
+        model.loss(model.features([speechlike(2.0)]), [[24_000, 24_001]]).backward()
+        found.append({n: p.grad for n, p in trainable(model.module)})
+    assert all(torch.equal(found[0][name], found[1][name]) for name in found[0])
+
+
+@pytest.mark.slow
+def test_a_compiled_encoder_gives_the_same_states():
+    model = make_model(make_trial())
+    features = model.features([speechlike(2.0)])
+    plain = model.encode(features)
+    execute_as(model, Resources(compile=True))
+    torch.testing.assert_close(model.encode(features), plain, atol=1e-5, rtol=1e-4)
 
 
 def test_an_adapter_of_another_shape_is_refused(tmp_path):

@@ -14,17 +14,10 @@ from hypothesis import strategies as st
 from planner.errors import InputError, UnknownNameError
 from planner.records import Adaptation, Optimisation
 from runner.data.audio import AudioError
+from runner.features import BrokenDataError, Example, FeatureCache
 from runner.models.adapt import adapt, trainable
 from runner.recipe import batch_indices, batch_size_for, learning_rates, schedule_factor
-from runner.train import (
-    BrokenDataError,
-    DivergedError,
-    Example,
-    FeatureCache,
-    OutOfMemoryError,
-    accumulate,
-    train,
-)
+from runner.train import DivergedError, OutOfMemoryError, accumulate, train
 from tests.models.micro import make_model, make_trial, speechlike
 
 TEXTS = ("one", "press two now", "three", "the number is four", "five")

@@ -8,6 +8,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from planner.catalogue import Wav2Vec2, backbone
 from planner.costs.flops import encoder_positions, training_flops
+from planner.records import Adaptation
 from runner.models.adapt import adapt
 from tests.models.micro import make_model, make_trial, speechlike
 
@@ -25,9 +26,12 @@ def overcounted(model, adaptation, reduction):
     return (b.pos_conv_groups - 1) * once
 
 
+DECODER = Adaptation(lora_rank=4, targets="decoder.q_proj, decoder.fc1")
+CASES = [(*family, a) for family in FAMILIES for a in ADAPTATIONS] + [(*FAMILIES[0], DECODER)]
+
+
 @pytest.mark.parametrize("reduction", ["none", "stem:2", "layer1:2"])
-@pytest.mark.parametrize("adaptation", ADAPTATIONS)
-@pytest.mark.parametrize(("task", "name"), FAMILIES)
+@pytest.mark.parametrize(("task", "name", "adaptation"), CASES)
 def test_one_step_costs_what_is_counted(task, name, adaptation, reduction):
     trial = make_trial(name, task, reduction, adaptation, audio_seconds=1.2)
     model = make_model(trial, attention="eager", labels=tuple("abcdef"))

@@ -1,5 +1,6 @@
 """Secure by default: names, origins, sizes, slow clients, tokens, rates, secrets."""
 
+import asyncio
 import http.client
 import json
 import os
@@ -305,3 +306,22 @@ def test_sql_of_the_database_never_shows_tokens(client):
         "select count(*) from api_tokens",
     ):
         assert client.get("/v1/sql", params={"sql": sql}).status_code == 422
+
+
+def test_small_answers_are_sent_at_once():
+    async def nodelay():
+        seen = asyncio.get_running_loop().create_future()
+
+        async def met(reader, writer):
+            peer = writer.get_extra_info("socket")
+            seen.set_result(peer.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+            writer.close()
+
+        listening = server.listen(Settings(port=0))
+        async with await asyncio.start_server(met, sock=listening):
+            _, writer = await asyncio.open_connection(*listening.getsockname())
+            found = await seen
+            writer.close()
+        return found
+
+    assert asyncio.run(nodelay()) != 0

@@ -1,0 +1,140 @@
+"""`/v1/plan` over 100,000 candidates, warm, against a route of the same application that does nothing.
+
+Run: python tests/benchmarks/service_speed.py [N_CANDIDATES] [SECONDS]
+
+The server runs in a process of its own on the stored quickstart's database, its table of candidates
+replaced by one of that many. Loads alternate (no-op, plan, plan, no-op) on kept connections, 1 and 8 of
+them; `other limits` asks for a new limit each time, so that the choice is made again and not remembered.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import itertools
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+STORED = Path(__file__).parents[1] / "fixtures" / "quickstart.db"
+QUESTION = "/v1/plan?task=asr&flops=20e9&latency_ms=2000"
+FACTORS = ("none", "stem:2", "stem:4")
+
+
+def serve(db: str, n: int) -> None:
+    """Run the service with a table of n candidates, after saying its port."""
+    from planner import candidates
+    from planner.http import server
+    from planner.http.settings import Settings
+    from planner.plan.query import Config, PlanQuery
+    from planner.records import Reduction
+
+    def many(evidence: Any, query: Any, ran: Any) -> list[Config]:
+        names = sorted({r.trial.backbone for r in evidence.rows})
+        n_lengths = -(-n // (len(names) * len(FACTORS)))
+        lengths = [4.0 + 8.0 * i / n_lengths for i in range(n_lengths)]
+        reductions = [Reduction.parse(factor) for factor in FACTORS]
+        settings = itertools.product(names, reductions, lengths)
+        one: Config = ran[0]
+        return [
+            dataclasses.replace(one, backbone=b, reduction=r, audio_seconds=s)
+            for b, r, s in itertools.islice(settings, n)
+        ]
+
+    candidates.configs_of = many
+    settings = Settings(db=db, port=0, requests_per_second=0.0, log_format="none")
+    running = server.server(settings)
+    guard: Any = running.config.app
+    start = time.perf_counter()
+    prepared = guard._app.state.world.prepared(PlanQuery(task="asr", flops=20e9, latency_ms=2000.0))
+    socket = server.listen(settings)
+    print(socket.getsockname()[1], len(prepared.table), time.perf_counter() - start, flush=True)
+    running.run(sockets=[socket])
+
+
+async def _client(port: int, paths: Iterator[str], until: float, times: list[float]) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    while time.perf_counter() < until:
+        start = time.perf_counter()
+        writer.write(f"GET {next(paths)} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
+        head = await reader.readuntil(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 200"), head
+        length = next(x for x in head.lower().split(b"\r\n") if x.startswith(b"content-length"))
+        await reader.readexactly(int(length.split(b":")[1]))
+        times.append(time.perf_counter() - start)
+    writer.close()
+    await writer.wait_closed()
+
+
+def load(port: int, paths: Iterator[str], n: int, seconds: float) -> tuple[float, list[float]]:
+    """Requests a second of n connections, and how long each took."""
+    times: list[float] = []
+
+    async def run() -> None:
+        until = time.perf_counter() + seconds
+        await asyncio.gather(*(_client(port, paths, until, times) for _ in range(n)))
+
+    asyncio.run(run())
+    return len(times) / seconds, times
+
+
+def p99(times: list[float]) -> float:
+    """The 99th percentile, in ms."""
+    return 1e3 * statistics.quantiles(times, n=100)[98]
+
+
+def other_limits() -> Iterator[str]:
+    """The question with a limit that nobody has asked for."""
+    for i in itertools.count():
+        yield f"/v1/plan?task=asr&flops={15e9 + 1e4 * i:.0f}&latency_ms=2000"
+
+
+def compare(port: int, what: str, paths: Iterator[str], n: int, seconds: float) -> None:
+    """Four loads in the order A B B A, and one line on them."""
+    noop = itertools.repeat("/livez")
+    runs = [load(port, p, n, seconds) for p in (noop, paths, paths, noop)]
+    rate = [r for r, _ in runs]
+    tail = [p99(t) for _, t in runs]
+    throughput = (rate[1] + rate[2]) / (rate[0] + rate[3])
+    slower = (tail[1] + tail[2]) / (tail[0] + tail[3])
+    met = "met" if throughput >= 0.5 and slower <= 2 else "MISSED"
+    print(
+        f"{what:13s} {n} connections: {rate[1]:6.0f} {rate[2]:6.0f} /s of {rate[0]:6.0f} {rate[3]:6.0f} /s"
+        f"  throughput {throughput:.2f} (>= 0.5)  p99 {tail[1]:.1f} {tail[2]:.1f} ms of {tail[0]:.1f} "
+        f"{tail[3]:.1f} ms, {slower:.2f}x (<= 2)  noise {rate[3] / rate[0]:.2f}  {met}",
+        flush=True,
+    )
+
+
+def main(n: int = 100_000, seconds: float = 4.0) -> None:
+    """Start the server, load it, print the table."""
+    from planner.store import engine
+
+    with tempfile.TemporaryDirectory() as folder:
+        db = shutil.copy(STORED, folder)
+        engine.upgrade(db)
+        command = [sys.executable, __file__, "--serve", db, str(n)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout is not None
+            said = process.stdout.readline().split()
+            port = int(said[0])
+            print(f"{said[1]} candidates, prepared in {float(said[2]):.1f} s")
+            load(port, itertools.repeat(QUESTION), 1, 0.5)
+            for connections in (1, 8):
+                compare(port, "same question", itertools.repeat(QUESTION), connections, seconds)
+            for connections in (1, 8):
+                compare(port, "other limits", other_limits(), connections, seconds)
+            process.terminate()
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--serve"]:
+        serve(sys.argv[2], int(sys.argv[3]))
+    else:
+        main(*(int(a) for a in sys.argv[1:3]))

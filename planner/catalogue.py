@@ -66,9 +66,17 @@ def _attention(d: int) -> int:
     return 4 * d * d + 3 * d
 
 
+GATE_WIDTH = 8
+"""Outputs of the linear layer that gates WavLM's position bias, for each head (arXiv 2110.13900)."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wav2Vec2:
-    """Dimensions of a wav2vec2-style encoder with a classification head of mean-pooled states."""
+    """Dimensions of a wav2vec2-style encoder with a classification head of mean-pooled states.
+
+    HuBERT has wav2vec2's dimensions. WavLM adds a position bias by distance, in `relative_buckets`, that
+    each layer gates by its input; 0 means that there is none.
+    """
 
     name: str
     d_model: int
@@ -82,6 +90,7 @@ class Wav2Vec2:
     layer_norm_each_conv: bool = False
     pos_conv_kernel: int = 128
     pos_conv_groups: int = 16
+    relative_buckets: int = 0
     projection_size: int = 256
     n_labels: int = 6
     hub_id: str | None = None
@@ -100,6 +109,9 @@ class Wav2Vec2:
         projection = 2 * c[-1] + c[-1] * d + d
         positions = d * d // self.pos_conv_groups * self.pos_conv_kernel + self.pos_conv_kernel + d
         layer = 4 * (d * d + d) + 2 * d + (d * f + f + f * d + d) + 2 * d
+        if self.relative_buckets:
+            layer += GATE_WIDTH * (d // self.n_heads + 1) + self.n_heads
+            positions += self.relative_buckets * self.n_heads
         return front + projection + d + positions + self.encoder_layers * layer + 2 * d
 
     @property
@@ -147,11 +159,27 @@ _BUILT_IN: tuple[Backbone, ...] = (
         name="wav2vec2-large-robust", d_model=1024, encoder_layers=24, n_heads=16, ffn_dim=4096,
         conv_bias=True, layer_norm_each_conv=True, hub_id="facebook/wav2vec2-large-robust",
     ),
+    Wav2Vec2(
+        name="hubert-base", d_model=768, encoder_layers=12, n_heads=12, ffn_dim=3072,
+        hub_id="facebook/hubert-base-ls960",
+    ),
+    Wav2Vec2(
+        name="wavlm-base-plus", d_model=768, encoder_layers=12, n_heads=12, ffn_dim=3072,
+        relative_buckets=320, hub_id="microsoft/wavlm-base-plus",
+    ),
+    Wav2Vec2(
+        name="wavlm-large", d_model=1024, encoder_layers=24, n_heads=16, ffn_dim=4096,
+        layer_norm_each_conv=True, relative_buckets=320, hub_id="microsoft/wavlm-large",
+    ),
     # Test-sized shapes of each family. No weights exist for them anywhere: initialisation = "random".
     _whisper("whisper-micro", 64, 2, 2, hub_id=None),
     Wav2Vec2(
         name="wav2vec2-micro", d_model=64, encoder_layers=2, n_heads=2, ffn_dim=128,
         conv_dim=(32,) * 7, pos_conv_kernel=16, pos_conv_groups=4, projection_size=32,
+    ),
+    Wav2Vec2(
+        name="wavlm-micro", d_model=64, encoder_layers=2, n_heads=2, ffn_dim=128,
+        conv_dim=(32,) * 7, pos_conv_kernel=16, pos_conv_groups=4, relative_buckets=32, projection_size=32,
     ),
 )  # fmt: skip
 
@@ -203,7 +231,7 @@ def from_config(name: str, config: dict[str, Any], hub_id: str | None = None) ->
                 max_source_positions=config["max_source_positions"],
                 max_target_positions=config["max_target_positions"], hub_id=hub_id,
             )  # fmt: skip
-        if kind in ("wav2vec2", "hubert"):
+        if kind in ("wav2vec2", "hubert", "wavlm"):
             return Wav2Vec2(
                 name=name, d_model=config["hidden_size"], encoder_layers=config["num_hidden_layers"],
                 n_heads=config["num_attention_heads"], ffn_dim=config["intermediate_size"],
@@ -212,6 +240,7 @@ def from_config(name: str, config: dict[str, Any], hub_id: str | None = None) ->
                 layer_norm_each_conv=config["feat_extract_norm"] == "layer",
                 pos_conv_kernel=config["num_conv_pos_embeddings"],
                 pos_conv_groups=config["num_conv_pos_embedding_groups"],
+                relative_buckets=config["num_buckets"] if kind == "wavlm" else 0,
                 projection_size=config.get("classifier_proj_size", 256), hub_id=hub_id,
             )  # fmt: skip
     except KeyError as missing:
@@ -219,7 +248,7 @@ def from_config(name: str, config: dict[str, Any], hub_id: str | None = None) ->
             f"config of {name!r} has no key {missing}; give the model's own config.json"
         ) from None
     raise InputError(
-        f"model type {kind!r} of {name!r} is not supported; supported: whisper, wav2vec2, hubert"
+        f"model type {kind!r} of {name!r} is not supported; supported: whisper, wav2vec2, hubert, wavlm"
     )
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from planner.catalogue import Backbone, Wav2Vec2, Whisper
+from planner.catalogue import GATE_WIDTH, Backbone, Wav2Vec2, Whisper
 from planner.costs.ledger import Ledger
 from planner.costs.tokens import ceil_div, conv_lengths, encoder_positions, mel_frames
 from planner.records import Reduction
@@ -116,6 +116,8 @@ def encoder_walk(
         layer = _Layer(ledger, backbone.d_model, treatment, trained, last - first)
         tokens = after if reduction.place == "layer" and first >= reduced_from else n
         x_grad = grad or (trained and pre_norm)
+        if isinstance(backbone, Wav2Vec2) and backbone.relative_buckets:
+            layer.linear("encoder", "gate", tokens, backbone.d_model, GATE_WIDTH, x_grad)
         grad = layer.attention("encoder", tokens, tokens, x_grad, x_grad) or grad
         grad = layer.feed_forward("encoder", tokens, backbone.ffn_dim, grad or trained) or grad
     return after, grad

@@ -7,6 +7,7 @@ maximum.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import lru_cache
 
@@ -21,6 +22,9 @@ N_FFT = 400
 
 HOP = 160
 """Samples between frames, 10 ms (Whisper's preprocessing)."""
+
+LEAST_POWER = 1e-10
+"""Power below which a mel band counts as silent (Whisper's preprocessing)."""
 
 
 @lru_cache(maxsize=8)
@@ -54,13 +58,21 @@ def log_mel(
 ) -> Tensor:
     """Log-mel features of windows of audio, shape (n, n_mels, n_frames), float32.
 
-    A window is cut or padded with silence to n_frames * 10 ms.
+    A window is cut or padded with silence to n_frames * 10 ms. Silence is not transformed: frames that
+    hear none of the audio are the clamp's value, so that a short utterance in a long window costs
+    what the utterance costs.
     """
     target = device or torch.device("cpu")
     mel, hann = _filters(n_mels, target)
-    audio = stack(windows, n_frames * HOP).to(target)
+    # Two frames more than the audio: the last one then reflects nothing but silence.
+    n_heard = min(n_frames, -(-max(len(w) for w in windows) // HOP) + 2)
+    audio = stack(windows, n_heard * HOP).to(target)
     spectrum = torch.stft(audio, N_FFT, HOP, window=hann, return_complex=True)[..., :-1]
     power = torch.view_as_real(spectrum).square().sum(-1)
-    logs = torch.clamp(mel @ power, min=1e-10).log10()
+    logs = torch.clamp(mel @ power, min=LEAST_POWER).log10()
     floor = logs.amax(dim=(1, 2), keepdim=True) - 8.0
-    return (torch.maximum(logs, floor) + 4.0) / 4.0
+    heard = (torch.maximum(logs, floor) + 4.0) / 4.0
+    if n_heard == n_frames:
+        return heard
+    silence = (torch.clamp(floor, min=math.log10(LEAST_POWER)) + 4.0) / 4.0
+    return torch.cat([heard, silence.expand(-1, n_mels, n_frames - n_heard)], dim=-1)

@@ -1,4 +1,4 @@
-"""Encoders that name a class: wav2vec2 and HuBERT, and Whisper's encoder with a pooled head.
+"""Encoders that name a class: wav2vec2, HuBERT and WavLM, and Whisper's encoder with a pooled head.
 
 Both use transformers' own sequence-classification modules: encoder, linear projector, mean over
 time, linear classifier. The head is new and always trained in full.
@@ -19,6 +19,7 @@ from planner.records import Decoding, Trial
 from runner.models.base import SAMPLE_RATE, Audio, BuildRequest, Prediction, own_length
 from runner.models.logmel import stack
 from runner.models.reduction import attach_to_frames, attach_to_layers
+from runner.models.wavlm import call_projections
 from runner.models.whisper import MelLengths, config_of, instantiate, shorten
 
 NO_REGULARISATION = {
@@ -120,8 +121,9 @@ class Classifier:
         return ("projector", "classifier")
 
     def frozen_linear_names(self) -> tuple[str, ...]:
-        """None beside the head."""
-        return ()
+        """Beside the head, the gates of WavLM's position bias: tables of distances, not projections."""
+        gate = "gru_rel_pos_linear"
+        return tuple(name for name, _ in self.module.named_modules() if name.endswith(gate))
 
 
 class WaveLengths:
@@ -159,10 +161,28 @@ def normalised(windows: Sequence[Audio], n_samples: int, device: torch.device) -
     return centred / torch.sqrt(audio.var(dim=1, unbiased=False, keepdim=True) + 1e-7)
 
 
-def _wav2vec2_config(backbone: Wav2Vec2, labels: Sequence[str], hubert: bool) -> Any:
-    from transformers import HubertConfig, Wav2Vec2Config
+def _kind(request: BuildRequest, backbone: Wav2Vec2) -> str:
+    """`wav2vec2`, `hubert` or `wavlm`: the name of transformers' class and of its body."""
+    if backbone.relative_buckets:
+        return "wavlm"
+    named = request.config.get("model_type", backbone.name.split("-")[0])
+    return "hubert" if named == "hubert" else "wav2vec2"
 
-    return (HubertConfig if hubert else Wav2Vec2Config)(
+
+def _classes(kind: str) -> tuple[Any, Any]:
+    """Configuration and classifier of a kind."""
+    import transformers
+
+    name = {"wav2vec2": "Wav2Vec2", "hubert": "Hubert", "wavlm": "WavLM"}[kind]
+    return (
+        getattr(transformers, f"{name}Config"),
+        getattr(transformers, f"{name}ForSequenceClassification"),
+    )
+
+
+def _config(backbone: Wav2Vec2, labels: Sequence[str], kind: Any) -> Any:
+    relative = {"num_buckets": backbone.relative_buckets} if backbone.relative_buckets else {}
+    return kind(
         hidden_size=backbone.d_model,
         num_hidden_layers=backbone.encoder_layers,
         num_attention_heads=backbone.n_heads,
@@ -177,39 +197,40 @@ def _wav2vec2_config(backbone: Wav2Vec2, labels: Sequence[str], hubert: bool) ->
         num_conv_pos_embedding_groups=backbone.pos_conv_groups,
         classifier_proj_size=backbone.projection_size,
         num_labels=len(labels),
+        **relative,
         **NO_REGULARISATION,
     )
 
 
 def build(request: BuildRequest) -> Classifier:
-    """A wav2vec2 or HuBERT classifier for the trial's axes.
+    """A wav2vec2, HuBERT or WavLM classifier for the trial's axes.
 
     Raises:
         InputError: the backbone is of another family, x_T too long, or there are too few labels.
     """
-    from transformers import HubertForSequenceClassification, Wav2Vec2ForSequenceClassification
-
     trial, backbone = request.trial, request.backbone
     if not isinstance(backbone, Wav2Vec2):
         raise InputError(f"backbone {backbone.name!r} is not of the wav2vec2 family")
     _require_labels(request)
     encoder_positions(backbone, trial.audio_seconds, trial.reduction, trial.padding)
-    hubert = request.config.get("model_type", backbone.name.split("-")[0]) == "hubert"
+    kind = _kind(request, backbone)
+    config_class, module_class = _classes(kind)
     state = request.state
-    if state is not None and not any(k.startswith(("wav2vec2.", "hubert.")) for k in state):
+    if state is not None and not any(k.startswith(f"{kind}.") for k in state):
         # A bare pretraining checkpoint names its tensors without the model's prefix.
-        prefix = "hubert." if hubert else "wav2vec2."
-        state = {prefix + name: tensor for name, tensor in state.items()}
+        state = {f"{kind}.{name}": tensor for name, tensor in state.items()}
     module: Any = instantiate(
-        HubertForSequenceClassification if hubert else Wav2Vec2ForSequenceClassification,
-        _wav2vec2_config(backbone, request.labels, hubert),
+        module_class,
+        _config(backbone, request.labels, config_class),
         state,
         trial.seed,
-        request.attention,
+        # transformers has one attention for WavLM, which is replaced below.
+        "eager" if kind == "wavlm" else request.attention,
         request.device,
     )
-    body_name = "hubert" if hubert else "wav2vec2"
-    body = getattr(module, body_name)
+    body = getattr(module, kind)
+    if kind == "wavlm":
+        call_projections(body.encoder.layers, request.attention)
     if trial.adaptation.kind != "full":
         # transformers asks for the waveform's own gradient unless the front end is marked as frozen: a
         # backward pass through all convolutions that serves nobody.
@@ -218,7 +239,7 @@ def build(request: BuildRequest) -> Classifier:
         attach_to_frames(body.feature_extractor, trial.reduction)
     attach_to_layers(body.encoder, body.encoder.layers, trial.reduction, backbone.name)
     lengths = WaveLengths(trial, request.device)
-    return Classifier(module, backbone, request.labels, request.device, lengths, body_name)
+    return Classifier(module, backbone, request.labels, request.device, lengths, kind)
 
 
 def build_whisper_classifier(request: BuildRequest) -> Classifier:

@@ -36,6 +36,7 @@ NEW_TENSORS = (
     "proj_out.",
     "wav2vec2.masked_spec",
     "hubert.masked_spec",
+    "wavlm.masked_spec",
 )
 """Names that a checkpoint may lack: new heads, the tied projection, and wav2vec2's mask embedding."""
 

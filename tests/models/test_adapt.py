@@ -19,7 +19,12 @@ ADAPTATIONS = {
     "top1": Adaptation.parse("lora:2+top1"),
     "full": Adaptation.parse("full"),
 }
-FAMILIES = (("asr", "whisper-micro"), ("emotion", "whisper-micro"), ("emotion", "wav2vec2-micro"))
+FAMILIES = (
+    ("asr", "whisper-micro"),
+    ("emotion", "whisper-micro"),
+    ("emotion", "wav2vec2-micro"),
+    ("emotion", "wavlm-micro"),
+)
 CASES = [
     pytest.param(task, name, a, id=f"{task}-{name}-{key}")
     for task, name in FAMILIES
@@ -80,6 +85,17 @@ def test_adapters_have_as_many_parameters_as_are_counted(task, name, targets):
     groups = {g.name: g.parameters for g in adapt(model, adaptation, 0)}
     counted = lora_parameters(backbone(name), adaptation, task)
     assert sum(p.numel() for p in groups["lora"]) == counted
+
+
+@pytest.mark.parametrize(("task", "name"), FAMILIES)
+def test_every_adapter_has_a_gradient(task, name):
+    model = make_model(make_trial(name, task))
+    adapt(model, Adaptation(lora_rank=2), 0)
+    targets = model.targets(["hi" if task == "asr" else "joy"])
+    model.loss(model.features([speechlike(2.0)]), targets).backward()
+    second = {n: p.grad for n, p in trainable(model.module) if "lora_B" in n}
+    assert second
+    assert all(g is not None and g.abs().sum() > 0 for g in second.values())
 
 
 def test_fresh_adapters_change_nothing():

@@ -19,7 +19,12 @@ from runner.models.reduction import merge_adjacent, reduce_tokens
 from tests.models.micro import LABELS, make_model, make_trial, speechlike
 
 REDUCTIONS = ("none", "stem:2", "stem:3", "layer1:2", "layer2:3:mean-pool", "layer1:2:merge", "output:4")  # fmt: skip
-FAMILIES = (("asr", "whisper-micro"), ("emotion", "whisper-micro"), ("emotion", "wav2vec2-micro"))
+FAMILIES = (
+    ("asr", "whisper-micro"),
+    ("emotion", "whisper-micro"),
+    ("emotion", "wav2vec2-micro"),
+    ("emotion", "wavlm-micro"),
+)
 EACH = [pytest.param(*f, r, id=f"{f[0]}-{f[1]}-{r}") for f, r in product(FAMILIES, REDUCTIONS)]
 
 
@@ -100,6 +105,20 @@ def test_hubert_has_the_same_axes():
     assert type(model.module).__name__ == "HubertForSequenceClassification"
     states = model.encode(model.features([speechlike(2.0)]))
     assert states.shape[1] == encoder_tokens(backbone("hubert-micro"), 2.0, trial.reduction)
+
+
+def test_wavlms_replaced_attention_gives_the_numbers_of_transformers_own(monkeypatch):
+    audio = [speechlike(1.0), speechlike(1.0, seed=1)]
+    ours = [
+        make_model(make_trial("wavlm-micro", "emotion"), attention=a) for a in ("sdpa", "eager")
+    ]
+    with monkeypatch.context() as without:
+        without.setattr("runner.models.wav2vec2.call_projections", lambda *_: None)
+        theirs = make_model(make_trial("wavlm-micro", "emotion"))
+    wanted = theirs.encode(theirs.features(audio))
+    for model in ours:
+        found = model.encode(model.features(audio))
+        torch.testing.assert_close(found, wanted, atol=1e-5, rtol=1e-4)
 
 
 def test_labels_of_another_corpus_are_refused():

@@ -12,7 +12,12 @@ from planner.records import Adaptation
 from runner.models.adapt import adapt
 from tests.models.micro import make_model, make_trial, speechlike
 
-FAMILIES = (("asr", "whisper-micro"), ("emotion", "whisper-micro"), ("emotion", "wav2vec2-micro"))
+FAMILIES = (
+    ("asr", "whisper-micro"),
+    ("emotion", "whisper-micro"),
+    ("emotion", "wav2vec2-micro"),
+    ("emotion", "wavlm-micro"),
+)
 ADAPTATIONS = ("lora:4", "lora:2+top1", "full")
 
 

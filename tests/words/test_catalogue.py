@@ -22,7 +22,17 @@ def test_parameters_are_those_of_the_published_checkpoints(name, n):
     assert catalogue.backbone(name).n_params == n
 
 
-@pytest.mark.parametrize("name", ["whisper-tiny.en", "whisper-large-v3-turbo", "wav2vec2-micro"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "whisper-tiny.en",
+        "whisper-large-v3-turbo",
+        "wav2vec2-micro",
+        "wavlm-micro",
+        "wavlm-large",
+        "wavlm-base-plus",
+    ],
+)
 def test_parameters_equal_those_of_the_real_module(name):
     torch = pytest.importorskip("torch")
     import transformers
@@ -33,6 +43,11 @@ def test_parameters_equal_those_of_the_real_module(name):
     with torch.device("meta"):
         if known.family == "whisper":
             module = transformers.WhisperForConditionalGeneration(whisper_config(known))
+        elif known.relative_buckets:
+            config = transformers.WavLMConfig(
+                **wav2vec2_config(known).to_dict() | {"num_buckets": known.relative_buckets}
+            )
+            module = transformers.WavLMForSequenceClassification(config)
         else:
             module = transformers.Wav2Vec2ForSequenceClassification(wav2vec2_config(known))
     assert known.n_params == sum(p.numel() for p in module.parameters())

@@ -313,7 +313,7 @@ def to_json(value: Any) -> Any:
     """A record as plain JSON values, nested; reductions and adaptations keep all their fields."""
     if value is None or isinstance(value, (str, int, float)):
         return value
-    if names := _field_names(type(value)):
+    if names := _field_names(value.__class__):
         return {name: to_json(getattr(value, name)) for name in names}
     if isinstance(value, dict):
         return {str(k): to_json(v) for k, v in value.items()}

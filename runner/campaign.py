@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from planner.errors import InputError, StoreError, TrialsFailedError
 from planner.records import Resources, Trial, canonical_json
+from runner import artifacts
 from runner.display import OPEN_STATES, Display, TimeLeft, counts
 from runner.execution import Executor, check_fits
 from runner.heartbeat import LEASE_SECONDS
@@ -63,7 +64,8 @@ class Setting:
     """Where a campaign works: the same for every trial of it."""
 
     db: str
-    artifacts: Path
+    artifacts: str
+    """A folder or an fsspec URL (`runner.artifacts`)."""
     weights: Path | None = None
     lease_seconds: float = LEASE_SECONDS
     poll_seconds: float = POLL_SECONDS
@@ -142,6 +144,7 @@ class Campaign:
         registered: Callable[[Engine, int], object],
     ) -> CampaignResult:
         """Register, train what is missing, report."""
+        from planner.store.checkpoints import wal_reset_note
         from planner.store.read import sweep_status
         from planner.store.write import register_sweep
 
@@ -154,6 +157,8 @@ class Campaign:
         status = sweep_status(self._engine, self._spec.name)
         self._announce(status)
         if any(row.state in OPEN_STATES for row in status.rows):
+            if note := wal_reset_note(self._engine):
+                self._display.say(f"note: {note}")
             self._train(make_executor, status, began)
             status = sweep_status(self._engine, self._spec.name)
         found = counts(status)
@@ -220,6 +225,12 @@ class Campaign:
                 f"--db postgresql://USER@HOST/NAME, or --ray local"
             )
         check_fits(executor, self._spec.resources.on(executor.n_gpus))
+        artifacts.check(self._setting.artifacts)
+        if others and not artifacts.is_url(self._setting.artifacts):
+            self._display.say(
+                f"note: unless {self._setting.artifacts} is shared, each host keeps its own files there "
+                "and a trial that moves starts again; --artifacts URL goes anywhere (s3://…)"
+            )
 
     def _loop(self, executor: Executor, left: TimeLeft) -> None:
         from planner.store.read import sweep_status
@@ -253,7 +264,7 @@ class Campaign:
                     label=row.trial.label,
                     db=self._setting.db,
                     data=self._spec.data_request,
-                    artifacts=str(self._setting.artifacts),
+                    artifacts=self._setting.artifacts,
                     weights=None if self._setting.weights is None else str(self._setting.weights),
                     resources=resources,
                     versions=current_versions(),

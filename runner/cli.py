@@ -38,10 +38,10 @@ workers_option = click.option(
 )
 artifacts_option = click.option(
     "--artifacts",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=Path("soundscale-artifacts"),
+    metavar="FOLDER|URL",
+    default="soundscale-artifacts",
     show_default=True,
-    help="Folder of the trained tensors.",
+    help="Where trained tensors and checkpoints go: a folder, or a URL such as s3://BUCKET/FOLDER.",
 )
 weights_option = click.option(
     "--weights",
@@ -79,7 +79,7 @@ def sweep_run(
     db: str | None,
     ray_address: str,
     workers: int | None,
-    artifacts: Path,
+    artifacts: str,
     weights: Path | None,
     dry_run: bool,
     device: str | None,
@@ -206,7 +206,7 @@ def sweep_cancel(name: str, db: str | None) -> None:
 def quickstart(
     db: str | None,
     workers: int | None,
-    artifacts: Path,
+    artifacts: str,
     weights: Path | None,
     quiet: bool,
     spec: Path | None,

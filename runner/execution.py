@@ -12,9 +12,7 @@ are paid once; with GPUs Ray starts a fresh process for each trial, so that no m
 
 from __future__ import annotations
 
-import logging
 import os
-import secrets
 import shutil
 import socket
 import threading
@@ -28,6 +26,7 @@ from planner.errors import InputError, MissingResourceError
 from planner.records import Resources
 from planner.units import format_bytes
 from runner.host import short_folder
+from runner.ray_security import ask_for_tokens, give_token, refuse_known_holes, require_token
 from runner.worker import Job, Outcome, work_on
 
 OBJECT_STORE_BYTES = 100 * 1024 * 1024
@@ -119,9 +118,11 @@ class RayExecutor:
         n_workers: trials at once on a local cluster; None: one for each `cpus` of the machine.
         cpus: CPUs of one trial, the size of a local worker.
         gpus: logical GPUs of a local cluster; None: those that Ray finds.
+        work: what a task does; another function in tests of the machinery.
 
     Raises:
-        MissingResourceError: Ray is not installed, or no cluster answers.
+        MissingResourceError: Ray is not installed or has a known hole, or no cluster answers.
+        InputError: the cluster is open to strangers.
     """
 
     def __init__(
@@ -131,6 +132,7 @@ class RayExecutor:
         n_workers: int | None = None,
         cpus: float = 1.0,
         gpus: float | None = None,
+        work: Callable[..., Outcome] = work_on,
     ) -> None:
         ray = _import_ray()
         self._ray = ray
@@ -142,12 +144,14 @@ class RayExecutor:
         elif self._connected:
             self._join(address)
         nodes = [n for n in ray.nodes() if n["Alive"]]
+        if not self._owned:
+            require_token(ray, frozenset(n["NodeManagerAddress"] for n in nodes))
         self.hosts = frozenset(n["NodeManagerHostname"] for n in nodes)
         self.n_gpus = max((n["Resources"].get("GPU", 0.0) for n in nodes), default=0.0)
         # A cluster of our own is exactly as large as was asked for.
         self._limit = None if self._owned else n_workers
         self._running: dict[Any, Job] = {}
-        self._work = ray.remote(work_on)
+        self._work = ray.remote(work)
 
     def _start_local(self, n_workers: int | None, cpus: float, gpus: float | None) -> None:
         folder = short_folder()
@@ -177,7 +181,7 @@ class RayExecutor:
             text = str(problem).strip().splitlines() or [type(problem).__name__]
             raise MissingResourceError(
                 f"no Ray cluster answers at {address!r}: {text[0]}; start one with `ray start "
-                f"--head`, or use --ray local"
+                f"--head`, give its token as RAY_AUTH_TOKEN, or use --ray local"
             ) from None
 
     def capacity(self, resources: Resources) -> int:
@@ -254,26 +258,24 @@ class RayExecutor:
 def _set_local_environment(cpus: float) -> None:
     """What the processes of a local cluster inherit, where the user has not said it.
 
-    Threads: workers must not outvote each other for the cores. A token of this process: Ray would
-    write one into the home folder, which need not be writable; it reads the variable once, so that
-    it stays for as long as the process does.
+    Workers must not outvote each other for the cores.
     """
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, int(cpus))))
-    os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
-    # Ray announces that it uses the token; what matters to a user comes as an exception.
-    logging.getLogger("ray").setLevel(logging.ERROR)
+    give_token()
 
 
 def _import_ray() -> Any:
     # Read once, when Ray is imported.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_DEDUP_LOGS", "0")
+    ask_for_tokens()
     try:
         import ray
     except ImportError:
         raise MissingResourceError(
             "Ray is not installed; install it with: pip install 'soundscale[runner]', or use --ray none"
         ) from None
+    refuse_known_holes(ray.__version__)
     return ray
 
 

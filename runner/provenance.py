@@ -15,13 +15,17 @@ LIBRARIES = ("soundscale", "torch", "transformers", "peft", "ray", "numpy", "jiw
 @lru_cache(maxsize=1)
 def versions() -> dict[str, str]:
     """Installed versions of Python and of what computes; a library that is absent is left out."""
-    found = {"python": platform.python_version()}
-    for name in LIBRARIES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
+    found = {name: installed(name) for name in LIBRARIES}
+    known = {name: number for name, number in found.items() if number is not None}
+    return {"python": platform.python_version()} | known
+
+
+def installed(name: str) -> str | None:
+    """The installed version of a distribution; None when it is absent."""
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
 
 
 @lru_cache(maxsize=1)

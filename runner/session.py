@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from planner.cli_common import echo_json, echo_rows, talk
 from planner.errors import TrialsFailedError
 from planner.units import format_duration
-from runner import display, forecasting, prepare, sweep_report
+from runner import artifacts, display, forecasting, prepare, sweep_report
 from runner.campaign import CampaignResult, Setting, absolute_db, run_campaign
 from runner.display import OPEN_STATES
 from runner.execution import Executor, InlineExecutor, RayExecutor
@@ -30,7 +30,7 @@ class Request:
 
     ray_address: str
     workers: int | None
-    artifacts: Path
+    artifacts: str
     weights: Path | None
     quiet: bool
 
@@ -74,7 +74,9 @@ def execute(
     expected = forecasting.before(
         prepared, todo, url, here=request.ray_address in ("local", "none")
     )
-    setting = Setting(db=url, artifacts=request.artifacts.resolve(), weights=request.weights)
+    setting = Setting(
+        db=url, artifacts=artifacts.absolute(request.artifacts), weights=request.weights
+    )
     result = run_campaign(
         prepared.spec,
         prepared.trials,

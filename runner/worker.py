@@ -23,21 +23,24 @@ import socket
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from planner.costs.flops import resolve_convention
 from planner.errors import InputError, MissingResourceError, StoreError
 from planner.records import TRIAL_SCHEMA, Resources, RunRecord
+from runner.artifacts import NoRoomError, Workplace, no_room, workplace
 from runner.data.clips import DataSpec
 from runner.heartbeat import LEASE_SECONDS, Heartbeat, StopWork
-from runner.provenance import code_revision, versions
+from runner.provenance import code_revision, installed, versions
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from planner.store.claims import Claim, Worker
+
+NVIDIA_DRIVER = Path("/proc/driver/nvidia/version")
+"""There where a GPU can be expected to be one."""
 
 RETRIED = ("out-of-memory", "lost-node", "preempted")
 """Failure classes of which another attempt may end better."""
@@ -78,12 +81,8 @@ class Outcome:
 
 def current_versions() -> dict[str, str]:
     """What must agree between driver and worker: package, counting convention, trial schema."""
-    try:
-        installed = version("soundscale")
-    except PackageNotFoundError:
-        installed = "not installed"
     return {
-        "soundscale": installed,
+        "soundscale": installed("soundscale") or "not installed",
         "flops": resolve_convention("exact"),
         "trial": TRIAL_SCHEMA,
     }
@@ -110,7 +109,7 @@ def lacks(resources: Resources) -> str | None:
     A machine with NVIDIA's driver whose torch has no CUDA would train on its CPU for days without a
     word. Where there is no driver, a GPU is a logical one (Ray's tests of packing) and means nothing.
     """
-    if resources.gpus <= 0 or not Path("/proc/driver/nvidia/version").exists():
+    if resources.gpus <= 0 or not NVIDIA_DRIVER.exists():
         return None
     import torch
 
@@ -163,26 +162,37 @@ def _attempt(engine: Engine, job: Job, claim: Claim, stopped: Callable[[], bool]
     """One attempt under its heartbeat; the record is stored while the lease still lives."""
     with Heartbeat(job.db, claim, job.lease_seconds, stopped) as heart:
         try:
-            record = _run(engine, job, claim, heart)
+            with workplace(job.artifacts, claim.trial.fingerprint) as place:
+                record = _run(engine, job, claim, heart, place)
+                outcome = store_record(engine, claim, record)
+                if outcome.kind in ("finished", "failed"):
+                    place.discard_checkpoints()
+                return outcome
         except StopWork as stop:
             if stop.why == "fenced":
                 return Outcome(trial_id=claim.trial_id, kind="fenced", failure_text=heart.reason)
-            return _released(engine, claim)
+            return _released(engine, claim, "stopped by its driver")
         except KeyboardInterrupt:
-            return _released(engine, claim)
-        return store_record(engine, claim, record)
+            return _released(engine, claim, "stopped by its driver")
+        except NoRoomError as problem:
+            _released(engine, claim, str(problem))
+            return Outcome(trial_id=claim.trial_id, kind="unstored", failure_text=str(problem))
 
 
-def _released(engine: Engine, claim: Claim) -> Outcome:
-    """Give a trial back that was stopped on purpose: the attempt does not count."""
+def _released(engine: Engine, claim: Claim, why: str) -> Outcome:
+    """Give a trial back that was stopped for no fault of its own: the attempt does not count."""
     from planner.store.claims import give_back
 
-    give_back(engine, claim, "stopped by its driver")
+    give_back(engine, claim, why)
     return Outcome(trial_id=claim.trial_id, kind="released")
 
 
-def _run(engine: Engine, job: Job, claim: Claim, heart: Heartbeat) -> RunRecord:
-    """`run_trial`, with whatever it raises turned into a record."""
+def _run(engine: Engine, job: Job, claim: Claim, heart: Heartbeat, place: Workplace) -> RunRecord:
+    """`run_trial`, with whatever it raises turned into a record.
+
+    Raises:
+        NoRoomError: its files cannot be written for want of room, which is no fault of the trial.
+    """
     from runner.trial import run_trial
 
     try:
@@ -190,20 +200,37 @@ def _run(engine: Engine, job: Job, claim: Claim, heart: Heartbeat) -> RunRecord:
             claim.trial,
             attempt_resources(engine, job, claim),
             data=job.data,
-            artifacts=Path(job.artifacts),
+            artifacts=place.folder,
             weights_folder=Path(job.weights) if job.weights else None,
             progress=heart.progress,
+            checkpoints=place.checkpoints,
+            on_checkpoint=place.keep,
         )
-        beside = [dataclasses.replace(x, n_processes=job.n_processes) for x in record.latencies]
-        return dataclasses.replace(record, latencies=tuple(beside))
+        return _completed(record, job, place)
     except MissingResourceError as problem:
         return _failed("missing-resource", str(problem))
     except MemoryError as problem:
         return _failed("out-of-memory", f"out of memory: {problem}")
     except InputError as problem:
         return _failed("broken-data", str(problem))
-    except Exception:
+    except Exception as problem:
+        if no_room(problem):
+            raise NoRoomError(job.artifacts, problem) from problem
         return _failed("programming-error", traceback.format_exc())
+
+
+def _completed(record: RunRecord, job: Job, place: Workplace) -> RunRecord:
+    """A record with what only its worker knows: where its files are, and what ran beside it."""
+    beside = [dataclasses.replace(x, n_processes=job.n_processes) for x in record.latencies]
+    details = record.details
+    if place.problems:
+        details = (details or {}) | {"checkpoints_not_kept": place.problems[:5]}
+    return dataclasses.replace(
+        record,
+        latencies=tuple(beside),
+        artifact=place.publish(record.artifact),
+        details=details,
+    )
 
 
 def _failed(failure_class: str, text: str) -> RunRecord:

@@ -31,7 +31,7 @@ def campaign(tmp_path: Path, write_spec: Callable[..., Path]) -> Callable[..., C
         task: str = "asr",
     ) -> CampaignResult:
         prepared = prepare.prepare(write_spec(*changes, task=task), db, lambda line: None)
-        setting = Setting(db=db, artifacts=tmp_path / "artifacts", poll_seconds=0.05)
+        setting = Setting(db=db, artifacts=str(tmp_path / "artifacts"), poll_seconds=0.05)
         executor = InlineExecutor(work=work)
         executor.hosts = hosts or executor.hosts
         with (tmp_path / "said.txt").open("w") as said:

@@ -171,3 +171,39 @@ def test_data_check_tells_what_a_sound_manifest_holds(soundscale, manifest):
     report = json.loads(soundscale("data", "check", manifest, "-f", "json").out)
     assert (report["n_clips"], report["faulty_rows"], report["broken"]) == (12, [], [])
     assert "12 clips, 18 s of audio" in soundscale("data", "check", manifest).out
+
+
+def test_a_programming_errors_trace_is_shown_with_its_run(soundscale, write_spec, monkeypatch):
+    def broken(*args: object, **options: object) -> None:
+        raise TypeError("a wrong turn")
+
+    monkeypatch.setattr("runner.trial.run_trial", broken)
+    assert soundscale("sweep", "run", write_spec(), "--ray", "none", "--quiet").code == 7
+    shown = soundscale("runs", "show", 1)
+    assert "Traceback (most recent call last)" in shown.out
+    assert "TypeError: a wrong turn" in shown.out
+
+
+def test_a_cancelled_sweep_is_watched_to_its_end_and_queued_again(
+    soundscale, write_spec, monkeypatch
+):
+    def interrupted(*args: object, **options: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("runner.campaign.Campaign._loop", interrupted)
+    soundscale("sweep", "run", write_spec(), "--ray", "none", "--quiet")
+    assert "3 trials of sweep 'micro' are cancelled" in soundscale("sweep", "cancel", "micro").err
+    watched = soundscale("sweep", "watch", "micro")
+    assert "sweep 'micro': 0 of 3 done, 3 cancelled" in watched.err
+    again = soundscale("sweep", "retry", "micro", "--cancelled")
+    assert "3 trials of sweep 'micro' are queued again" in again.err
+
+
+def test_artifacts_go_to_a_url_and_results_say_where(soundscale, write_spec, tmp_path):
+    location = f"file://{tmp_path}/bucket"
+    ran = soundscale("sweep", "run", write_spec(), "--ray", "none", "-q", "--artifacts", location)
+    assert ran.code == 0, ran.err
+    places = [row["artifact"] for row in json.loads(soundscale("runs", "list", "-f", "json").out)]
+    assert all(place.startswith(location) for place in places)
+    assert len(list((tmp_path / "bucket").glob("*/adapter.safetensors"))) == 3
+    assert not list((tmp_path / "bucket/checkpoints").rglob("*.safetensors"))

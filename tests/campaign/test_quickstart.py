@@ -45,5 +45,5 @@ def test_the_quickstart_ends_with_what_was_trained_learnt_and_answered(tmp_path,
 
 def request(tmp_path: Path) -> Request:
     return Request(
-        ray_address="local", workers=2, artifacts=tmp_path / "a", weights=None, quiet=True
+        ray_address="local", workers=2, artifacts=str(tmp_path / "a"), weights=None, quiet=True
     )

@@ -17,8 +17,10 @@ from planner.store.engine import open_store
 from planner.store.read import attempts, latencies, runs, sweep_status
 from runner import display, prepare
 from runner.campaign import CampaignResult, Setting, run_campaign
+from runner.data.clips import DataSpec
 from runner.execution import RayExecutor, check_fits
 from runner.host import short_folder
+from runner.worker import Job, Outcome
 
 pytestmark = pytest.mark.ray
 
@@ -52,7 +54,7 @@ def campaign(cluster: RayExecutor, tmp_path: Path) -> Callable[[Path], CampaignR
     def run(spec: Path) -> CampaignResult:
         db = f"sqlite:///{tmp_path}/runs.db"
         prepared = prepare.prepare(spec, db, lambda line: None)
-        setting = Setting(db=db, artifacts=tmp_path / "artifacts", poll_seconds=0.1)
+        setting = Setting(db=db, artifacts=str(tmp_path / "artifacts"), poll_seconds=0.1)
         shared = Shared(cluster)
         return run_campaign(
             prepared.spec, prepared.trials, setting, lambda: shared, display.Quiet()
@@ -208,6 +210,51 @@ PACKED = [
 def test_trials_are_packed_by_what_they_ask_for(resources, n, cluster):
     assert check_fits(cluster, resources) == n
     assert cluster.most_on_a_node(resources) == n
+
+
+def holding(folder: str, n_together: int) -> Callable[[Job], Outcome]:
+    """Work that waits until so many tasks have begun, and then counts those that run."""
+
+    def work(job: Job) -> Outcome:
+        import pathlib
+        import time
+
+        place = pathlib.Path(folder)
+        (place / f"begun-{job.trial_id}").touch()
+        while len(list(place.glob("begun-*"))) < n_together:
+            time.sleep(0.05)
+        time.sleep(0.3)
+        running = len(list(place.glob("begun-*"))) - len(list(place.glob("ended-*")))
+        (place / f"ended-{job.trial_id}").touch()
+        return Outcome(trial_id=job.trial_id, kind="finished", failure_text=str(running))
+
+    return work
+
+
+def test_halves_of_a_gpu_are_used_together_and_never_oversubscribed(cluster, tmp_path):
+    executor = RayExecutor("local", work=holding(str(tmp_path), 2))
+    half = Resources(cpus=0.1, gpus=0.5)
+    assert executor.capacity(half) == 2
+    for number in range(4):
+        executor.submit(job_of(number, half))
+    outcomes: list[Outcome] = []
+    while len(outcomes) < 4:
+        outcomes += executor.collect(60.0)
+    assert [outcome.kind for outcome in outcomes] == ["finished"] * 4
+    assert max(int(outcome.failure_text) for outcome in outcomes) == 2
+
+
+def job_of(number: int, resources: Resources) -> Job:
+    return Job(
+        trial_id=number,
+        label=f"trial {number}",
+        db="none",
+        data=DataSpec(name="none", path="none", task="asr"),
+        artifacts="none",
+        weights=None,
+        resources=resources,
+        versions={},
+    )
 
 
 @pytest.mark.parametrize(

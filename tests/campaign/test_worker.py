@@ -209,3 +209,57 @@ def test_a_result_under_an_old_token_is_refused(held, tmp_path):
     assert finish(held.engine, newer, RunRecord(status="finished"))
     statuses = [row.status for row in attempts(held.engine, held.claim.trial_id)]
     assert statuses == ["lost", "finished"]
+
+
+def test_a_trial_whose_files_find_no_room_is_given_back_and_stops_the_campaign(
+    held, tmp_path, monkeypatch
+):
+    finish_nothing(held)
+    message = "I/O error: No space left on device (os error 28)"
+
+    def full(*args: object, **rest: object) -> RunRecord:
+        raise OSError(28, message)
+
+    monkeypatch.setattr("runner.trial.run_trial", full)
+    outcome = work_on(job_of(held, tmp_path))
+    assert outcome.kind == "unstored"
+    assert "free some space, then run the same command again" in outcome.failure_text
+    row = held.row()
+    assert (row.state, row.max_attempts - row.n_attempts) == ("queued", 2)
+
+
+def test_a_run_that_moves_to_another_node_goes_on_from_its_checkpoint(held, tmp_path, monkeypatch):
+    finish_nothing(held)
+    location = f"file://{tmp_path}/bucket"
+    seen: list[list[str]] = []
+
+    def interrupted(trial: Trial, resources: Resources, **rest) -> RunRecord:
+        folder = rest["checkpoints"] / trial.fingerprint
+        folder.mkdir(parents=True, exist_ok=True)
+        seen.append(sorted(path.name for path in folder.iterdir()))
+        new = folder / f"step-{len(seen):08d}-{'0' * 64}.safetensors"
+        new.write_bytes(b"tensors")
+        rest["on_checkpoint"](new)
+        if len(seen) == 1:
+            return RunRecord(status="failed", failure_class="preempted", failure_text="notice")
+        return RunRecord(status="finished")
+
+    monkeypatch.setattr("runner.trial.run_trial", interrupted)
+    job = job_of(held, tmp_path, artifacts=location)
+    assert [work_on(job).kind for _ in "ab"] == ["retry", "finished"]
+    assert seen == [[], [f"step-00000001-{'0' * 64}.safetensors"]]
+    left = [p for p in (tmp_path / "bucket").rglob("*") if p.is_file()]
+    assert left == []
+
+
+def test_a_worker_without_the_gpu_that_it_was_given_says_so_and_claims_nothing(
+    held, tmp_path, monkeypatch
+):
+    finish_nothing(held)
+    token = held.row().token
+    monkeypatch.setattr(worker, "NVIDIA_DRIVER", tmp_path)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    outcome = work_on(job_of(held, tmp_path, resources=Resources(gpus=0.5)))
+    assert outcome.kind == "refused"
+    assert "was given a GPU that torch" in outcome.failure_text
+    assert (held.row().state, held.row().token) == ("queued", token)

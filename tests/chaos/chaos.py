@@ -30,13 +30,16 @@ ROOT = Path(__file__).resolve().parents[2]
 if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
+from sqlalchemy import text  # noqa: E402
+
 from planner.records import Resources  # noqa: E402
 from planner.store import claims  # noqa: E402
 from planner.store.engine import open_store  # noqa: E402
+from planner.store.transactions import read  # noqa: E402
 from planner.store.write import register_sweep  # noqa: E402
 from tests.chaos.invariants import broken_invariants  # noqa: E402
 from tests.store.processes import CONTEXT  # noqa: E402
-from tests.store.samples import finished, rows_of, trial  # noqa: E402
+from tests.store.samples import finished, trial  # noqa: E402
 
 LEASE_SECONDS = 0.6
 N_WORKERS, N_DRIVERS, N_BEATS, N_UTTERANCES = 6, 2, 6, 2
@@ -99,8 +102,8 @@ def driver(url: str, n_trials: int, folder: str) -> None:
 
 def n_open(engine: Any) -> int:
     # By the index on states: asked hundreds of times a second, it must not be what is measured.
-    query = "SELECT count(*) FROM trials WHERE state IN ('queued', 'running')"
-    return int(rows_of(engine, query)[0][0])
+    query = text("SELECT count(*) FROM trials WHERE state IN ('queued', 'running')")
+    return int(read(engine, lambda c: c.execute(query).scalar_one()))
 
 
 def guarded(target: Callable[..., None], *args: Any) -> None:

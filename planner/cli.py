@@ -8,31 +8,104 @@ limits; 4 no usable fit; 5 weights, data or a package missing; 6 the database; 7
 from __future__ import annotations
 
 import importlib
+import os
 import sys
-from importlib.metadata import entry_points
 from typing import Any
 
 import click
 
+from planner import plugins
 from planner.errors import MissingResourceError, SoundscaleError
 
 # Command -> (module, attribute, one line of help). The module is imported when the command is used.
-_LAZY: dict[str, tuple[str, str]] = {
-    "plan": ("planner.commands.plan", "plan"),
-    "frontier": ("planner.commands.plan", "frontier"),
-    "whatif": ("planner.commands.plan", "whatif"),
-    "suggest": ("planner.commands.plan", "suggest"),
-    "design": ("planner.commands.design", "design"),
-    "answers": ("planner.commands.plan", "answers"),
-    "fit": ("planner.commands.fit", "fit"),
-    "runs": ("planner.commands.runs", "runs"),
-    "costs": ("planner.commands.costs", "costs"),
-    "backbones": ("planner.commands.costs", "backbones"),
-    "devices": ("planner.commands.costs", "devices"),
-    "db": ("planner.commands.db", "db"),
-    "serve": ("planner.commands.serve", "serve"),
-    "tokens": ("planner.commands.serve", "tokens"),
+_LAZY: dict[str, tuple[str, str, str]] = {
+    "plan": (
+        "planner.commands.plan",
+        "plan",
+        "The configuration with the fewest expected errors under a FLOP and latency budget.",
+    ),
+    "frontier": (
+        "planner.commands.plan",
+        "frontier",
+        "The lowest expected error at each cost: the Pareto frontier with its intervals.",
+    ),
+    "whatif": (
+        "planner.commands.plan",
+        "whatif",
+        "One configuration's predicted error, costs and chance of meeting each limit.",
+    ),
+    "suggest": (
+        "planner.commands.plan",
+        "suggest",
+        "Which runs to do next: the value of information about this decision for each hour.",
+    ),
+    "design": (
+        "planner.commands.design",
+        "design",
+        "A sweep before any run: its points, and the interval widths to expect from it.",
+    ),
+    "answers": (
+        "planner.commands.plan",
+        "answers",
+        "Stored answers: list, show and replay them.",
+    ),
+    "fit": (
+        "planner.commands.fit",
+        "fit",
+        "Fit scaling laws and look at them.",
+    ),
+    "runs": (
+        "planner.commands.runs",
+        "runs",
+        "List, show and import runs.",
+    ),
+    "costs": (
+        "planner.commands.costs",
+        "costs",
+        "FLOPs by part, memory and training cost of one configuration.",
+    ),
+    "backbones": (
+        "planner.commands.costs",
+        "backbones",
+        "Known backbones by their dimensions; add your own.",
+    ),
+    "devices": (
+        "planner.commands.costs",
+        "devices",
+        "Devices that latencies were measured on.",
+    ),
+    "db": (
+        "planner.commands.db",
+        "db",
+        "Create, upgrade and describe the database.",
+    ),
+    "serve": (
+        "planner.commands.serve",
+        "serve",
+        "Serve the planner page and the HTTP API.",
+    ),
+    "tokens": (
+        "planner.commands.serve",
+        "tokens",
+        "Tokens of the HTTP service: who may ask, and what.",
+    ),
+    "plot": (
+        "planner.commands.plot",
+        "plot",
+        "Draw the frontier, a fit or the axes: in the terminal, or as PNG, SVG or HTML.",
+    ),
+    "config": (
+        "planner.commands.settings",
+        "config",
+        "Where settings come from.",
+    ),
+    "completion": (
+        "planner.commands.settings",
+        "completion",
+        "Print the script that completes commands, options and names from the database.",
+    ),
 }
+"""The line of help stands here too, so that a list of commands imports none; a test compares the two."""
 
 
 class SoundscaleGroup(click.Group):
@@ -45,10 +118,37 @@ class SoundscaleGroup(click.Group):
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         """The command of that name, imported now."""
         if name in _LAZY:
-            module, attribute = _LAZY[name]
+            module, attribute, _ = _LAZY[name]
             command: click.Command = getattr(importlib.import_module(module), attribute)
-            return command
-        return super().get_command(ctx, name)
+        else:
+            found = super().get_command(ctx, name)
+            if found is None:
+                return None
+            command = found
+        if "_SOUNDSCALE_COMPLETE" in os.environ:
+            from planner import completion
+
+            completion.attach(command)
+        return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Like click's, with a line of progress for what takes longer than two seconds."""
+        from planner import progress
+
+        with progress.shown(" ".join(w for w in sys.argv[1:3] if not w.startswith("-"))):
+            return super().invoke(ctx)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Like click's, with the lines of help that are known without importing the commands."""
+        width = formatter.width - 6 - max(len(name) for name in self.list_commands(ctx))
+        rows = []
+        for name in self.list_commands(ctx):
+            text = _LAZY[name][2] if name in _LAZY else None
+            command = click.Command(name, help=text) if text else self.get_command(ctx, name)
+            if command is not None and not command.hidden:
+                rows.append((name, command.get_short_help_str(width)))
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -88,12 +188,8 @@ def cli() -> None:
 
 
 def _register_plugins() -> None:
-    for point in entry_points(group="soundscale.commands"):
-        try:
-            point.load()(cli)
-        except ImportError:
-            # The runner's extra is not installed: its commands answer with how to get it.
-            continue
+    for register in plugins.registrars():
+        register(cli)
 
 
 _EXTRAS = {

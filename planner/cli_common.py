@@ -1,13 +1,11 @@
 """What every command shares: the database option, output formats, quantities as click types.
 
-Imports click and the standard library only, so that `--help` and usage errors stay instant.
+Imports click and the standard library only, and of that what `--help` needs: csv and json are
+imported by what prints them (12 of 120 ms).
 """
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -94,6 +92,8 @@ def echo_json(value: Any) -> None:
 
     NaN and infinities are refused, as they are not JSON.
     """
+    import json
+
     context = click.get_current_context(silent=True)
     lines = context is not None and context.params.get("output_format") == "jsonl"
     indent = None if lines else 2
@@ -123,6 +123,8 @@ def echo_rows(
     if output_format == "json":
         echo_json(list(rows))
     elif output_format == "jsonl":
+        import json
+
         for row in rows:
             click.echo(json.dumps(row, ensure_ascii=False, allow_nan=False))
     elif output_format == "csv":
@@ -146,6 +148,9 @@ def cell(value: Any) -> str:
 
 
 def _csv_text(rows: Sequence[Mapping[str, Any]]) -> str:
+    import csv
+    import io
+
     out = io.StringIO()
     if rows:
         writer = csv.DictWriter(out, fieldnames=list(rows[0]), lineterminator="\n")
@@ -166,6 +171,8 @@ def _echo_parquet(rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def _flat(value: Any) -> Any:
+    import json
+
     return (
         json.dumps(value, ensure_ascii=False) if isinstance(value, (dict, list, tuple)) else value
     )
@@ -179,8 +186,9 @@ def echo_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         from rich.table import Table
 
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-        for heading in headings:
-            table.add_column(heading, overflow="fold")
+        for i, heading in enumerate(headings):
+            # The first column names the row: an id that is broken in two cannot be copied.
+            table.add_column(heading, overflow="fold", no_wrap=i == 0)
         for row in rows:
             table.add_row(*row)
         Console().print(table)

@@ -19,7 +19,6 @@ Anything else that escapes is a bug and keeps its traceback (exit 1).
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 
 
@@ -43,6 +42,8 @@ class UnknownNameError(InputError):
     """
 
     def __init__(self, kind: str, name: str, known: Iterable[str], *, remedy: str = "") -> None:
+        import difflib  # 5 ms that `--help` does not need
+
         names = list(known)
         near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
         shown = ", ".join(names[:12]) + (", …" if len(names) > 12 else "")

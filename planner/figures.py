@@ -114,3 +114,126 @@ def frontier(
         .encode(x=x, y=y, tooltip=["label:N", alt.Tooltip("error:Q", format=".1%")])
     )
     return alt.layer(band, measured, step, marks).properties(width=560, height=300)
+
+
+def predicted_and_measured(
+    rows: Sequence[dict[str, Any]], *, error_title: str = "word error rate"
+) -> alt.LayerChart:
+    """Each run's measured error against what the law says, with the interval of a new run.
+
+    Args:
+        rows: of `planner.diagnostics.fit_rows`.
+        error_title: of both axes.
+    """
+    alt = _altair()
+    ends = [
+        min(min(r["low"], r["error"]) for r in rows),
+        max(max(r["high"], r["error"]) for r in rows),
+    ]
+    same = [{"predicted": e, "error": e} for e in ends]
+    x = (
+        alt.X("predicted:Q", title=f"predicted {error_title}")
+        .scale(**LOG)
+        .axis(format=".0%", grid=False)
+    )
+    y = (
+        alt.Y("error:Q", title=f"measured {error_title}")
+        .scale(**LOG)
+        .axis(format=".0%", gridOpacity=0.4)
+    )
+    line = alt.Chart(alt.Data(values=same)).mark_line(color="#999999", strokeDash=[4, 3])
+    base = alt.Chart(alt.Data(values=list(rows))).encode(x=x)
+    bars = base.mark_rule(opacity=0.35, strokeWidth=5).encode(
+        y=alt.Y("low:Q", title=f"measured {error_title}"), y2="high:Q", color=_backbones(alt)
+    )
+    points = base.mark_circle(size=70, opacity=1).encode(
+        y=y,
+        color=_backbones(alt),
+        tooltip=["run_id:Q", "backbone:N", "audio_seconds:Q", "reduction:N",
+                 alt.Tooltip("error:Q", format=".1%"), alt.Tooltip("predicted:Q", format=".1%")],
+    )  # fmt: skip
+    return alt.layer(line.encode(x=x, y=y), bars, points).properties(width=360, height=320)
+
+
+def _backbones(alt: Any) -> Any:
+    return alt.Color("backbone:N", scale=alt.Scale(range=PALETTE), title="backbone")
+
+
+def residuals_by_axis(rows: Sequence[dict[str, Any]], names: Sequence[str]) -> alt.HConcatChart:
+    """What the law leaves unexplained along each axis: flat and without a shape where it is right.
+
+    Args:
+        rows: of `planner.diagnostics.fit_rows`.
+        names: of the axes.
+    """
+    alt = _altair()
+    zero = alt.Chart(alt.Data(values=[{"residual": 0.0}])).mark_rule(color="#999999").encode(
+        y="residual:Q"
+    )  # fmt: skip
+    y = alt.Y("residual:Q", title="ln(measured / predicted)").axis(gridOpacity=0.4)
+    charts = []
+    for name in names:
+        levels = sorted({r[name] for r in rows})
+        x = alt.X(f"{name}:Q", title=f"{axis(name).title} ({axis(name).unit})")
+        x = x.scale(**LOG).axis(values=levels, format=".3~s", grid=False)
+        points = alt.Chart(alt.Data(values=list(rows))).mark_circle(size=60, opacity=1)
+        points = points.encode(x=x, y=y, color=_backbones(alt), tooltip=["run_id:Q", "backbone:N"])
+        charts.append(alt.layer(zero, points).properties(width=190, height=180))
+    return alt.hconcat(*charts)
+
+
+def normal_quantiles(rows: Sequence[dict[str, Any]], sigma: float) -> alt.LayerChart:
+    """Residuals against normal quantiles: on the line where the scatter is normal with that sigma.
+
+    Args:
+        rows: of `planner.diagnostics.fit_rows`.
+        sigma: standard deviation of ln error that the law states.
+    """
+    alt = _altair()
+    most = max(abs(r["normal_score"]) for r in rows)
+    ends = [{"normal_score": s, "residual": s * sigma} for s in (-most, most)]
+    x = alt.X("normal_score:Q", title="standard normal quantile").axis(grid=False)
+    y = alt.Y("residual:Q", title="ln(measured / predicted)").axis(gridOpacity=0.4)
+    line = alt.Chart(alt.Data(values=ends)).mark_line(color="#999999", strokeDash=[4, 3])
+    points = alt.Chart(alt.Data(values=list(rows))).mark_circle(size=60, opacity=1)
+    return alt.layer(
+        line.encode(x=x, y=y),
+        points.encode(x=x, y=y, color=_backbones(alt), tooltip=["run_id:Q", "backbone:N"]),
+    ).properties(width=260, height=220)
+
+
+def slopes(parameters: Sequence[dict[str, Any]]) -> alt.LayerChart:
+    """Exponents with their intervals: one that reaches 0 is not resolved.
+
+    Args:
+        parameters: of `planner.diagnostics.parameter_rows`.
+    """
+    alt = _altair()
+    shown = [p for p in parameters if p["scale"] == "slope" and p["low"] is not None]
+    base = alt.Chart(alt.Data(values=shown)).encode(y=alt.Y("name:N", title=None, sort=None))
+    zero = (
+        alt.Chart(alt.Data(values=[{"value": 0.0}])).mark_rule(color="#999999").encode(x="value:Q")
+    )
+    bars = base.mark_rule(strokeWidth=6, opacity=0.35, color=PALETTE[0]).encode(
+        x=alt.X("low:Q", title="exponent, 90 % interval"), x2="high:Q"
+    )
+    points = base.mark_circle(size=90, color=PALETTE[0], opacity=1).encode(x="value:Q")
+    return alt.layer(zero, bars, points).properties(width=420, height=34 * max(len(shown), 1))
+
+
+def weights(forms: Sequence[dict[str, Any]]) -> alt.LayerChart:
+    """How much each form of the law counts in predictions.
+
+    Args:
+        forms: with `law`, `weight` and `cv_error`, heaviest first.
+    """
+    alt = _altair()
+    base = alt.Chart(alt.Data(values=list(forms))).encode(y=alt.Y("law:N", title=None, sort=None))
+    bars = base.mark_bar(color=PALETTE[0], height=14).encode(
+        x=alt.X("weight:Q", title="weight in predictions").axis(format=".0%", gridOpacity=0.4)
+    )
+    known = base.transform_filter("isValid(datum.cv_error)")
+    words = known.mark_text(align="left", dx=5, color="#666666").encode(
+        x="weight:Q", text=alt.Text("cv_error:Q", format=".3f")
+    )
+    return alt.layer(bars, words).properties(width=420)

@@ -57,6 +57,9 @@ __all__ = [
     "whatif_with",
 ]
 
+N_TIES = 20
+"""Ties that an answer lists."""
+
 UNUSABLE = frozenset({"not-converged"})
 """Statuses of a law that the planner refuses unless told to accept them."""
 
@@ -308,7 +311,9 @@ def _answer(prepared: Prepared, decision: Decision) -> dict[str, Any]:
     return {
         **answer,
         "best": explain.option(table, decision, best, query),
-        "ties": [explain.option(table, decision, j, query) for j in decision.ties],
+        # Of a fine grid thousands tie; the likeliest are listed and all are counted.
+        "ties": [explain.option(table, decision, j, query) for j in decision.ties[:N_TIES]],
+        "n_ties": len(decision.ties),
         "regret": {"expected": decision.regret, "bound_95": decision.regret_bound},
         "runners_up": explain.runners_up(table, decision, query),
         "binding": list(decision.binding),

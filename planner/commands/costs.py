@@ -52,7 +52,12 @@ def backbones() -> None:
 @db_option
 @format_option()
 def backbones_list(db: str | None, output_format: str) -> None:
-    """List the catalogue: parameters, width, depth, longest window."""
+    """List the catalogue: parameters, width, depth, longest window.
+
+    \b
+    Example:
+      soundscale backbones list
+    """
     from planner import costing
 
     columns = [

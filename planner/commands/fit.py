@@ -133,7 +133,13 @@ def fit_compare(
 @click.option("--task", default=None, help="Only this task.")
 @format_option()
 def fit_list(db: str | None, task: str | None, output_format: str) -> None:
-    """List stored fits."""
+    """List stored fits.
+
+    \b
+    Examples:
+      soundscale fit list
+      soundscale fit list --task asr -f json
+    """
     from planner import listing
 
     columns = [
@@ -149,7 +155,12 @@ def fit_list(db: str | None, task: str | None, output_format: str) -> None:
 @db_option
 @format_option(ANSWER_FORMATS)
 def fit_show(fit_id: str, db: str | None, output_format: str) -> None:
-    """Show a stored fit: formula, parameters with intervals, what it cannot say."""
+    """Show a stored fit: formula, parameters with intervals, what it cannot say.
+
+    \b
+    Example:
+      soundscale fit show f7802f7f3f76
+    """
     from planner import listing, report
 
     stored = listing.fit(db, fit_id)

@@ -291,7 +291,12 @@ def answers() -> None:
 @db_option
 @format_option()
 def answers_list(db: str | None, output_format: str) -> None:
-    """List the answers that were given."""
+    """List the answers that were given.
+
+    \b
+    Example:
+      soundscale answers list
+    """
     from planner import listing
 
     echo_rows(listing.answers(db), output_format, empty="no answer is stored")
@@ -302,7 +307,12 @@ def answers_list(db: str | None, output_format: str) -> None:
 @db_option
 @format_option(ANSWER_FORMATS)
 def answers_show(answer_id: str, db: str | None, output_format: str) -> None:
-    """Show an answer as it was given."""
+    """Show an answer as it was given.
+
+    \b
+    Example:
+      soundscale answers show 7f3a9100ab12
+    """
     from planner import listing, report
 
     stored = listing.answer(db, answer_id)
@@ -317,7 +327,12 @@ def answers_show(answer_id: str, db: str | None, output_format: str) -> None:
 @db_option
 @format_option(ANSWER_FORMATS)
 def answers_replay(answer_id: str, db: str | None, output_format: str) -> None:
-    """Make an answer again from its stored fit and say whether it is the same, bit for bit."""
+    """Make an answer again from its stored fit and say whether it is the same, bit for bit.
+
+    \b
+    Example:
+      soundscale answers replay 7f3a9100ab12
+    """
     from planner import service
 
     same, now = service.replay(db, answer_id)

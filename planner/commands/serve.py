@@ -102,7 +102,12 @@ def add_token(name: str, db: str | None, scopes: tuple[str, ...], source: TextIO
 @db_option
 @format_option()
 def list_tokens(db: str | None, output_format: str) -> None:
-    """List tokens by name; the tokens themselves are not stored."""
+    """List tokens by name; the tokens themselves are not stored.
+
+    \b
+    Example:
+      soundscale tokens list
+    """
     from planner.store import tokens as store
     from planner.store.engine import open_store
 

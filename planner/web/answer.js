@@ -19,8 +19,8 @@ export function sentence(answer) {
 }
 
 export function certainty(answer) {
-  const { best, regret, ties } = answer;
-  const n = ties.length;
+  const { best, regret } = answer;
+  const n = answer.n_ties ?? answer.ties.length; // an answer stored before it was counted has all
   const tie = n ? ` ${n === 1 ? "One other configuration is" : `${n} others are`} a tie within noise.` : "";
   return el("p", { class: "sure" },
     `Best with probability ${best.p_best.toFixed(2)}; choosing it costs ${points(regret.expected)} in expectation, ` +

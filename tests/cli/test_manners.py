@@ -6,7 +6,8 @@ import sys
 
 import pytest
 
-HEAVY = ("numpy", "scipy", "pandas", "torch", "ray", "sqlalchemy", "transformers", "peft", "rich")
+HEAVY = ("numpy", "scipy", "pandas", "torch", "ray", "sqlalchemy", "transformers", "peft", "rich",
+         "importlib.metadata")  # fmt: skip
 
 
 def imported_by(*arguments: str) -> set[str]:
@@ -77,3 +78,39 @@ def test_lists_of_an_empty_database_are_empty_and_not_an_error(tmp_path):
     for command in (["runs", "list"], ["fit", "list"], ["answers", "list"], ["devices", "list"]):
         done = soundscale(*command, "-f", "json", cwd=tmp_path)
         assert (done.returncode, done.stdout.strip()) == (0, "[]"), done.stderr
+
+
+def test_what_takes_long_draws_a_line_until_somebody_writes():
+    import io
+    import threading
+
+    from planner.progress import Line
+
+    class Stream(io.StringIO):
+        drawn = threading.Event()
+
+        def flush(self):
+            self.drawn.set()
+
+    stream = Stream()
+    line = Line("fit run", stream, quiet_seconds=0.0)
+    line.start()
+    assert Stream.drawn.wait(60)
+    line.end()
+    written = stream.getvalue()
+    line.end()
+    assert "soundscale fit run" in written
+    assert written.endswith("\r\033[K")
+    assert stream.getvalue() == written
+
+
+def test_what_is_quick_draws_nothing():
+    import io
+
+    from planner.progress import Line
+
+    stream = io.StringIO()
+    line = Line("fit run", stream, quiet_seconds=3600.0)
+    line.start()
+    line.end()
+    assert stream.getvalue() == ""

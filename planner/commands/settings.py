@@ -1,0 +1,68 @@
+"""`soundscale config` and `completion`: where settings come from, and what the shell completes."""
+
+from __future__ import annotations
+
+import os
+
+import click
+
+from planner.cli_common import db_option, echo_rows, format_option
+
+_VARIABLES = (
+    ("db", "SOUNDSCALE_DB", "soundscale.db"),
+    ("colour", "NO_COLOR", None),
+    ("model hub cache", "HF_HOME", "~/.cache/huggingface"),
+    ("model hub offline", "HF_HUB_OFFLINE", None),
+)
+"""Setting, the environment's variable for it, and the default."""
+
+
+@click.group()
+def config() -> None:
+    """Where settings come from."""
+
+
+@config.command("show")
+@click.option("--origin", is_flag=True, help="Also say where each value comes from.")
+@db_option
+@format_option()
+def show(origin: bool, db: str | None, output_format: str) -> None:
+    """The settings that a command would run with: an option wins over the environment over a default.
+
+    \b
+    Examples:
+      soundscale config show --origin
+      soundscale config show --origin --db lab.db -f json
+    """
+    from planner.store.engine import exists, redacted, resolve_url
+
+    rows = []
+    for name, variable, default in _VARIABLES:
+        value, source = default, "default"
+        if variable in os.environ:
+            value, source = os.environ[variable], f"environment {variable}"
+        if name == "db":
+            value, source = resolve_url(db), "option --db" if db else source
+            value = redacted(value) + ("" if exists(db) else " (not there yet)")
+        rows.append({"setting": name, "value": value} | ({"origin": source} if origin else {}))
+    echo_rows(rows, output_format)
+
+
+@click.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    """Print the script that completes commands, options and names from the database.
+
+    \b
+    Examples:
+      soundscale completion bash > soundscale.bash
+      soundscale completion zsh > _soundscale
+    """
+    from click.shell_completion import get_completion_class
+
+    from planner.cli import cli
+    from planner.completion import VARIABLE
+
+    found = get_completion_class(shell)
+    assert found is not None
+    click.echo(found(cli, {}, "soundscale", VARIABLE).source())

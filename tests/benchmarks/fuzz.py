@@ -1,0 +1,80 @@
+"""Schemathesis over the whole schema of a real server: no answer of 5xx, no row changed.
+
+Run: python tests/benchmarks/fuzz.py [EXAMPLES_OF_EACH_OPERATION] [SEED]
+
+Plans and fits that are asked for by POST are meant to be stored, so their tables are not compared.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sqlite3
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from urllib.request import urlopen
+
+ROOT = Path(__file__).resolve().parents[2]
+if str(ROOT) not in sys.path:
+    sys.path.insert(0, str(ROOT))
+
+from planner.store import engine  # noqa: E402
+from planner.store.schema import metadata  # noqa: E402
+from tests.http.conftest import serve  # noqa: E402
+
+STORED = ROOT / "tests" / "fixtures" / "quickstart.db"
+WRITTEN_BY_POST = {"plans", "jobs", "law_fits", "law_fit_runs"}
+
+
+def rows(db: str) -> dict[str, list[tuple[object, ...]]]:
+    """Every row of every table that no question may change."""
+    names = sorted(set(metadata.tables) - WRITTEN_BY_POST)
+    connection = sqlite3.connect(db)
+    found = {n: connection.execute(f"SELECT * FROM {n} ORDER BY 1, 2").fetchall() for n in names}
+    connection.close()
+    return found
+
+
+def statuses(url: str) -> dict[str, int]:
+    """Requests by status, as the service's own metrics counted them."""
+    with urlopen(url + "/metrics", timeout=30) as answer:
+        text = answer.read().decode()
+    out: dict[str, int] = {}
+    for line in text.splitlines():
+        if "requests_total{" in line:
+            status = line.split('status="')[1].split('"')[0]
+            out[status] = out.get(status, 0) + int(float(line.rsplit(" ", 1)[1]))
+    return dict(sorted(out.items()))
+
+
+def main(examples: int = 345, seed: int = 1) -> None:
+    """Start a server, fuzz it, print what it answered."""
+    with tempfile.TemporaryDirectory() as folder:
+        db = shutil.copy(STORED, folder)
+        engine.upgrade(db)
+        before = rows(db)
+        served = serve(db, "--rate", "0", "--log", "json", log=Path(folder) / "log")
+        try:
+            command = [
+                str(Path(sys.executable).with_name("schemathesis")), "run", served.url + "/openapi.json",
+                "--checks", "not_a_server_error", "--phases", "fuzzing", "--continue-on-failure",
+                "--max-examples", str(examples), "--request-timeout", "30", "--seed", str(seed),
+            ]  # fmt: skip
+            done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder)
+            print(done.stdout[-2500:], done.stderr[-500:])
+            found = statuses(served.url)
+        finally:
+            served.stop()
+        bad = {s: n for s, n in found.items() if s.startswith("5") and s != "503"}
+        print(json.dumps(found), "in all", sum(found.values()))
+        same = rows(db) == before
+        print(
+            f"answers of 5xx: {bad or 0} (503: {found.get('503', 0)}); rows changed: {0 if same else 'SOME'}"
+        )
+        print("met" if not bad and not found.get("503") and same else "MISSED")
+
+
+if __name__ == "__main__":
+    main(*(int(a) for a in sys.argv[1:3]))

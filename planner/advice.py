@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from planner import service
+from planner.belief import measurements, run_variance
 from planner.errors import InputError
 from planner.evidence import Evidence, axis_value
 from planner.laws.result import LawFit
@@ -41,7 +42,7 @@ def suggest_runs(
     feasible = joint_probability(table, query.limits) >= query.min_prob
     if not feasible.any():
         feasible = np.ones(len(table), dtype=bool)
-    noise = (report.fit.sigma * table.error) ** 2
+    noise = run_noise(report.evidence, report.fit, table)
     each = _hours(report.evidence, table)
     found = suggest(table.draws, noise, each, feasible, hours, worth)
     return {
@@ -53,6 +54,12 @@ def suggest_runs(
         "verdict": _verdict(table, found, hours, worth),
         "warnings": warnings_of(report),
     }
+
+
+def run_noise(evidence: Evidence, fit: LawFit, table: CandidateTable) -> Floats:
+    """Variance of one more run's error about its configuration's own, shape (m,)."""
+    typical = measurements(evidence, ()).typical
+    return np.asarray(run_variance(fit, typical) * table.error**2)
 
 
 def _verdict(
@@ -157,6 +164,26 @@ def _scalars(table: dict[str, Any]) -> list[str]:
         for k, v in table.items()
         if v is not None and not isinstance(v, dict)
     ]
+
+
+def verification_sweep(db: str | None, answer_id: str) -> str:
+    """A sweep file with the recommended configuration of an answer, with a seed that was not run.
+
+    Raises:
+        InputError: there is no such answer, or no sweep tells how its runs were made.
+    """
+    engine = open_store(db, must_exist=True)
+    try:
+        stored = read.plan(engine, answer_id)
+        answer = json.loads(stored.answer_json)
+        config, study = answer["best"]["config"], answer["study"]
+        rows = read.runs(engine, task=stored.task)
+        seen = [r for r in rows if _same(r, config, {**study, "metric": r.metric})]
+    finally:
+        engine.dispose()
+    seed = max((r.trial.seed for r in seen), default=-1) + 1
+    one = {"config": config, "runs_so_far": seed}
+    return sweep_text(db, {"suggestions": [one]}, f"verify-{stored.answer_id}")
 
 
 def verify(db: str | None, answer_id: str) -> dict[str, Any]:

@@ -10,6 +10,7 @@ quantile of one window: for p95 that is conservative, as slow windows rarely com
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import math
 from collections.abc import Sequence
@@ -18,15 +19,21 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from planner import catalogue
-from planner.belief import belief, config_of, measurements
-from planner.costs.flops import encoder_tokens, forward_flops, resolve_convention
+from planner.belief import belief, measurements
+from planner.costs.flops import encoder_tokens
 from planner.costs.latency import LatencyModel
-from planner.costs.memory import inference_memory
-from planner.errors import InputError
+from planner.dimensions import axis_values as axis_values
+from planner.dimensions import config_from, config_of, dimensions
+from planner.errors import InputError, OutsideDataError
 from planner.evidence import Evidence
 from planner.laws.result import LawFit
-from planner.plan.query import CandidateTable, Config, Cost, Floats, PlanQuery
+from planner.objectives import Situation, costs_of
+from planner.plan.query import CandidateTable, Config, Floats, PlanQuery
 from planner.records import Adaptation, Reduction
+
+MAX_DISTANCE = math.log(4.0)
+"""ln distance outside the data to which a law is trusted: four times, as far as intervals are checked
+where no form holds the truth (tests/benchmarks/wrong_forms.py)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,30 +70,57 @@ class Workload:
         return float(np.mean([n / self._ceiling(t) for t, n in self.windows_at.items()]))
 
 
-def configs_of(evidence: Evidence, query: PlanQuery) -> tuple[Config, ...]:
-    """The finite set: the measured configurations, or every combination of the levels seen."""
-    measured = dict.fromkeys(config_of(r) for r in evidence.rows)
+def configs_of(evidence: Evidence, query: PlanQuery, ran: Sequence[Config]) -> tuple[Config, ...]:
+    """The finite set: those listed, the measured ones, or every combination of the levels seen.
+
+    With `grid` there are levels between those of the runs. What lies more than MAX_DISTANCE outside the
+    data is left out, unless the query says `extrapolate`.
+
+    Raises:
+        InputError: a listed configuration cannot be read, or is not possible.
+    """
+    measured = dict.fromkeys(ran)
+    padding = evidence.rows[0].trial.padding
+    if query.candidates:
+        first = ran[0]
+        return tuple(dict.fromkeys(_listed(text, first) for text in query.candidates))
     if query.measured_only:
         return tuple(measured)
-    first = evidence.rows[0].trial
-    axes = (
-        sorted({r.trial.backbone for r in evidence.rows}),
-        sorted({r.trial.audio_seconds for r in evidence.rows}),
-        sorted({r.trial.reduction for r in evidence.rows}, key=lambda v: (v.factor, str(v))),
-        dict.fromkeys(r.trial.adaptation for r in evidence.rows),
-    )
+    levels = {}
+    for d in dimensions():
+        seen = d.ordered(c.value(d.name) for c in measured)
+        levels[d.name] = d.finer(seen) if query.grid else seen
     out = dict(measured)
-    for name, seconds, reduction, adaptation in itertools.product(*axes):
-        config = Config(
-            backbone=name, audio_seconds=seconds, reduction=reduction, adaptation=adaptation,
-            padding=first.padding,
-        )  # fmt: skip
-        if _possible(config):
+    for combination in itertools.product(*levels.values()):
+        config = config_from(dict(zip(levels, combination, strict=True)), padding)
+        if config not in out and possible(config):
             out[config] = None
     return tuple(out)
 
 
-def _possible(config: Config) -> bool:
+def _listed(text: str, like: Config) -> Config:
+    """A configuration from `backbone,audio_seconds,reduction[,adaptation]`, the rest as in `like`."""
+    parts = [p.strip() for p in text.split(",")]
+    try:
+        backbone, seconds, reduction, *rest = parts
+        config = dataclasses.replace(
+            like,
+            backbone=catalogue.backbone(backbone).name,
+            audio_seconds=float(seconds),
+            reduction=Reduction.parse(reduction),
+            adaptation=Adaptation.parse(rest[0]) if rest and rest[0] else like.adaptation,
+        )
+    except ValueError as problem:
+        raise InputError(
+            f"candidate {text!r} cannot be read: {problem}; write backbone,audio_seconds,reduction"
+        ) from None
+    encoder_tokens(
+        catalogue.backbone(config.backbone), config.audio_seconds, config.reduction, config.padding
+    )
+    return config
+
+
+def possible(config: Config) -> bool:
     """Whether the backbone takes that window and has that layer."""
     try:
         encoder_tokens(
@@ -100,26 +134,6 @@ def _possible(config: Config) -> bool:
     return True
 
 
-def axis_values(config: Config, axes: Sequence[str]) -> list[float]:
-    """A configuration's coordinates on the axes of a law."""
-    adaptation: Adaptation = config.adaptation
-    reduction: Reduction = config.reduction
-    values = {
-        "n_params": float(catalogue.backbone(config.backbone).n_params),
-        "audio_seconds": config.audio_seconds,
-        "tokens_per_second": reduction.tokens_per_second,
-        "lora_rank": float(adaptation.lora_rank or 0),
-        "top_k_layers": float(adaptation.top_k_layers),
-    }
-    unknown = [a for a in axes if a not in values]
-    if unknown:
-        raise InputError(
-            f"axis {unknown[0]} is not a property of a configuration, so no plan can be made on it; "
-            "fit on the compute axes"
-        )
-    return [values[a] for a in axes]
-
-
 def build(
     query: PlanQuery,
     evidence: Evidence,
@@ -128,30 +142,63 @@ def build(
     latency: LatencyModel | None,
     configs: Sequence[Config] | None = None,
 ) -> CandidateTable:
-    """The table that the planner chooses from; every number is computed here, none is stored twice."""
-    chosen = tuple(configs if configs is not None else configs_of(evidence, query))
+    """The table that the planner chooses from; every number is computed here, none is stored twice.
+
+    Raises:
+        OutsideDataError: everything that could be chosen lies too far outside the data.
+    """
+    ran = [config_of(r.trial) for r in evidence.rows]
+    chosen = tuple(configs if configs is not None else configs_of(evidence, query, ran))
     x = np.array([axis_values(c, evidence.axes) for c in chosen], dtype=np.float64)
+    distance = fit.distance(x).max(axis=1)
+    if not query.extrapolate:
+        near = distance <= MAX_DISTANCE
+        if not near.any():
+            raise OutsideDataError(_too_far(chosen, distance))
+        chosen = tuple(c for c, keep in zip(chosen, near, strict=True) if keep)
+        x, distance = x[near], distance[near]
     n_windows = _windows(query, workload, chosen)
-    tokens = _tokens(query, workload, evidence, chosen)
-    costs = {"flops": _flops(query, chosen, n_windows, tokens)}
-    costs["memory_bytes"] = _memory(chosen, tokens)
-    if latency is not None:
-        costs["latency_ms"] = _latency(query, latency, chosen, n_windows, tokens)
-    measured = measurements(evidence, chosen)
-    error, draws = belief(fit, x, [c.label for c in chosen], measured, query.n_draws, query.seed)
-    tail = (1 - query.level) / 2
-    low, high = np.quantile(draws, [tail, 1 - tail], axis=0)
+    situation = Situation(
+        query=query, evidence=evidence, configs=chosen, ran=ran, n_windows=n_windows,
+        tokens=_tokens(query, workload, evidence, chosen, ran), latency=latency,
+    )  # fmt: skip
+    costs, unknown = costs_of(situation)
+    measured = measurements(evidence, chosen, ran)
+    labels = [c.label for c in chosen]
+    found = belief(fit, x, labels, measured, query.n_draws, query.seed, query.level)
     return CandidateTable(
         configs=chosen,
-        error=error,
-        error_low=np.minimum(low, error),
-        error_high=np.maximum(high, error),
-        draws=draws,
+        error=found.error,
+        error_low=found.low,
+        error_high=found.high,
+        draws=found.draws,
+        least_draw=found.least_draw,
+        own_weight=found.own_weight,
         costs=costs,
         run_ids=measured.run_ids,
         measured_error=measured.error,
-        distance=fit.distance(x).max(axis=1),
+        distance=distance,
         n_windows=n_windows,
+        unknown=unknown,
+    )
+
+
+def _too_far(configs: Sequence[Config], distance: Floats) -> str:
+    j = int(distance.argmin())
+    return (
+        f"{configs[j].label} lies {math.exp(distance[j]):.3g}x outside the measured range, and laws are "
+        f"trusted to {math.exp(MAX_DISTANCE):.3g}x; run something nearer, or ask with --extrapolate"
+    )
+
+
+def _asked(query: PlanQuery, workload: Workload) -> Workload:
+    """What an utterance is under the question: its length and output tokens where they are given."""
+    seconds, windows_at = workload.seconds, workload.windows_at
+    if query.utterance_seconds:
+        seconds, windows_at = (query.utterance_seconds,), {}
+    tokens = query.output_tokens or workload.output_tokens
+    return Workload(
+        seconds=seconds, output_tokens=tokens, source=workload.source, windows_at=windows_at
     )
 
 
@@ -159,89 +206,30 @@ def _windows(query: PlanQuery, workload: Workload, configs: Sequence[Config]) ->
     """Windows of one utterance at each candidate, shape (m,)."""
     if query.per == "window":
         return np.ones(len(configs))
-    asked = workload
-    if query.utterance_seconds:
-        length = query.utterance_seconds
-        asked = Workload(
-            seconds=(length,), output_tokens=workload.output_tokens, source=workload.source
-        )
-    by_length = {c.audio_seconds: asked.windows(c.audio_seconds) for c in configs}
+    asked = _asked(query, workload)
+    by_length = {s: asked.windows(s) for s in {c.audio_seconds for c in configs}}
     return np.array([by_length[c.audio_seconds] for c in configs])
 
 
 def _tokens(
-    query: PlanQuery, workload: Workload, evidence: Evidence, configs: Sequence[Config]
+    query: PlanQuery,
+    workload: Workload,
+    evidence: Evidence,
+    configs: Sequence[Config],
+    ran: Sequence[Config],
 ) -> list[int]:
-    """Output tokens of one window: given, else a run's own mean, else the utterance's shared out."""
-    own = {config_of(r): r.mean_output_tokens for r in evidence.rows}
-    total = query.output_tokens or workload.output_tokens
+    """Output tokens of one window of each candidate, length m.
+
+    Those given are shared over the utterance's windows; else a run's own mean, else those of a scored
+    utterance shared over its windows.
+    """
+    own = {c: r.mean_output_tokens for c, r in zip(ran, evidence.rows, strict=True)}
+    shared_by = _asked(query, workload) if query.output_tokens else workload
+    total = shared_by.output_tokens
+    shared = {s: total / shared_by.windows(s) for s in {c.audio_seconds for c in configs}}
     out = []
     for config in configs:
         measured = None if query.output_tokens else own.get(config)
-        shared = total / workload.windows(config.audio_seconds)
-        tokens = shared if measured is None else measured
+        tokens = shared[config.audio_seconds] if measured is None else measured
         out.append(max(round(tokens), 1) if total else 0)
     return out
-
-
-def _flops(
-    query: PlanQuery, configs: Sequence[Config], n_windows: Floats, tokens: Sequence[int]
-) -> Cost:
-    convention = resolve_convention(query.convention)
-    value = []
-    for config, windows, n in zip(configs, n_windows.tolist(), tokens, strict=True):
-        one = forward_flops(
-            catalogue.backbone(config.backbone),
-            audio_seconds=config.audio_seconds,
-            reduction=config.reduction,
-            n_output_tokens=n,
-            padding=config.padding,
-            convention=convention,
-            task=query.task,
-        )
-        value.append(one.total * windows)
-    return Cost.exact("flops", np.array(value, dtype=np.float64), convention)
-
-
-def _memory(configs: Sequence[Config], tokens: Sequence[int]) -> Cost:
-    value = [
-        inference_memory(
-            catalogue.backbone(c.backbone),
-            audio_seconds=c.audio_seconds,
-            reduction=c.reduction,
-            n_output_tokens=n,
-            padding=c.padding,
-        ).total
-        for c, n in zip(configs, tokens, strict=True)
-    ]
-    return Cost.exact("memory_bytes", np.array(value, dtype=np.float64), "closed form")
-
-
-def _latency(
-    query: PlanQuery,
-    model: LatencyModel,
-    configs: Sequence[Config],
-    n_windows: Floats,
-    tokens: Sequence[int],
-) -> Cost:
-    if query.quantile not in ("p50", "p95"):
-        raise InputError(
-            f"latency is predicted at p50 and p95, not {query.quantile}; ask with --quantile p95"
-        )
-    value, low, high, source = [], [], [], []
-    for config, windows, n in zip(configs, n_windows.tolist(), tokens, strict=True):
-        one = model.predict(
-            catalogue.backbone(config.backbone),
-            config.audio_seconds,
-            config.reduction,
-            n,
-        )
-        q = query.quantile
-        value.append(getattr(one, f"{q}_ms") * windows)
-        low.append(getattr(one, f"{q}_low_ms") * windows)
-        high.append(getattr(one, f"{q}_high_ms") * windows)
-        source.append(one.source)
-    return Cost(
-        name="latency_ms", value=np.array(value), low=np.array(low), high=np.array(high),
-        source=tuple(source),
-    )  # fmt: skip

@@ -97,8 +97,8 @@ class TrialsFailedError(SoundscaleError):
     exit_code = 7
 
 
-class ProbabilityError(SoundscaleError):
-    """Limits are met, but not with the probability that was asked for."""
+class ProbabilityError(InfeasibleError):
+    """Limits are met as expected, but not with the probability that was asked for."""
 
     exit_code = 8
 

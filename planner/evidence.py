@@ -11,12 +11,13 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from planner.axes import COMPUTE_AXES, axis
+from planner.dimensions import dimensions
 from planner.errors import FitError, InputError
 from planner.laws.observations import Exclusion, Observations
 from planner.records import canonical_json
@@ -63,23 +64,32 @@ class Evidence:
     @property
     def digest(self) -> str:
         """SHA-256 over the runs and their errors: the same evidence gives the same digest."""
-        rows = [[r.run_id, r.trial.fingerprint, r.error, r.std_error] for r in self.rows]
+        rows = [
+            [r.run_id, r.fingerprint or r.trial.fingerprint, r.error, r.std_error]
+            for r in self.rows
+        ]
         text = canonical_json([list(self.axes), rows, [list(e) for e in self.exclusions]])
         return hashlib.sha256(text.encode()).hexdigest()
 
 
 def axis_value(row: RunRow, name: str) -> float | None:
     """The value of a run on an axis or covariate; None where it has none (rank without LoRA)."""
-    trial = row.trial
-    values: dict[str, float | None] = {
-        "n_params": float(row.n_params),
-        "audio_seconds": trial.audio_seconds,
-        "tokens_per_second": trial.reduction.tokens_per_second,
-        "n_train": float(trial.n_train) or None,
-        "lora_rank": float(trial.adaptation.lora_rank) if trial.adaptation.lora_rank else None,
-        "top_k_layers": float(trial.adaptation.top_k_layers),
-    }
-    return values[axis(name).name]
+    known = axis(name).name
+    if known in _VALUES:
+        return _VALUES[known](row)
+    giver = next((d for d in dimensions() if known in d.coordinates), None)
+    return None if giver is None else giver.coordinate(giver.of_trial(row.trial), known)
+
+
+_VALUES: dict[str, Callable[[RunRow], float | None]] = {
+    "n_params": lambda r: float(r.n_params),
+    "audio_seconds": lambda r: r.trial.audio_seconds,
+    "tokens_per_second": lambda r: r.trial.reduction.tokens_per_second,
+    "n_train": lambda r: float(r.trial.n_train) or None,
+    "lora_rank": lambda r: float(r.trial.adaptation.lora_rank or 0) or None,
+    "top_k_layers": lambda r: float(r.trial.adaptation.top_k_layers),
+}
+"""Of the built-in axes; those of a registered dimension come from it."""
 
 
 def _study(row: RunRow, axes: Sequence[str]) -> Study:
@@ -141,11 +151,12 @@ def gather(
     asked = [r for r in rows if _wanted(r, source, dataset, adaptation)]
     if not asked:
         raise InputError(_nothing_matches(rows, source, dataset, adaptation))
-    study = _choose(asked, axes)
+    studies = [_study(r, axes) for r in asked]
+    study = _choose(asked, studies)
     kept, exclusions = [], []
-    place = _place([r for r in asked if _study(r, axes) == study])
-    for row in asked:
-        reason = _reason_to_leave_out(row, study, axes, place)
+    place = _place([r for r, s in zip(asked, studies, strict=True) if s == study])
+    for row, own in zip(asked, studies, strict=True):
+        reason = _reason_to_leave_out(row, own, study, axes, place)
         if reason:
             exclusions.append((row.run_id, reason))
         else:
@@ -175,9 +186,11 @@ def _nothing_matches(
     return f"no finished run matches {said}; there are: {', '.join(have[:8])}"
 
 
-def _choose(rows: Sequence[RunRow], axes: Sequence[str]) -> Study:
-    counts = Counter(_study(r, axes) for r in rows)
-    latest = {_study(r, axes): r.run_id for r in sorted(rows, key=lambda r: r.run_id)}
+def _choose(rows: Sequence[RunRow], studies: Sequence[Study]) -> Study:
+    counts = Counter(studies)
+    latest: dict[Study, int] = {}
+    for row, study in zip(rows, studies, strict=True):
+        latest[study] = max(row.run_id, latest.get(study, row.run_id))
     return min(
         counts,
         key=lambda s: (
@@ -202,8 +215,9 @@ def _treatment(row: RunRow) -> str:
     return f"{reduction.place}{layer}:{reduction.operator}"
 
 
-def _reason_to_leave_out(row: RunRow, study: Study, axes: Sequence[str], place: str) -> str | None:
-    other = _study(row, axes)
+def _reason_to_leave_out(
+    row: RunRow, other: Study, study: Study, axes: Sequence[str], place: str
+) -> str | None:
     if other != study:
         names = [n for n in Study.__slots__ if getattr(other, n) != getattr(study, n)]
         name = "adaptation" if names == ["adaptation"] else names[0]
@@ -265,7 +279,11 @@ def _observations(
 
 def _groups(rows: Sequence[RunRow]) -> np.ndarray | None:
     """Runs of one configuration that differ by seed alone share a group; None without any."""
-    keys = [canonical_json([r.n_params, r.trial.label.split(" · seed")[0]]) for r in rows]
+    keys = [
+        (r.n_params, r.trial.backbone, r.trial.audio_seconds, str(r.trial.reduction),
+         str(r.trial.adaptation))
+        for r in rows
+    ]  # fmt: skip
     if len(set(keys)) == len(keys):
         return None
     index = {k: i for i, k in enumerate(dict.fromkeys(keys))}

@@ -78,7 +78,7 @@ def shown(what: str) -> Iterator[None]:
         return
     line = Line(what, err)
     line.start()
-    sys.stdout, sys.stderr = _Watched(out, line.end), _Watched(err, line.end)  # type: ignore[assignment]
+    sys.stdout, sys.stderr = _Watched(out, line.end), _Watched(err, line.end)
     try:
         yield
     finally:

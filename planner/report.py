@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from planner.axes import axis
 from planner.cli_common import plain_table
 from planner.fit_report import (
     compare_rows,
@@ -15,7 +16,7 @@ from planner.fit_report import (
     stored_fit_json,
     table_text,
 )
-from planner.plan.explain import NAMES, amount
+from planner.plan.explain import NAMES, amount, title
 
 __all__ = [
     "compare_rows",
@@ -50,9 +51,7 @@ def plan_text(answer: dict[str, Any]) -> str:
         "",
         _line("error", _error_cell(p), f"{answer['n_runs']} runs, fit {answer['fit_id']}"),
     ]
-    for name in NAMES:
-        if name in best["costs"]:
-            lines.append(_cost_line(name, best["costs"][name], query))
+    lines += _cost_lines(best["costs"], query)
     regret = answer["regret"]
     lines += [
         f"  best with probability {best['p_best']:.2f} · expected regret "
@@ -61,6 +60,7 @@ def plan_text(answer: dict[str, Any]) -> str:
     ]
     lines += [f"  {t}" for t in _alternatives(answer)]
     lines += ["", *(f"  why   {r}" if i == 0 else f"        {r}" for i, r in _numbered(answer))]
+    lines += _rests_on(answer)
     lines += [f"  note  {w['message']}" for w in answer["warnings"]]
     return "\n".join(lines)
 
@@ -92,7 +92,32 @@ def _cost_line(name: str, cost: dict[str, Any], query: dict[str, Any]) -> str:
     if "limit" in cost:
         value += f" of {amount(name, cost['limit'])}"
         remark += f", P(met) = {cost['probability']:.2f}"
-    return _line(NAMES[name], value, remark)
+    return _line(title(name), value, remark)
+
+
+def _cost_lines(costs: dict[str, Any], query: dict[str, Any]) -> list[str]:
+    """The costs that people know first, then registered ones."""
+    names = [*NAMES, *(n for n, c in costs.items() if isinstance(c, dict) and n not in NAMES)]
+    return [_cost_line(n, costs[n], query) for n in names if n in costs]
+
+
+def _rests_on(answer: dict[str, Any]) -> list[str]:
+    """The budgets at which the choice changes, the elasticities, and the runs that carry the answer."""
+    lines = []
+    for name, found in answer.get("steps", {}).items():
+        if len(found) > 1:
+            then = ", ".join(f"{amount(name, s['at'])} ({percent(s['error'])})" for s in found)
+            lines.append(f"  steps {title(name)}: the choice changes at {then}")
+    slopes = [
+        f"{axis(n).title} {e['value']:+.2f} [{e['low']:.2f}, {e['high']:.2f}]"
+        for n, e in answer.get("elasticity", {}).items()
+    ]
+    if slopes:
+        lines.append(f"  slope {' · '.join(slopes)}: % of error for 1 % more")
+    runs = [f"run {r['run_id']} ({100 * r['share']:.0f} %)" for r in answer.get("carried_by", ())]
+    if runs:
+        lines.append(f"  runs  carried by {', '.join(runs)}")
+    return lines
 
 
 def _alternatives(answer: dict[str, Any]) -> list[str]:
@@ -114,9 +139,7 @@ def target_text(found: dict[str, Any]) -> str:
     """The least resource for a quality on one screen."""
     best, query = found["best"], found["query"]
     lines = [f"  {best['label']}", "", _line("error", _error_cell(best["prediction"]), "")]
-    lines += [
-        _cost_line(name, best["costs"][name], query) for name in NAMES if name in best["costs"]
-    ]
+    lines += _cost_lines(best["costs"], query)
     lines += [
         f"  error at most {percent(query['error'])} with probability {best['p_error']:.2f}",
         "",
@@ -128,7 +151,7 @@ def target_text(found: dict[str, Any]) -> str:
         for r in found["runners_up"]
     ]
     if rows:
-        table = plain_table(["would also do", "error", NAMES[cost]], rows)
+        table = plain_table(["would also do", "error", title(cost)], rows)
         lines += ["", *(f"  {line}" for line in table.split("\n"))]
     lines += [f"  note  {w['message']}" for w in found["warnings"]]
     return "\n".join(lines)
@@ -180,9 +203,7 @@ def option_text(found: dict[str, Any]) -> str:
         "",
         _line("error", _error_cell(found["prediction"]), f"fit {found['fit_id']}"),
     ]
-    for name in NAMES:
-        if name in found["costs"]:
-            lines.append(_cost_line(name, found["costs"][name], found["query"]))
+    lines += _cost_lines(found["costs"], found["query"])
     if found["query"]["limits"]:
         lines.append(f"  meets all limits with probability {found['joint_probability']:.2f}")
     kind = found["prediction"]["kind"]

@@ -11,12 +11,14 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from sqlalchemy import Engine
 
-from planner import __version__, candidates, catalogue
+from planner import __version__, candidates, catalogue, influence
 from planner.axes import COMPUTE_AXES
 from planner.conditions import AsOf, latencies_of, latency_model, resolved, workload_of
-from planner.errors import FitError, InfeasibleError, InputError
+from planner.dimensions import axis_values
+from planner.errors import FitError, InfeasibleError, InputError, ProbabilityError
 from planner.laws.result import LawFit
 from planner.learning import (
     FitReport,
@@ -55,6 +57,7 @@ __all__ = [
     "warnings_of",
     "whatif",
     "whatif_with",
+    "why_unknown",
 ]
 
 N_TIES = 20
@@ -143,7 +146,9 @@ def answer_from(prepared: Prepared) -> Answer:
     decision = decide(table, query.limits, query.min_prob, query.level)
     answer = _answer(prepared, decision)
     if decision.best is None:
-        raise InfeasibleError(answer["message"], answer)
+        # Met by every point estimate, but not surely enough: another question would be answered.
+        kind = ProbabilityError if "likeliest" in answer else InfeasibleError
+        raise kind(answer["message"], answer)
     return Answer(json=answer, table=table, decision=decision, report=report, query=query)
 
 
@@ -177,7 +182,7 @@ def target_from(prepared: Prepared, max_error: float, minimise: str) -> dict[str
             f"the target error must lie between 0 and 1 (8% or 0.08), got {max_error:g}"
         )
     if minimise not in table.costs:
-        raise InputError(f"{minimise} is not known for these runs: measure it, or minimise flops")
+        raise InputError(why_unknown(table, minimise))
     found = decide_target(table, max_error, minimise, query.limits, query.min_prob)
     decision = decide(table, query.limits, query.min_prob, query.level)
     answer = {
@@ -195,6 +200,11 @@ def target_from(prepared: Prepared, max_error: float, minimise: str) -> dict[str
     if found.best is None:
         raise InfeasibleError(answer["message"], answer)
     return answer
+
+
+def why_unknown(table: CandidateTable, name: str) -> str:
+    """Why a cost is not known for these candidates, and what to do."""
+    return table.unknown.get(name, f"{name} is not known for these runs: measure it")
 
 
 def whatif(
@@ -322,6 +332,14 @@ def _answer(prepared: Prepared, decision: Decision) -> dict[str, Any]:
             for n, s in decision.switches.items()
         },
         "error_change_per_doubling": decision.doubling,
+        "steps": explain.steps(table, decision, query),
+        "elasticity": influence.elasticities(
+            report.fit,
+            np.array(axis_values(table.configs[best], report.fit.axes)),
+            query.level,
+            query.seed,
+        ),
+        "carried_by": influence.carried_by(report.fit, report.evidence, table, best),
         "reasons": explain.reasons(table, decision, query),
         "evidence": [r.run_id for r in report.evidence.rows],
     }

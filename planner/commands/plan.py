@@ -41,9 +41,18 @@ _QUESTION: list[Callable[[Any], Any]] = [
     ),
     click.option("--utterance-seconds", type=float, default=None, help="Length of an utterance."),
     click.option("--output-tokens", type=float, default=None, help="Output tokens an utterance."),
+    click.option("--demand", type=float, default=None, help="Utterances to spread training over."),
     click.option(
         "--measured-only", is_flag=True, help="Choose among configurations that were run."
     ),
+    click.option("--grid", is_flag=True, help="Also choose between the levels that were run."),
+    click.option(
+        "--candidates",
+        type=click.Path(exists=True, dir_okay=False),
+        default=None,
+        help="Choose among the lines of this file: backbone,audio_seconds,reduction[,adaptation].",
+    ),
+    click.option("--extrapolate", is_flag=True, help="Answer further than 4x outside the data."),
     click.option(
         "--source", default=None, help="measured, published, imported, or a table's name."
     ),
@@ -56,6 +65,7 @@ _LIMITS: list[Callable[[Any], Any]] = [
     click.option("--flops", type=FLOPS, default=None, help="Most FLOPs, e.g. 400G."),
     click.option("--latency", "latency_ms", type=LATENCY_MS, default=None, help="E.g. 250ms."),
     click.option("--memory", "memory_bytes", type=BYTES, default=None, help="E.g. 4GiB."),
+    click.option("--train-flops", type=FLOPS, default=None, help="Most training FLOPs, e.g. 5P."),
     click.option(
         "--min-prob",
         type=float,
@@ -66,7 +76,9 @@ _LIMITS: list[Callable[[Any], Any]] = [
 ]
 
 
-COST_NAMES = {"flops": "flops", "latency": "latency_ms", "memory": "memory_bytes"}
+COST_NAMES = {
+    "flops": "flops", "latency": "latency_ms", "memory": "memory_bytes", "train-flops": "train_flops",
+}  # fmt: skip
 
 
 def _query(question: dict[str, Any]) -> PlanQuery:
@@ -75,7 +87,22 @@ def _query(question: dict[str, Any]) -> PlanQuery:
 
     if question["task"] is None:
         raise click.UsageError("missing option --task: say asr or emotion")
-    return PlanQuery(**question)
+    path = question.pop("candidates", None)
+    lines = () if path is None else _candidate_lines(path)
+    return PlanQuery(**question, candidates=lines)
+
+
+def _candidate_lines(path: str) -> tuple[str, ...]:
+    """The configurations of a file: one a line, a header and `#` comments left out."""
+    from pathlib import Path
+
+    from planner.errors import InputError
+
+    lines = [s.strip() for s in Path(path).read_text(encoding="utf-8").splitlines()]
+    found = tuple(s for s in lines if s and not s.startswith(("#", "backbone,")))
+    if not found:
+        raise InputError(f"{path} lists no configuration; write backbone,audio_seconds,reduction")
+    return found
 
 
 def _with(options: list[Callable[[Any], Any]]) -> Callable[[Command], Command]:
@@ -96,13 +123,16 @@ def _with(options: list[Callable[[Any], Any]]) -> Callable[[Command], Command]:
 def plan(ctx: click.Context, /, db: str | None, output_format: str, **question: Any) -> None:
     """The configuration with the fewest expected errors under a FLOP and latency budget.
 
-    Needs at least one limit. Exit code 3 when nothing meets the limits, with what would.
+    Needs at least one limit. Exit code 3 when nothing meets the limits, with what would; 8 when some
+    configuration meets them as expected, but not with the probability asked for; 9 when everything
+    lies too far outside the data.
 
     \b
     Examples:
       soundscale plan --task asr --flops 20G
       soundscale plan --task asr --flops 20G --latency 400ms -f json
       soundscale plan --task asr --flops 520G --convention same2026 --measured-only
+      soundscale plan --task asr --flops 20G --grid --demand 1e9 --train-flops 5P
     """
     if ctx.invoked_subcommand is not None:
         return
@@ -124,7 +154,7 @@ def plan(ctx: click.Context, /, db: str | None, output_format: str, **question: 
 @click.option("--wer", "--error", "max_error", type=ERROR, required=True, help="E.g. 8% or 0.08.")
 @click.option(
     "--minimise",
-    type=click.Choice(["flops", "latency", "memory"]),
+    type=click.Choice(list(COST_NAMES)),
     default="flops",
     show_default=True,
     help="The resource to spend least of.",
@@ -158,12 +188,17 @@ def plan_target(
 
 @plan.command("verify")
 @click.argument("answer_id")
+@click.option("--run", is_flag=True, help="Run the recommended configuration first, a new seed.")
 @db_option
 @format_option(ANSWER_FORMATS)
-def plan_verify(answer_id: str, db: str | None, output_format: str) -> None:
+@click.pass_context
+def plan_verify(
+    ctx: click.Context, answer_id: str, run: bool, db: str | None, output_format: str
+) -> None:
     """Book an answer against runs made since: predicted, actual, and the running calibration.
 
-    Run the recommended configuration first (soundscale suggest --emit, or a sweep with it in).
+    With --run the recommended configuration is trained and scored now, as the sweep that the answer
+    learned from was; without, runs that were made since are found.
 
     \b
     Example:
@@ -171,6 +206,8 @@ def plan_verify(answer_id: str, db: str | None, output_format: str) -> None:
     """
     from planner import advice, report
 
+    if run:
+        _run_recommended(ctx, db, answer_id)
     found = advice.verify(db, answer_id)
     if output_format != "table":
         echo_json(found)
@@ -178,11 +215,35 @@ def plan_verify(answer_id: str, db: str | None, output_format: str) -> None:
     click.echo(report.verify_text(found))
 
 
+def _run_recommended(ctx: click.Context, db: str | None, answer_id: str) -> None:
+    """Hand the recommended configuration to the runner's own command, its listing on stderr."""
+    import contextlib
+    import sys
+    from pathlib import Path
+
+    from planner import advice
+    from planner.errors import MissingResourceError
+
+    root = ctx.find_root().command
+    sweep = root.get_command(ctx, "sweep") if isinstance(root, click.Group) else None
+    if sweep is None:
+        raise MissingResourceError(
+            "running the recommended configuration needs the runner, which is not installed; "
+            "run: pip install 'soundscale[runner]'"
+        )
+    path = Path(f"verify-{answer_id}.toml")
+    path.write_text(advice.verification_sweep(db, answer_id), encoding="utf-8")
+    talk(f"wrote {path}; running it")
+    arguments = ["run", str(path), *(["--db", db] if db else [])]
+    with contextlib.redirect_stdout(sys.stderr):
+        sweep.main(arguments, prog_name="soundscale sweep", standalone_mode=False)
+
+
 @click.command()
 @click.option(
     "--x",
     "cost",
-    type=click.Choice(["flops", "latency", "memory"]),
+    type=click.Choice(list(COST_NAMES)),
     default="flops",
     show_default=True,
     help="The cost to trade against error.",
@@ -205,7 +266,7 @@ def frontier(db: str | None, output_format: str, cost: str, **question: Any) -> 
     _, table, _ = service.candidates_for(db, _query(question))
     name = COST_NAMES[cost]
     if name not in table.costs:
-        raise InputError("no latency was measured: run a sweep, or soundscale probe on the device")
+        raise InputError(service.why_unknown(table, name))
     rows = report.frontier_rows(table, pareto(table, name), name)
     if output_format == "table":
         for row in rows:

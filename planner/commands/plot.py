@@ -78,7 +78,7 @@ def plot_frontier(
     if name not in table.costs:
         raise InputError(f"{cost} is not known for these runs; measure it, or plot --x flops")
     best = report.frontier_rows(table, pareto(table, name), name)
-    runs = [
+    runs: list[dict[str, Any]] = [
         {name: float(table.costs[name].value[j]), "error": float(table.measured_error[j]),
          "label": table.configs[j].label}
         for j in range(len(table)) if table.run_ids[j]

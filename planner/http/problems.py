@@ -25,8 +25,8 @@ from planner.errors import (
 MEDIA_TYPE = "application/problem+json"
 
 STATUS: tuple[tuple[type[SoundscaleError], int, str], ...] = (
-    (InfeasibleError, 409, "nothing meets the limits"),
     (ProbabilityError, 409, "the probability is too low"),
+    (InfeasibleError, 409, "nothing meets the limits"),
     (OutsideDataError, 409, "too far outside the data"),
     (FitError, 409, "no usable fit"),
     (MissingResourceError, 424, "something is missing"),

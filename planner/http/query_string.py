@@ -46,6 +46,7 @@ def _bool(text: str) -> bool:
 
 _QUANTITIES: dict[str, tuple[Callable[[str], float], str, str]] = {
     "flops": (parse_flops, "[kMGT]?", "520G"),
+    "train_flops": (parse_flops, "[kMGTP]?", "5P"),
     "latency_ms": (parse_latency_ms, "(ms|s)?", "250ms"),
     "memory_bytes": (parse_bytes, "([kMG]B|[KMG]iB)?", "8GiB"),
     "error": (parse_error, "%", "8%"),

@@ -63,7 +63,7 @@ def _frontier(world: World, prepared: Prepared, question: s.FrontierQuestion) ->
     name = s.COSTS[question.x]
     table = prepared.table
     if name not in table.costs:
-        raise InputError("no latency was measured: run a sweep, or soundscale probe on the device")
+        raise InputError(service.why_unknown(table, name))
     return {
         "query": {**to_json(prepared.query), "x": question.x},
         "fit_id": prepared.report.fit_id,

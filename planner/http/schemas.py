@@ -32,6 +32,7 @@ Bytes = Annotated[float, _number(*BYTES_RANGE, description="bytes", examples=[8 
 Seconds = Annotated[float, _number(*SECONDS_RANGE, description="seconds")]
 Tokens = Annotated[float, _number(*TOKENS_RANGE, description="output tokens of an utterance")]
 ErrorRate = Annotated[float, _number(*ERROR_RANGE, description="a fraction: 0.08 is 8 %")]
+Demand = Annotated[float, _number(1.0, 1e18)]
 Probability = Annotated[float, _number(*PROBABILITY_RANGE)]
 Level = Annotated[float, _number(*LEVEL_RANGE, description="probability of the intervals")]
 
@@ -49,6 +50,9 @@ class Question(BaseModel):
     utterance_seconds: Seconds | None = None
     output_tokens: Tokens | None = None
     measured_only: bool = False
+    grid: bool = Field(False, description="choose among levels between those that were run, too")
+    extrapolate: bool = Field(False, description="answer further than 4x outside the data")
+    demand: Demand | None = Field(None, description="utterances that training is spread over")
     source: Name | None = Field(None, description="measured, imported, published or a table")
     dataset: Name | None = None
     adaptation: Name | None = None
@@ -67,6 +71,7 @@ class LimitedQuestion(Question):
     flops: Flops | None = Field(None, description="most FLOPs", examples=[20e9])
     latency_ms: Milliseconds | None = Field(None, description="most milliseconds at the quantile")
     memory_bytes: Bytes | None = Field(None, description="most bytes")
+    train_flops: Flops | None = Field(None, description="most training FLOPs")
     min_prob: Probability = Field(0.9, description="of meeting all limits together")
 
 
@@ -74,13 +79,13 @@ class TargetQuestion(LimitedQuestion):
     """The least of one resource for a quality."""
 
     error: ErrorRate = Field(examples=[0.12])
-    minimise: Literal["flops", "latency", "memory"] = "flops"
+    minimise: Literal["flops", "latency", "memory", "train-flops"] = "flops"
 
 
 class FrontierQuestion(Question):
     """The frontier over one cost."""
 
-    x: Literal["flops", "latency", "memory"] = "flops"
+    x: Literal["flops", "latency", "memory", "train-flops"] = "flops"
 
 
 class WhatIfQuestion(LimitedQuestion):
@@ -128,5 +133,7 @@ class SqlQuestion(BaseModel):
     format: Literal["json", "csv"] = "json"
 
 
-COSTS = {"flops": "flops", "latency": "latency_ms", "memory": "memory_bytes"}
+COSTS = {
+    "flops": "flops", "latency": "latency_ms", "memory": "memory_bytes", "train-flops": "train_flops",
+}  # fmt: skip
 """Short name of a cost in a question -> its key."""

@@ -8,9 +8,11 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from planner.plan.frontier import kind_of
 from planner.plan.query import COST_UNITS, CandidateTable, PlanQuery
-from planner.plan.search import Decision, Relaxation, cheapest, relaxations
+from planner.plan.search import Decision, Relaxation, cheapest, ladder, relaxations
 from planner.plan.target import TargetDecision
 from planner.units import format_bytes, format_flops, format_ms
 
@@ -29,12 +31,19 @@ def amount(name: str, value: float) -> str:
     """A cost with its unit, for people: `394.3 GFLOPs`, `212 ms`, `1.9 GiB`."""
     if name in ("flops", "train_flops"):
         return format_flops(value)
-    return format_ms(value) if name == "latency_ms" else format_bytes(value)
+    if name == "memory_bytes":
+        return format_bytes(value)
+    return format_ms(value) if name == "latency_ms" else f"{value:.4g} {COST_UNITS[name]}"
+
+
+def title(name: str) -> str:
+    """What a cost is called."""
+    return NAMES.get(name, name)
 
 
 def said(name: str, value: float) -> str:
     """A cost in a sentence: its name goes without saying where the unit tells it."""
-    return amount(name, value) if name == "flops" else f"{NAMES[name]} {amount(name, value)}"
+    return amount(name, value) if name == "flops" else f"{title(name)} {amount(name, value)}"
 
 
 def points(error: float) -> str:
@@ -158,36 +167,35 @@ def _limit_sentence(table: CandidateTable, decision: Decision, query: PlanQuery,
     if name not in decision.switches:
         used = amount(name, float(table.costs[name].value[best]))
         limit = amount(name, query.limits[name])
-        return f"the {LIMIT_NAMES[name]} limit does not bind: it uses {used} of {limit}"
+        return f"the {LIMIT_NAMES.get(name, name)} limit does not bind: it uses {used} of {limit}"
     switch = decision.switches[name]
     gain = float(table.error[best] - table.error[switch.index])
     return (
-        f"the {LIMIT_NAMES[name]} limit binds: at {amount(name, switch.value)} the choice would become "
+        f"the {LIMIT_NAMES.get(name, name)} limit binds: at {amount(name, switch.value)} the choice would become "
         f"{table.configs[switch.index].label}, {points(gain)} fewer errors"
     )
 
 
 def _axis_sentences(table: CandidateTable, best: int) -> list[str]:
     """What one step along each axis from the choice would change, the other axes kept."""
-    chosen = table.configs[best]
     out = []
-    for name in ("backbone", "audio_seconds", "reduction"):
-        near = [
-            j
-            for j, c in enumerate(table.configs)
-            if j != best
-            and _same_but(c, chosen, name)
-            and getattr(c, name) != getattr(chosen, name)
-        ]
-        if near:
-            j = min(near, key=lambda i: abs(math.log(_ratio(table, i, best))))
-            out.append(_step_sentence(table, best, j, name))
+    for name, near in _neighbours(table, best).items():
+        j = min(near, key=lambda i: abs(math.log(_ratio(table, i, best))))
+        out.append(_step_sentence(table, best, j, name))
     return out
 
 
-def _same_but(a: Any, b: Any, name: str) -> bool:
-    fields = ("backbone", "audio_seconds", "reduction", "adaptation", "padding")
-    return all(getattr(a, f) == getattr(b, f) for f in fields if f != name)
+def _neighbours(table: CandidateTable, best: int) -> dict[str, list[int]]:
+    """Candidates that differ from the choice on one dimension alone, by its name."""
+    chosen = table.configs[best]
+    names = ("backbone", "audio_seconds", "reduction", *(k for k, _ in chosen.extra))
+    out: dict[str, list[int]] = {name: [] for name in names}
+    for j, config in enumerate(table.configs):
+        if config.adaptation == chosen.adaptation and config.padding == chosen.padding:
+            other = [n for n in names if config.value(n) != chosen.value(n)]
+            if len(other) == 1:
+                out[other[0]].append(j)
+    return {name: near for name, near in out.items() if near}
 
 
 def _ratio(table: CandidateTable, j: int, best: int) -> float:
@@ -196,16 +204,14 @@ def _ratio(table: CandidateTable, j: int, best: int) -> float:
 
 
 def _step_sentence(table: CandidateTable, best: int, j: int, name: str) -> str:
-    value = getattr(table.configs[j], name)
+    value = table.configs[j].value(name)
     shown = f"{value:g} s" if name == "audio_seconds" else str(value)
     gap = float(table.error[j] - table.error[best])
     ratio = _ratio(table, j, best)
     cost = f"{ratio:.2g}x the FLOPs" if not 0.995 < ratio < 1.005 else "the same FLOPs"
     direction = "more" if gap > 0 else "fewer"
     words = {"backbone": "model", "audio_seconds": "window", "reduction": "token reduction"}
-    return (
-        f"{words[name]} {shown} instead would make {points(abs(gap))} {direction} errors at {cost}"
-    )
+    return f"{words.get(name, name)} {shown} instead would make {points(abs(gap))} {direction} errors at {cost}"
 
 
 def _evidence_sentence(table: CandidateTable, best: int) -> str:
@@ -244,7 +250,7 @@ def target_json(
         "best": best,
         "runners_up": [_target_option(table, found, decision, j, query) for j in others],
         "reasons": [
-            f"least {NAMES[minimise]} of the {len(found.order)} of {len(table)} configurations that "
+            f"least {title(minimise)} of the {len(found.order)} of {len(table)} configurations that "
             f"reach {100 * max_error:.3g} % error with probability {query.min_prob:g} or more"
         ],
     }
@@ -267,15 +273,67 @@ def _target_option(
 def nothing_fits(table: CandidateTable, decision: Decision, query: PlanQuery) -> dict[str, Any]:
     """When nothing meets the limits: the nearest configuration and the smallest relaxations."""
     single = relaxations(table, query.limits, query.min_prob)
-    near = cheapest(table, query.limits)
+    likeliest = _likeliest(table, decision, query)
+    near = cheapest(table, query.limits) if likeliest is None else likeliest
+    message = _infeasible_message(table, query, single, near)
+    found: dict[str, Any] = {}
+    if likeliest is not None:
+        message = _unlikely_message(table, decision, query, single, likeliest)
+        found = {"likeliest": option(table, decision, likeliest, query)}
     return {
-        "message": _infeasible_message(table, query, single, near),
+        **found,
+        "message": message,
         "nearest": option(table, decision, near, query),
         "relaxations": [
             {"limit": r.limit, "value": r.value, "config": table.configs[r.index].to_json()}
             for r in single
         ],
     }
+
+
+def _likeliest(table: CandidateTable, decision: Decision, query: PlanQuery) -> int | None:
+    """The candidate that meets all limits as expected with the highest probability, if any does."""
+    meets = np.ones(len(table), dtype=bool)
+    for name, limit in query.limits.items():
+        meets &= table.costs[name].value <= limit
+    return int(np.where(meets, decision.joint, -1.0).argmax()) if meets.any() else None
+
+
+def _unlikely_message(
+    table: CandidateTable, decision: Decision, query: PlanQuery, single: tuple[Relaxation, ...],
+    j: int,
+) -> str:  # fmt: skip
+    p = math.floor(100 * float(decision.joint[j])) / 100
+    head = (
+        f"configurations meet {_limits(query)} as expected, but none with probability "
+        f"{query.min_prob:g}; the likeliest, {table.configs[j].label}, with {p:.2f}"
+    )
+    return f"{head}; ask with --min-prob {p:.2f}{_ways(table, single, ', or relax one: ')}"
+
+
+def _ways(table: CandidateTable, single: tuple[Relaxation, ...], opening: str) -> str:
+    ways = [f"{said(r.limit, r.value)} ({table.configs[r.index].label})" for r in single]
+    return opening + ", or ".join(ways) if ways else ""
+
+
+def steps(
+    table: CandidateTable, decision: Decision, query: PlanQuery
+) -> dict[str, list[dict[str, Any]]]:
+    """The budgets at which the choice changes: for each limit, the next choices as it alone grows."""
+    assert decision.best is not None
+    out = {}
+    for name in query.limits:
+        found = ladder(table, query.limits, query.min_prob, name, decision.best)
+        out[name] = [
+            {
+                "at": s.value,
+                "config": table.configs[s.index].to_json(),
+                "label": table.configs[s.index].label,
+                "error": float(table.error[s.index]),
+            }
+            for s in found[:MAX_LISTED]
+        ]
+    return out
 
 
 def _infeasible_message(
@@ -285,7 +343,6 @@ def _infeasible_message(
     if any(n not in ("flops", "train_flops", "memory_bytes") for n in query.limits):
         head += f" with probability {query.min_prob:g}"
     if single:
-        ways = [f"{said(r.limit, r.value)} ({table.configs[r.index].label})" for r in single]
-        return f"{head}; relax one: {', or '.join(ways)}"
+        return head + _ways(table, single, "; relax one: ")
     needs = ", ".join(said(n, float(table.costs[n].value[near])) for n in query.limits)
     return f"{head}; the nearest, {table.configs[near].label}, needs {needs}"

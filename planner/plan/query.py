@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from planner.errors import InputError
+from planner.errors import InputError, UnknownNameError
 from planner.records import Adaptation, Reduction
 
 Floats = NDArray[np.float64]
+Draws = NDArray[np.float32] | NDArray[np.float64]
 
 COST_UNITS = {
     "flops": "FLOPs",
@@ -20,7 +21,7 @@ COST_UNITS = {
     "memory_bytes": "bytes",
     "train_flops": "FLOPs",
 }
-"""The costs that a limit can be put on and their units; a new cost is a new key and a new array."""
+"""The costs that a limit can be put on and their units; planner.objectives adds to it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=False)
@@ -32,6 +33,14 @@ class Config:
     reduction: Reduction
     adaptation: Adaptation
     padding: str = "dynamic"
+    extra: tuple[tuple[str, Any], ...] = ()
+
+    def value(self, name: str) -> Any:
+        """The level on one dimension of the candidate set."""
+        for key, level in self.extra:
+            if key == name:
+                return level
+        return getattr(self, name)
 
     @property
     def label(self) -> str:
@@ -39,7 +48,8 @@ class Config:
         rate = f"{self.reduction.tokens_per_second:g} tokens/s"
         if self.reduction.factor > 1:
             rate += f" ({self.reduction})"
-        return f"{self.backbone} · {self.audio_seconds:g} s window · {rate} · {self.adaptation}"
+        parts = [self.backbone, f"{self.audio_seconds:g} s window", rate, str(self.adaptation)]
+        return " · ".join([*parts, *(f"{k} {v}" for k, v in self.extra)])
 
     def to_json(self) -> dict[str, Any]:
         """Plain values; `reduction` and `adaptation` in the short form that commands take."""
@@ -50,6 +60,7 @@ class Config:
             "tokens_per_second": self.reduction.tokens_per_second,
             "adaptation": str(self.adaptation),
             "padding": self.padding,
+            **{k: v if isinstance(v, (int, float, str, bool)) else str(v) for k, v in self.extra},
         }
 
 
@@ -65,7 +76,12 @@ class PlanQuery:
         per: `utterance` (all windows of one utterance) or `window`.
         utterance_seconds: length of an utterance; None takes those that were scored.
         output_tokens: output tokens of an utterance; None takes the measured mean.
+        demand: utterances over the life of the model: training FLOPs are spread over them.
+        more_limits: limits on costs that were registered, by name.
         measured_only: choose among configurations that were run.
+        grid: choose among levels between those that were run, too.
+        candidates: choose among these, each as `backbone,audio_seconds,reduction[,adaptation]`.
+        extrapolate: also choose what lies further outside the data than laws are trusted.
         source: provenance of the runs to learn from (`measured`, `published`, `imported`) or a file.
     """
 
@@ -81,7 +97,12 @@ class PlanQuery:
     per: str = "utterance"
     utterance_seconds: float | None = None
     output_tokens: float | None = None
+    demand: float | None = None
+    more_limits: tuple[tuple[str, float], ...] = ()
     measured_only: bool = False
+    grid: bool = False
+    candidates: tuple[str, ...] = ()
+    extrapolate: bool = False
     source: str | None = None
     dataset: str | None = None
     adaptation: str | None = None
@@ -91,10 +112,21 @@ class PlanQuery:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in COST_UNITS:
-            value = getattr(self, name)
+        # A stored question is JSON, which has lists alone.
+        object.__setattr__(self, "candidates", tuple(self.candidates))
+        more = tuple((str(k), float(v)) for k, v in self.more_limits)
+        object.__setattr__(self, "more_limits", more)
+        unknown = [k for k, _ in more if k not in COST_UNITS]
+        if unknown:
+            raise UnknownNameError("cost", unknown[0], COST_UNITS)
+        limits = [(n, getattr(self, n, None)) for n in (*COST_UNITS, "demand")]
+        for name, value in (*limits, *more):
             if value is not None and not (math.isfinite(value) and value > 0):
                 raise InputError(f"{name} must be a positive number, got {value!r}")
+        if self.measured_only and (self.grid or self.candidates):
+            raise InputError(
+                "measured_only contradicts a finer grid and a list of candidates; drop one of them"
+            )
         if not 0 < self.min_prob < 1:
             raise InputError(f"min_prob must lie between 0 and 1, got {self.min_prob!r}")
         if not 0 < self.level < 1:
@@ -111,7 +143,8 @@ class PlanQuery:
     @property
     def limits(self) -> dict[str, float]:
         """The limits that were set, by cost name."""
-        set_ = {name: getattr(self, name) for name in COST_UNITS}
+        more = dict(self.more_limits)
+        set_ = {name: getattr(self, name, more.get(name)) for name in COST_UNITS}
         return {name: float(value) for name, value in set_.items() if value is not None}
 
 
@@ -135,6 +168,16 @@ class Cost:
         """A cost that is counted, not estimated."""
         return cls(name=name, value=value, low=value, high=value, source=(source,) * len(value))
 
+    def at(self, j: int) -> Cost:
+        """The cost of candidate j alone."""
+        return Cost(
+            name=self.name,
+            value=self.value[j : j + 1],
+            low=self.low[j : j + 1],
+            high=self.high[j : j + 1],
+            source=self.source[j : j + 1],
+        )
+
     @property
     def log_sd(self) -> Floats:
         """Standard deviation of ln(cost), from the 90 % interval read as log-normal, shape (m,)."""
@@ -150,25 +193,37 @@ class CandidateTable:
     Attributes:
         configs: length m.
         error: expected error, shape (m,); error_low, error_high: interval of the mean at the level.
-        draws: joint draws of the mean error, shape (n_draws, m).
+        draws: joint draws of the mean error, shape (n_draws, m); quickest where those of one
+            candidate lie together (column-major). Single precision is enough: no draw is a result.
+        least_draw: the least draw of each candidate, shape (m,); worked out where not given.
         costs: by name.
         run_ids: the runs that measured each candidate (empty: it was never run).
         measured_error: error of those runs, NaN where there is none.
         distance: how far outside the data, in log range, 0 inside; shape (m,).
         n_windows: windows that one utterance takes, shape (m,).
+        own_weight: share of a candidate's own runs in its expected error, shape (m,); 0 where not given.
+        unknown: costs that are not known, with the reason.
     """
 
     configs: tuple[Config, ...]
     error: Floats
     error_low: Floats
     error_high: Floats
-    draws: Floats
+    draws: Draws
     costs: dict[str, Cost]
     run_ids: tuple[tuple[int, ...], ...]
     measured_error: Floats
     distance: Floats
     n_windows: Floats
+    least_draw: Draws = field(default_factory=lambda: np.empty(0))
+    own_weight: Floats = field(default_factory=lambda: np.empty(0))
     unknown: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if len(self.least_draw) != len(self.configs):
+            object.__setattr__(self, "least_draw", self.draws.min(axis=0))
+        if len(self.own_weight) != len(self.configs):
+            object.__setattr__(self, "own_weight", np.zeros(len(self.configs)))
 
     def __len__(self) -> int:
         return len(self.configs)

@@ -14,6 +14,7 @@ from statistics import NormalDist
 
 import numpy as np
 
+from planner.plan.certainty import certainty
 from planner.plan.query import CandidateTable, Cost, Floats
 
 _NORMAL = NormalDist()
@@ -39,10 +40,20 @@ def probability_within(cost: Cost, limit: float | Floats) -> Floats:
 
 def joint_probability(table: CandidateTable, limits: dict[str, float]) -> Floats:
     """Probability of meeting all limits together, shape (m,)."""
+    return _product(table, within(table, limits))
+
+
+def within(table: CandidateTable, limits: dict[str, float]) -> dict[str, Floats]:
+    """Probability of meeting each limit alone, by its name, shape (m,) each."""
+    return {n: probability_within(table.costs[n], v) for n, v in limits.items()}
+
+
+def _product(table: CandidateTable, parts: dict[str, Floats], left_out: str = "") -> Floats:
     joint = np.ones(len(table))
     # A fixed order, so that the product does not depend on how the limits were listed.
-    for name in sorted(limits):
-        joint = joint * probability_within(table.costs[name], limits[name])
+    for name in sorted(parts):
+        if name != left_out:
+            joint = joint * parts[name]
     return joint
 
 
@@ -55,7 +66,9 @@ def needed_limit(cost: Cost, probability: Floats) -> Floats:
     exact = (sd == 0) & (probability <= 1.0)
     out[exact] = cost.value[exact]
     soft = (sd > 0) & (probability < 1.0)
-    z = np.asarray(_QUANTILE(np.maximum(probability[soft], 1e-300)), dtype=np.float64)
+    # One soft limit leaves one probability for all: each value is inverted once.
+    wanted, which = np.unique(np.maximum(probability[soft], 1e-300), return_inverse=True)
+    z = np.asarray(_QUANTILE(wanted), dtype=np.float64)[which]
     out[soft] = np.exp(np.log(cost.value[soft]) + sd[soft] * z)
     return out
 
@@ -109,8 +122,11 @@ def rank(table: CandidateTable) -> np.ndarray:
     order = np.lexsort((flops, table.error))
     same = (np.diff(table.error[order]) == 0) & (np.diff(flops[order]) == 0)
     if same.any():
-        keys = [(table.error[j], flops[j], table.configs[j].label) for j in range(len(table))]
-        order = np.array(sorted(range(len(table)), key=keys.__getitem__))
+        alike = order[np.append(same, False) | np.append(False, same)]
+        by_label = sorted(alike.tolist(), key=lambda j: table.configs[j].label)
+        place = np.zeros(len(table), dtype=np.int64)
+        place[by_label] = np.arange(len(by_label))
+        order = np.lexsort((place, flops, table.error))
     return order.astype(np.int64)
 
 
@@ -125,11 +141,12 @@ def decide(
         min_prob: in (0, 1).
         level: of the interval by which ties are told.
     """
-    by_limit = {n: probability_within(table.costs[n], v) for n, v in limits.items()}
-    joint = joint_probability(table, limits)
+    by_limit = within(table, limits)
+    joint = _product(table, by_limit)
     feasible = joint >= min_prob
     ranked = rank(table)
-    order = tuple(int(j) for j in [*ranked[feasible[ranked]], *ranked[~feasible[ranked]]])
+    fits = feasible[ranked]
+    order = tuple(np.concatenate([ranked[fits], ranked[~fits]]).tolist())
     if not feasible.any():
         return Decision(
             best=None, feasible=feasible, joint=joint, by_limit=by_limit, order=order, ties=(),
@@ -137,96 +154,123 @@ def decide(
             switches={}, doubling={},
         )  # fmt: skip
     best = order[0]
-    p_best, regret, bound = _certainty(table, feasible, best)
-    switches = _switches(table, limits, min_prob, best, ranked)
+    sure = certainty(table, feasible, best, level)
+    switches = _switches(table, limits, by_limit, min_prob, best, ranked)
     return Decision(
         best=best, feasible=feasible, joint=joint, by_limit=by_limit, order=order,
-        ties=_ties(table, feasible, best, level), p_best=p_best, regret=regret, regret_bound=bound,
+        ties=tuple(ranked[np.isin(ranked, sure.ties)].tolist()), p_best=sure.p_best, regret=sure.regret,
+        regret_bound=sure.regret_bound,
         binding=tuple(sorted(switches)), switches=switches,
-        doubling=_doubling(table, limits, min_prob, best),
+        doubling=_doubling(table, limits, by_limit, min_prob, best),
     )  # fmt: skip
 
 
-def _certainty(
-    table: CandidateTable, feasible: np.ndarray, best: int
-) -> tuple[Floats, float, float]:
-    """Probability of being best, expected regret and its 95 % bound, from the joint draws."""
-    columns = np.flatnonzero(feasible)
-    draws = table.draws[:, columns]
-    lowest = draws.min(axis=1)
-    ties = draws == lowest[:, None]
-    share = (ties / ties.sum(axis=1, keepdims=True)).mean(axis=0)
-    p_best = np.zeros(len(table))
-    p_best[columns] = share
-    regret = table.draws[:, best] - lowest
-    return p_best, float(regret.mean()), float(np.quantile(regret, 0.95))
-
-
-def _ties(table: CandidateTable, feasible: np.ndarray, best: int, level: float) -> tuple[int, ...]:
-    """Feasible candidates whose paired difference from the best covers 0 at the level."""
-    others = [int(j) for j in np.flatnonzero(feasible) if j != best]
-    if not others:
-        return ()
-    gap = table.draws[:, others] - table.draws[:, [best]]
-    low = np.quantile(gap, (1 - level) / 2, axis=0)
-    near = [j for j, lo in zip(others, low, strict=True) if lo <= 0]
-    return tuple(sorted(near, key=lambda j: (table.error[j], table.configs[j].label)))
-
-
-def _others_joint(table: CandidateTable, limits: dict[str, float], left_out: str) -> Floats:
-    return joint_probability(table, {n: v for n, v in limits.items() if n != left_out})
-
-
 def relaxed(table: CandidateTable, limits: dict[str, float], min_prob: float, name: str) -> Floats:
-    """Smallest value of limit `name`, the others kept, at which each candidate is feasible, (m,)."""
-    rest = _others_joint(table, limits, name)
+    """Smallest value of limit `name`, the others kept, at which each candidate is feasible, (m,).
+
+    To rounding; infinite where no value of this limit would help.
+    """
+    return _relaxed(table, within(table, limits), min_prob, name)
+
+
+def _relaxed(table: CandidateTable, parts: dict[str, Floats], min_prob: float, name: str) -> Floats:
+    rest = _product(table, parts, left_out=name)
     with np.errstate(divide="ignore", invalid="ignore"):
         wanted = np.where(rest >= min_prob, min_prob / rest, np.inf)
-    value = needed_limit(table.costs[name], wanted)
-    return _rounded_up(table, limits, min_prob, name, value)
+    return needed_limit(table.costs[name], wanted)
 
 
-def _rounded_up(
-    table: CandidateTable, limits: dict[str, float], min_prob: float, name: str, value: Floats
-) -> Floats:
-    """Move values up by single floats until the forward formula agrees that they suffice."""
-    out = value.copy()
-    finite = np.isfinite(out)
+def _least(
+    table: CandidateTable,
+    limits: dict[str, float],
+    parts: dict[str, Floats],
+    min_prob: float,
+    name: str,
+    among: np.ndarray,
+) -> Relaxation | None:
+    """The smallest value of limit `name` at which one of the candidates `among`, best first, fits.
+
+    The value is moved up by single floats until the forward formula agrees that it suffices, for the
+    few candidates that could be the first.
+    """
+    value = _relaxed(table, parts, min_prob, name)[among]
+    if not np.isfinite(value).any():
+        return None
+    near = np.flatnonzero(value <= value.min() * (1 + 1e-9))
+    reached = [
+        (_suffices(table, limits, min_prob, name, int(among[i]), float(value[i])), int(i))
+        for i in near
+    ]
+    at, i = min(reached)
+    return Relaxation(limit=name, value=at, index=int(among[i]))
+
+
+def _suffices(
+    table: CandidateTable,
+    limits: dict[str, float],
+    min_prob: float,
+    name: str,
+    j: int,
+    value: float,
+) -> float:
+    """The value, raised by rounding errors until candidate j meets all limits with the probability."""
+    one = {n: table.costs[n].at(j) for n in limits}
     for _ in range(64):
-        joint = np.ones(len(table))
+        joint = 1.0
         for other in sorted(limits):
-            at = np.where(finite, out, 1.0) if other == name else limits[other]
-            joint = joint * probability_within(table.costs[other], at)
-        short = finite & (joint < min_prob)
-        if not short.any():
+            limit = value if other == name else limits[other]
+            joint = joint * float(probability_within(one[other], limit)[0])
+        if joint >= min_prob:
             break
-        out = np.where(short, np.nextafter(out * (1 + 1e-15), np.inf), out)
-    return out
+        value = math.nextafter(value * (1 + 1e-15), math.inf)
+    return value
 
 
 def _switches(
-    table: CandidateTable, limits: dict[str, float], min_prob: float, best: int, ranked: np.ndarray
+    table: CandidateTable,
+    limits: dict[str, float],
+    parts: dict[str, Floats],
+    min_prob: float,
+    best: int,
+    ranked: np.ndarray,
 ) -> dict[str, Relaxation]:
     """For each limit that binds: the smallest larger value at which a better candidate fits."""
-    position = {int(j): i for i, j in enumerate(ranked)}
-    better = [int(j) for j in ranked[: position[best]]]
-    out: dict[str, Relaxation] = {}
-    for name in limits:
-        value = relaxed(table, limits, min_prob, name)
-        reachable = [(value[j], position[j], j) for j in better if math.isfinite(value[j])]
-        if reachable:
-            at, _, index = min(reachable)
-            out[name] = Relaxation(limit=name, value=float(at), index=index)
-    return out
+    better = ranked[: int(np.flatnonzero(ranked == best)[0])]
+    found = {n: _least(table, limits, parts, min_prob, n, better) for n in limits if len(better)}
+    return {name: switch for name, switch in found.items() if switch is not None}
+
+
+def ladder(
+    table: CandidateTable, limits: dict[str, float], min_prob: float, name: str, best: int
+) -> tuple[Relaxation, ...]:
+    """Every further choice as limit `name` grows, the others kept, and the value from which it holds."""
+    ranked = rank(table)
+    better = ranked[: int(np.flatnonzero(ranked == best)[0])]
+    value = relaxed(table, limits, min_prob, name)[better]
+    out, lowest = [], len(better)
+    for i in np.lexsort((np.arange(len(better)), value)).tolist():
+        if not math.isfinite(value[i]):
+            break
+        if i < lowest:
+            lowest = i
+            j = int(better[i])
+            at = _suffices(table, limits, min_prob, name, j, float(value[i]))
+            out.append(Relaxation(limit=name, value=at, index=j))
+    return tuple(out)
 
 
 def _doubling(
-    table: CandidateTable, limits: dict[str, float], min_prob: float, best: int
+    table: CandidateTable,
+    limits: dict[str, float],
+    parts: dict[str, Floats],
+    min_prob: float,
+    best: int,
 ) -> dict[str, float]:
     """Expected error at twice each limit minus the error now: 0 or negative."""
     out = {}
     for name, value in limits.items():
-        fits = joint_probability(table, {**limits, name: 2 * value}) >= min_prob
+        twice = probability_within(table.costs[name], 2 * value)
+        fits = _product(table, {**parts, name: twice}) >= min_prob
         out[name] = float(table.error[fits].min() - table.error[best])
     return out
 
@@ -238,16 +282,9 @@ def relaxations(
 
     A limit is left out when no value of it would help, since another one is in the way too.
     """
-    out = []
-    for name in sorted(limits):
-        value = relaxed(table, limits, min_prob, name)
-        if np.isfinite(value).any():
-            index = min(
-                np.flatnonzero(np.isfinite(value)),
-                key=lambda j: (value[j], table.error[j], table.configs[j].label),
-            )
-            out.append(Relaxation(limit=name, value=float(value[index]), index=int(index)))
-    return tuple(out)
+    parts, ranked = within(table, limits), rank(table)
+    found = (_least(table, limits, parts, min_prob, name, ranked) for name in sorted(limits))
+    return tuple(r for r in found if r is not None)
 
 
 def cheapest(table: CandidateTable, limits: dict[str, float]) -> int:
@@ -255,5 +292,5 @@ def cheapest(table: CandidateTable, limits: dict[str, float]) -> int:
     worst = np.zeros(len(table))
     for name, limit in limits.items():
         worst = np.maximum(worst, table.costs[name].value / limit)
-    keys = [(worst[j], table.configs[j].label) for j in range(len(table))]
-    return min(range(len(table)), key=keys.__getitem__)
+    near = np.flatnonzero(worst == worst.min()).tolist()
+    return int(min(near, key=lambda j: table.configs[j].label))

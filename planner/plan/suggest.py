@@ -14,7 +14,7 @@ from statistics import NormalDist
 
 import numpy as np
 
-from planner.plan.query import Floats
+from planner.plan.query import Draws, Floats
 
 N_NODES = 201
 """Equal-probability nodes of the standard normal for E[min]: error below 1 % of the value (measured
@@ -71,7 +71,7 @@ def after(covariance: Floats, noise_variance: Floats, j: int) -> Floats:
 
 
 def suggest(
-    draws: Floats,
+    draws: Draws,
     noise_variance: Floats,
     hours: Floats,
     feasible: np.ndarray,

@@ -23,6 +23,7 @@ class RunRow:
     run_id: int
     trial_id: int
     trial: Trial
+    fingerprint: str | None = None
     state: str
     attempt: int
     status: str

@@ -25,8 +25,8 @@ SERVES = "serve"
 
 
 COMMANDS = dict(commands(cli))
-SLOW = ("--html", "--png axes")
-"""Examples that draw for seconds; another of the same command runs by default."""
+SLOW = ("--html", "--png", "--svg", "suggest", "fit compare", "--predict", "--runs 24 --backbone")
+"""Examples that take seconds."""
 EXAMPLES = [
     pytest.param(e, marks=[pytest.mark.slow] if any(s in e for s in SLOW) else [])
     for name, c in COMMANDS.items()

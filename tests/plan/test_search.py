@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from planner.plan.search import decide, joint_probability, relaxations, relaxed
+from planner.plan.search import decide, joint_probability, ladder, relaxations, relaxed
 from tests.plan.worlds import permuted, world
 
 SEEDS = st.integers(0, 10_000)
@@ -138,3 +138,61 @@ def test_an_exact_cost_is_met_at_its_own_value():
     table = world(5, soft=False)
     at = relaxed(table, {"flops": 1.0}, 0.9, "flops")
     np.testing.assert_array_equal(at, table.costs["flops"].value)
+
+
+@settings(max_examples=60, deadline=None)
+@given(SEEDS, SHARES)
+def test_certainty_equals_a_count_over_the_draws(seed, a):
+    table = world(seed, n=40)
+    limits = limits_of(table, a, 10.0)
+    decision = decide(table, limits, 0.9)
+    if decision.best is None:
+        return
+    fits = [j for j in range(len(table)) if decision.feasible[j]]
+    first = [min(fits, key=lambda j: row[j]) for row in table.draws]
+    regret = [row[decision.best] - row[j] for row, j in zip(table.draws, first, strict=True)]
+    assert decision.regret == pytest.approx(np.mean(regret))
+    assert decision.regret_bound == pytest.approx(np.quantile(regret, 0.95))
+    for j in fits:
+        assert decision.p_best[j] == pytest.approx(first.count(j) / len(first))
+        as_good = np.mean([row[j] <= row[decision.best] for row in table.draws])
+        assert j == decision.best or (j in decision.ties) == (as_good >= 0.05)
+
+
+@settings(max_examples=60, deadline=None)
+@given(SEEDS, SHARES, SHARES)
+def test_the_steps_of_a_limit_are_all_the_choices_as_it_grows(seed, a, b):
+    table = world(seed)
+    limits = limits_of(table, a, b)
+    best = decide(table, limits, 0.9).best
+    if best is None:
+        return
+    for name in limits:
+        found = ladder(table, limits, 0.9, name, best)
+        now = best
+        for step in found:
+            before = {**limits, name: step.value * (1 - 1e-9)}
+            assert decide(table, before, 0.9).best == now
+            assert decide(table, {**limits, name: step.value}, 0.9).best == step.index
+            now = step.index
+        assert decide(table, {**limits, name: 1e300}, 0.9).best == now
+
+
+@settings(max_examples=60, deadline=None)
+@given(SEEDS, SHARES, SHARES, PROBS)
+def test_adding_a_dominated_candidate_changes_nothing(seed, a, b, min_prob):
+    table = world(seed)
+    keep = np.array([j for j in range(len(table)) if j != int(np.argmax(table.error))])
+    limits = limits_of(table, a, b)
+    without = decide(permuted(table, keep), limits, min_prob).best
+    # The worst error and, by doubling, the highest costs: it loses to every other candidate.
+    worst = np.append(keep, int(np.argmax(table.error)))
+    added = permuted(table, worst)
+    for cost in added.costs.values():
+        for values in (cost.value, cost.low, cost.high):
+            values[-1] = 2 * values.max()
+    with_it = decide(added, limits, min_prob)
+    if without is not None:
+        assert with_it.best == without
+    else:
+        assert with_it.best in (None, len(worst) - 1)

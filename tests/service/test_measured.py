@@ -173,16 +173,16 @@ def test_a_sharp_measurement_outweighs_the_law_and_a_blunt_one_does_not(measured
     own = measurements(evidence, configs)
     law_says = fit.predict(x).mean
     far = dataclasses.replace(own, error=law_says * 1.2, typical=1e-9)
-    sharp, _ = belief(fit, x, labels, dataclasses.replace(far, variance=own.variance * 1e-6), 50, 0)
-    blunt, _ = belief(fit, x, labels, dataclasses.replace(far, variance=own.variance * 1e6), 50, 0)
-    np.testing.assert_allclose(sharp, law_says * 1.2, rtol=1e-3)
-    np.testing.assert_allclose(blunt, law_says, rtol=1e-2)
+    sharp = belief(fit, x, labels, dataclasses.replace(far, variance=own.variance * 1e-6), 50, 0)
+    blunt = belief(fit, x, labels, dataclasses.replace(far, variance=own.variance * 1e6), 50, 0)
+    np.testing.assert_allclose(sharp.error, law_says * 1.2, rtol=1e-3)
+    np.testing.assert_allclose(blunt.error, law_says, rtol=1e-2)
 
 
 def _config(row):
-    from planner.belief import config_of
+    from planner.dimensions import config_of
 
-    return config_of(row)
+    return config_of(row.trial)
 
 
 def test_runs_list_shows_error_flops_latency_and_parameters(measured):

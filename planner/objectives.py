@@ -1,0 +1,205 @@
+"""What a configuration costs: the objectives that a limit can be put on, as a registry.
+
+An objective is a class with a name, a unit and `of`, which gives the cost of every candidate, or a
+sentence that says why it is not known. A further one (energy, price, …) is registered once; its limit
+goes into `PlanQuery.more_limits`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from planner import catalogue
+from planner.costs.flops import forward_flops, resolve_convention
+from planner.costs.latency import LatencyModel
+from planner.costs.memory import inference_memory
+from planner.costs.stages import Window
+from planner.costs.training import trial_cost
+from planner.errors import InputError
+from planner.evidence import Evidence
+from planner.plan.query import COST_UNITS, Config, Cost, Floats, PlanQuery
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Situation:
+    """What the costs of candidates follow from.
+
+    Attributes:
+        ran: the configuration of each row of the evidence.
+        n_windows: windows of one utterance, shape (m,).
+        tokens: output tokens of one window, length m.
+        latency: the device's model, None without one.
+    """
+
+    query: PlanQuery
+    evidence: Evidence
+    configs: Sequence[Config]
+    ran: Sequence[Config]
+    n_windows: Floats
+    tokens: Sequence[int]
+    latency: LatencyModel | None
+
+
+class Objective(Protocol):
+    """One cost of a configuration, in `unit`."""
+
+    name: str
+    unit: str
+
+    def of(self, situation: Situation) -> Cost | str:
+        """The cost of every candidate, or why it is not known."""
+        ...
+
+
+class _Flops:
+    """FLOPs of one utterance (or window); with `demand`, the training's share on top."""
+
+    name, unit = "flops", "FLOPs"
+
+    def of(self, situation: Situation) -> Cost | str:
+        query = situation.query
+        convention = resolve_convention(query.convention)
+        one = [
+            forward_flops(
+                catalogue.backbone(c.backbone),
+                audio_seconds=c.audio_seconds,
+                reduction=c.reduction,
+                n_output_tokens=n,
+                padding=c.padding,
+                convention=convention,
+                task=query.task,
+            ).total
+            for c, n in zip(situation.configs, situation.tokens, strict=True)
+        ]
+        value = np.array(one, dtype=np.float64) * situation.n_windows
+        if query.demand is None:
+            return Cost.exact(self.name, value, convention)
+        training = training_flops_of(situation)
+        if isinstance(training, str):
+            raise InputError(f"training cannot be spread over the demand: {training}")
+        source = f"{convention} + training over {query.demand:g} utterances"
+        return Cost.exact(self.name, value + training / query.demand, source)
+
+
+class _Memory:
+    """Peak bytes of inference, one window at a time."""
+
+    name, unit = "memory_bytes", "bytes"
+
+    def of(self, situation: Situation) -> Cost | str:
+        value = [
+            inference_memory(
+                catalogue.backbone(c.backbone),
+                audio_seconds=c.audio_seconds,
+                reduction=c.reduction,
+                n_output_tokens=n,
+                padding=c.padding,
+            ).total
+            for c, n in zip(situation.configs, situation.tokens, strict=True)
+        ]
+        return Cost.exact(self.name, np.array(value, dtype=np.float64), "closed form")
+
+
+class _Latency:
+    """Milliseconds of one utterance (or window) at the quantile asked for."""
+
+    name, unit = "latency_ms", "ms"
+
+    def of(self, situation: Situation) -> Cost | str:
+        model, q = situation.latency, situation.query.quantile
+        if model is None:
+            return "no latency was measured: run a sweep, or soundscale probe on the device"
+        if q not in ("p50", "p95"):
+            raise InputError(
+                f"latency is predicted at p50 and p95, not {q}; ask with --quantile p95"
+            )
+        windows = [
+            Window(
+                backbone=catalogue.backbone(c.backbone), audio_seconds=c.audio_seconds,
+                reduction=c.reduction, n_output_tokens=n,
+            )
+            for c, n in zip(situation.configs, situation.tokens, strict=True)
+        ]  # fmt: skip
+        found = model.predict_many(windows)
+        value, low, high = (
+            np.array([getattr(one, name) for one in found]) * situation.n_windows
+            for name in (f"{q}_ms", f"{q}_low_ms", f"{q}_high_ms")
+        )
+        return Cost(
+            name=self.name, value=value, low=low, high=high,
+            source=tuple(one.source for one in found),
+        )  # fmt: skip
+
+
+class _TrainFlops:
+    """FLOPs of training the configuration once, as the study trains."""
+
+    name, unit = "train_flops", "FLOPs"
+
+    def of(self, situation: Situation) -> Cost | str:
+        found = training_flops_of(situation)
+        return found if isinstance(found, str) else Cost.exact(self.name, found, "exact/1")
+
+
+def training_flops_of(situation: Situation) -> Floats | str:
+    """Training FLOPs of each candidate, shape (m,): as its runs took, else as the study would train it.
+
+    A published or imported run does not say how many examples it saw: nothing is counted from it.
+    """
+    own: dict[Config, list[float]] = {}
+    for config, row in zip(situation.ran, situation.evidence.rows, strict=True):
+        if row.train_flops is not None:
+            own.setdefault(config, []).append(row.train_flops)
+    first = situation.evidence.rows[0]
+    out = []
+    for config, n in zip(situation.configs, situation.tokens, strict=True):
+        if config in own:
+            out.append(float(np.mean(own[config])))
+        elif first.provenance == "measured":
+            trial = dataclasses.replace(
+                first.trial, backbone=config.backbone, audio_seconds=config.audio_seconds,
+                reduction=config.reduction, adaptation=config.adaptation,
+            )  # fmt: skip
+            out.append(float(trial_cost(trial, n).total))
+        else:
+            return (
+                f"training FLOPs of {config.label} are not known: these runs are {first.provenance} "
+                "and do not say what was trained; learn from own runs"
+            )
+    # Without training (adaptation none) the cost is 0; a logarithm needs something, and 1 FLOP is none.
+    return np.asarray(np.maximum(np.array(out), 1.0), dtype=np.float64)
+
+
+_FIRST: tuple[Objective, ...] = (_Flops(), _Memory(), _Latency(), _TrainFlops())
+OBJECTIVES: dict[str, Objective] = {o.name: o for o in _FIRST}
+
+
+def register_objective(new: Objective) -> None:
+    """Add an objective; an existing name is replaced."""
+    OBJECTIVES[new.name] = new
+    COST_UNITS[new.name] = new.unit
+
+
+def costs_of(situation: Situation) -> tuple[dict[str, Cost], dict[str, str]]:
+    """Every objective that is known, and why the others are not.
+
+    Raises:
+        InputError: a limit is put on a cost that is not known.
+    """
+    costs: dict[str, Cost] = {}
+    unknown: dict[str, str] = {}
+    for name, objective in OBJECTIVES.items():
+        found = objective.of(situation)
+        if isinstance(found, Cost):
+            costs[name] = found
+        elif math.isfinite(situation.query.limits.get(name, math.inf)):
+            raise InputError(f"a limit on {name} cannot be judged: {found}")
+        else:
+            unknown[name] = found
+    return costs, unknown

@@ -1,0 +1,92 @@
+"""Checking an answer by a run: the sweep file of the recommendation, and who runs it."""
+
+import json
+import subprocess
+import sys
+import tomllib
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from planner import advice, service
+from planner.commands.plan import plan
+from planner.errors import InputError, MissingResourceError
+from planner.plan.query import PlanQuery
+from planner.store import write
+from planner.store.engine import open_store
+from runner.spec_file import parse_spec
+from runner.sweep import combinations
+from tests.service.test_measured import HEADER, rows
+
+SPEC = """
+name = "first"
+task = "asr"
+seeds = [0, 1]
+[data]
+name = "prompts"
+n_train = 20
+[axes]
+backbone = ["whisper-tiny", "whisper-base"]
+audio_seconds = [5, 10]
+[design]
+kind = "grid"
+[optimisation]
+steps = 30
+"""
+
+
+@pytest.fixture(scope="module")
+def answered(tmp_path_factory):
+    """A database with runs, the sweep that tells how they are made, and an answer."""
+    tmp_path = tmp_path_factory.mktemp("verify")
+    table = tmp_path / "results.csv"
+    table.write_text("\n".join([HEADER, *rows()]))
+    db = str(tmp_path / "runs.db")
+    service.import_results(db, str(table))
+    engine = open_store(db)
+    write.register_sweep(engine, "first", json.dumps(tomllib.loads(SPEC)), [])
+    engine.dispose()
+    answer = service.plan(db, PlanQuery(task="asr", flops=60e9)).json
+    return db, answer
+
+
+def test_the_verifying_sweep_is_the_recommended_trial_alone_with_a_new_seed(answered):
+    db, answer = answered
+    text = advice.verification_sweep(db, answer["answer_id"])
+    spec = parse_spec(tomllib.loads(text), "verify.toml")
+    only = combinations(spec)
+    assert len(only) == 1
+    assert only[0].backbone == answer["best"]["config"]["backbone"]
+    assert only[0].audio_seconds == answer["best"]["config"]["audio_seconds"]
+    assert spec.seeds == [1]
+    assert spec.optimisation.steps == 30
+
+
+def test_running_it_needs_the_runner_and_says_so(answered):
+    db, answer = answered
+    bare = click.Group("soundscale", commands={"plan": plan})
+    done = CliRunner().invoke(bare, ["plan", "verify", answer["answer_id"], "--run", "--db", db])
+    assert isinstance(done.exception, MissingResourceError)
+    assert "pip install" in str(done.exception)
+
+
+def test_running_it_hands_the_file_to_the_runner_whose_error_is_heard(answered, tmp_path):
+    db, answer = answered
+    engine = open_store(db)
+    spec = tomllib.loads(SPEC.replace('"prompts"', '"no/such/speech"'))
+    write.register_sweep(engine, "second", json.dumps(spec), [])
+    engine.dispose()
+    command = [sys.executable, "-m", "planner.cli", "plan", "verify", answer["answer_id"], "--run"]
+    done = subprocess.run(
+        [*command, "--db", db], capture_output=True, text=True, check=False, cwd=tmp_path
+    )
+    assert done.returncode in (2, 5)
+    assert "running it" in done.stderr
+    assert "no/such/speech" in done.stderr.splitlines()[-1]
+
+
+def test_an_unknown_answer_is_named(answered):
+    db, _ = answered
+    with pytest.raises(InputError, match="feedfeed"):
+        advice.verification_sweep(db, "feedfeed0000")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -250,56 +251,56 @@ def data_check(source: str, task: str | None, output_format: str) -> None:
 
 
 @click.command()
-@click.option("--backbone", "backbones", multiple=True, required=True, help="May be given again.")
-@click.option(
-    "--audio-seconds", type=float, multiple=True, required=True, help="x_T; may be given again."
-)
-@click.option("--reduce", "reductions", multiple=True, default=("none",), help="x_V, e.g. stem:2.")
+@click.option("--backbone", "backbones", multiple=True, help="May be given again.")
+@click.option("--audio-seconds", type=float, multiple=True, help="x_T; may be given again.")
+@click.option("--reduce", "reductions", multiple=True, help="x_V, e.g. stem:2; may be given again.")
+@click.option("--batch-size", "batch_sizes", type=click.IntRange(1), multiple=True, default=(1,))
 @click.option(
     "--task",
     type=click.Choice(["asr", "emotion"]),
     default=None,
     help="[default: the backbone's own]",
 )
-@click.option("--output-tokens", type=click.IntRange(min=1), default=20, show_default=True)
-@click.option("--samples", type=click.IntRange(min=5), default=20, show_default=True)
+@click.option("--output-tokens", "n_output_tokens", type=click.IntRange(min=1), default=None)
+@click.option(
+    "--points",
+    type=click.IntRange(min=1),
+    default=None,
+    help="Choose so many of the combinations.  [default: 12 where no backbone is named, else all]",
+)
+@click.option(
+    "--seconds", type=float, default=90.0, show_default=True, help="Time, where points are chosen."
+)
+@click.option(
+    "--processes", "n_processes", type=click.IntRange(min=1), default=3, show_default=True
+)
+@click.option("--samples", "n_samples", type=click.IntRange(min=5), default=15, show_default=True)
 @click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True)
+@click.option("--precision", type=click.Choice(["auto", "fp32", "bf16"]), default="auto")
+@click.option("--attention", type=click.Choice(["sdpa", "eager"]), default="sdpa")
 @click.option("--device-label", default=None, help="Name of this device.  [default: its model]")
 @click.option("--no-store", is_flag=True, help="Only print.")
 @db_option
 @format_option()
-def probe(
-    backbones: tuple[str, ...],
-    audio_seconds: tuple[float, ...],
-    reductions: tuple[str, ...],
-    task: str | None,
-    output_tokens: int,
-    samples: int,
-    threads: int,
-    device_label: str | None,
-    no_store: bool,
-    db: str | None,
-    output_format: str,
-) -> None:
-    """Measure latency on this device: every combination of the axes, nothing is trained.
+def probe(no_store: bool, db: str | None, output_format: str, **asked: Any) -> None:
+    """Measure latency on this device; nothing is trained and nothing downloaded.
+
+    Without --backbone it chooses up to 12 configurations that tell most of the device, so that the
+    latency of any other can be predicted. With axes it measures every combination of them.
 
     \b
-    Example:
+    Examples:
+      soundscale probe
       soundscale probe --backbone whisper-tiny.en --audio-seconds 4 --audio-seconds 12 --reduce stem:2
     """
+    from planner.costs.calibration import CALIBRATION_POINTS
     from runner import prepare, probing
     from runner.campaign import absolute_db
 
     prepare.require_runner()
     prepare.know_backbones(absolute_db(db))
-    request = probing.ProbeRequest(
-        backbones=backbones,
-        audio_seconds=audio_seconds,
-        reductions=reductions,
-        task=task,
-        n_output_tokens=output_tokens,
-        n_samples=samples,
-        threads=threads,
-        device_label=device_label,
-    )
+    if asked["points"] is None and not asked["backbones"]:
+        asked["points"] = CALIBRATION_POINTS
+    request = probing.ProbeRequest(**asked)
+    probing.check(request)
     probing.run(db, request, output_format, store=not no_store)

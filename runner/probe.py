@@ -37,16 +37,16 @@ class ProbePlan:
 @torch.inference_mode()
 def time_once(
     model: SpeechModel,
-    window: Audio,
+    batch: Sequence[Audio],
     trial: Trial,
     n_output_tokens: int,
     precision: str,
     device: torch.device,
 ) -> tuple[float, ...]:
-    """Seconds of features, encoder and decoding for one window, in that order."""
+    """Seconds of features, encoder and decoding for a batch of windows, in that order."""
     marks = [time.perf_counter()]
     with autocast(device, precision):
-        features = model.features([window])
+        features = model.features(batch)
         synchronise(device)
         marks.append(time.perf_counter())
         encoded = model.encode(features)
@@ -75,12 +75,12 @@ def measure_latency(
     plan = plan or ProbePlan()
     ended = time.perf_counter() + plan.seconds
     for _ in range(plan.n_warmup):
-        time_once(model, window, trial, n_output_tokens, precision, device)
+        time_once(model, [window], trial, n_output_tokens, precision, device)
     rows: list[tuple[float, ...]] = []
     while len(rows) < plan.n_samples:
         if len(rows) >= plan.fewest and time.perf_counter() > ended:
             break
-        rows.append(time_once(model, window, trial, n_output_tokens, precision, device))
+        rows.append(time_once(model, [window], trial, n_output_tokens, precision, device))
         if report:
             report(Progress(phase="probe", step=len(rows), n_steps=plan.n_samples))
     table = 1e3 * np.array(rows)

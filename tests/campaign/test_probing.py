@@ -5,7 +5,7 @@ import pytest
 from planner.errors import InputError
 from planner.store.engine import open_store
 from planner.store.read import latencies
-from runner.probing import ProbeRequest, run, trials_of
+from runner.probing import ProbeRequest, candidates, check, points_of, run
 
 
 def request(**changes: object) -> ProbeRequest:
@@ -16,6 +16,7 @@ def request(**changes: object) -> ProbeRequest:
         "task": None,
         "n_output_tokens": 3,
         "n_samples": 5,
+        "n_processes": 1,
         "threads": 1,
         "device_label": "here",
     }
@@ -40,6 +41,36 @@ def test_a_probe_stores_what_it_measured_and_how(tmp_path, capsys):
 
 def test_a_probe_is_checked_before_anything_is_built():
     with pytest.raises(InputError, match="use at most 30 s"):
-        trials_of(request(audio_seconds=(31.0,)))
+        candidates(request(audio_seconds=(31.0,)))
     with pytest.raises(InputError, match="leaves no token"):
-        trials_of(request(reductions=("stem:100",)))
+        candidates(request(reductions=("stem:100",)))
+
+
+def test_a_probe_without_axes_chooses_few_points_that_differ_in_every_axis():
+    points = points_of(ProbeRequest(points=12, task="asr"))
+    assert len(points) == len(set(points)) == 12
+    assert all(
+        len({getattr(p, k) for p in points}) > 1
+        for k in ("backbone", "audio_seconds", "reduction", "n_output_tokens")
+    )
+
+
+def test_fresh_processes_pool_their_samples_and_tell_how_far_they_differ(tmp_path, capsys):
+    db = f"sqlite:///{tmp_path}/p.db"
+    asked = request(
+        reductions=("none",), batch_sizes=(1, 2), n_processes=2, n_samples=6, attention="eager"
+    )
+    run(db, asked, "json", store=True)
+    engine = open_store(db)
+    found = [stored.latency for stored in latencies(engine, "here")]
+    engine.dispose()
+    assert [x.batch_size for x in found] == [1, 2]
+    assert {(x.n_samples, x.method, x.attention) for x in found} == {
+        (6, "probe/2 of 2 processes", "eager")
+    }
+    assert all(x.noise_floor >= 0 for x in found)
+
+
+def test_a_probe_that_has_no_time_is_refused_before_it_starts():
+    with pytest.raises(InputError, match="must be positive"):
+        check(ProbeRequest(points=3, seconds=0.0))

@@ -22,6 +22,7 @@ from planner.errors import FitError, InputError
 from planner.laws.observations import Exclusion, Observations
 from planner.records import canonical_json
 from planner.store.read import RunRow
+from planner.tuning import beaten
 
 _PROVENANCE_ORDER = {"measured": 0, "imported": 1, "published": 2}
 DIVERGED_ABOVE = 1.0
@@ -155,8 +156,10 @@ def gather(
     study = _choose(asked, studies)
     kept, exclusions = [], []
     place = _place([r for r, s in zip(asked, studies, strict=True) if s == study])
+    worse_rates = beaten(asked)
     for row, own in zip(asked, studies, strict=True):
         reason = _reason_to_leave_out(row, own, study, axes, place)
+        reason = reason or worse_rates.get(row.run_id)
         if reason:
             exclusions.append((row.run_id, reason))
         else:

@@ -126,9 +126,7 @@ class Trial:
                 f"initialisation must be pretrained or random, got {self.initialisation!r}"
             )
         if self.padding not in ("dynamic", "bucketed", "padded30"):
-            raise InputError(
-                f"padding must be dynamic, bucketed or padded30, got {self.padding!r}"
-            )
+            raise InputError(f"padding must be dynamic, bucketed or padded30, got {self.padding!r}")
 
     @property
     def fingerprint(self) -> str:
@@ -153,6 +151,7 @@ class Resources:
 
     `gradient_checkpointing` runs layers again in the backward pass in place of keeping their
     activations; `compile` compiles the encoder (torch.compile), which pays from some hundred steps on.
+    `validate` scores the validation split too, which a search of learning rates chooses by.
     """
 
     cpus: float = 1.0
@@ -163,6 +162,7 @@ class Resources:
     max_attempts: int = 3
     gradient_checkpointing: bool = False
     compile: bool = False
+    validate: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

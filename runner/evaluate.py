@@ -16,7 +16,7 @@ import torch
 from planner.errors import InputError
 from planner.records import TASKS, Decoding, Evaluation, Trial, Utterance
 from runner.data.audio import SAMPLE_RATE, Audio, AudioError
-from runner.data.clips import Clip
+from runner.data.clips import Clip, corpus_digest
 from runner.data.packing import coverage, load_clip, scored
 from runner.features import BrokenDataError, autocast
 from runner.metrics import (
@@ -181,12 +181,14 @@ def evaluate(
         "audio_coverage": _covered(sound, len(clips) - len(chosen), clips, trial),
         "speaker_overlap": speaker_overlap,
     }
+    # Which utterances these were, whatever else the corpus holds.
+    more: dict[str, Any] = {"split_digest": corpus_digest(chosen)}
     if trial.task == "emotion":
-        return _emotion(heard, sound, trial, labels, shared)
-    found = _recognition(heard, sound, trial, shared)
-    return replace(
-        found, details=(found.details or {}) | {"n_prompt_tokens": model.n_prompt_tokens}
-    )
+        found = _emotion(heard, sound, trial, labels, shared)
+    else:
+        found = _recognition(heard, sound, trial, shared)
+        more["n_prompt_tokens"] = model.n_prompt_tokens
+    return replace(found, details=(found.details or {}) | more)
 
 
 def _covered(sound: Sequence[Heard], n_left_out: int, clips: Sequence[Clip], trial: Trial) -> float:

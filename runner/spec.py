@@ -21,7 +21,10 @@
     [lora]                             # what the short form lora:8 does not say
     [optimisation]
     steps = 30
+    learning_rate = [3e-4, 1e-3]       # several: a search, chosen by validation; one: that one
     batch_audio_seconds = 32           # or batch_size, in examples
+    [optimisation.arms."full"]         # rates of one adaptation, where they differ
+    learning_rate = 1e-4
     [decoding]
     [resources]                        # how it is executed; never part of a trial's fingerprint
 
@@ -117,11 +120,24 @@ class Lora(Section):
     dora: bool = False
 
 
+class Arm(Section):
+    """Learning rates of one adaptation, where they differ from the sweep's."""
+
+    learning_rate: Levels[PositiveFloat] | None = None
+    head_learning_rate: PositiveFloat | None = None
+    top_k_learning_rate: PositiveFloat | None = None
+
+
 class OptimisationSection(Section):
-    """The fields of `planner.records.Optimisation`, and the batch by its audio."""
+    """The fields of `planner.records.Optimisation`, and the batch by its audio.
+
+    Several values of `learning_rate` are a search: each is trained, and the one with the lowest error on
+    validation stands for its combination in a law (`planner.tuning`). `arms` gives an adaptation its
+    own rates, as a rate that is right for LoRA is about ten times too high for full fine-tuning.
+    """
 
     optimiser: str | None = None
-    learning_rate: PositiveFloat | None = None
+    learning_rate: Levels[PositiveFloat] | None = None
     head_learning_rate: PositiveFloat | None = None
     top_k_learning_rate: PositiveFloat | None = None
     schedule: str | None = None
@@ -131,9 +147,20 @@ class OptimisationSection(Section):
     batch_audio_seconds: Seconds | None = None
     weight_decay: Annotated[float, Field(ge=0)] | None = None
     clip_norm: PositiveFloat | None = None
+    arms: dict[str, Arm] = {}
 
-    def at(self, audio_seconds: float) -> Optimisation:
-        """The optimisation of a trial with windows of `audio_seconds`.
+    @property
+    def searches(self) -> bool:
+        """Whether some combination is trained at several learning rates."""
+        rates = [self.learning_rate, *(arm.learning_rate for arm in self.arms.values())]
+        return any(len(given or ()) > 1 for given in rates)
+
+    def at(self, audio_seconds: float, adaptation: str = "") -> Optimisation:
+        """The optimisation of a trial with windows of `audio_seconds`, at the first learning rate."""
+        return self.each(audio_seconds, adaptation)[0]
+
+    def each(self, audio_seconds: float, adaptation: str = "") -> list[Optimisation]:
+        """The optimisations of one combination: one for each learning rate.
 
         `batch_audio_seconds` keeps the audio of a step near constant along x_T
         (`runner.recipe.batch_size_for`).
@@ -141,11 +168,14 @@ class OptimisationSection(Section):
         >>> OptimisationSection(batch_audio_seconds=32.0).at(12.0).batch_size
         3
         """
-        given = {k: v for k, v in self.model_dump().items() if v is not None}
+        own = self.arms.get(adaptation, Arm())
+        given = {k: v for k, v in self.model_dump(exclude={"arms"}).items() if v is not None}
+        given |= {k: v for k, v in own.model_dump().items() if v is not None}
         seconds = given.pop("batch_audio_seconds", None)
         if seconds is not None:
             given["batch_size"] = batch_size_for(seconds, audio_seconds)
-        return Optimisation(**given)
+        rates = dict.fromkeys(given.pop("learning_rate", [Optimisation().learning_rate]))
+        return [Optimisation(**given, learning_rate=rate) for rate in rates]
 
 
 class ResourcesSection(Section):

@@ -133,6 +133,10 @@ def _check_names(spec: SweepSpec) -> None:
     ):
         if name is not None and name not in known:
             raise UnknownNameError(key, name, known)
+    levels = _levels(spec, "adaptation")
+    for arm in chosen.arms:
+        if arm not in levels:
+            raise UnknownNameError("optimisation.arms", arm, levels)
     if chosen.batch_size is not None and chosen.batch_audio_seconds is not None:
         raise InputError(
             "optimisation: batch_size and batch_audio_seconds both say how large a batch is; give one"

@@ -10,7 +10,7 @@ from planner.catalogue import backbone
 from planner.costs.flops import forward_flops
 from planner.costs.flops import training_flops as count_training
 from planner.errors import InputError
-from planner.records import Reduction, Resources, Trial
+from planner.records import Optimisation, Reduction, Resources, Trial
 from planner.units import format_flops
 from runner.data.clips import Corpus
 from runner.spec import SweepSpec
@@ -172,11 +172,24 @@ def expand(
         spec: the checked sweep file.
         corpus: gives the data's name, digest, split policy and the sizes of its splits.
         cluster_gpus: GPUs of the cluster; decides `resources.gpus` where the file leaves it out.
+
+    Raises:
+        InputError: learning rates are searched, and the corpus has no validation split to choose by.
     """
     resources = spec.resources.on(cluster_gpus)
+    if spec.optimisation.searches:
+        if not corpus.validation:
+            raise InputError(
+                "optimisation.learning_rate: a search chooses by the validation split, and the data has "
+                "none; set data.validation_fraction or data.validation_split, or give one rate"
+            )
+        resources = replace(resources, validate=True)
     trials = [
-        _trial(spec, corpus, combination, seed)
+        _trial(spec, corpus, combination, optimisation, seed)
         for combination in combinations(spec)
+        for optimisation in spec.optimisation.each(
+            combination.audio_seconds, combination.adaptation
+        )
         for seed in dict.fromkeys(spec.seeds)
     ]
     unique = {trial.fingerprint: trial for trial in trials}
@@ -184,7 +197,9 @@ def expand(
     return [(trial, resources) for trial in ordered]
 
 
-def _trial(spec: SweepSpec, corpus: Corpus, levels: Combination, seed: int) -> Trial:
+def _trial(
+    spec: SweepSpec, corpus: Corpus, levels: Combination, optimisation: Optimisation, seed: int
+) -> Trial:
     default = "whisper-english" if spec.task == "asr" else "none"
     return Trial(
         task=spec.task,
@@ -198,7 +213,7 @@ def _trial(spec: SweepSpec, corpus: Corpus, levels: Combination, seed: int) -> T
         audio_seconds=levels.audio_seconds,
         reduction=Reduction.parse(levels.reduction),
         adaptation=spec.adaptation(levels.adaptation),
-        optimisation=spec.optimisation.at(levels.audio_seconds),
+        optimisation=optimisation,
         decoding=spec.decoding,
         reference_policy=spec.reference_policy,
         initialisation=spec.initialisation,

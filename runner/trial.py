@@ -9,7 +9,7 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -147,11 +147,11 @@ class _Job:
         training = self._train(model, groups, cache, precision)
         # The deployed form: adapters add nothing to FLOPs or latency once they are merged.
         merge(model.module)
-        evaluation = self._score(model, corpus, precision)
-        latency = self._probe(model, corpus, evaluation, precision)
+        evaluations = self._score_all(model, corpus, precision)
+        latency = self._probe(model, corpus, evaluations[0], precision)
         return self.record(
             status="finished",
-            evaluations=(evaluation,),
+            evaluations=evaluations,
             latencies=(latency,),
             peak_memory_bytes=memory.peak_bytes(),
             details=_details(cache, training, corpus)
@@ -225,20 +225,30 @@ class _Job:
             facts["artifact"] = str(save(model.module, self.artifacts / trial.fingerprint, meta))
         return training
 
-    def _score(self, model: SpeechModel, corpus: Corpus, precision: str) -> Evaluation:
+    def _score_all(
+        self, model: SpeechModel, corpus: Corpus, precision: str
+    ) -> tuple[Evaluation, ...]:
+        """Test first; and validation, where a search chooses by it and the test's details name it."""
         started = time.monotonic()
-        evaluation = evaluate(
+        scored = [self._score(model, corpus, precision, "test")]
+        if self.resources.validate and corpus.validation:
+            chosen_by = self._score(model, corpus, precision, "validation")
+            told = (scored[0].details or {}) | {"validation_error": chosen_by.error}
+            scored = [replace(scored[0], details=told), replace(chosen_by, selection="search")]
+        self.facts["score_seconds"] = time.monotonic() - started
+        return tuple(scored)
+
+    def _score(self, model: SpeechModel, corpus: Corpus, precision: str, split: str) -> Evaluation:
+        return evaluate(
             model,
-            corpus.test,
+            corpus.split(split),
             self.trial,
             precision=precision,
-            split="test",
-            speaker_overlap=corpus.speaker_overlap,
+            split=split,
+            speaker_overlap=corpus.speaker_overlap if split == "test" else None,
             labels=corpus.labels,
             report=self.report,
         )
-        self.facts["score_seconds"] = time.monotonic() - started
-        return evaluation
 
     def _probe(
         self, model: SpeechModel, corpus: Corpus, evaluation: Evaluation, precision: str
@@ -311,6 +321,12 @@ def _details(cache: FeatureCache, training: Training, corpus: Corpus) -> dict[st
             training.n_target_units / training.n_examples if training.n_examples else None
         ),
         "resumed_at_steps": training.resumed_at,
+        "determinism": {
+            "algorithms": torch.are_deterministic_algorithms_enabled(),
+            "cudnn": torch.backends.cudnn.deterministic,
+            "cudnn_benchmark": torch.backends.cudnn.benchmark,
+            "float32_matmul": torch.get_float32_matmul_precision(),
+        },
         "encoder_states_kept": cache.holds_states,
         "padding_fraction": (
             1.0 - training.audio_seconds / training.encoder_seconds

@@ -68,7 +68,7 @@ def test_a_single_level_needs_no_brackets(spec_with):
 
 def test_the_optimisation_table_has_every_field_of_the_record():
     record = {f.name for f in dataclasses.fields(Optimisation)}
-    assert set(OptimisationSection.model_fields) == record | {"batch_audio_seconds"}
+    assert set(OptimisationSection.model_fields) == record | {"batch_audio_seconds", "arms"}
 
 
 def test_the_lora_table_reaches_every_lora_adaptation(spec_with):

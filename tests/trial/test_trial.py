@@ -11,7 +11,8 @@ import torch
 
 from planner.errors import InputError
 from planner.records import Resources, RunRecord, Trial, trial_from_json
-from runner.data.clips import DataSpec
+from runner.data.clips import DataSpec, corpus_digest
+from runner.data.corpus import load_corpus
 from runner.models.adapt import ADAPTER_FILE, META_FILE
 from runner.trial import run_trial
 from tests.trial.made import EMODB, trial_of
@@ -57,6 +58,18 @@ def test_the_evaluation_adds_up_over_its_utterances(spoken, tmp_path):
     assert found.error == found.n_errors / found.n_units
     assert found.details["n_windows"] == 3  # 2.6 s are two windows of 2 s, 0.8 s is one
     assert found.details["tokens_per_window"] == found.mean_output_tokens
+    assert found.details["split_digest"] == corpus_digest(load_corpus(data).test)
+
+
+def test_validation_is_scored_beside_test_where_a_search_chooses_by_it(manifest, tmp_path):
+    data = manifest([*ROWS, ("validation", "good day", 0.7)])
+    trial = trial_of(data, "whisper-micro", 2.0, initialisation="random")
+    record = run_trial(trial, Resources(validate=True), data=data, artifacts=tmp_path)
+    test, validation = record.evaluations
+    assert (test.split, test.selection) == ("test", "final")
+    assert (validation.split, validation.selection) == ("validation", "search")
+    assert [u.reference for u in validation.utterances] == ["good day"]
+    assert test.details["validation_error"] == validation.error
 
 
 def test_the_latency_is_of_the_measured_number_of_tokens(spoken, tmp_path):

@@ -130,8 +130,8 @@ def plan(ctx: click.Context, /, db: str | None, output_format: str, **question: 
     \b
     Examples:
       soundscale plan --task asr --flops 20G
-      soundscale plan --task asr --flops 20G --latency 400ms -f json
-      soundscale plan --task asr --flops 520G --convention same2026 --measured-only
+      soundscale plan --task asr --flops 20G --latency 2s -f json
+      soundscale plan --task asr --flops 520G --convention same2026 --measured-only --source published
       soundscale plan --task asr --flops 20G --grid --demand 1e9 --train-flops 5P
     """
     if ctx.invoked_subcommand is not None:

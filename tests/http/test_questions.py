@@ -41,7 +41,7 @@ def test_a_query_string_with_something_else_is_refused(client, text):
         ("flops=20G", "task"),
         ("task=asr", "no limit is given"),
         ("task=translation&flops=1G", "unknown task"),
-        ("task=asr&latency_ms=60&device=h100", "unknown device"),
+        ("task=asr&latency_ms=60&device=h900", "unknown device"),
         ("task=asr&flops=1G&convention=exat", "convention"),
         ("task=asr&flops=1G&quantile=p42", "quantile"),
         ("task=a%00b&flops=1G", "task"),

@@ -237,3 +237,9 @@ def weights(forms: Sequence[dict[str, Any]]) -> alt.LayerChart:
         x="weight:Q", text=alt.Text("cv_error:Q", format=".3f")
     )
     return alt.layer(bars, words).properties(width=420)
+
+
+def stacked(charts: Sequence[Any]) -> alt.VConcatChart:
+    """Charts below one another, each with its own scales."""
+    alt = _altair()
+    return alt.vconcat(*charts).resolve_scale(color="independent").configure_title(anchor="start")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import click
 
-from planner.cli_common import ANSWER_FORMATS, db_option, echo_json, echo_rows, format_option
+from planner.cli_common import ANSWER_FORMATS, db_option, echo_json, echo_rows, format_option, talk
 
 
 @click.group()
@@ -24,6 +25,13 @@ def fit() -> None:
 @click.option("--law", default="auto", show_default=True, help="A law by name, or auto.")
 @click.option("--loss", default="log", show_default=True, help="log, huber:1e-3 or huber:auto.")
 @click.option("--seed", type=int, default=0, show_default=True)
+@click.option(
+    "--report",
+    "page",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=None,
+    help="Also write its diagnostics as one HTML page.",
+)
 @format_option(ANSWER_FORMATS)
 def fit_run(
     db: str | None,
@@ -35,6 +43,7 @@ def fit_run(
     law: str,
     loss: str,
     seed: int,
+    page: Path | None,
     output_format: str,
 ) -> None:
     """Fit a law to the runs of one study, store it and report it on one screen.
@@ -43,6 +52,7 @@ def fit_run(
     Examples:
       soundscale fit run --task asr
       soundscale fit run --task asr --source published -f json
+      soundscale fit run --task asr --report fit.html
     """
     from planner import report, service
     from planner.axes import COMPUTE_AXES
@@ -52,6 +62,11 @@ def fit_run(
         db, task, source=source, dataset=dataset, adaptation=adaptation, axes=names,
         law=law, loss=loss, seed=seed,
     )  # fmt: skip
+    if page is not None:
+        from planner.fit_page import write_page
+
+        write_page(result, page)
+        talk(f"wrote {page}")
     if output_format != "table":
         echo_json(report.fit_json(result))
         return

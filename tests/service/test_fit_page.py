@@ -1,0 +1,51 @@
+"""The diagnostics of a fit as one page that needs nothing else."""
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from planner import service
+from planner.cli import cli
+from planner.fit_page import fit_page, left_out_rows
+from planner.laws.fit import fit_law
+
+pytest.importorskip("altair", reason="charts need Altair: pip install '.[notebooks]'")
+
+
+@pytest.fixture
+def report(published):
+    return service.fit(published, "asr")
+
+
+def test_a_level_left_out_is_foretold_by_a_fit_without_it(report):
+    observations = report.evidence.observations
+    row = next(r for r in left_out_rows(report) if r["rms"] is not None)
+    away = observations.x[:, observations.axes.index(row["axis"])] == row["level"]
+    rest = fit_law(observations.rows(~away), law=report.fit.law, loss=report.fit.loss)
+    off = np.log(observations.error[away] / rest.predict(observations.x[away]).mean)
+    assert row["rms"] == pytest.approx(float(np.sqrt(np.mean(off**2))))
+    assert row["n_runs"] == away.sum()
+
+
+def test_every_level_of_every_axis_is_left_out_once(report):
+    x, axes = report.evidence.observations.x, report.evidence.observations.axes
+    levels = [(a, v) for i, a in enumerate(axes) for v in np.unique(x[:, i])]
+    assert [(r["axis"], r["level"]) for r in left_out_rows(report)] == levels
+    assert all((r["rms"] is None) == (r["reason"] is not None) for r in left_out_rows(report))
+
+
+def test_the_page_holds_report_table_and_charts_and_asks_no_other_host(report):
+    page = fit_page(report)
+    assert "Each level left out in turn" in page
+    assert report.fit.law in page
+    assert "Residuals against normal quantiles" in page
+    assert 'src="http' not in page
+    assert 'href="http' not in page
+
+
+def test_the_command_writes_the_page(published, tmp_path):
+    file = tmp_path / "fit.html"
+    done = CliRunner().invoke(
+        cli, ["fit", "run", "--task", "asr", "--db", published, "--report", str(file)]
+    )
+    assert (done.exit_code, file.read_text("utf-8")[:15]) == (0, "<!doctype html>")

@@ -156,7 +156,14 @@ def _other_seconds(row: RunRow) -> float | None:
     return whole.total_seconds() - (row.train_seconds or 0.0) - (row.score_seconds or 0.0)
 
 
-def memory_of(trial: Trial, n_labels: int, micro_batch: int | None, kind: str) -> Memory | None:
+def memory_of(
+    trial: Trial,
+    n_labels: int,
+    micro_batch: int | None,
+    kind: str,
+    *,
+    gradient_checkpointing: bool = False,
+) -> Memory | None:
     """The larger of training and scoring by the closed forms; None for what they do not count."""
     from runner.evaluate import WINDOWS_AT_ONCE
 
@@ -169,7 +176,7 @@ def memory_of(trial: Trial, n_labels: int, micro_batch: int | None, kind: str) -
     try:
         training = training_memory(
             shape, adaptation=trial.adaptation, n_label_tokens=n_labels, micro_batch=batch,
-            precision=precision, **shared,
+            precision=precision, gradient_checkpointing=gradient_checkpointing, **shared,
         )  # fmt: skip
         scoring = inference_memory(
             shape, n_output_tokens=n_labels if trial.task == "asr" else 0, dtype=precision,
@@ -185,7 +192,10 @@ def work_of(trial: Trial, resources: Resources, corpus: Corpus, kind: str) -> Wo
     from runner.evaluate import WINDOWS_AT_ONCE
 
     labels, micro = n_label_tokens(trial, corpus), micro_batch_for(trial, resources)
-    usual, least = (memory_of(trial, labels, batch, kind) for batch in (micro, 1))
+    usual, least = (
+        memory_of(trial, labels, n, kind, gradient_checkpointing=resources.gradient_checkpointing)
+        for n in (micro, 1)
+    )
     optimisation = trial.optimisation
     passes = optimisation.steps * math.ceil(optimisation.batch_size / micro)
     windows = sum(max(1.0, clip.audio_seconds / trial.audio_seconds) for clip in corpus.test)
@@ -218,8 +228,11 @@ def before(
         return {}
     with _known(db) as engine:
         place = place_here(engine, prepared.trials[0][1])
-    require_room(prepared, todo, place)
     wanted = {t.fingerprint for t in todo}
+    device, kind, memory = place.rates.device, place.kind, place.memory_bytes
+    for trial, resources in prepared.trials:
+        if trial.fingerprint in wanted:
+            require_room(trial, resources, prepared.corpus, device, kind, memory)
     return {
         trial.fingerprint: forecast(
             work_of(trial, resources, prepared.corpus, place.kind), place.rates
@@ -268,16 +281,24 @@ def _known(db: str) -> Iterator[Engine | None]:
         engine.dispose()
 
 
-def require_room(prepared: Prepared, trials: Sequence[Trial], place: Place) -> None:
-    """Refuse trials that cannot fit the device's memory whatever their micro-batch.
+def require_room(
+    trial: Trial,
+    resources: Resources,
+    corpus: Corpus,
+    device: str,
+    kind: str,
+    memory_bytes: int | None,
+) -> None:
+    """Refuse a trial that cannot fit a device's memory whatever its micro-batch.
 
     Raises:
-        InputError: a trial cannot fit; the message carries the numbers.
+        InputError: it cannot fit; the message carries the numbers.
     """
-    for trial in trials:
-        least = memory_of(trial, n_label_tokens(trial, prepared.corpus), 1, place.kind)
-        if least is not None:
-            require_memory(trial.label, least, place.rates.device, place.memory_bytes)
+    labels = n_label_tokens(trial, corpus)
+    again = resources.gradient_checkpointing
+    least = memory_of(trial, labels, 1, kind, gradient_checkpointing=again)
+    if least is not None:
+        require_memory(trial.label, least, device, memory_bytes)
 
 
 def totals(prepared: Prepared, todo: Sequence[Trial], place: Place, workers: int) -> dict[str, Any]:

@@ -137,6 +137,7 @@ class _Job:
         corpus = corpus_of(trial, data)
         facts["data_source"] = corpus.source
         self._say("load", 1, 2)
+        self._require_room(corpus)
         model, memory = self._build(corpus)
         groups = adapt(model, trial.adaptation, trial.seed)
         execute_as(model, self.resources)
@@ -161,6 +162,23 @@ class _Job:
     def _say(self, phase: str, step: int, n_steps: int) -> None:
         if self.report:
             self.report(Progress(phase=phase, step=step, n_steps=n_steps))
+
+    def _require_room(self, corpus: Corpus) -> None:
+        """Fail before anything is built where one window at a time cannot fit this device.
+
+        Raises:
+            OutOfMemoryError: it cannot fit; no smaller micro-batch would help.
+        """
+        from runner.forecasting import require_room
+
+        here = describe(self.device, self.resources.device_label)
+        try:
+            require_room(
+                self.trial, self.resources, corpus, here.name, here.kind, here.memory_bytes
+            )
+        except InputError as problem:
+            self.facts["micro_batch"] = 1
+            raise OutOfMemoryError(str(problem)) from None
 
     def _build(self, corpus: Corpus) -> tuple[SpeechModel, PeakMemory]:
         trial, backbone = self.trial, known_backbone(self.trial.backbone)

@@ -50,6 +50,17 @@ def test_a_trial_of_speech_recognition_fills_its_record(spoken, tmp_path):
     assert {"load", "score", "probe"} < {phase for phase, _ in seen}
 
 
+def test_a_trial_that_cannot_fit_its_device_fails_before_anything_is_built(
+    spoken, tmp_path, monkeypatch
+):
+    data, trial = spoken
+    monkeypatch.setattr("runner.device._total_memory", lambda: 2**20)
+    record = run(trial, data, tmp_path)
+    assert (record.status, record.failure_class) == ("failed", "out-of-memory")
+    assert "needs at least" in record.failure_text
+    assert (record.micro_batch, record.weights_source) == (1, None)  # none is tried again
+
+
 def test_the_evaluation_adds_up_over_its_utterances(spoken, tmp_path):
     data, trial = spoken
     (found,) = run(trial, data, tmp_path).evaluations

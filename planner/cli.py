@@ -45,7 +45,7 @@ _LAZY: dict[str, tuple[str, str, str]] = {
         "A sweep before any run: its points, and the interval widths to expect from it.",
     ),
     "answers": (
-        "planner.commands.plan",
+        "planner.commands.answers",
         "answers",
         "Stored answers: list, show and replay them.",
     ),

@@ -11,6 +11,7 @@ from planner.conditions import DEFAULT_OUTPUT_TOKENS_PER_SECOND, require_device
 from planner.costs.devices import DATA_SHEETS
 from planner.costs.latency import LatencyModel
 from planner.costs.report import cost_report
+from planner.costs.tokens import check_seconds
 from planner.costs.transfer import DataSheet
 from planner.errors import InputError, MissingResourceError, UnknownNameError
 from planner.plan.explain import amount
@@ -35,13 +36,15 @@ def cost_of(
 ) -> dict[str, Any]:
     """FLOPs by part, memory, training cost and, for a measured device, latency of one window."""
     model = _known_latency(db, device)
+    shape = catalogue.backbone(backbone)
+    check_seconds(shape, audio_seconds)
     tokens = output_tokens
     source = "given"
     if tokens is None:
         tokens = round(DEFAULT_OUTPUT_TOKENS_PER_SECOND * audio_seconds)
         source = f"assumption: {DEFAULT_OUTPUT_TOKENS_PER_SECOND:g} tokens a second of speech"
     found = cost_report(
-        catalogue.backbone(backbone),
+        shape,
         audio_seconds=audio_seconds,
         reduction=Reduction.parse(reduction),
         adaptation=Adaptation.parse(adaptation),

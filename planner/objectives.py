@@ -100,6 +100,7 @@ class _Memory:
                 reduction=c.reduction,
                 n_output_tokens=n,
                 padding=c.padding,
+                task=situation.query.task,
             ).total
             for c, n in zip(situation.configs, situation.tokens, strict=True)
         ]

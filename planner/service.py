@@ -17,6 +17,7 @@ from sqlalchemy import Engine
 from planner import __version__, candidates, catalogue, influence
 from planner.axes import COMPUTE_AXES
 from planner.conditions import AsOf, latencies_of, latency_model, resolved, workload_of
+from planner.costs.tokens import check_seconds
 from planner.dimensions import axis_values
 from planner.errors import FitError, InfeasibleError, InputError, ProbabilityError
 from planner.laws.result import LawFit
@@ -231,6 +232,7 @@ def whatif_with(
     reduction: str,
 ) -> dict[str, Any]:
     """As `whatif`, for a resolved query and its law."""
+    check_seconds(catalogue.backbone(backbone), audio_seconds)
     config = Config(
         backbone=catalogue.backbone(backbone).name,
         audio_seconds=audio_seconds,

@@ -97,10 +97,19 @@ def cpu_model() -> str:
     return platform.processor() or platform.machine() or "cpu"
 
 
+CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
+"""What a container may use, where it is limited (cgroup v2)."""
+
+
 def _total_memory() -> int | None:
+    """Memory of the machine, or of the container where that may use less."""
     path = Path("/proc/meminfo")
     found = re.search(r"MemTotal:\s+(\d+) kB", path.read_text()) if path.exists() else None
-    return int(found.group(1)) * 1024 if found else None
+    machine = int(found.group(1)) * 1024 if found else None
+    limit = CGROUP_LIMIT.read_text().strip() if CGROUP_LIMIT.exists() else "max"
+    if not limit.isdigit():
+        return machine
+    return int(limit) if machine is None else min(machine, int(limit))
 
 
 def _nvidia_driver() -> str | None:

@@ -5,15 +5,15 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from planner.catalogue import backbone
-from planner.costs.calibration import CORE
 from planner.costs.flops import forward_flops
 from planner.costs.forecast import (
+    UNKNOWN,
     Forecast,
     Outcome,
     Rates,
@@ -25,7 +25,6 @@ from planner.costs.forecast import (
     total_seconds,
 )
 from planner.costs.memory import Memory, inference_memory, training_memory
-from planner.costs.transfer import DataSheet
 from planner.errors import InputError, UnknownNameError
 from planner.records import Device, Resources, Trial
 from runner.data.clips import Corpus
@@ -54,6 +53,13 @@ def place_here(engine: Engine | None, resources: Resources) -> Place:
 
     use_threads(resources)
     return place_of(engine, describe(torch_device(resources), resources.device_label))
+
+
+def resources_here(prepared: Prepared) -> Resources:
+    """What a trial of the sweep is given on this machine: a GPU where it has one, unless it says less."""
+    import torch
+
+    return prepared.spec.resources.on(float(torch.cuda.device_count()))
 
 
 def place_named(engine: Engine | None, name: str) -> Place:
@@ -85,38 +91,35 @@ def place_named(engine: Engine | None, name: str) -> Place:
 
 
 def place_of(engine: Engine | None, device: Device) -> Place:
-    """A device with the rates of its earlier trials, or of its data sheet."""
+    """A device with the rates of its earlier trials, of its data sheet, or of assumptions alone."""
     from planner.known_devices import data_sheet
 
-    sheet = data_sheet(engine, device.name) or _cpu_sheet(device)
+    sheet = data_sheet(engine, device.name)
+    base = sheet or UNKNOWN["cpu" if device.kind == "cpu" else "cuda"]
+    if sheet is None and device.kind == "cpu":
+        base = replace(base, peak_flops=base.peak_flops * device.n_threads)
     seen = outcomes(engine, device.name) if engine is not None else []
     return Place(
-        rates=replace(rates_of(seen, sheet), device=device.name),
-        kind=device.kind,
-        memory_bytes=device.memory_bytes or sheet.memory_bytes,
+        rates=rates_of(seen, base, device.name, assumed=sheet is None),
+        kind=base.kind,
+        memory_bytes=device.memory_bytes or base.memory_bytes,
     )
 
 
-def _cpu_sheet(device: Device) -> DataSheet:
-    """What stands in for the data sheet of a device that has none.
-
-    Raises:
-        InputError: it is no CPU, so that nothing can be assumed.
-    """
-    if device.kind != "cpu":
-        raise InputError(
-            f"device {device.name!r} has no data sheet and no finished trial, so its speed is not known; "
-            "describe it with: soundscale devices add"
-        )
-    return replace(CORE, name=device.name, peak_flops=CORE.peak_flops * device.n_threads)
+LATEST = 50
+"""Earlier trials that rates are learnt from: the machine's software changes, and old ones tell less."""
 
 
 def outcomes(engine: Engine, device: str) -> list[Outcome]:
-    """What the finished trials on a device took."""
-    from planner.store.read import runs
+    """What the latest finished trials on a device took; those that cannot be counted are left out."""
+    from planner.store.read import latest_on_device
 
-    found = runs(engine, status="finished")
-    return [_outcome(r) for r in found if r.device == device and r.score_seconds is not None]
+    found = []
+    for row in latest_on_device(engine, device, LATEST):
+        if row.score_seconds is not None:
+            with suppress(InputError):  # a backbone that this database does not describe
+                found.append(_outcome(row))
+    return found
 
 
 def _outcome(row: RunRow) -> Outcome:
@@ -215,19 +218,27 @@ def work_of(trial: Trial, resources: Resources, corpus: Corpus, kind: str) -> Wo
 
 
 def before(
-    prepared: Prepared, todo: Sequence[Trial], db: str, *, here: bool
+    prepared: Prepared, todo: Sequence[Trial], db: str, *, here: bool, gpus: bool = True
 ) -> dict[str, Forecast]:
     """Forecasts by fingerprint of the trials that a sweep is about to run on this machine.
 
     Empty for a cluster, whose devices are not known from here; its workers check their own memory.
+
+    Args:
+        prepared: the sweep.
+        todo: the trials that are to run.
+        db: the database's URL.
+        here: whether they run on this machine.
+        gpus: whether this machine's GPUs are used.
 
     Raises:
         InputError: a trial cannot fit this machine's memory.
     """
     if not here or not todo:
         return {}
+    here_resources = resources_here(prepared) if gpus else prepared.trials[0][1]
     with _known(db) as engine:
-        place = place_here(engine, prepared.trials[0][1])
+        place = place_here(engine, here_resources)
     wanted = {t.fingerprint for t in todo}
     device, kind, memory = place.rates.device, place.kind, place.memory_bytes
     for trial, resources in prepared.trials:
@@ -246,7 +257,7 @@ def dry_run(
     prepared: Prepared, known: Mapping[str, str], db: str, device: str | None, workers: int | None
 ) -> dict[str, Any]:
     """`{"trials": [...], "total": {...}}`: what a sweep will take on a device, in intervals."""
-    resources = prepared.trials[0][1]
+    resources = resources_here(prepared)
     with _known(db) as engine:
         place = place_named(engine, device) if device else place_here(engine, resources)
     rows = estimate(prepared, known)

@@ -9,6 +9,7 @@ times is then seen as the difference between processes.
 from __future__ import annotations
 
 import itertools
+import math
 import subprocess
 import sys
 import time
@@ -292,7 +293,7 @@ def check(request: ProbeRequest) -> None:
     """Refuse what could not be measured before anything starts.
 
     Raises:
-        InputError: a number of points or seconds that cannot be.
+        InputError: the seconds are not a positive number.
     """
-    if request.points is not None and request.seconds <= 0:
-        raise InputError(f"--seconds must be positive, got {request.seconds:g}")
+    if not (math.isfinite(request.seconds) and request.seconds > 0):
+        raise InputError(f"--seconds must be a positive number, got {request.seconds:g}")

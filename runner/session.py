@@ -72,7 +72,11 @@ def execute(
     todo = [t for t in trials if known.get(t.fingerprint) not in ("finished", "failed")]
     prepare.find_weights(todo, request.weights, shown.say)
     expected = forecasting.before(
-        prepared, todo, url, here=request.ray_address in ("local", "none")
+        prepared,
+        todo,
+        url,
+        here=request.ray_address in ("local", "none"),
+        gpus=request.ray_address == "local",
     )
     setting = Setting(
         db=url, artifacts=artifacts.absolute(request.artifacts), weights=request.weights

@@ -50,11 +50,11 @@ def total_line(total: Mapping[str, Any]) -> str:
     if not total["n_trials"]:
         return "nothing is left to run"
     device = f"{total['n_trials']} trials on {total['device']}"
-    why = (
-        f"from {total['n_earlier_trials']} earlier trials there"
-        if total["source"] == "measured"
-        else "from peak FLOP/s and assumptions alone; a first trial narrows it"
-    )
+    why = {
+        "measured": f"from the latest {total['n_earlier_trials']} trials there",
+        "datasheet": "from peak FLOP/s and assumptions alone; a first trial narrows it",
+        "assumption": "from assumptions alone; a first trial narrows it, or: soundscale devices add",
+    }[total["source"]]
     together = _interval(total["trial_seconds"], format_duration)
     clock = _interval(total["wall_seconds"], format_duration)
     return f"{device}: {together} of device time, {clock} by the clock with {total['workers']} at once ({why})"

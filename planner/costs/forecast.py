@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from planner.catalogue import Backbone, Whisper
+from planner.costs.calibration import CORE
 from planner.costs.memory import Memory
 from planner.costs.nonnegative import student95
 from planner.costs.transfer import COMMON_SD, EFFICIENCIES, DataSheet
@@ -171,17 +172,37 @@ def learnt(observed: Sequence[float], prior: tuple[float, float] | None = None) 
     return LogNormal(log_mean=mean, own_sd=sd, mean_sd=sd / math.sqrt(n), dof=dof)
 
 
-def rates_of(outcomes: Sequence[Outcome], sheet: DataSheet) -> Rates:
-    """A device's rates from its earlier trials; its data sheet stands in for what they do not tell."""
+UNKNOWN = {
+    "cpu": CORE,
+    "cuda": DataSheet(
+        name="an accelerator", kind="cuda", peak_flops=1e14, bandwidth=6e11, dtype="bfloat16"
+    ),
+}
+"""What stands in for a device without a data sheet or an earlier trial (assumption)."""
+UNKNOWN_SD = 1.3
+"""Spread of such a device's rate in ln (assumption: accelerators in use differ by a factor of 15)."""
+
+
+def rates_of(
+    outcomes: Sequence[Outcome], sheet: DataSheet, device: str, *, assumed: bool = False
+) -> Rates:
+    """A device's rates from its earlier trials; its data sheet stands in for what they do not tell.
+
+    Args:
+        outcomes: earlier trials on the device.
+        sheet: its data sheet, or one of `UNKNOWN`.
+        device: its name.
+        assumed: whether the sheet is one of `UNKNOWN`: the interval is wider, the source `assumption`.
+    """
     slow = EFFICIENCIES[sheet.kind].compute * sheet.peak_flops
-    by_sheet = (1.0 / slow, COMMON_SD)
+    by_sheet = (1.0 / slow, UNKNOWN_SD if assumed else COMMON_SD)
     train = [o.train_seconds / o.train_flops for o in outcomes if o.train_seconds and o.train_flops]
     score = [o.score_seconds / o.score_flops for o in outcomes if o.score_seconds and o.score_flops]
     other = [o.other_seconds for o in outcomes if o.other_seconds and o.other_seconds > 0]
     ratios = [o.peak_bytes / o.closed_bytes for o in outcomes if o.peak_bytes and o.closed_bytes]
     return Rates(
-        device=sheet.name,
-        source="measured" if train or score else "datasheet",
+        device=device,
+        source="measured" if train or score else "assumption" if assumed else "datasheet",
         n_trials=len(outcomes),
         train=learnt(train, by_sheet),
         score=learnt(score, by_sheet),

@@ -58,6 +58,21 @@ def runs(
     return _run_rows(engine, query)
 
 
+def latest_on_device(engine: Engine, device: str, limit: int) -> list[RunRow]:
+    """The latest finished runs of one's own on a device, newest first."""
+    query = (
+        _RUNS.where(
+            results.c.device == device,
+            results.c.status == "finished",
+            results.c.provenance == "measured",
+        )
+        .order_by(None)
+        .order_by(results.c.run_id.desc())
+        .limit(limit)
+    )
+    return _run_rows(engine, query)
+
+
 def run(engine: Engine, run_id: int) -> RunRow:
     """One run.
 

@@ -104,7 +104,7 @@ def test_a_dry_run_lists_costs_and_writes_no_database(write_spec, tmp_path, caps
     found = json.loads(capsys.readouterr().out)
     rows = found["trials"]
     assert [row["state"] for row in rows] == ["new"] * 3
-    assert (found["total"]["source"], found["total"]["n_trials"]) == ("datasheet", 3)
+    assert (found["total"]["source"], found["total"]["n_trials"]) == ("assumption", 3)
     assert all(row["train_flops"] > row["window_flops"] > 0 for row in rows)
     assert not (tmp_path / "none.db").exists()
 

@@ -83,6 +83,21 @@ def test_a_dry_run_on_a_named_device_uses_its_data_sheet(soundscale, write_spec)
     assert (running.code, "goes with --dry-run" in running.err) == (2, True)
 
 
+def test_a_gpu_without_a_data_sheet_keeps_no_sweep_from_starting(write_spec, tmp_path):
+    from planner.costs.forecast import forecast
+    from planner.records import Device
+    from runner.forecasting import place_of, work_of
+    from runner.prepare import prepare
+
+    gpu = Device(name="rtx-3090", kind="cuda", model="", n_threads=1, memory_bytes=24 * 2**30)
+    place = place_of(None, gpu)
+    prepared = prepare(write_spec(), f"sqlite:///{tmp_path}/none.db", print)
+    works = [work_of(t, r, prepared.corpus, place.kind) for t, r in prepared.trials]
+    found = [forecast(work, place.rates) for work in works]
+    assert {(f.device, f.source) for f in found} == {("rtx-3090", "assumption")}
+    assert all(f.trial_seconds.low < f.trial_seconds.value for f in found)
+
+
 def test_a_trial_that_cannot_fit_the_machine_is_refused_before_it_starts(
     soundscale, write_spec, tmp_path, monkeypatch
 ):

@@ -71,6 +71,13 @@ def test_fresh_processes_pool_their_samples_and_tell_how_far_they_differ(tmp_pat
     assert all(x.noise_floor >= 0 for x in found)
 
 
-def test_a_probe_that_has_no_time_is_refused_before_it_starts():
-    with pytest.raises(InputError, match="must be positive"):
-        check(ProbeRequest(points=3, seconds=0.0))
+@pytest.mark.parametrize("seconds", [0.0, -1.0, float("nan"), float("inf")])
+def test_a_probe_that_has_no_time_is_refused_before_it_starts(seconds):
+    with pytest.raises(InputError, match="must be a positive number"):
+        check(ProbeRequest(points=3, seconds=seconds))
+
+
+def test_a_probe_of_emotion_chooses_points_of_encoders():
+    points = points_of(ProbeRequest(points=6, task="emotion"))
+    assert len(points) == 6
+    assert all(p.backbone.startswith("wav2vec2") and p.n_output_tokens == 0 for p in points)

@@ -54,6 +54,16 @@ def test_help_and_usage_errors_import_nothing_heavy(arguments):
         (["runs", "import", "same2062"], "did you mean same2026?"),
         (["costs", "--backbone", "whisper-smal", "--audio-seconds", "30"], "did you mean"),
         (["pan"], "did you mean plan?"),
+        *(
+            (["costs", "--backbone", "whisper-tiny", "--audio-seconds", s], "must be positive")
+            for s in ("nan", "inf", "0", "-3")
+        ),
+        (["costs", "--backbone", "whisper-tiny", "--audio-seconds", "31"], "use at most 30 s"),
+        (
+            ["costs", "--backbone", "whisper-tiny", "--audio-seconds", "9", "--reduce", "layer9:2"],
+            "use layer 1 to",
+        ),
+        (["probe", "--seconds", "nan"], "must be a positive number"),
     ],
     ids=lambda v: " ".join(v) if isinstance(v, list) else "",
 )

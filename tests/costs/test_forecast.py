@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from planner.catalogue import backbone
 from planner.costs.devices import DATA_SHEETS
 from planner.costs.forecast import (
+    UNKNOWN,
     Outcome,
     Work,
     forecast,
@@ -53,7 +54,7 @@ def width(estimate):
 
 
 def test_earlier_trials_tell_time_and_memory_of_the_next():
-    rates = rates_of([outcome(np.random.default_rng(i)) for i in range(12)], SHEET)
+    rates = rates_of([outcome(np.random.default_rng(i)) for i in range(12)], SHEET, "l4")
     found = forecast(work(), rates)
     assert (found.source, rates.n_trials) == ("measured", 12)
     assert found.trial_seconds.value == pytest.approx(seconds(work()), rel=0.1)
@@ -64,7 +65,7 @@ def test_intervals_hold_for_nine_trials_in_ten():
     rng = np.random.default_rng(0)
     held = []
     for _ in range(400):
-        rates = rates_of([outcome(rng, 0.2) for _ in range(6)], SHEET)
+        rates = rates_of([outcome(rng, 0.2) for _ in range(6)], SHEET, "l4")
         new = outcome(rng, 0.2)
         found = forecast(work(new.train_flops, new.score_flops), rates).trial_seconds
         took = new.train_seconds + new.score_seconds + new.other_seconds
@@ -73,15 +74,15 @@ def test_intervals_hold_for_nine_trials_in_ten():
 
 
 def test_a_data_sheet_alone_gives_a_wide_interval_that_three_trials_narrow():
-    wide = forecast(work(), rates_of([], SHEET)).trial_seconds
+    wide = forecast(work(), rates_of([], SHEET, "l4")).trial_seconds
     three = [outcome(np.random.default_rng(i)) for i in range(3)]
-    narrow = forecast(work(), rates_of(three, SHEET)).trial_seconds
+    narrow = forecast(work(), rates_of(three, SHEET, "l4")).trial_seconds
     assert width(wide) > 2 * width(narrow)
-    assert forecast(work(), rates_of([], SHEET)).source == "datasheet"
+    assert forecast(work(), rates_of([], SHEET, "l4")).source == "datasheet"
 
 
 def test_a_sum_of_trials_is_known_better_than_one_and_not_better_than_the_rate():
-    rates = rates_of([outcome(np.random.default_rng(i)) for i in range(6)], SHEET)
+    rates = rates_of([outcome(np.random.default_rng(i)) for i in range(6)], SHEET, "l4")
     one, many = (total_seconds([work()] * n, rates) for n in (1, 50))
     assert width(many) < width(one)
     shared = 2 * 1.645 * rates.train.mean_sd * 50 * 1e15 / RATE / many.value
@@ -99,8 +100,8 @@ def test_launches_count_only_where_no_trial_was_seen():
     slow = Work(
         train_flops=1e12, score_flops=1e12, closed_bytes=1e9, least_bytes=1e9, launch_seconds=500.0
     )
-    seen = rates_of([outcome(np.random.default_rng(3))], SHEET)
-    assert total_seconds([slow], rates_of([], SHEET)).value > 500
+    seen = rates_of([outcome(np.random.default_rng(3))], SHEET, "l4")
+    assert total_seconds([slow], rates_of([], SHEET, "l4")).value > 500
     assert total_seconds([slow], seen).value < 100
 
 
@@ -127,3 +128,12 @@ def test_what_cannot_fit_is_refused_with_its_parts():
         InputError, match=r"trial 1 needs at least .*GiB.*optimiser .*l4 has 24 GiB; use"
     ):
         require_memory("trial 1", least, "l4", SHEET.memory_bytes)
+
+
+def test_a_device_that_nobody_described_is_foretold_with_the_widest_interval():
+    wide = rates_of([], UNKNOWN["cuda"], "new-gpu", assumed=True)
+    assert (wide.source, wide.device) == ("assumption", "new-gpu")
+    found = [forecast(work(), r).trial_seconds for r in (wide, rates_of([], SHEET, "l4"))]
+    assert width(found[0]) > width(found[1])
+    seen = rates_of([outcome(np.random.default_rng(0))], UNKNOWN["cuda"], "new-gpu", assumed=True)
+    assert seen.source == "measured"

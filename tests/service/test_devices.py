@@ -113,6 +113,12 @@ def test_a_plan_may_be_asked_for_a_device_by_its_data_sheet(published):
     assert 0 < latency["low"] < latency["value"] < latency["high"]
 
 
+@pytest.mark.parametrize("seconds", [float("nan"), 0.0, -3.0, float("inf")])
+def test_a_what_if_of_no_audio_is_refused_in_words(published, seconds):
+    with pytest.raises(InputError, match="audio_seconds must be positive"):
+        service.whatif(published, PlanQuery(task="asr"), "whisper-small", seconds, "none")
+
+
 def test_a_device_that_nobody_knows_is_named_with_those_that_are(published):
     with pytest.raises(UnknownNameError, match=r"'h900'.*data sheets are known of a10,"):
         service.plan(published, PlanQuery(task="asr", latency_ms=500.0, device="h900"))

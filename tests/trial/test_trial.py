@@ -61,6 +61,18 @@ def test_a_trial_that_cannot_fit_its_device_fails_before_anything_is_built(
     assert (record.micro_batch, record.weights_source) == (1, None)  # none is tried again
 
 
+def test_a_container_that_may_use_less_than_its_machine_is_taken_at_that(tmp_path, monkeypatch):
+    from runner import device
+
+    whole = device._total_memory()
+    limit = tmp_path / "memory.max"
+    monkeypatch.setattr(device, "CGROUP_LIMIT", limit)
+    limit.write_text("1048576\n")
+    assert device._total_memory() == 2**20
+    limit.write_text("max\n")
+    assert device._total_memory() >= (whole or 0)
+
+
 def test_the_evaluation_adds_up_over_its_utterances(spoken, tmp_path):
     data, trial = spoken
     (found,) = run(trial, data, tmp_path).evaluations

@@ -14,7 +14,7 @@ from planner.catalogue import backbone, register
 from planner.costs.flops import encoder_positions, encoder_tokens, forward_flops
 from planner.errors import InputError
 from planner.records import Reduction
-from runner.counting import count, counted_flops
+from runner.counting import count, counted_flops, decoding_flops
 from runner.models.reduction import merge_adjacent, reduce_tokens
 from tests.models.micro import LABELS, make_model, make_trial, speechlike
 
@@ -47,6 +47,19 @@ def test_flops_counted_on_the_module_equal_the_closed_form(task, name, reduction
         backbone(name), audio_seconds=1.7, reduction=trial.reduction, n_output_tokens=n_output, task=task,
     )  # fmt: skip
     assert counted["total"] == closed.total
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 4, 11])
+def test_steps_that_were_not_counted_cost_what_counting_them_gives(n):
+    trial = make_trial(audio_seconds=1.7)
+    model = make_model(trial)
+    states = torch.zeros(1, 85, 64, device="meta")
+    model.module.to("meta")
+    model.module.config._attn_implementation = "eager"
+    each = decoding_flops(model, states, n)
+    counted = counted_flops(backbone(trial.backbone), trial, n)
+    assert len(each) == n
+    assert counted["decoder"] == sum(each)
 
 
 def test_an_operation_that_cannot_be_counted_is_an_error():

@@ -6,6 +6,7 @@ solid, predicted ones hollow. Rendering to PNG or SVG needs no browser (vl-conve
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,8 @@ PALETTE = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"]
 """Okabe and Ito (2008), without black and yellow."""
 
 
+PROFILE_TOP = 1.8
+"""Top of a profile chart in units of its cut."""
 LOG: dict[str, Any] = {"type": "log", "nice": False, "padding": 12}
 """Log scale that ends at the data."""
 
@@ -167,19 +170,27 @@ def residuals_by_axis(rows: Sequence[dict[str, Any]], names: Sequence[str]) -> a
         names: of the axes.
     """
     alt = _altair()
+    return alt.hconcat(*(residuals_along(rows, name) for name in names))
+
+
+def residuals_along(rows: Sequence[dict[str, Any]], name: str) -> alt.LayerChart:
+    """What the law leaves unexplained along one axis.
+
+    Args:
+        rows: of `planner.diagnostics.fit_rows`.
+        name: of the axis.
+    """
+    alt = _altair()
     zero = alt.Chart(alt.Data(values=[{"residual": 0.0}])).mark_rule(color="#999999").encode(
         y="residual:Q"
     )  # fmt: skip
     y = alt.Y("residual:Q", title="ln(measured / predicted)").axis(gridOpacity=0.4)
-    charts = []
-    for name in names:
-        levels = sorted({r[name] for r in rows})
-        x = alt.X(f"{name}:Q", title=f"{axis(name).title} ({axis(name).unit})")
-        x = x.scale(**LOG).axis(values=levels, format=".3~s", grid=False)
-        points = alt.Chart(alt.Data(values=list(rows))).mark_circle(size=60, opacity=1)
-        points = points.encode(x=x, y=y, color=_backbones(alt), tooltip=["run_id:Q", "backbone:N"])
-        charts.append(alt.layer(zero, points).properties(width=190, height=180))
-    return alt.hconcat(*charts)
+    levels = sorted({r[name] for r in rows})
+    x = alt.X(f"{name}:Q", title=f"{axis(name).title} ({axis(name).unit})")
+    x = x.scale(**LOG).axis(values=levels, format=".3~s", grid=False)
+    points = alt.Chart(alt.Data(values=list(rows))).mark_circle(size=60, opacity=1)
+    points = points.encode(x=x, y=y, color=_backbones(alt), tooltip=["run_id:Q", "backbone:N"])
+    return alt.layer(zero, points).properties(width=190, height=180)
 
 
 def normal_quantiles(rows: Sequence[dict[str, Any]], sigma: float) -> alt.LayerChart:
@@ -214,11 +225,52 @@ def slopes(parameters: Sequence[dict[str, Any]]) -> alt.LayerChart:
     zero = (
         alt.Chart(alt.Data(values=[{"value": 0.0}])).mark_rule(color="#999999").encode(x="value:Q")
     )
-    bars = base.mark_rule(strokeWidth=6, opacity=0.35, color=PALETTE[0]).encode(
+    bars = base.mark_rule(strokeWidth=6, opacity=0.5, color=PALETTE[0]).encode(
         x=alt.X("low:Q", title="exponent, 90 % interval"), x2="high:Q"
     )
     points = base.mark_circle(size=90, color=PALETTE[0], opacity=1).encode(x="value:Q")
     return alt.layer(zero, bars, points).properties(width=420, height=34 * max(len(shown), 1))
+
+
+def profile(curve: Sequence[dict[str, Any]], parameter: dict[str, Any]) -> alt.LayerChart:
+    """One parameter's profile: how the misfit grows as it moves away, all others refitted.
+
+    The dashed parabola is what a Student-t interval assumes; where the curve leaves it, the interval is
+    the curve's. Where the curve stays below the cut on one side, the data give no bound there.
+
+    Args:
+        curve: rows of `value`, `deviance` and `parabola` (or None), ascending.
+        parameter: `title` with the unit, `estimate`, `low`, `high` (or None), `cut` and `level`.
+    """
+    alt = _altair()
+    cut, top = parameter["cut"], PROFILE_TOP * parameter["cut"]
+    values = [r["value"] for r in curve]
+    x = alt.X("value:Q", title=parameter["title"]).axis(format=".3~g", grid=False, tickCount=5)
+    x = x.scale(domain=[min(values), max(values)], nice=False)
+    title = "rise of misfit (deviance)"
+    scale = alt.Scale(domain=[0.0, top], nice=False)
+    y = alt.Y("deviance:Q", title=title, scale=scale).axis(gridOpacity=0.4, tickCount=4)
+    line = alt.Chart(alt.Data(values=list(curve))).encode(x=x)
+    solid = line.mark_line(color=PALETTE[0], clip=True, strokeWidth=2).encode(y=y)
+    ends = [{"value": v, "deviance": cut} for v in (parameter["low"], parameter["high"]) if v]
+    marked = [*ends, {"value": parameter["estimate"], "deviance": 0.0}]
+    points = alt.Chart(alt.Data(values=marked)).mark_circle(
+        size=60, color=PALETTE[0], opacity=1, clip=False
+    ).encode(x=x, y=y, tooltip=[alt.Tooltip("value:Q", format=".4~g")])  # fmt: skip
+    level = [{"deviance": cut, "words": f"{100 * parameter['level']:.0f} % cut"}]
+    rule = alt.Chart(alt.Data(values=level)).encode(y=y)
+    middle = alt.value(alt.expr("width / 2"))
+    layers = [
+        rule.mark_rule(color=PALETTE[1], strokeWidth=1.5),
+        rule.mark_text(color=PALETTE[1], dy=-8).encode(text="words:N", x=middle),
+        solid,
+        points,
+    ]
+    bowl = [r for r in curve if r["parabola"] is not None and r["parabola"] <= top]
+    if bowl:
+        dashed = alt.Chart(alt.Data(values=bowl)).mark_line(color="#999999", strokeDash=[4, 3])
+        layers.insert(2, dashed.encode(x=x, y=alt.Y("parabola:Q", title=title, scale=scale)))
+    return alt.layer(*layers).properties(width=240, height=180)
 
 
 def weights(forms: Sequence[dict[str, Any]]) -> alt.LayerChart:
@@ -232,14 +284,30 @@ def weights(forms: Sequence[dict[str, Any]]) -> alt.LayerChart:
     bars = base.mark_bar(color=PALETTE[0], height=14).encode(
         x=alt.X("weight:Q", title="weight in predictions").axis(format=".0%", gridOpacity=0.4)
     )
-    known = base.transform_filter("isValid(datum.cv_error)")
-    words = known.mark_text(align="left", dx=5, color="#666666").encode(
+    known = [f for f in forms if f["cv_error"] is not None]
+    if not known:
+        return alt.layer(bars).properties(width=420)
+    shown = alt.Chart(alt.Data(values=known)).encode(y=alt.Y("law:N", title=None, sort=None))
+    words = shown.mark_text(align="left", dx=5, color="#666666").encode(
         x="weight:Q", text=alt.Text("cv_error:Q", format=".3f")
     )
     return alt.layer(bars, words).properties(width=420)
 
 
-def stacked(charts: Sequence[Any]) -> alt.VConcatChart:
-    """Charts below one another, each with its own scales."""
+@functools.cache
+def vega_script() -> str:
+    """The scripts that draw Vega-Lite in a browser, as one text: a page with it asks no other host.
+
+    Raises:
+        MissingResourceError: Altair or vl-convert is not installed.
+    """
     alt = _altair()
-    return alt.vconcat(*charts).resolve_scale(color="independent").configure_title(anchor="start")
+    try:
+        import vl_convert
+    except ImportError:
+        raise MissingResourceError(
+            "a page of charts needs vl-convert, which is not installed; "
+            "run: pip install 'soundscale[notebooks]'"
+        ) from None
+    version = ".".join(alt.SCHEMA_VERSION.removeprefix("v").split(".")[:2])
+    return str(vl_convert.javascript_bundle(None, vl_version=version))

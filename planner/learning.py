@@ -8,12 +8,11 @@ from dataclasses import dataclass
 
 from sqlalchemy import Engine
 
-from planner import __version__
 from planner.axes import COMPUTE_AXES
 from planner.errors import UnknownNameError
 from planner.evidence import Evidence, gather, limits_of_evidence
 from planner.laws.fit import fit_law
-from planner.laws.result import LawFit
+from planner.laws.result import VERSION, LawFit
 from planner.published.tables import ResultTable, load_table
 from planner.records import TASKS, canonical_json, to_json
 from planner.store import read, write
@@ -127,7 +126,7 @@ def fit_with(
     if run_ids is not None:
         rows = [r for r in rows if r.run_id in run_ids]
     evidence = gather(rows, task, axes=axes, source=source, dataset=dataset, adaptation=adaptation)
-    settings = {"law": law, "loss": loss, "seed": seed, "version": __version__}
+    settings = {"law": law, "loss": loss, "seed": seed, "version": VERSION}
     selection = {"study": to_json(evidence.study), "axes": list(axes), **settings}
     key = canonical_json([selection, evidence.digest])
     fit_id = hashlib.sha256(key.encode()).hexdigest()[:12]
@@ -161,7 +160,7 @@ def _fit_row(fit_id: str, fitted: LawFit, evidence: Evidence, selection: str) ->
         objective=fitted.objective,
         selection_json=selection,
         fit_json=json.dumps(fitted.to_json(), separators=(",", ":")),
-        version=__version__,
+        version=VERSION,
         runs=tuple(runs),
     )
 

@@ -7,18 +7,17 @@ import dataclasses
 import numpy as np
 from numpy.typing import NDArray
 
-import planner
 from planner.errors import InputError
 from planner.laws.bootstrap import bootstrap as resample
 from planner.laws.coverage import DurationHistogram
 from planner.laws.diagnose import aicc, outliers, statuses_of, warnings_of
 from planner.laws.identify import design_of
 from planner.laws.intervals import condition_number, correlation_of
-from planner.laws.link import link_for
+from planner.laws.link import Link, link_for
 from planner.laws.losses import loss_for, parse_loss
 from planner.laws.observations import Observations, usable, usable_rows
 from planner.laws.parameters import parameters_of
-from planner.laws.result import Bootstrap, FitWarning, FormScore, LawFit, Parameter
+from planner.laws.result import VERSION, Bootstrap, FitWarning, FormScore, LawFit, Parameter
 from planner.laws.selection import Candidate, select
 from planner.laws.single import Fitted, Setting, fit_form
 
@@ -61,11 +60,7 @@ def fit_law(
     loss = loss_for(loss, len(observations))
     parse_loss(loss)
     chosen = link_for(observations, link)
-    signed = chosen.name == "signed"
-    kept = usable(observations, signed=signed)
-    # One order for all permutations of the rows: sums are then equal to the last bit.
-    order = np.lexsort((kept.error, *kept.x.T[::-1]))
-    table = kept.rows(order)
+    table, order = ordered(observations, chosen)
     setting = Setting(loss=loss, link=chosen, coverage=coverage)
     auto = law == "auto"
     candidates = select(table, design_of(table), setting) if auto else [_named(table, law, setting)]
@@ -76,14 +71,23 @@ def fit_law(
         resampled = resample(
             best.estimate, best.rows, table.group, n=bootstrap, level=level, seed=seed
         )
-    given = np.flatnonzero(usable_rows(observations, signed=signed))
+    given = np.flatnonzero(usable_rows(observations, signed=chosen.name == "signed"))
     fit = _assemble(
         table, candidates, best, setting, seed, level, resampled, row_numbers=given[order]
     )
     back = np.argsort(order)
-    return dataclasses.replace(
-        fit, residuals=tuple(fit.residuals[i] for i in back), run_ids=kept.run_ids
-    )
+    ids = tuple(table.run_ids[i] for i in back) if table.run_ids else ()
+    return dataclasses.replace(fit, residuals=tuple(fit.residuals[i] for i in back), run_ids=ids)
+
+
+def ordered(observations: Observations, link: Link) -> tuple[Observations, NDArray[np.intp]]:
+    """The usable rows in one order for all permutations, and that order among the usable ones.
+
+    Sums over rows are then equal to the last bit, however the table was given.
+    """
+    kept = usable(observations, signed=link.name == "signed")
+    order = np.lexsort((kept.error, *kept.x.T[::-1]))
+    return kept.rows(order), order
 
 
 def _named(table: Observations, law: str, setting: Setting) -> Candidate:
@@ -150,7 +154,7 @@ def _assemble(
         run_ids=table.run_ids,
         exclusions=table.exclusions,
         seed=seed,
-        version=planner.__version__,
+        version=VERSION,
     )
 
 

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+import planner
 from planner.errors import InputError
 from planner.laws.coverage import Covered, DurationHistogram
 from planner.laws.forms import Form
@@ -25,6 +26,10 @@ from planner.laws.registry import build_form
 from planner.laws.student import t_quantile
 
 SCHEMA = "law-fit/1"
+
+VERSION = f"{planner.__version__}+laws.2"
+"""Of the code that fits: its last number grows where the same table would give other numbers, so that a
+stored fit of an older one is kept, and not taken for a new one."""
 
 STATUSES = (
     "too-few-levels",

@@ -1,5 +1,8 @@
 """The diagnostics of a fit as one page that needs nothing else."""
 
+import json
+import re
+
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -41,6 +44,22 @@ def test_the_page_holds_report_table_and_charts_and_asks_no_other_host(report):
     assert "Residuals against normal quantiles" in page
     assert 'src="http' not in page
     assert 'href="http' not in page
+
+
+def test_each_exponent_has_its_profile_with_the_cut_marked(report):
+    page = fit_page(report)
+    found = re.search('id="specs">(.*?)</script>', page, re.DOTALL)
+    specs = [json.dumps(spec) for spec in json.loads(found.group(1))]
+    exponents = [p.name for p in report.fit.parameters if p.unit == "1"]
+    drawn = [spec for spec in specs if "90 % cut" in spec]
+    assert len(drawn) == len(exponents) > 0
+    assert all(any(f'"title": "{name}"' in spec for spec in drawn) for name in exponents)
+    assert page.count("<figure>") == len(specs)
+
+
+def test_charts_are_as_wide_as_their_frames(report):
+    found = re.search('id="specs">(.*?)</script>', fit_page(report), re.DOTALL)
+    assert {spec["width"] for spec in json.loads(found.group(1))} == {"container"}
 
 
 def test_the_command_writes_the_page(published, tmp_path):

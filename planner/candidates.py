@@ -13,7 +13,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -22,11 +22,13 @@ from planner import catalogue
 from planner.belief import belief, measurements
 from planner.costs.flops import encoder_tokens
 from planner.costs.latency import LatencyModel
+from planner.costs.stages import Alike
+from planner.dimensions import axis_columns, config_from, config_of, dimensions
 from planner.dimensions import axis_values as axis_values
-from planner.dimensions import config_from, config_of, dimensions
 from planner.errors import InputError, OutsideDataError
 from planner.evidence import Evidence
 from planner.laws.result import LawFit
+from planner.levels import Columns, Ints
 from planner.objectives import Situation, costs_of
 from planner.plan.query import CandidateTable, Config, Floats, PlanQuery
 from planner.records import Adaptation, Reduction
@@ -54,20 +56,33 @@ class Workload:
 
     def windows(self, audio_seconds: float) -> float:
         """Mean number of windows that an utterance takes at x_T."""
-        if audio_seconds in self.windows_at:
-            return self.windows_at[audio_seconds]
-        return max(1.0, self._ceiling(audio_seconds) * self._surplus())
+        return float(self.windows_of(np.array([audio_seconds]))[0])
 
-    def _ceiling(self, audio_seconds: float) -> float:
+    def windows_of(self, audio_seconds: Floats) -> Floats:
+        """As `windows`, at each of many lengths, shape (m,)."""
+        out = np.maximum(1.0, self._ceiling(audio_seconds) * self._surplus())
+        for length, measured in self.windows_at.items():
+            out[audio_seconds == length] = measured
+        return out
+
+    def _ceiling(self, audio_seconds: Floats) -> Floats:
+        """Windows by length alone, shape (m,)."""
         if not self.seconds:
-            return 1.0
-        return float(np.mean([max(1, math.ceil(s / audio_seconds - 1e-9)) for s in self.seconds]))
+            return np.ones(len(audio_seconds))
+        own, out = np.array(self.seconds), np.empty(len(audio_seconds))
+        step = max(2**16 // len(own), 1)  # so many lengths that the block stays in the cache
+        for start in range(0, len(out), step):
+            lengths = audio_seconds[start : start + step, None]
+            n = np.maximum(1.0, np.ceil(own / lengths - 1e-9))
+            out[start : start + step] = n.sum(axis=1) / len(own)
+        return out
 
     def _surplus(self) -> float:
         """Windows measured over windows by length alone, averaged over the lengths measured."""
         if not self.windows_at:
             return 1.0
-        return float(np.mean([n / self._ceiling(t) for t, n in self.windows_at.items()]))
+        by_length = self._ceiling(np.array(list(self.windows_at)))
+        return float(np.mean(np.array(list(self.windows_at.values())) / by_length))
 
 
 def configs_of(evidence: Evidence, query: PlanQuery, ran: Sequence[Config]) -> tuple[Config, ...]:
@@ -90,11 +105,14 @@ def configs_of(evidence: Evidence, query: PlanQuery, ran: Sequence[Config]) -> t
     for d in dimensions():
         seen = d.ordered(c.value(d.name) for c in measured)
         levels[d.name] = d.finer(seen) if query.grid else seen
+    lengths, taken = levels["audio_seconds"], {}
+    for shape, cut in itertools.product(levels["backbone"], levels["reduction"]):
+        taken[shape, cut] = _possible_lengths(shape, cut, padding, lengths)
     out = dict(measured)
     for combination in itertools.product(*levels.values()):
         config = config_from(dict(zip(levels, combination, strict=True)), padding)
-        if config not in out and possible(config):
-            out[config] = None
+        if config.audio_seconds in taken[config.backbone, config.reduction]:
+            out.setdefault(config)
     return tuple(out)
 
 
@@ -120,18 +138,22 @@ def _listed(text: str, like: Config) -> Config:
     return config
 
 
-def possible(config: Config) -> bool:
-    """Whether the backbone takes that window and has that layer."""
-    try:
-        encoder_tokens(
-            catalogue.backbone(config.backbone),
-            config.audio_seconds,
-            config.reduction,
-            config.padding,
-        )
-    except InputError:
-        return False
-    return True
+def _possible_lengths(
+    name: str, reduction: Reduction, padding: str, lengths: Sequence[float]
+) -> set[float]:
+    """The lengths of window that the backbone takes with that reduction."""
+    shape = catalogue.backbone(name)
+
+    def possible(seconds: float | Floats) -> bool:
+        try:
+            encoder_tokens(shape, seconds, reduction, padding)
+        except InputError:
+            return False
+        return True
+
+    if possible(np.array(lengths, dtype=np.float64)):
+        return set(lengths)
+    return {s for s in lengths if possible(s)}
 
 
 def build(
@@ -149,21 +171,24 @@ def build(
     """
     ran = [config_of(r.trial) for r in evidence.rows]
     chosen = tuple(configs if configs is not None else configs_of(evidence, query, ran))
-    x = np.array([axis_values(c, evidence.axes) for c in chosen], dtype=np.float64)
+    columns = Columns.of(chosen)
+    x = axis_columns(columns, evidence.axes)
     distance = fit.distance(x).max(axis=1)
     if not query.extrapolate:
         near = distance <= MAX_DISTANCE
         if not near.any():
             raise OutsideDataError(_too_far(chosen, distance))
-        chosen = tuple(c for c, keep in zip(chosen, near, strict=True) if keep)
-        x, distance = x[near], distance[near]
-    n_windows = _windows(query, workload, chosen)
+        chosen = tuple(itertools.compress(chosen, near.tolist()))
+        columns, x, distance = columns.kept(near), x[near], distance[near]
+    ran_at = columns.places(ran)
+    n_windows = _windows(query, workload, columns)
+    tokens = _tokens(query, workload, evidence, columns, ran_at)
     situation = Situation(
-        query=query, evidence=evidence, configs=chosen, ran=ran, n_windows=n_windows,
-        tokens=_tokens(query, workload, evidence, chosen, ran), latency=latency,
+        query=query, evidence=evidence, configs=chosen, ran_at=ran_at, n_windows=n_windows,
+        tokens=tokens, latency=latency, groups=_groups(columns, tokens),
     )  # fmt: skip
     costs, unknown = costs_of(situation)
-    measured = measurements(evidence, chosen, ran)
+    measured = measurements(evidence, chosen, ran_at)
     labels = [c.label for c in chosen]
     found = belief(fit, x, labels, measured, query.n_draws, query.seed, query.level)
     return CandidateTable(
@@ -202,34 +227,62 @@ def _asked(query: PlanQuery, workload: Workload) -> Workload:
     )
 
 
-def _windows(query: PlanQuery, workload: Workload, configs: Sequence[Config]) -> Floats:
+def _windows(query: PlanQuery, workload: Workload, columns: Columns) -> Floats:
     """Windows of one utterance at each candidate, shape (m,)."""
     if query.per == "window":
-        return np.ones(len(configs))
-    asked = _asked(query, workload)
-    by_length = {s: asked.windows(s) for s in {c.audio_seconds for c in configs}}
-    return np.array([by_length[c.audio_seconds] for c in configs])
+        return np.ones(len(columns.key))
+    return _by_length(_asked(query, workload).windows_of, columns)
+
+
+def _by_length(of: Callable[[Floats], Floats], columns: Columns) -> Floats:
+    """What depends on the length of the window alone, worked out once a length, shape (m,)."""
+    own = columns.levels["audio_seconds"]
+    return of(np.array(own.values, dtype=np.float64))[own.code]
 
 
 def _tokens(
     query: PlanQuery,
     workload: Workload,
     evidence: Evidence,
-    configs: Sequence[Config],
-    ran: Sequence[Config],
-) -> list[int]:
-    """Output tokens of one window of each candidate, length m.
+    columns: Columns,
+    ran_at: Sequence[int | None],
+) -> Ints:
+    """Output tokens of one window of each candidate, shape (m,).
 
     Those given are shared over the utterance's windows; else a run's own mean, else those of a scored
     utterance shared over its windows.
     """
-    own = {c: r.mean_output_tokens for c, r in zip(ran, evidence.rows, strict=True)}
     shared_by = _asked(query, workload) if query.output_tokens else workload
-    total = shared_by.output_tokens
-    shared = {s: total / shared_by.windows(s) for s in {c.audio_seconds for c in configs}}
+    if not shared_by.output_tokens:
+        return np.zeros(len(columns.key), dtype=np.int64)
+    tokens = shared_by.output_tokens / _by_length(shared_by.windows_of, columns)
+    if not query.output_tokens:
+        # Of several runs of one configuration the last tells, whether or not it knows.
+        own = {j: r.mean_output_tokens for j, r in zip(ran_at, evidence.rows, strict=True)}
+        for j, mean in own.items():
+            if j is not None and mean is not None:
+                tokens[j] = mean
+    return np.maximum(np.rint(tokens), 1.0).astype(np.int64)
+
+
+def _groups(columns: Columns, tokens: Ints) -> tuple[Alike, ...]:
+    """The candidates by all that is not seconds and output tokens."""
+    names = ("backbone", "reduction", "adaptation", "padding")
+    key = np.zeros(len(tokens), dtype=np.int64)
+    for name in names:
+        key = key * len(columns.levels[name].values) + columns.levels[name].code
+    order = np.argsort(key, kind="stable")
+    seconds, any_tokens = columns.audio_seconds, bool(tokens.any())
     out = []
-    for config in configs:
-        measured = None if query.output_tokens else own.get(config)
-        tokens = shared[config.audio_seconds] if measured is None else measured
-        out.append(max(round(tokens), 1) if total else 0)
-    return out
+    for at in np.split(order, np.flatnonzero(np.diff(key[order])) + 1):
+        backbone, reduction, _, padding = (
+            columns.levels[n].values[columns.levels[n].code[at[0]]] for n in names
+        )
+        out.append(
+            Alike(
+                backbone=catalogue.backbone(backbone), reduction=reduction, at=at,
+                audio_seconds=seconds[at], n_output_tokens=tokens[at] if any_tokens else 0,
+                padding=padding,
+            )
+        )  # fmt: skip
+    return tuple(out)

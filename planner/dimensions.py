@@ -16,7 +16,8 @@ import numpy as np
 
 from planner import catalogue
 from planner.errors import InputError
-from planner.plan.query import Config
+from planner.levels import Columns
+from planner.plan.query import Config, Floats
 from planner.records import Reduction, Trial
 
 BUILT_IN = ("backbone", "audio_seconds", "reduction", "adaptation")
@@ -188,6 +189,25 @@ def axis_values(config: Config, axes: Sequence[str]) -> list[float]:
     Raises:
         InputError: an axis is not a property of a configuration (training examples, say).
     """
+    return [d.coordinate(config.value(d.name), axis) for axis, d in _givers(axes)]
+
+
+def axis_columns(columns: Columns, axes: Sequence[str]) -> Floats:
+    """The coordinates of many configurations on the axes of a law, shape (m, k).
+
+    Raises:
+        InputError: an axis is not a property of a configuration.
+    """
+    x = np.empty((len(columns.key), len(axes)))
+    for i, (axis, dimension) in enumerate(_givers(axes)):
+        name = dimension.name
+        own = columns.levels[name if name in BUILT_IN else "extra"]
+        levels = own.values if name in BUILT_IN else [dict(v)[name] for v in own.values]
+        x[:, i] = np.array([dimension.coordinate(v, axis) for v in levels])[own.code]
+    return x
+
+
+def _givers(axes: Sequence[str]) -> list[tuple[str, Dimension]]:
     giver = {axis: d for d in dimensions() for axis in d.coordinates}
     unknown = [a for a in axes if a not in giver]
     if unknown:
@@ -195,4 +215,4 @@ def axis_values(config: Config, axes: Sequence[str]) -> list[float]:
             f"axis {unknown[0]} is not a property of a configuration, so no plan can be made on it; "
             "fit on the compute axes"
         )
-    return [giver[a].coordinate(config.value(giver[a].name), a) for a in axes]
+    return [(axis, giver[axis]) for axis in axes]

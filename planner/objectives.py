@@ -15,14 +15,14 @@ from typing import Protocol
 
 import numpy as np
 
-from planner import catalogue
-from planner.costs.flops import forward_flops, resolve_convention
+from planner.costs.flops import forward_parts, resolve_convention
 from planner.costs.latency import LatencyModel
-from planner.costs.memory import inference_memory
-from planner.costs.stages import Window
-from planner.costs.training import trial_cost
+from planner.costs.memory import inference_bytes
+from planner.costs.stages import Alike
+from planner.costs.training import training_totals_of
 from planner.errors import InputError
 from planner.evidence import Evidence
+from planner.levels import Ints
 from planner.plan.query import COST_UNITS, Config, Cost, Floats, PlanQuery
 
 
@@ -31,19 +31,21 @@ class Situation:
     """What the costs of candidates follow from.
 
     Attributes:
-        ran: the configuration of each row of the evidence.
+        ran_at: for each row of the evidence, which candidate it was of; None where of none.
         n_windows: windows of one utterance, shape (m,).
-        tokens: output tokens of one window, length m.
+        tokens: output tokens of one window, shape (m,).
         latency: the device's model, None without one.
+        groups: the candidates by all that is not seconds and output tokens: counted group by group.
     """
 
     query: PlanQuery
     evidence: Evidence
     configs: Sequence[Config]
-    ran: Sequence[Config]
+    ran_at: Sequence[int | None]
     n_windows: Floats
-    tokens: Sequence[int]
+    tokens: Ints
     latency: LatencyModel | None
+    groups: Sequence[Alike]
 
 
 class Objective(Protocol):
@@ -65,19 +67,15 @@ class _Flops:
     def of(self, situation: Situation) -> Cost | str:
         query = situation.query
         convention = resolve_convention(query.convention)
-        one = [
-            forward_flops(
-                catalogue.backbone(c.backbone),
-                audio_seconds=c.audio_seconds,
-                reduction=c.reduction,
-                n_output_tokens=n,
-                padding=c.padding,
-                convention=convention,
+        one = np.empty(len(situation.configs))
+        for g in situation.groups:
+            parts = forward_parts(
+                g.backbone, audio_seconds=g.audio_seconds, reduction=g.reduction,
+                n_output_tokens=g.n_output_tokens, padding=g.padding, convention=convention,
                 task=query.task,
-            ).total
-            for c, n in zip(situation.configs, situation.tokens, strict=True)
-        ]
-        value = np.array(one, dtype=np.float64) * situation.n_windows
+            )  # fmt: skip
+            one[g.at] = sum(parts.values())
+        value = one * situation.n_windows
         if query.demand is None:
             return Cost.exact(self.name, value, convention)
         training = training_flops_of(situation)
@@ -93,18 +91,13 @@ class _Memory:
     name, unit = "memory_bytes", "bytes"
 
     def of(self, situation: Situation) -> Cost | str:
-        value = [
-            inference_memory(
-                catalogue.backbone(c.backbone),
-                audio_seconds=c.audio_seconds,
-                reduction=c.reduction,
-                n_output_tokens=n,
-                padding=c.padding,
-                task=situation.query.task,
-            ).total
-            for c, n in zip(situation.configs, situation.tokens, strict=True)
-        ]
-        return Cost.exact(self.name, np.array(value, dtype=np.float64), "closed form")
+        value = np.empty(len(situation.configs))
+        for g in situation.groups:
+            value[g.at] = inference_bytes(
+                g.backbone, audio_seconds=g.audio_seconds, reduction=g.reduction,
+                n_output_tokens=g.n_output_tokens, padding=g.padding, task=situation.query.task,
+            )  # fmt: skip
+        return Cost.exact(self.name, value, "closed form")
 
 
 class _Latency:
@@ -120,22 +113,14 @@ class _Latency:
             raise InputError(
                 f"latency is predicted at p50 and p95, not {q}; ask with --quantile p95"
             )
-        windows = [
-            Window(
-                backbone=catalogue.backbone(c.backbone), audio_seconds=c.audio_seconds,
-                reduction=c.reduction, n_output_tokens=n,
-            )
-            for c, n in zip(situation.configs, situation.tokens, strict=True)
-        ]  # fmt: skip
-        found = model.predict_many(windows)
+        # A device is measured with windows at their own length, however a study padded them.
+        groups = [dataclasses.replace(g, padding="dynamic") for g in situation.groups]
+        found = model.predict_alike(groups)
         value, low, high = (
-            np.array([getattr(one, name) for one in found]) * situation.n_windows
+            getattr(found, name) * situation.n_windows
             for name in (f"{q}_ms", f"{q}_low_ms", f"{q}_high_ms")
         )
-        return Cost(
-            name=self.name, value=value, low=low, high=high,
-            source=tuple(one.source for one in found),
-        )  # fmt: skip
+        return Cost(name=self.name, value=value, low=low, high=high, source=found.source)
 
 
 class _TrainFlops:
@@ -153,28 +138,27 @@ def training_flops_of(situation: Situation) -> Floats | str:
 
     A published or imported run does not say how many examples it saw: nothing is counted from it.
     """
-    own: dict[Config, list[float]] = {}
-    for config, row in zip(situation.ran, situation.evidence.rows, strict=True):
-        if row.train_flops is not None:
-            own.setdefault(config, []).append(row.train_flops)
+    own: dict[int, list[float]] = {}
+    for j, row in zip(situation.ran_at, situation.evidence.rows, strict=True):
+        if j is not None and row.train_flops is not None:
+            own.setdefault(j, []).append(row.train_flops)
     first = situation.evidence.rows[0]
-    out = []
-    for config, n in zip(situation.configs, situation.tokens, strict=True):
-        if config in own:
-            out.append(float(np.mean(own[config])))
-        elif first.provenance == "measured":
-            trial = dataclasses.replace(
-                first.trial, backbone=config.backbone, audio_seconds=config.audio_seconds,
-                reduction=config.reduction, adaptation=config.adaptation,
-            )  # fmt: skip
-            out.append(float(trial_cost(trial, n).total))
-        else:
-            return (
-                f"training FLOPs of {config.label} are not known: these runs are {first.provenance} "
-                "and do not say what was trained; learn from own runs"
-            )
+    out = np.full(len(situation.configs), np.nan)
+    if first.provenance == "measured":
+        for g in situation.groups:
+            adaptation = situation.configs[int(g.at[0])].adaptation
+            trial = dataclasses.replace(first.trial, adaptation=adaptation)
+            out[g.at] = training_totals_of(trial, g)
+    for j, found in own.items():
+        out[j] = float(np.mean(found))
+    if np.isnan(out).any():
+        config = situation.configs[int(np.flatnonzero(np.isnan(out))[0])]
+        return (
+            f"training FLOPs of {config.label} are not known: these runs are {first.provenance} "
+            "and do not say what was trained; learn from own runs"
+        )
     # Without training (adaptation none) the cost is 0; a logarithm needs something, and 1 FLOP is none.
-    return np.asarray(np.maximum(np.array(out), 1.0), dtype=np.float64)
+    return np.asarray(np.maximum(out, 1.0), dtype=np.float64)
 
 
 _FIRST: tuple[Objective, ...] = (_Flops(), _Memory(), _Latency(), _TrainFlops())

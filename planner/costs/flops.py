@@ -13,11 +13,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import cast
+
+import numpy as np
 
 from planner.catalogue import Backbone, Wav2Vec2, Whisper
 from planner.costs import same2026
 from planner.costs.ledger import PARTS, Ledger
-from planner.costs.tokens import encoder_positions, encoder_tokens, mel_frames
+from planner.costs.tokens import (
+    Count,
+    Seconds,
+    encoder_positions,
+    encoder_tokens,
+    least,
+    mel_frames,
+)
 from planner.costs.walk import (
     FROZEN,
     Treatment,
@@ -38,11 +48,13 @@ __all__ = [
     "encoder_positions",
     "encoder_tokens",
     "forward_flops",
+    "forward_parts",
     "lora_parameters",
     "mel_frames",
     "prompt_tokens",
     "resolve_convention",
     "training_flops",
+    "training_totals",
     "treatment_of",
 ]
 
@@ -126,13 +138,17 @@ def prompt_tokens(backbone: Backbone) -> int:
     return 2 if english else 4
 
 
-def _check_tokens(backbone: Whisper, n_prompt: int, n_output: int) -> None:
-    for name, value, least in (
+def _check_tokens(backbone: Whisper, n_prompt: int, n_output: Count) -> None:
+    if isinstance(n_output, np.ndarray):
+        for end in (n_output.min(), n_output.max()):
+            _check_tokens(backbone, n_prompt, int(end))
+        return
+    for name, value, lowest in (
         ("n_prompt_tokens", n_prompt, 1),
         ("n_output_tokens", n_output, 0),
     ):
-        if isinstance(value, bool) or not isinstance(value, int) or value < least:
-            raise InputError(f"{name} must be an integer of at least {least}, got {value!r}")
+        if isinstance(value, bool) or not isinstance(value, int) or value < lowest:
+            raise InputError(f"{name} must be an integer of at least {lowest}, got {value!r}")
     fed = n_prompt + max(n_output - 1, 0)
     if fed > backbone.max_target_positions:
         raise InputError(
@@ -200,20 +216,68 @@ def _forward(
     convention: str,
     task: str,
 ) -> Flops:
+    counted = _walked(
+        backbone, audio_seconds, reduction, n_output, n_prompt, padding, kv_cache, convention, task
+    )
+    parts = cast("dict[str, int]", counted)
+    return Flops(convention=convention, total=sum(parts.values()), parts=parts)
+
+
+def forward_parts(
+    backbone: Backbone,
+    *,
+    audio_seconds: Seconds,
+    reduction: Reduction,
+    n_output_tokens: Count = 0,
+    padding: str = "dynamic",
+    kv_cache: bool = True,
+    convention: str = "exact/1",
+    task: str | None = None,
+) -> dict[str, Count]:
+    """FLOPs by part of many windows at once, each as `forward_flops` counts it.
+
+    Args:
+        backbone: dimensions.
+        audio_seconds: of each window, shape (m,).
+        reduction: x_V of all.
+        n_output_tokens: of each window, shape (m,), all positive; or 0 for all.
+        padding: of all.
+        kv_cache: of all.
+        convention: see `CONVENTIONS`.
+        task: the backbone's own by default.
+
+    Raises:
+        InputError: an argument lies outside what the backbone allows.
+    """
+    return _walked(
+        backbone, audio_seconds, reduction, n_output_tokens, prompt_tokens(backbone), padding,
+        kv_cache, resolve_convention(convention), check_task(backbone, task),
+    )  # fmt: skip
+
+
+def _walked(
+    backbone: Backbone,
+    audio_seconds: Seconds,
+    reduction: Reduction,
+    n_output: Count,
+    n_prompt: int,
+    padding: str,
+    kv_cache: bool,
+    convention: str,
+    task: str,
+) -> dict[str, Count]:
     if task == "asr":
         assert isinstance(backbone, Whisper)
         _check_tokens(backbone, n_prompt, n_output)
     if convention == same2026.CONVENTION:
-        parts = same2026.parts(backbone, audio_seconds, reduction, n_output)
-        return Flops(convention=convention, total=sum(parts.values()), parts=parts)
+        return same2026.parts(backbone, audio_seconds, reduction, n_output)
     ledger = Ledger()
     n_source, grad = encoder_walk(ledger, backbone, audio_seconds, reduction, padding)
     if task == "asr" and isinstance(backbone, Whisper):
         generation_entries(ledger, backbone, n_source, n_prompt, n_output, kv_cache)
     else:
         classifier_walk(ledger, backbone, n_source, grad, FROZEN)
-    parts = ledger.forward
-    return Flops(convention=convention, total=sum(parts.values()), parts=parts)
+    return ledger.forward
 
 
 def treatment_of(backbone: Backbone, adaptation: Adaptation, task: str | None = None) -> Treatment:
@@ -300,10 +364,7 @@ def training_flops(
     if convention != CONVENTIONS[0]:
         raise InputError(f"convention {convention} does not define training FLOPs; use exact")
     n_prompt = prompt_tokens(backbone) if n_prompt_tokens is None else n_prompt_tokens
-    if chosen == "asr" and isinstance(backbone, Whisper):
-        _check_tokens(backbone, n_prompt, n_label_tokens)
-        if n_label_tokens < 1:
-            raise InputError(f"n_label_tokens must be at least 1, got {n_label_tokens!r}")
+    _check_labels(backbone, chosen, n_prompt, n_label_tokens)
     return _training(
         backbone, audio_seconds, reduction or Reduction(), adaptation, n_label_tokens, n_prompt,
         padding, chosen, gradient_checkpointing,
@@ -322,6 +383,64 @@ def _training(
     task: str,
     checkpointing: bool,
 ) -> TrainingFlops:
+    counts = _trained(
+        backbone, audio_seconds, reduction, adaptation, n_label_tokens, n_prompt, padding, task,
+        checkpointing,
+    )  # fmt: skip
+    forward, activation, weight, recomputed = cast("tuple[int, int, int, int]", counts)
+    return TrainingFlops(
+        convention=CONVENTIONS[0],
+        forward=forward,
+        activation_gradients=activation,
+        weight_gradients=weight,
+        recomputed=recomputed,
+        total=forward + activation + weight + recomputed,
+    )
+
+
+def training_totals(
+    backbone: Backbone,
+    *,
+    audio_seconds: Seconds,
+    reduction: Reduction,
+    adaptation: Adaptation,
+    n_label_tokens: Count = 0,
+    padding: str = "dynamic",
+    task: str | None = None,
+) -> Count:
+    """Total FLOPs of one training example of many windows at once, as `training_flops` counts them.
+
+    Raises:
+        InputError: an argument lies outside what the backbone allows.
+    """
+    chosen, n_prompt = check_task(backbone, task), prompt_tokens(backbone)
+    _check_labels(backbone, chosen, n_prompt, n_label_tokens)
+    counts = _trained(
+        backbone, audio_seconds, reduction, adaptation, n_label_tokens, n_prompt, padding, chosen,
+        False,
+    )  # fmt: skip
+    return sum(counts)
+
+
+def _check_labels(backbone: Backbone, task: str, n_prompt: int, n_labels: Count) -> None:
+    if task == "asr" and isinstance(backbone, Whisper):
+        _check_tokens(backbone, n_prompt, n_labels)
+        if least(n_labels) < 1:
+            raise InputError(f"n_label_tokens must be at least 1, got {least(n_labels)!r}")
+
+
+def _trained(
+    backbone: Backbone,
+    audio_seconds: Seconds,
+    reduction: Reduction,
+    adaptation: Adaptation,
+    n_label_tokens: Count,
+    n_prompt: int,
+    padding: str,
+    task: str,
+    checkpointing: bool,
+) -> tuple[Count, Count, Count, Count]:
+    """Forward, activation gradients, weight gradients, and what is computed twice."""
     treatment = treatment_of(backbone, adaptation, task)
     ledger = Ledger()
     n_source, grad = encoder_walk(ledger, backbone, audio_seconds, reduction, padding, treatment)
@@ -332,17 +451,12 @@ def _training(
         classifier_walk(ledger, backbone, n_source, grad, treatment)
     if treatment == FROZEN:
         ledger = Ledger()
-    forward = sum(ledger.forward.values())
     layers = sum(ledger.forward[p] for p in ("encoder", "cross_attention", "decoder"))
-    recomputed = layers if checkpointing else 0
-    activation, weight = sum(ledger.activation.values()), sum(ledger.weight.values())
-    return TrainingFlops(
-        convention=CONVENTIONS[0],
-        forward=forward,
-        activation_gradients=activation,
-        weight_gradients=weight,
-        recomputed=recomputed,
-        total=forward + activation + weight + recomputed,
+    return (
+        sum(ledger.forward.values()),
+        sum(ledger.activation.values()),
+        sum(ledger.weight.values()),
+        layers if checkpointing else 0,
     )
 
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -24,7 +24,7 @@ import numpy as np
 from planner.catalogue import Backbone, backbone
 from planner.costs.ladder import fit_stages
 from planner.costs.nonnegative import Fitted, student95
-from planner.costs.stages import COLUMNS, Floats, Window, regressors
+from planner.costs.stages import COLUMNS, Alike, Floats, Window, alike, quantities, regressors
 from planner.errors import InputError, MissingResourceError
 from planner.records import Latency, Reduction
 
@@ -54,6 +54,19 @@ class LatencyPrediction:
     p95_low_ms: float
     p95_high_ms: float
     source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Latencies:
+    """`LatencyPrediction` of many windows: each a column of shape (m,)."""
+
+    p50_ms: Floats
+    p50_low_ms: Floats
+    p50_high_ms: Floats
+    p95_ms: Floats
+    p95_low_ms: Floats
+    p95_high_ms: Floats
+    source: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,17 +117,30 @@ class LatencyModel:
         return self.predict_many([window])[0]
 
     def predict_many(self, windows: Sequence[Window]) -> list[LatencyPrediction]:
-        """Latencies of many windows at once."""
-        x = regressors(windows)
+        """Latencies of many windows."""
+        found = self.predict_alike(alike(windows))
+        names = LatencyPrediction.__slots__
+        columns = [list(getattr(found, name)) for name in names]
+        return [
+            LatencyPrediction(**dict(zip(names, row, strict=True)))
+            for row in zip(*columns, strict=True)
+        ]
+
+    def predict_alike(self, groups: Sequence[Alike]) -> Latencies:
+        """Latencies of many windows in groups, in the order that their places say."""
+        x = quantities(groups)
         p50, sd, dof = self._central(x)
         outside = self._outside(x)
-        t = np.array([student95(k) for k in dof])
+        t = np.array([student95(k) for k in dof.tolist()])
         half = np.hypot(t * np.maximum(sd, self.least_sd), NORMAL95 * OUTSIDE_SD * outside)
-        rows = zip(windows, np.log(p50), half, t, outside, strict=True)
-        return [
-            self._known(w, float(m)) or self._predicted(float(m), float(h), float(k), float(o))
-            for w, m, h, k, o in rows
-        ]
+        inside = (outside <= 0) | (self.source == "datasheet")
+        source = [self.source if i else "transferred" for i in inside.tolist()]
+        log_ratio, ratio_half = np.full(len(x), self.log_ratio), t * self.ratio_sd
+        log_p50 = np.log(p50)
+        for j, seen in self._known(groups, log_p50):
+            log_p50[j], half[j], log_ratio[j], ratio_half[j] = seen
+            source[j] = "measured"
+        return latencies(log_p50, half, log_ratio, ratio_half, tuple(source))
 
     def stage_ms(self, window: Window) -> dict[str, float]:
         """The prediction's parts, by stage and column, where they are not 0."""
@@ -145,20 +171,27 @@ class LatencyModel:
         gap = np.where(part > 0, gap, 0.0)  # a stage that does not run costs nothing
         return np.asarray(np.clip(gap.max(axis=1, initial=0.0) - EDGE, 0.0, 20.0))
 
-    def _predicted(
-        self, log_p50: float, half: float, t: float, outside: float
-    ) -> LatencyPrediction:
-        source = self.source if outside <= 0 or self.source == "datasheet" else "transferred"
-        return prediction(log_p50, half, self.log_ratio, t * self.ratio_sd, source)
+    def _known(
+        self, groups: Sequence[Alike], log_model: Floats
+    ) -> Iterator[tuple[int, tuple[float, float, float, float]]]:
+        """Windows that were measured: their place, and what `latencies` takes of each."""
+        for g in groups:
+            if g.padding == "dynamic":
+                name, cut = g.backbone.name, str(g.reduction)
+                for (backbone_, seconds, reduction, batch), found in self.measured.items():
+                    if (backbone_, reduction, batch) == (name, cut, g.batch_size):
+                        for k in np.flatnonzero(g.audio_seconds == seconds).tolist():
+                            j = int(g.at[k])
+                            n = np.broadcast_to(g.n_output_tokens, g.at.shape)[k]
+                            seen = self._seen(found, int(n), float(log_model[j]))
+                            if seen is not None:
+                                yield j, seen
 
-    def _known(self, w: Window, log_model: float) -> LatencyPrediction | None:
-        key = (w.backbone.name, w.audio_seconds, str(w.reduction), w.batch_size)
-        near = [
-            m
-            for m in self.measured.get(key, ())
-            if abs(m.n_output_tokens - w.n_output_tokens) <= TOKEN_TOLERANCE
-        ]
-        if not near or w.padding != "dynamic":
+    def _seen(
+        self, measured: Sequence[Latency], n_output_tokens: int, log_model: float
+    ) -> tuple[float, float, float, float] | None:
+        near = [m for m in measured if abs(m.n_output_tokens - n_output_tokens) <= TOKEN_TOLERANCE]
+        if not near:
             return None
         own = np.log(self._central(regressors([window_of(m) for m in near]))[0])
         shift = log_model - own
@@ -167,24 +200,29 @@ class LatencyModel:
         noise = max((m.noise_floor or 0.0) for m in near)
         sd = max(LEAST_SD, float(np.std(p50)), noise)
         half = student95(8.0) * sd
-        return prediction(float(np.mean(p50)), half, ratio, half, "measured")
+        return float(np.mean(p50)), half, ratio, half
 
 
-def prediction(
-    log_p50: float, half: float, log_ratio: float, ratio_half: float, source: str
-) -> LatencyPrediction:
-    """A prediction from ln p50 and ln(p95/p50) with their half-widths in ln."""
-    narrow, log_p95 = min(half, WIDEST), log_p50 + log_ratio
-    wide = min(math.hypot(half, ratio_half), WIDEST)
-    return LatencyPrediction(
-        p50_ms=math.exp(log_p50),
-        p50_low_ms=math.exp(log_p50 - narrow),
-        p50_high_ms=math.exp(log_p50 + narrow),
-        p95_ms=math.exp(log_p95),
-        p95_low_ms=math.exp(log_p95 - wide),
-        p95_high_ms=math.exp(log_p95 + wide),
+def latencies(
+    log_p50: Floats, half: Floats, log_ratio: Floats, ratio_half: Floats, source: tuple[str, ...]
+) -> Latencies:
+    """Predictions from ln p50 and ln(p95/p50) with their half-widths in ln, each of shape (m,)."""
+    narrow = np.minimum(half, WIDEST)
+    log_p95 = log_p50 + log_ratio
+    wide = [
+        min(math.hypot(h, r), WIDEST)
+        for h, r in zip(half.tolist(), ratio_half.tolist(), strict=True)
+    ]
+    return Latencies(
+        p50_ms=_exp(log_p50), p50_low_ms=_exp(log_p50 - narrow), p50_high_ms=_exp(log_p50 + narrow),
+        p95_ms=_exp(log_p95), p95_low_ms=_exp(log_p95 - wide), p95_high_ms=_exp(log_p95 + wide),
         source=source,
-    )
+    )  # fmt: skip
+
+
+def _exp(values: Floats) -> Floats:
+    """By the C library, number by number: numpy's own may differ in the last bit between processors."""
+    return np.array([math.exp(v) for v in values.tolist()])
 
 
 def window_of(m: Latency) -> Window:

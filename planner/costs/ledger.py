@@ -10,26 +10,28 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from planner.costs.tokens import Count
+
 PARTS = ("stem", "encoder", "cross_attention", "decoder", "head")
 """Where the work is done; every count is told apart by these, zeros included."""
 
 
-def _zeros() -> dict[str, int]:
+def _zeros() -> dict[str, Count]:
     return dict.fromkeys(PARTS, 0)
 
 
 @dataclass(slots=True)
 class Ledger:
-    """Forward, activation-gradient and weight-gradient FLOPs by part. Integers throughout."""
+    """Forward, activation-gradient and weight-gradient FLOPs by part. Integers throughout, of one window or of many."""
 
-    forward: dict[str, int] = field(default_factory=_zeros)
-    activation: dict[str, int] = field(default_factory=_zeros)
-    weight: dict[str, int] = field(default_factory=_zeros)
+    forward: dict[str, Count] = field(default_factory=_zeros)
+    activation: dict[str, Count] = field(default_factory=_zeros)
+    weight: dict[str, Count] = field(default_factory=_zeros)
 
     def linear(
         self,
         part: str,
-        n_tokens: int,
+        n_tokens: Count,
         n_in: int,
         n_out: int,
         *,
@@ -62,7 +64,7 @@ class Ledger:
         return grad or trained or rank > 0
 
     def matmul(
-        self, part: str, multiply_adds: int, grads: tuple[bool, bool], *, times: int = 1
+        self, part: str, multiply_adds: Count, grads: tuple[bool, bool], *, times: int = 1
     ) -> bool:
         """A product of two activations; each that needs a gradient costs one more product."""
         flops = 2 * multiply_adds * times
@@ -73,7 +75,7 @@ class Ledger:
     def convolution(
         self,
         part: str,
-        n_outputs: int,
+        n_outputs: Count,
         kernel: int,
         n_in: int,
         n_out: int,

@@ -13,11 +13,24 @@ more as bfloat16.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import cast, overload
 
 from planner.catalogue import Backbone, Wav2Vec2, Whisper
 from planner.costs.flops import check_task, lora_parameters, prompt_tokens, treatment_of
 from planner.costs.saved import saved_elements
-from planner.costs.tokens import conv_lengths, encoder_positions, encoder_tokens, mel_frames
+from planner.costs.tokens import (
+    SAMPLE_RATE,
+    Count,
+    Seconds,
+    check_all_seconds,
+    conv_lengths,
+    encoder_positions,
+    encoder_tokens,
+    largest,
+    least,
+    mel_frames,
+    rounded,
+)
 from planner.costs.walk import CLASSIFIER_LABELS, CLASSIFIER_PROJECTION, Treatment
 from planner.errors import InputError, UnknownNameError
 from planner.records import Adaptation, Reduction
@@ -62,13 +75,29 @@ def _check(batch_size: int, attention: str) -> None:
         raise UnknownNameError("attention", attention, ATTENTIONS)
 
 
+@overload
 def model_parameters(
     backbone: Backbone,
     audio_seconds: float,
+    reduction: Reduction = ...,
+    padding: str = ...,
+    task: str | None = ...,
+) -> int: ...
+@overload
+def model_parameters(
+    backbone: Backbone,
+    audio_seconds: Seconds,
+    reduction: Reduction = ...,
+    padding: str = ...,
+    task: str | None = ...,
+) -> Count: ...
+def model_parameters(
+    backbone: Backbone,
+    audio_seconds: Seconds,
     reduction: Reduction = _NONE,
     padding: str = "dynamic",
     task: str | None = None,
-) -> int:
+) -> Count:
     """Parameters that are held for this x_T: the position table is cut to the window's positions."""
     chosen = check_task(backbone, task)
     if isinstance(backbone, Wav2Vec2):
@@ -117,9 +146,9 @@ def trainable_parameters(
     return lora_parameters(backbone, adaptation, task) + treatment.top_k * layer + head
 
 
-def kv_cache_elements(backbone: Whisper, n_source: int, n_prompt: int, n_output: int) -> int:
+def kv_cache_elements(backbone: Whisper, n_source: Count, n_prompt: int, n_output: Count) -> Count:
     """Elements of the key/value cache of one window when its last token is written."""
-    if n_output == 0:
+    if least(n_output) == 0:
         return 0
     fed = n_prompt + n_output - 1
     return 2 * backbone.decoder_layers * backbone.d_model * (fed + n_source)
@@ -147,29 +176,85 @@ def inference_memory(
         InputError: an argument lies outside what the backbone allows.
     """
     _check(batch_size, attention)
-    size, x_v, chosen = element_bytes(dtype), reduction or _NONE, check_task(backbone, task)
-    weights = model_parameters(backbone, audio_seconds, x_v, padding, chosen)
-    cache = decoding = 0
-    encoding = _encoder_live(backbone, audio_seconds, x_v, padding, attention)
-    if chosen == "asr" and isinstance(backbone, Whisper) and n_output_tokens:
-        source = encoder_tokens(backbone, audio_seconds, x_v, padding)
-        n_prompt = prompt_tokens(backbone) if n_prompt_tokens is None else n_prompt_tokens
+    parts = _inference_parts(
+        backbone, audio_seconds, reduction or _NONE, n_output_tokens,
+        prompt_tokens(backbone) if n_prompt_tokens is None else n_prompt_tokens,
+        batch_size * element_bytes(dtype), element_bytes(dtype), attention, padding, kv_cache,
+        check_task(backbone, task),
+    )  # fmt: skip
+    counted = cast("dict[str, int]", parts)
+    return Memory(total=cast("int", _peak(parts)), parts=counted)
+
+
+def inference_bytes(
+    backbone: Backbone,
+    *,
+    audio_seconds: Seconds,
+    reduction: Reduction,
+    n_output_tokens: Count = 0,
+    padding: str = "dynamic",
+    task: str | None = None,
+) -> Count:
+    """Total of `inference_memory` of many windows, each alone, float32, fused attention, cached.
+
+    Args:
+        backbone: dimensions.
+        audio_seconds: of each window, shape (m,).
+        reduction: x_V of all.
+        n_output_tokens: of each window, shape (m,), all positive; or 0 for all.
+        padding: of all.
+        task: the backbone's own by default.
+
+    Raises:
+        InputError: an argument lies outside what the backbone allows.
+    """
+    size = element_bytes("float32")
+    return _peak(
+        _inference_parts(
+            backbone, audio_seconds, reduction, n_output_tokens, prompt_tokens(backbone), size,
+            size, "sdpa", padding, True, check_task(backbone, task),
+        )
+    )  # fmt: skip
+
+
+def _peak(parts: dict[str, Count]) -> Count:
+    return parts["weights"] + largest(parts["encoder"], parts["decoder"] + parts["kv_cache"])
+
+
+def _inference_parts(
+    backbone: Backbone,
+    audio_seconds: Seconds,
+    reduction: Reduction,
+    n_output: Count,
+    n_prompt: int,
+    batch_bytes: int,
+    weight_bytes: int,
+    attention: str,
+    padding: str,
+    kv_cache: bool,
+    task: str,
+) -> dict[str, Count]:
+    """Bytes by part; `batch_bytes` are those of one element in every window of a batch."""
+    weights = model_parameters(backbone, audio_seconds, reduction, padding, task)
+    cache: Count = 0
+    decoding: Count = 0
+    encoding = _encoder_live(backbone, audio_seconds, reduction, padding, attention)
+    if task == "asr" and isinstance(backbone, Whisper) and least(n_output):
+        source = encoder_tokens(backbone, audio_seconds, reduction, padding)
         if kv_cache:
-            cache = kv_cache_elements(backbone, source, n_prompt, n_output_tokens)
-        decoding = _decoder_live(backbone, source, n_prompt, n_output_tokens, kv_cache)
-    parts = {
-        "weights": weights * size,
-        "encoder": encoding * batch_size * size,
-        "decoder": decoding * batch_size * size,
-        "kv_cache": cache * batch_size * size,
+            cache = kv_cache_elements(backbone, source, n_prompt, n_output)
+        decoding = _decoder_live(backbone, source, n_prompt, n_output, kv_cache)
+    return {
+        "weights": weights * weight_bytes,
+        "encoder": encoding * batch_bytes,
+        "decoder": decoding * batch_bytes,
+        "kv_cache": cache * batch_bytes,
     }
-    widest = max(parts["encoder"], parts["decoder"] + parts["kv_cache"])
-    return Memory(total=parts["weights"] + widest, parts=parts)
 
 
 def _encoder_live(
-    backbone: Backbone, audio_seconds: float, reduction: Reduction, padding: str, attention: str
-) -> int:
+    backbone: Backbone, audio_seconds: Seconds, reduction: Reduction, padding: str, attention: str
+) -> Count:
     """Most elements alive at once in stem and layers, for one window."""
     d, f = backbone.d_model, backbone.ffn_dim
     n = encoder_positions(backbone, audio_seconds, reduction, padding)
@@ -179,20 +264,20 @@ def _encoder_live(
         stem = 2 * frames * d  # a convolution's output and its activation
     else:
         lengths = conv_lengths(backbone, audio_seconds, padding)
-        given = round(16_000 * audio_seconds)
-        stem = 2 * max(n * c for n, c in zip(lengths, backbone.conv_dim, strict=True))
+        given = rounded(SAMPLE_RATE * check_all_seconds(backbone, audio_seconds))
+        stem = 2 * largest(*(n * c for n, c in zip(lengths, backbone.conv_dim, strict=True)))
     # Attending: residual, normed input, query, key, value, result; eager adds scores and weights.
     # Feeding: embeddings, layer input, residual, normed input, both sides of the non-linearity; the
     # eager weights are still held by the layer's frame.
     square = backbone.n_heads * n * n if attention == "eager" else 0
     attending = 6 * n * d + 2 * square
     feeding = 4 * n * d + 2 * n * f + square
-    return given + max(stem, attending, feeding)
+    return given + largest(stem, attending, feeding)
 
 
 def _decoder_live(
-    backbone: Whisper, n_source: int, n_prompt: int, n_output: int, kv_cache: bool
-) -> int:
+    backbone: Whisper, n_source: Count, n_prompt: int, n_output: Count, kv_cache: bool
+) -> Count:
     """Encoder states, one layer's keys and values while they grow, and the logits."""
     fed = n_prompt + n_output - 1
     d, width = backbone.d_model, n_prompt if kv_cache else fed

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from planner.catalogue import Backbone, Wav2Vec2
 from planner.costs.ledger import PARTS
-from planner.costs.tokens import check_seconds
+from planner.costs.tokens import Count, Seconds, check_all_seconds, whole
 from planner.errors import InputError
 from planner.records import Reduction
 
@@ -18,8 +18,8 @@ CONVENTION = "same2026/1"
 
 
 def parts(
-    backbone: Backbone, audio_seconds: float, reduction: Reduction, n_output_tokens: int
-) -> dict[str, int]:
+    backbone: Backbone, audio_seconds: Seconds, reduction: Reduction, n_output_tokens: Count
+) -> dict[str, Count]:
     """FLOPs by part, with T = int(50 s) frames, s the output stride, L output tokens.
 
     Whisper: encoder `n_enc (2 T d (4 d + T) + 16 T d^2)`; decoder
@@ -29,14 +29,14 @@ def parts(
     Raises:
         InputError: the study has no such reduction.
     """
-    frames, d = int(50 * check_seconds(backbone, audio_seconds)), backbone.d_model
+    frames, d = whole(50 * check_all_seconds(backbone, audio_seconds)), backbone.d_model
     allowed = ("none",) if isinstance(backbone, Wav2Vec2) else ("none", "output")
     if reduction.place not in allowed or reduction.operator != "stride":
         raise InputError(
             f"convention {CONVENTION} does not define reduction {reduction} for {backbone.name}; "
             f"use the convention exact, or reduce by {' or '.join(allowed)}"
         )
-    counted = dict.fromkeys(PARTS, 0)
+    counted: dict[str, Count] = dict.fromkeys(PARTS, 0)
     if isinstance(backbone, Wav2Vec2):
         return counted | {"encoder": 2 * backbone.n_params * frames}
     encoder = 2 * frames * d * (4 * d + frames) + 16 * frames * d * d

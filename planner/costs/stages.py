@@ -21,9 +21,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from planner.catalogue import Backbone, Whisper
-from planner.costs.flops import forward_flops, prompt_tokens
+from planner.costs.flops import forward_parts, prompt_tokens
 from planner.costs.tokens import (
     MEL_FRAMES_PER_SECOND,
+    Count,
+    Ints,
     encoder_positions,
     encoder_tokens,
     mel_frames,
@@ -58,26 +60,72 @@ def columns_of(group: str) -> list[int]:
     return [i for i, name in enumerate(COLUMNS) if name.startswith(group + ".")]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Alike:
+    """Windows that differ in their seconds and output tokens alone: what is counted at once.
+
+    Attributes:
+        at: their places in the list that they were taken from, shape (m,).
+        audio_seconds: shape (m,).
+        n_output_tokens: shape (m,), all positive; or 0 for all.
+    """
+
+    backbone: Backbone
+    reduction: Reduction
+    at: Ints
+    audio_seconds: Floats
+    n_output_tokens: Count
+    padding: str = "dynamic"
+    batch_size: int = 1
+
+
+def alike(windows: Sequence[Window]) -> tuple[Alike, ...]:
+    """The windows in groups that are counted at once."""
+    groups: dict[tuple[object, ...], list[int]] = {}
+    for i, w in enumerate(windows):
+        key = (w.backbone, w.reduction, w.padding, w.batch_size, w.n_output_tokens == 0)
+        groups.setdefault(key, []).append(i)
+    out = []
+    for places in groups.values():
+        first = windows[places[0]]
+        tokens = np.array([windows[i].n_output_tokens for i in places], dtype=np.int64)
+        out.append(
+            Alike(
+                backbone=first.backbone, reduction=first.reduction, at=np.array(places),
+                audio_seconds=np.array([windows[i].audio_seconds for i in places], dtype=np.float64),
+                n_output_tokens=tokens if first.n_output_tokens else 0,
+                padding=first.padding, batch_size=first.batch_size,
+            )
+        )  # fmt: skip
+    return tuple(out)
+
+
 def regressors(windows: Sequence[Window]) -> Floats:
     """Quantities, shape (m, len(COLUMNS)), columns in the order of COLUMNS."""
-    rows = [[*_features(w), *_encoder(w), *_decode(w)] for w in windows]
-    return np.array(rows, dtype=np.float64).reshape(-1, len(COLUMNS))
+    return quantities(alike(windows))
 
 
-def _features(w: Window) -> list[float]:
+def quantities(groups: Sequence[Alike]) -> Floats:
+    """As `regressors`, of windows in groups."""
+    x = np.empty((sum(len(g.at) for g in groups), len(COLUMNS)))
+    for g in groups:
+        for i, column in enumerate([*_features(g), *_encoder(g), *_decode(g)]):
+            x[g.at, i] = column
+    return x
+
+
+def _features(w: Alike) -> Sequence[Count | Floats | float]:
     if isinstance(w.backbone, Whisper):
-        return [
-            1.0,
-            float(w.batch_size * mel_frames(w.backbone, w.audio_seconds, w.reduction, w.padding)),
-        ]
+        frames = mel_frames(w.backbone, w.audio_seconds, w.reduction, w.padding)
+        return [1.0, w.batch_size * frames]
     return [1.0, w.batch_size * MEL_FRAMES_PER_SECOND * w.audio_seconds]
 
 
-def _encoder(w: Window) -> list[float]:
+def _encoder(w: Alike) -> Sequence[Count | Floats | float]:
     shape, x_v = w.backbone, w.reduction
-    parts = forward_flops(
+    parts = forward_parts(
         shape, audio_seconds=w.audio_seconds, reduction=x_v, padding=w.padding, task="emotion"
-    ).parts
+    )
     before = encoder_positions(shape, w.audio_seconds, x_v, w.padding)
     after = encoder_tokens(shape, w.audio_seconds, x_v, w.padding)
     n_before = x_v.layer or shape.encoder_layers
@@ -93,9 +141,9 @@ def _encoder(w: Window) -> list[float]:
     return [1.0, b * products, b * attention, shape.encoder_layers, b * elements, weights]
 
 
-def _decode(w: Window) -> list[float]:
+def _decode(w: Alike) -> Sequence[Count | Floats | float]:
     shape, n = w.backbone, w.n_output_tokens
-    if not isinstance(shape, Whisper) or n == 0:
+    if not isinstance(shape, Whisper) or (isinstance(n, int) and n == 0):
         # A classification head, or nothing: launches alone.
         return [1.0] + [0.0] * (len(GROUPS["decode"]) - 1)
     source = encoder_tokens(shape, w.audio_seconds, w.reduction, w.padding)

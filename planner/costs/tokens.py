@@ -13,11 +13,17 @@ wav2vec2: `round(16000 * audio_seconds)` samples (of 30 s when padded) go throug
 Every reduction by k keeps `ceil(n / k)` of n tokens: Whisper's stem by a stride of 2 * k in its second
 convolution, wav2vec2's stem on the convolutional features before the feature projection, `layer L` on
 the hidden states after encoder layer L (from 1), `output` on the last hidden states.
+
+Seconds may be one number or an array of many windows; counts are then arrays too, of the same integers.
 """
 
 from __future__ import annotations
 
 import math
+from typing import overload
+
+import numpy as np
+from numpy.typing import NDArray
 
 from planner.catalogue import WHISPER_WINDOW_SECONDS, Backbone, Wav2Vec2, Whisper
 from planner.errors import InputError
@@ -29,16 +35,55 @@ SAMPLE_RATE = 16_000
 """Sample rate of both families (samples/s)."""
 PADDINGS = ("dynamic", "bucketed", "padded30")
 
+Ints = NDArray[np.int64]
+Count = int | Ints
+"""A count of one window, or of many."""
+Seconds = float | NDArray[np.float64]
+"""Length of one window, or of many."""
+
 _NONE = Reduction()
 
 
-def ceil_div(value: int, by: int) -> int:
+@overload
+def ceil_div(value: int, by: int) -> int: ...
+@overload
+def ceil_div(value: Count, by: int) -> Count: ...
+def ceil_div(value: Count, by: int) -> Count:
     """Smallest integer at least value / by.
 
     >>> ceil_div(1500, 7)
     215
     """
     return -(-value // by)
+
+
+def least(values: Count) -> int:
+    """The smallest of a count."""
+    return values if isinstance(values, int) else int(values.min())
+
+
+def largest(first: Count, *more: Count) -> Count:
+    """The largest of several counts, window by window."""
+    out = first
+    for other in more:
+        out = (
+            max(out, other)
+            if isinstance(out, int) and isinstance(other, int)
+            else np.maximum(out, other)
+        )
+    return out
+
+
+def whole(values: Seconds) -> Count:
+    """The whole part of numbers that are not negative."""
+    return values.astype(np.int64) if isinstance(values, np.ndarray) else int(values)
+
+
+def rounded(values: Seconds) -> Count:
+    """Nearest integers, halves to even as `round` has it."""
+    if isinstance(values, np.ndarray):
+        return np.rint(values).astype(np.int64)
+    return round(values)
 
 
 def check_seconds(backbone: Backbone, audio_seconds: float) -> float:
@@ -61,6 +106,15 @@ def check_seconds(backbone: Backbone, audio_seconds: float) -> float:
     return seconds
 
 
+def check_all_seconds(backbone: Backbone, audio_seconds: Seconds) -> Seconds:
+    """As `check_seconds`, of one window or of many."""
+    if not isinstance(audio_seconds, np.ndarray):
+        return check_seconds(backbone, audio_seconds)
+    for end in (audio_seconds.min(), audio_seconds.max()):
+        check_seconds(backbone, float(end))
+    return audio_seconds
+
+
 def check_padding(padding: str) -> None:
     """Refuse a padding that is not defined.
 
@@ -71,35 +125,60 @@ def check_padding(padding: str) -> None:
         raise InputError(f"padding must be one of {', '.join(PADDINGS)}, got {padding!r}")
 
 
+@overload
 def mel_frames(
     backbone: Whisper,
     audio_seconds: float,
+    reduction: Reduction = ...,
+    padding: str = ...,
+) -> int: ...
+@overload
+def mel_frames(
+    backbone: Whisper,
+    audio_seconds: Seconds,
+    reduction: Reduction = ...,
+    padding: str = ...,
+) -> Count: ...
+def mel_frames(
+    backbone: Whisper,
+    audio_seconds: Seconds,
     reduction: Reduction = _NONE,
     padding: str = "dynamic",
-) -> int:
+) -> Count:
     """Mel frames that the encoder is given (the input's last dimension).
 
     Raises:
         InputError: seconds or padding are not allowed, or no frame is left.
     """
-    seconds = check_seconds(backbone, audio_seconds)
+    seconds = check_all_seconds(backbone, audio_seconds)
     check_padding(padding)
-    frames = round(MEL_FRAMES_PER_SECOND * seconds)
+    frames = rounded(MEL_FRAMES_PER_SECOND * seconds)
     if padding == "padded30":
         frames = 2 * backbone.max_source_positions
-    if frames < 1:
+    if least(frames) < 1:
         raise InputError(
-            f"audio_seconds {seconds:g} gives no mel frame; use at least "
+            f"audio_seconds {np.min(seconds):g} gives no mel frame; use at least "
             f"{1 / MEL_FRAMES_PER_SECOND:g} s"
         )
     unit = 2 * reduction.factor
     whole = unit * ceil_div(frames, unit)
-    return whole if reduction.place == "stem" else min(whole, 2 * backbone.max_source_positions)
+    if reduction.place == "stem":
+        return whole
+    most = 2 * backbone.max_source_positions
+    return min(whole, most) if isinstance(whole, int) else np.minimum(whole, most)
 
 
+@overload
 def conv_lengths(
-    backbone: Wav2Vec2, audio_seconds: float, padding: str = "dynamic"
-) -> tuple[int, ...]:
+    backbone: Wav2Vec2, audio_seconds: float, padding: str = ...
+) -> tuple[int, ...]: ...
+@overload
+def conv_lengths(
+    backbone: Wav2Vec2, audio_seconds: Seconds, padding: str = ...
+) -> tuple[Count, ...]: ...
+def conv_lengths(
+    backbone: Wav2Vec2, audio_seconds: Seconds, padding: str = "dynamic"
+) -> tuple[Count, ...]:
     """Frames after each convolution of the wav2vec2 front end.
 
     >>> from planner.catalogue import backbone
@@ -109,15 +188,15 @@ def conv_lengths(
     Raises:
         InputError: the seconds are not allowed or too short for one frame.
     """
-    seconds = check_seconds(backbone, audio_seconds)
+    seconds = check_all_seconds(backbone, audio_seconds)
     check_padding(padding)
-    n = round(SAMPLE_RATE * (WHISPER_WINDOW_SECONDS if padding == "padded30" else seconds))
-    lengths = []
+    n = rounded(SAMPLE_RATE * (WHISPER_WINDOW_SECONDS if padding == "padded30" else seconds))
+    lengths: list[Count] = []
     for kernel, stride in zip(backbone.conv_kernel, backbone.conv_stride, strict=True):
         n = (n - kernel) // stride + 1
-        if n < 1:
+        if least(n) < 1:
             raise InputError(
-                f"audio_seconds {audio_seconds:g} is too short for one frame of {backbone.name}; "
+                f"audio_seconds {np.min(seconds):g} is too short for one frame of {backbone.name}; "
                 f"use at least {_shortest_samples(backbone) / SAMPLE_RATE:g} s"
             )
         lengths.append(n)
@@ -134,12 +213,26 @@ def _shortest_samples(backbone: Wav2Vec2) -> int:
     return n
 
 
+@overload
 def encoder_positions(
     backbone: Backbone,
     audio_seconds: float,
+    reduction: Reduction = ...,
+    padding: str = ...,
+) -> int: ...
+@overload
+def encoder_positions(
+    backbone: Backbone,
+    audio_seconds: Seconds,
+    reduction: Reduction = ...,
+    padding: str = ...,
+) -> Count: ...
+def encoder_positions(
+    backbone: Backbone,
+    audio_seconds: Seconds,
     reduction: Reduction = _NONE,
     padding: str = "dynamic",
-) -> int:
+) -> Count:
     """Tokens that enter the first transformer layer; for Whisper the rows of its position table.
 
     At the stem by k, Whisper keeps every k-th row: `table[::k][:encoder_positions(...)]`.
@@ -157,16 +250,30 @@ def encoder_positions(
         stem = mel_frames(backbone, audio_seconds, reduction, padding) // 2
     else:
         unreduced = stem = conv_lengths(backbone, audio_seconds, padding)[-1]
-    _check_reduction(backbone, reduction, unreduced)
+    _check_reduction(backbone, reduction, least(unreduced))
     return ceil_div(stem, reduction.factor) if reduction.place == "stem" else stem
 
 
+@overload
 def encoder_tokens(
     backbone: Backbone,
     audio_seconds: float,
+    reduction: Reduction = ...,
+    padding: str = ...,
+) -> int: ...
+@overload
+def encoder_tokens(
+    backbone: Backbone,
+    audio_seconds: Seconds,
+    reduction: Reduction = ...,
+    padding: str = ...,
+) -> Count: ...
+def encoder_tokens(
+    backbone: Backbone,
+    audio_seconds: Seconds,
     reduction: Reduction = _NONE,
     padding: str = "dynamic",
-) -> int:
+) -> Count:
     """Tokens that leave the encoder: what the decoder attends to, or what the head pools.
 
     Raises:

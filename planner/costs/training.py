@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
+from planner.catalogue import Backbone
 from planner.catalogue import backbone as find_backbone
 from planner.costs.flops import (
     TrainingFlops,
     forward_flops,
     prompt_tokens,
     training_flops,
+    training_totals,
 )
+from planner.costs.stages import Alike
 from planner.errors import InputError
 from planner.records import Trial
 
@@ -56,8 +62,7 @@ def trial_cost(
     if isinstance(n_label_tokens, bool) or not isinstance(n_label_tokens, int):
         raise InputError(f"n_label_tokens must be an integer, got {n_label_tokens!r}")
     backbone = find_backbone(trial.backbone)
-    limit = getattr(backbone, "max_target_positions", 1) - prompt_tokens(backbone) + 1
-    n_labels = min(max(n_label_tokens, 1), limit) if trial.task == "asr" else 0
+    n_labels = min(max(n_label_tokens, 1), _most_labels(backbone)) if trial.task == "asr" else 0
     per_example = training_flops(
         backbone,
         audio_seconds=trial.audio_seconds,
@@ -77,8 +82,7 @@ def trial_cost(
         kv_cache=trial.decoding.kv_cache,
         task=trial.task,
     )
-    trained = trial.adaptation.kind != "none"
-    n_examples = trial.optimisation.steps * trial.optimisation.batch_size if trained else 0
+    n_examples = _n_examples(trial)
     return TrialCost(
         convention=per_example.convention,
         per_example=per_example,
@@ -87,3 +91,36 @@ def trial_cost(
         scoring_flops=scored.total * trial.n_test,
         audio_hours=n_examples * trial.audio_seconds / 3600.0,
     )
+
+
+def training_totals_of(trial: Trial, windows: Alike) -> NDArray[np.float64]:
+    """Training FLOPs of the trial with each of those windows in place of its own, shape (m,).
+
+    As `trial_cost(...).total` of each, its labels being the window's output tokens.
+
+    Raises:
+        InputError: the trial cannot be counted.
+    """
+    asr = trial.task == "asr"
+    n_labels = np.clip(windows.n_output_tokens, 1, _most_labels(windows.backbone)) if asr else 0
+    one = training_totals(
+        windows.backbone,
+        audio_seconds=windows.audio_seconds,
+        reduction=windows.reduction,
+        adaptation=trial.adaptation,
+        n_label_tokens=n_labels,
+        padding=trial.padding,
+        task=trial.task,
+    )
+    # In floating point, as examples times FLOPs may be above 2^63.
+    total = np.asarray(one, dtype=np.float64) * _n_examples(trial)
+    return np.broadcast_to(total, windows.at.shape)
+
+
+def _most_labels(backbone: Backbone) -> int:
+    return getattr(backbone, "max_target_positions", 1) - prompt_tokens(backbone) + 1
+
+
+def _n_examples(trial: Trial) -> int:
+    trained = trial.adaptation.kind != "none"
+    return trial.optimisation.steps * trial.optimisation.batch_size if trained else 0

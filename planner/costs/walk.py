@@ -2,7 +2,8 @@
 
 A walk follows the modules of transformers (`WhisperForConditionalGeneration`,
 `WhisperForAudioClassification`, `Wav2Vec2ForSequenceClassification`) in eager attention, batch 1.
-Equal layers are entered once with a multiplier, so a walk costs the same for 4 layers and for 32.
+Equal layers are entered once with a multiplier, so a walk costs the same for 4 layers and for 32; and
+lengths may be arrays, so that it costs about the same for one window and for thousands.
 tests/costs/test_flops_against_torch.py compares every walk, as integers, with torch's own counter.
 """
 
@@ -14,7 +15,15 @@ from itertools import pairwise
 
 from planner.catalogue import GATE_WIDTH, Backbone, Wav2Vec2, Whisper
 from planner.costs.ledger import Ledger
-from planner.costs.tokens import ceil_div, conv_lengths, encoder_positions, mel_frames
+from planner.costs.tokens import (
+    Count,
+    Seconds,
+    ceil_div,
+    conv_lengths,
+    encoder_positions,
+    least,
+    mel_frames,
+)
 from planner.records import Reduction
 
 CLASSIFIER_PROJECTION = 256
@@ -53,14 +62,16 @@ class _Layer:
     trained: bool
     times: int
 
-    def linear(self, part: str, name: str, n: int, n_in: int, n_out: int, grad: bool) -> bool:
+    def linear(self, part: str, name: str, n: Count, n_in: int, n_out: int, grad: bool) -> bool:
         adapted = name in self.treatment.adapted and not self.trained
         rank = self.treatment.rank if adapted else 0
         return self.ledger.linear(
             part, n, n_in, n_out, grad=grad, rank=rank, trained=self.trained, times=self.times
         )
 
-    def attention(self, part: str, n_query: int, n_key: int, x_grad: bool, kv_grad: bool) -> bool:
+    def attention(
+        self, part: str, n_query: Count, n_key: Count, x_grad: bool, kv_grad: bool
+    ) -> bool:
         """Four projections and both products; heads split the width, so their number cancels."""
         d = self.width
         query = self.linear(part, "q", n_query, d, d, x_grad)
@@ -71,7 +82,7 @@ class _Layer:
         mixed = self.ledger.matmul(part, product, (scores, value), times=self.times)
         return self.linear(part, "o", n_query, d, d, mixed)
 
-    def feed_forward(self, part: str, n: int, inner: int, grad: bool) -> bool:
+    def feed_forward(self, part: str, n: Count, inner: int, grad: bool) -> bool:
         hidden = self.linear(part, "fc1", n, self.width, inner, grad)
         return self.linear(part, "fc2", n, inner, self.width, hidden)
 
@@ -85,11 +96,11 @@ def _runs(n_layers: int, *borders: int) -> Iterator[tuple[int, int]]:
 def encoder_walk(
     ledger: Ledger,
     backbone: Backbone,
-    audio_seconds: float,
+    audio_seconds: Seconds,
     reduction: Reduction,
     padding: str = "dynamic",
     treatment: Treatment = FROZEN,
-) -> tuple[int, bool]:
+) -> tuple[Count, bool]:
     """Enter stem and transformer layers.
 
     Returns:
@@ -124,7 +135,7 @@ def encoder_walk(
 
 
 def _whisper_stem(
-    ledger: Ledger, backbone: Whisper, frames: int, reduction: Reduction, treatment: Treatment
+    ledger: Ledger, backbone: Whisper, frames: Count, reduction: Reduction, treatment: Treatment
 ) -> bool:
     d, full = backbone.d_model, treatment.full
     ledger.convolution("stem", frames, 3, backbone.n_mels, d, trained=full)
@@ -133,7 +144,7 @@ def _whisper_stem(
 
 
 def _wav2vec2_stem(
-    ledger: Ledger, backbone: Wav2Vec2, lengths: tuple[int, ...], n: int, treatment: Treatment
+    ledger: Ledger, backbone: Wav2Vec2, lengths: tuple[Count, ...], n: Count, treatment: Treatment
 ) -> bool:
     full, previous = treatment.full, 1
     for length, kernel, width in zip(lengths, backbone.conv_kernel, backbone.conv_dim, strict=True):
@@ -154,10 +165,10 @@ def _wav2vec2_stem(
 def decoder_walk(
     ledger: Ledger,
     backbone: Whisper,
-    n_source: int,
+    n_source: Count,
     source_grad: bool,
-    n_tokens: int,
-    n_labels: int,
+    n_tokens: Count,
+    n_labels: Count,
     treatment: Treatment,
 ) -> None:
     """Enter one teacher-forced pass of n_tokens over n_source encoder tokens, causal mask not halved.
@@ -176,7 +187,7 @@ def decoder_walk(
 
 
 def classifier_walk(
-    ledger: Ledger, backbone: Backbone, n_tokens: int, grad: bool, treatment: Treatment
+    ledger: Ledger, backbone: Backbone, n_tokens: Count, grad: bool, treatment: Treatment
 ) -> None:
     """Enter the classification head: a projector on every token, the mean, one more projection."""
     trained = treatment.full or treatment.head
@@ -190,9 +201,9 @@ def classifier_walk(
 def generation_entries(
     ledger: Ledger,
     backbone: Whisper,
-    n_source: int,
+    n_source: Count,
     n_prompt: int,
-    n_output: int,
+    n_output: Count,
     kv_cache: bool,
 ) -> None:
     """Enter greedy decoding: a prefill of n_prompt tokens, then n_output - 1 steps.
@@ -200,15 +211,16 @@ def generation_entries(
     The prefill yields the first output token, so the last one is never fed back. With a cache, a step
     at length t attends to t tokens and cross-attention keys and values are formed once; without one,
     every step runs the whole prefix again and forms them again. The vocabulary projection runs once for
-    each output token (transformers' own `generate` projects the whole prefill).
+    each output token (transformers' own `generate` projects the whole prefill). Of many windows all
+    have output tokens, or none has.
     """
-    if n_output == 0:
+    if least(n_output) == 0:
         return
     d, layers, steps = backbone.d_model, backbone.decoder_layers, n_output - 1
     fed = n_prompt + steps  # tokens that pass the decoder, each once
     # Sum over steps of the length attended to: p + 1, …, p + steps.
     attended = n_prompt**2 + steps * n_prompt + steps * (steps + 1) // 2
-    source_passes = 1
+    source_passes: Count = 1
     if not kv_cache:
         first, last = n_prompt, n_prompt + steps
         fed = _sum(last) - _sum(first - 1)
@@ -223,9 +235,9 @@ def generation_entries(
     ledger.linear("head", n_output, d, backbone.vocab_size)
 
 
-def _sum(n: int) -> int:
+def _sum(n: Count) -> Count:
     return n * (n + 1) // 2
 
 
-def _sum_of_squares(n: int) -> int:
+def _sum_of_squares(n: Count) -> Count:
     return n * (n + 1) * (2 * n + 1) // 6

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from planner.levels import Columns
 from planner.plan.frontier import kind_of
 from planner.plan.query import COST_UNITS, CandidateTable, PlanQuery
 from planner.plan.search import Decision, Relaxation, cheapest, ladder, relaxations
@@ -121,14 +122,13 @@ def rejection(table: CandidateTable, decision: Decision, j: int, query: PlanQuer
 def runners_up(table: CandidateTable, decision: Decision, query: PlanQuery) -> list[dict[str, Any]]:
     """The nearest alternatives: better ones that a limit rejects, then the next feasible ones."""
     assert decision.best is not None
-    better = [
-        j
-        for j in decision.order
-        if not decision.feasible[j] and table.error[j] < table.error[decision.best]
-    ][:MAX_LISTED]
-    following = [j for j in decision.order if decision.feasible[j] and j != decision.best]
+    # Both parts of the order are by rising error, and the choice is the first of all.
+    n = int(decision.feasible.sum())
+    following = decision.order[1 : min(n, 1 + MAX_LISTED)]
+    rest = decision.order[n : n + MAX_LISTED]
+    better = [j for j in rest if table.error[j] < table.error[decision.best]]
     out = []
-    for j in [*following[:MAX_LISTED], *better]:
+    for j in [*following, *better]:
         entry = option(table, decision, j, query)
         entry["feasible"] = bool(decision.feasible[j])
         entry["rejected_because"] = rejection(table, decision, j, query)
@@ -178,24 +178,28 @@ def _limit_sentence(table: CandidateTable, decision: Decision, query: PlanQuery,
 
 def _axis_sentences(table: CandidateTable, best: int) -> list[str]:
     """What one step along each axis from the choice would change, the other axes kept."""
-    out = []
+    flops, out = table.costs["flops"].value, []
     for name, near in _neighbours(table, best).items():
-        j = min(near, key=lambda i: abs(math.log(_ratio(table, i, best))))
+        away = np.abs(np.log(flops[near] / flops[best]))
+        # numpy's logarithm may differ in the last bit between processors: the nearest are told by math's.
+        nearest = near[away <= away.min() + 1e-12].tolist()
+        j = min(nearest, key=lambda i: abs(math.log(_ratio(table, i, best))))
         out.append(_step_sentence(table, best, j, name))
     return out
 
 
-def _neighbours(table: CandidateTable, best: int) -> dict[str, list[int]]:
+def _neighbours(table: CandidateTable, best: int) -> dict[str, np.ndarray]:
     """Candidates that differ from the choice on one dimension alone, by its name."""
+    columns = table.kept("columns", lambda t: Columns.of(t.configs))
     chosen = table.configs[best]
     names = ("backbone", "audio_seconds", "reduction", *(k for k, _ in chosen.extra))
-    out: dict[str, list[int]] = {name: [] for name in names}
-    for j, config in enumerate(table.configs):
-        if config.adaptation == chosen.adaptation and config.padding == chosen.padding:
-            other = [n for n in names if config.value(n) != chosen.value(n)]
-            if len(other) == 1:
-                out[other[0]].append(j)
-    return {name: near for name, near in out.items() if near}
+    other = {n: ~columns.equal(n, chosen.value(n)) for n in names}
+    alike = columns.equal("adaptation", chosen.adaptation) & columns.equal(
+        "padding", chosen.padding
+    )
+    once = alike & (sum(other.values(), np.zeros(len(table), dtype=np.int64)) == 1)
+    near = {name: np.flatnonzero(once & differs) for name, differs in other.items()}
+    return {name: found for name, found in near.items() if len(found)}
 
 
 def _ratio(table: CandidateTable, j: int, best: int) -> float:
@@ -323,7 +327,7 @@ def steps(
     assert decision.best is not None
     out = {}
     for name in query.limits:
-        found = ladder(table, query.limits, query.min_prob, name, decision.best)
+        found = ladder(table, query.limits, query.min_prob, name, decision.best, most=MAX_LISTED)
         out[name] = [
             {
                 "at": s.value,
@@ -331,7 +335,7 @@ def steps(
                 "label": table.configs[s.index].label,
                 "error": float(table.error[s.index]),
             }
-            for s in found[:MAX_LISTED]
+            for s in found
         ]
     return out
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ from planner.records import Adaptation, Reduction
 
 Floats = NDArray[np.float64]
 Draws = NDArray[np.float32] | NDArray[np.float64]
+Value = TypeVar("Value")
 
 COST_UNITS = {
     "flops": "FLOPs",
@@ -203,6 +205,7 @@ class CandidateTable:
         n_windows: windows that one utterance takes, shape (m,).
         own_weight: share of a candidate's own runs in its expected error, shape (m,); 0 where not given.
         unknown: costs that are not known, with the reason.
+        memo: what follows from the table alone, kept as each new limit asks for it again.
     """
 
     configs: tuple[Config, ...]
@@ -218,6 +221,7 @@ class CandidateTable:
     least_draw: Draws = field(default_factory=lambda: np.empty(0))
     own_weight: Floats = field(default_factory=lambda: np.empty(0))
     unknown: dict[str, str] = field(default_factory=dict)
+    memo: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if len(self.least_draw) != len(self.configs):
@@ -227,3 +231,10 @@ class CandidateTable:
 
     def __len__(self) -> int:
         return len(self.configs)
+
+    def kept(self, name: str, make: Callable[[CandidateTable], Value]) -> Value:
+        """What `make` gives of this table, made once."""
+        if name not in self.memo:
+            self.memo[name] = make(self)
+        found: Value = self.memo[name]
+        return found

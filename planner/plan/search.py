@@ -45,7 +45,17 @@ def joint_probability(table: CandidateTable, limits: dict[str, float]) -> Floats
 
 def within(table: CandidateTable, limits: dict[str, float]) -> dict[str, Floats]:
     """Probability of meeting each limit alone, by its name, shape (m,) each."""
-    return {n: probability_within(table.costs[n], v) for n, v in limits.items()}
+    return {n: _within(table, n, v, "last") for n, v in limits.items()}
+
+
+def _within(table: CandidateTable, name: str, limit: float, use: str) -> Floats:
+    """Probability of meeting one limit; the last of each use is kept, as mostly one limit moves."""
+    key = f"within {name} {use}"
+    last = table.memo.get(key)
+    if last is None or last[0] != limit:
+        last = table.memo[key] = (limit, probability_within(table.costs[name], limit))
+    found: Floats = last[1]
+    return found
 
 
 def _product(table: CandidateTable, parts: dict[str, Floats], left_out: str = "") -> Floats:
@@ -118,6 +128,10 @@ def rank(table: CandidateTable) -> np.ndarray:
 
     The label makes the order independent of the order in which candidates were listed.
     """
+    return table.kept("rank", _rank)
+
+
+def _rank(table: CandidateTable) -> np.ndarray:
     flops = table.costs["flops"].value
     order = np.lexsort((flops, table.error))
     same = (np.diff(table.error[order]) == 0) & (np.diff(flops[order]) == 0)
@@ -241,15 +255,24 @@ def _switches(
 
 
 def ladder(
-    table: CandidateTable, limits: dict[str, float], min_prob: float, name: str, best: int
+    table: CandidateTable,
+    limits: dict[str, float],
+    min_prob: float,
+    name: str,
+    best: int,
+    most: int | None = None,
 ) -> tuple[Relaxation, ...]:
-    """Every further choice as limit `name` grows, the others kept, and the value from which it holds."""
+    """Every further choice as limit `name` grows, the others kept, and the value from which it holds.
+
+    At most the first `most` of them where that is given.
+    """
     ranked = rank(table)
     better = ranked[: int(np.flatnonzero(ranked == best)[0])]
     value = relaxed(table, limits, min_prob, name)[better]
-    out, lowest = [], len(better)
+    out: list[Relaxation] = []
+    lowest = len(better)
     for i in np.lexsort((np.arange(len(better)), value)).tolist():
-        if not math.isfinite(value[i]):
+        if len(out) == most or not math.isfinite(value[i]):
             break
         if i < lowest:
             lowest = i
@@ -269,7 +292,7 @@ def _doubling(
     """Expected error at twice each limit minus the error now: 0 or negative."""
     out = {}
     for name, value in limits.items():
-        twice = probability_within(table.costs[name], 2 * value)
+        twice = _within(table, name, 2 * value, "twice")
         fits = _product(table, {**parts, name: twice}) >= min_prob
         out[name] = float(table.error[fits].min() - table.error[best])
     return out

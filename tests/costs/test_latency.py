@@ -168,6 +168,16 @@ def test_many_windows_are_answered_as_one_by_one():
     ]
 
 
+def test_windows_keep_their_order_and_the_measured_among_them_are_as_measured():
+    seen = spread_out(9)
+    model = fit_latency_model([measured(w) for w in seen])
+    other = replace(seen[0], audio_seconds=7.77)
+    mixed = [seen[4], other, seen[0], seen[4], seen[8]]
+    found = model.predict_many(mixed)
+    assert found == [model.predict_many([w])[0] for w in mixed]
+    assert [f.source == "measured" for f in found] == [True, False, True, True, True]
+
+
 def test_stage_times_add_up_to_the_prediction():
     model = fit_latency_model([measured(w) for w in spread_out(12)])
     for window in (GRID[3], GRID[77]):

@@ -19,6 +19,7 @@ from transformers.utils import logging
 from planner.records import Decoding
 from runner.data.packing import windows
 from runner.evaluate import predict
+from runner.models.adapt import merge
 from runner.weights import resolve_weights
 
 N, SECONDS, TOKENS = 32, 8.0, 32
@@ -33,6 +34,7 @@ def main() -> None:
         trial, "decoding", Decoding(max_new_tokens=TOKENS, max_tokens_per_second=1e3)
     )
     audio = [windows(a, SECONDS)[0] for a, _ in speech_bench.utterances(N)]
+    merge(model.module)  # as a trial does before it is scored
     special = model.special  # type: ignore[attr-defined]
     tokenizer = WhisperTokenizerFast(
         tokenizer_file=str(resolve_weights("whisper-tiny.en").folder / "tokenizer.json")

@@ -310,4 +310,6 @@ def vega_script() -> str:
             "run: pip install 'soundscale[notebooks]'"
         ) from None
     version = ".".join(alt.SCHEMA_VERSION.removeprefix("v").split(".")[:2])
-    return str(vl_convert.javascript_bundle(None, vl_version=version))
+    # Its type stub asks for a snippet, which would replace the whole bundle.
+    bundle: Any = vl_convert.javascript_bundle
+    return str(bundle(vl_version=version))

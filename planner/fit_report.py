@@ -13,6 +13,12 @@ from planner.listing import StoredFit
 from planner.records import to_json
 from planner.units import format_count
 
+SCATTER = {
+    "equal": "",
+    "unequal": ", unequal along the axes (intervals allow for it)",
+    "grouped": ", alike within groups",
+}
+
 
 def fit_json(report: FitReport) -> dict[str, Any]:
     """A fit as JSON: law, parameters with intervals, status, warnings, forms tried, provenance."""
@@ -83,7 +89,7 @@ def _law_text(fit: LawFit, fit_id: str, title: str, notes: list[str]) -> str:
         "",
         *(f"  {line}" for line in _levels(fit)),
         f"  {fit.n_runs} runs, {fit.n_parameters} parameters, one run's scatter about the law "
-        f"{100 * fit.sigma:.2g} %",
+        f"{100 * fit.sigma:.2g} %{SCATTER[fit.scatter]}",
         f"  objective {fit.objective:.12g} ({fit.loss}), {fit.n_agree} of {fit.n_starts} starts "
         f"agree, condition number {fit.condition_number:.3g}, status {', '.join(fit.statuses)}",
         *_forms(fit),

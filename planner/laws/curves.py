@@ -10,6 +10,7 @@ import numpy as np
 from planner.laws.coverage import DurationHistogram
 from planner.laws.fit import ordered
 from planner.laws.link import Link
+from planner.laws.losses import Loss
 from planner.laws.observations import Floats, Observations
 from planner.laws.profile import Asked, curve
 from planner.laws.result import LawFit, Parameter
@@ -52,7 +53,8 @@ def profile_curves(observations: Observations, fit: LawFit) -> tuple[ProfileCurv
     """
     member = fit.members[0]
     setting = Setting(
-        loss=fit.loss if fit.delta is None else f"huber:{fit.delta!r}",
+        loss=fit.loss,
+        shared=Loss(delta=fit.delta, doubt=fit.doubt),
         link=Link(fit.link, fit.offset),
         coverage=None if member.coverage is None else DurationHistogram(*member.coverage),
     )
@@ -73,7 +75,8 @@ def _curve(fitted: Fitted, i: int, parameter: Parameter, fit: LawFit) -> Profile
     best, spec = fitted.estimate, fitted.form.parameters[i]
     theta = float(best.theta[i])
     error = math.sqrt(max(float(fitted.covariance[i, i]), 0.0))
-    reach = t_quantile(0.5 + 0.5 * fit.level, fitted.dof)
+    reach = t_quantile(0.5 + 0.5 * fit.level, fit.dof)
+    dispersion = fitted.rise * float(fitted.spread.stretch[i])
     values, rise = curve(
         fitted.form,
         fitted.rows,
@@ -83,7 +86,7 @@ def _curve(fitted: Fitted, i: int, parameter: Parameter, fit: LawFit) -> Profile
         Asked(
             index=i,
             half_width=min(reach * error, 2.0 if spec.is_log else abs(theta)) or 1.0,
-            threshold=0.5 * fitted.rise * DRAWN_BEYOND * reach**2,
+            threshold=0.5 * dispersion * DRAWN_BEYOND * reach**2,
         ),
     )
     pressed = spec.name in best.at_bound or error == 0.0
@@ -95,7 +98,7 @@ def _curve(fitted: Fitted, i: int, parameter: Parameter, fit: LawFit) -> Profile
     return ProfileCurve(
         parameter=parameter,
         values=np.exp(values) - offset if spec.is_log else values,
-        deviance=2.0 * rise / fitted.rise,
+        deviance=2.0 * rise / dispersion,
         parabola=np.full(len(values), np.nan) if pressed else parabola,
         cut=reach**2,
     )

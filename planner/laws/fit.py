@@ -155,6 +155,8 @@ def _assemble(
         exclusions=table.exclusions,
         seed=seed,
         version=VERSION,
+        scatter=best.spread.scatter,
+        doubt=estimate.loss.doubt,
     )
 
 
@@ -164,8 +166,7 @@ def _parameters(
     return parameters_of(
         fitted.estimate,
         fitted.rows,
-        fitted.covariance,
-        fitted.dof,
+        fitted.spread,
         fitted.rise,
         level,
         metric,

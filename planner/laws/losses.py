@@ -6,6 +6,7 @@ fixed tolerance stops (Besiroglu et al. 2024, arXiv 2404.10102, on Hoffmann et a
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,10 +29,14 @@ MAD_TO_SIGMA = 1.482602218505602
 class Loss:
     """rho(r) = r^2/2, or Huber's: r^2/2 where |r| <= delta, else delta (|r| - delta/2).
 
-    `delta` is None for least squares. A row with weight w adds w rho(r) to the objective.
+    `delta` is None for least squares. A row with weight w adds w rho(r) to the objective. `doubt` is by
+    how much the scatter at a threshold that the data chose is too small, relative, and `dof` the
+    degrees of freedom with which it is known; 0 and infinite where the threshold was given.
     """
 
     delta: float | None = None
+    doubt: float = 0.0
+    dof: float = math.inf
 
     def value(self, residual: Floats, weight: Floats) -> Floats:
         """Sum of w rho(r) over the last axis."""

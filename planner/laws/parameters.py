@@ -15,6 +15,7 @@ import numpy as np
 
 from planner.laws.estimate import Estimate, Rows
 from planner.laws.forms import ParameterSpec
+from planner.laws.intervals import Uncertainty
 from planner.laws.link import Link
 from planner.laws.observations import Floats
 from planner.laws.profile import Asked, Profile, profiles
@@ -35,8 +36,7 @@ WIDEST_LOG_STEP = 2.0
 def parameters_of(
     fitted: Estimate,
     rows: Rows,
-    covariance: Floats,
-    dof: float,
+    spread: Uncertainty,
     rise: float,
     level: float,
     metric: str,
@@ -47,20 +47,19 @@ def parameters_of(
     Args:
         fitted: the estimate.
         rows: its table.
-        covariance: of the working parameters, shape (p, p).
-        dof: degrees of freedom of the t quantile.
+        spread: covariance of the working parameters and its degrees of freedom.
         rise: the objective's dispersion, for profiles.
         level: probability of the intervals.
         metric: name of the error, the unit of floor and amplitudes.
         link: of the error; under `signed` floors are reported without its offset.
     """
-    reach = t_quantile(0.5 + 0.5 * level, dof)
+    reach = t_quantile(0.5 + 0.5 * level, spread.dof)
     specs = fitted.form.parameters
-    errors = [math.sqrt(max(float(v), 0.0)) for v in np.diag(covariance)]
+    errors = [math.sqrt(max(float(v), 0.0)) for v in np.diag(spread.covariance)]
     for i in fitted.form.indices("floor"):
         if specs[i].name in fitted.at_bound:
             errors[i] = math.inf
-    profiled = _profiled(fitted, rows, errors, reach, rise)
+    profiled = _profiled(fitted, rows, errors, reach, rise * spread.stretch)
     made = []
     for i, (spec, error) in enumerate(zip(specs, errors, strict=True)):
         theta, pressed = float(fitted.theta[i]), spec.name in fitted.at_bound
@@ -78,7 +77,7 @@ def parameters_of(
 
 
 def _profiled(
-    fitted: Estimate, rows: Rows, errors: list[float], reach: float, rise: float
+    fitted: Estimate, rows: Rows, errors: list[float], reach: float, rise: Floats
 ) -> dict[int, Profile]:
     """Profile intervals by position; a floor has one also where it is pressed to 0."""
     asked = []
@@ -88,7 +87,7 @@ def _profiled(
             continue
         half = WIDEST_LOG_STEP if spec.is_log else abs(float(fitted.theta[i]))
         half = min(reach * errors[i], half)
-        asked.append(Asked(index=i, half_width=half, threshold=0.5 * rise * reach**2))
+        asked.append(Asked(index=i, half_width=half, threshold=0.5 * float(rise[i]) * reach**2))
     if not asked:
         return {}
     found = profiles(fitted.form, rows, fitted.loss, fitted.theta, fitted.objective, asked)

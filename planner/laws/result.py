@@ -27,7 +27,7 @@ from planner.laws.student import t_quantile
 
 SCHEMA = "law-fit/1"
 
-VERSION = f"{planner.__version__}+laws.2"
+VERSION = f"{planner.__version__}+laws.3"
 """Of the code that fits: its last number grows where the same table would give other numbers, so that a
 stored fit of an older one is kept, and not taken for a new one."""
 
@@ -161,6 +161,9 @@ class LawFit:
         sigma: standard deviation of one run about the law, in logarithms.
         correlation: of the working parameters, in the order of `parameters`.
         residuals: ln f - ln e of each fitted row, in the table's order.
+        scatter: of the runs about the law, which the intervals allow for: `equal`, `unequal` where it
+            changes along an axis, `grouped` where runs depend on one another.
+        doubt: by how much the scatter was raised as the data chose the Huber threshold, relative.
     """
 
     law: str
@@ -196,6 +199,8 @@ class LawFit:
     exclusions: tuple[Exclusion, ...]
     seed: int
     version: str
+    scatter: str = "equal"
+    doubt: float = 0.0
 
     def predict(self, x: ArrayLike, level: float = 0.9, kind: str = "mean") -> Prediction:
         """Error at points x of shape (m, k), columns in the order of `axes`.

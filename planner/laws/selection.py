@@ -182,8 +182,8 @@ def _common_loss(table: Observations, laws: list[str], setting: Setting) -> Sett
             fits.append(fit_form(table, law, setting))
     if not fits:
         return setting
-    chosen = min(fits, key=lambda fitted: fitted.sigma).estimate.loss.delta
-    return dataclasses.replace(setting, loss=f"huber:{float(chosen or 0.0)!r}")
+    chosen = min(fits, key=lambda fitted: fitted.sigma).estimate.loss
+    return dataclasses.replace(setting, loss=f"huber:{float(chosen.delta or 0.0)!r}", shared=chosen)
 
 
 def _try(

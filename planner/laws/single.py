@@ -11,7 +11,7 @@ from planner.laws.coverage import Covered, DurationHistogram
 from planner.laws.estimate import N_STARTS, Estimate, Rows, automatic_threshold, estimate
 from planner.laws.forms import SLOPE, Form
 from planner.laws.identify import Design, design_of, flatten_one, short
-from planner.laws.intervals import covariance_of, dispersion_of, jacobian_of
+from planner.laws.intervals import Uncertainty, dispersion_of, jacobian_of, uncertainty_of
 from planner.laws.link import Link
 from planner.laws.losses import Loss, parse_loss
 from planner.laws.noise import between_run_variance, log_std_error
@@ -28,9 +28,13 @@ WINDOW_AXIS = "audio_seconds"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setting:
-    """How a form is fitted: loss by name, link, and the coverage floor's histogram if there is one."""
+    """How a form is fitted: loss by name, link, and the coverage floor's histogram if there is one.
+
+    `shared` is the loss that several forms are fitted with, so that their objectives compare.
+    """
 
     loss: str = "log"
+    shared: Loss | None = None
     link: Link = field(default_factory=Link)
     coverage: DurationHistogram | None = None
 
@@ -49,8 +53,7 @@ class Fitted:
     scales: Floats
     estimate: Estimate
     jacobian: Floats
-    covariance: Floats
-    dof: float
+    spread: Uncertainty
     rise: float
     sigma: float
     log_std_error: Floats | None
@@ -61,6 +64,16 @@ class Fitted:
     def form(self) -> Form:
         """The form, with its known floor if it has one."""
         return self.estimate.form
+
+    @property
+    def covariance(self) -> Floats:
+        """Of the working parameters, shape (p, p)."""
+        return self.spread.covariance
+
+    @property
+    def dof(self) -> float:
+        """Degrees of freedom of Student's quantile."""
+        return self.spread.dof
 
     def member(self, weight: float) -> Member:
         """The form as part of an answer."""
@@ -147,8 +160,8 @@ def _weighted_estimate(
     error_scale = log_std_error(table, setting.link)
 
     def fit(these: Rows, near: Floats | None) -> Estimate:
-        loss = Loss(delta=delta)
-        if kind == "huber" and delta is None:
+        loss = setting.shared or Loss(delta=delta)
+        if kind == "huber" and loss.delta is None:
             loss = automatic_threshold(form, these, near) if guide is None else guide.estimate.loss
         return estimate(form, these, loss, near=near, n_starts=N_STARTS if guide is None else 2)
 
@@ -208,18 +221,15 @@ def _with_uncertainty(
     setting: Setting,
 ) -> Fitted:
     jacobian = jacobian_of(fitted, rows)
-    dof = float(len(rows) - fitted.form.n_parameters)
-    dispersion = dispersion_of(fitted, rows)
-    variance, widening = dispersion.variance, 1.0
-    sigma = float(np.sqrt(variance))
+    noise = dispersion_of(fitted, rows)
+    sigma = float(np.sqrt(noise.variance))
     error_scale = log_std_error(table, setting.link)
     if error_scale is not None:
         # The stated standard errors are believed as a lower limit: a lucky misfit narrows nothing.
         stated = 1.0 / float((1.0 / (error_scale**2 + tau2)).mean())
-        widening = max(stated / max(variance, 1e-300), 1.0)
-        variance *= widening
+        noise = noise.widened(max(stated / max(noise.variance, 1e-300), 1.0))
         sigma = float(np.sqrt(np.median(error_scale) ** 2 + tau2))
-    covariance, dof = covariance_of(fitted, jacobian, variance, dof, rows, table.group)
+    spread = uncertainty_of(fitted, jacobian, noise, rows, table.group)
     return Fitted(
         law=law,
         design=design,
@@ -227,9 +237,8 @@ def _with_uncertainty(
         scales=scales,
         estimate=fitted,
         jacobian=jacobian,
-        covariance=covariance,
-        dof=dof,
-        rise=dispersion.rise * widening,
+        spread=spread,
+        rise=noise.rise,
         sigma=sigma,
         log_std_error=error_scale,
         tau2=tau2,

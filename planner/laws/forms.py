@@ -178,11 +178,17 @@ class PosynomialRows(Evaluator):
     def linearise(self, theta: Floats) -> Linearisation:
         """Log mean, Jacobian and exact second derivatives for theta (b, p)."""
         shares = self.log_terms(theta)
-        log_mean = log_sum(shares)
+        top = np.maximum.reduce(shares) if len(shares) > 1 else shares[0].copy()
+        for share in shares:
+            share -= top
+            np.exp(share, out=share)
+        total = shares[0].copy()
+        for share in shares[1:]:
+            total += share
+        log_mean = np.log(total) + top
         jacobian = np.zeros((len(theta), self.n_parameters, log_mean.shape[1]))
         for share, params, features in zip(shares, self.params, self.features, strict=True):
-            share -= log_mean
-            np.exp(share, out=share)
+            share /= total
             # The first parameter of a term is its amplitude, whose feature is 1.
             jacobian[:, params[0]] = share
             for row, p in enumerate(params[1:], 1):

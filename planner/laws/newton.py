@@ -26,10 +26,12 @@ from planner.laws.observations import Floats
 Flags = NDArray[np.bool_]
 Index = NDArray[np.intp]
 
-BLOCK = 40
+BLOCK = 64
 """Replicates that descend together: keeps the working arrays in cache (measured, n = 240)."""
-BLOCKS_FOR_THREADS = 4
-"""Blocks from which threads are worth their start; numpy lets go of the interpreter in its loops."""
+REFILL = 16
+"""Places of a block that must be free before new replicates join."""
+PART = 250
+"""Replicates of one thread; numpy lets go of the interpreter in its loops."""
 
 FIRST_DAMPING = 1e-4
 SMALLEST_DAMPING, LIGHT_DAMPING, LARGEST_DAMPING = 1e-14, 1e-2, 1e8
@@ -183,44 +185,109 @@ def _next_damping(
     return np.asarray(np.clip(damping * factor, SMALLEST_DAMPING, LARGEST_DAMPING))
 
 
-def _descend_block(
-    problem: Problem, loss: Loss, start: Floats, n_steps: int, tolerance: float, n_majorised: int
-) -> Descent:
-    theta = np.clip(start, problem.lower, problem.upper)
-    damping = np.full(len(theta), FIRST_DAMPING)
-    converged = np.zeros(len(theta), dtype=bool)
-    active = np.arange(len(theta))
-    majorise = n_majorised > 0
-    model = local_model(problem, loss, theta, majorise=majorise)
-    tried = 0
-    for iteration in range(n_steps):
-        if majorise and iteration >= n_majorised:
-            majorise = False
-            everything = np.ones(len(active), dtype=bool)
-            model.put(active, local_model(problem.of(active), loss, theta[active]), everything)
-        mine, now, here = problem.of(active), model[active], theta[active]
+@dataclass(slots=True, kw_only=True, eq=False)
+class _State:
+    """All starts of one part: where each is, its damping and model, and whether it has ended."""
+
+    problem: Problem
+    loss: Loss
+    tolerance: float
+    theta: Floats
+    damping: Floats
+    converged: Flags
+    model: LocalModel
+    tried: int = 0
+
+    def look(self, chosen: Index, *, majorise: bool) -> None:
+        """Make the models of those starts."""
+        found = local_model(
+            self.problem.of(chosen), self.loss, self.theta[chosen], majorise=majorise
+        )
+        self.model.put(chosen, found, np.ones(len(chosen), dtype=bool))
+
+    def step(self, active: Index, *, majorise: bool) -> Index:
+        """One step of each active start; returns those that have not ended."""
+        mine, now, here = self.problem.of(active), self.model[active], self.theta[active]
         fixed = ((here <= mine.lower) & (now.gradient > 0)) | (
             (here >= mine.upper) & (now.gradient < 0)
         )
-        used = damping[active]
+        used = self.damping[active]
         step = _direction(now, used, fixed)
         there = _moved(mine, here, step)
-        trial = local_model(mine, loss, there, majorise=majorise)
+        trial = local_model(mine, self.loss, there, majorise=majorise)
         gained = now.value - trial.value
         better = gained > 0
-        tried += len(active)
-        theta[active[better]] = there[better]
-        model.put(active[better], trial, better)
-        damping[active] = _next_damping(used, now, step, gained, better)
+        self.tried += len(active)
+        self.theta[active[better]] = there[better]
+        self.model.put(active[better], trial, better)
+        self.damping[active] = _next_damping(used, now, step, gained, better)
         expected = np.abs((np.where(fixed, 0.0, now.gradient) * step).sum(1))
         # A strongly damped step is short for that reason alone and proves nothing.
-        small = (expected <= tolerance * now.value + 1e-300) & (used <= LIGHT_DAMPING)
-        done = small | (damping[active] >= LARGEST_DAMPING)
-        converged[active[done]] = True
-        active = active[~done]
+        small = (expected <= self.tolerance * now.value + 1e-300) & (used <= LIGHT_DAMPING)
+        done = small | (self.damping[active] >= LARGEST_DAMPING)
+        self.converged[active[done]] = True
+        return active[~done]
+
+
+def _descend_part(
+    problem: Problem, loss: Loss, start: Floats, n_steps: int, tolerance: float, n_majorised: int
+) -> Descent:
+    b, p = start.shape
+    state = _State(
+        problem=problem,
+        loss=loss,
+        tolerance=tolerance,
+        theta=np.clip(start, problem.lower, problem.upper),
+        damping=np.full(b, FIRST_DAMPING),
+        converged=np.zeros(b, dtype=bool),
+        model=LocalModel(np.empty(b), np.empty((b, p)), np.empty((b, p, p)), np.empty((b, p))),
+    )
+    left = np.arange(b)
+    if n_majorised:
+        left = np.concatenate(
+            [
+                _majorised(state, left[begin : begin + BLOCK], min(n_majorised, n_steps))
+                for begin in range(0, b, BLOCK)
+            ]
+        )
+    _stream(state, left, n_steps - n_majorised)
+    return Descent(
+        theta=state.theta,
+        objective=state.model.value,
+        converged=state.converged,
+        n_steps=state.tried,
+    )
+
+
+def _majorised(state: _State, active: Index, n_steps: int) -> Index:
+    """The first steps of one block; returns those that have not ended."""
+    state.look(active, majorise=True)
+    for _ in range(n_steps):
+        active = state.step(active, majorise=True)
         if len(active) == 0:
             break
-    return Descent(theta=theta, objective=model.value, converged=converged, n_steps=tried)
+    return active
+
+
+def _stream(state: _State, waiting: Index, n_steps: int) -> None:
+    """All other steps. Starts that end make room for the next, so that the batch stays full.
+
+    Few starts need many steps; a batch that waited for them would work on one or two at a time, at
+    three times the cost of each (measured, n = 240).
+    """
+    left = np.full(len(state.theta), n_steps)
+    active = np.empty(0, dtype=np.intp)
+    while True:
+        if len(waiting) and len(active) <= BLOCK - REFILL:
+            fresh, waiting = np.split(waiting, [BLOCK - len(active)])
+            state.look(fresh, majorise=False)
+            active = np.concatenate([active, fresh])
+        active = active[left[active] > 0]
+        if len(active) == 0 and len(waiting) == 0:
+            return
+        if len(active):
+            left[active] -= 1
+            active = state.step(active, majorise=False)
 
 
 def descend(
@@ -242,23 +309,24 @@ def descend(
         tolerance: predicted gain, relative to the objective, below which a start is done.
         n_majorised: first steps that use the convex majorant's Hessian instead of the exact one.
     """
-    blocks = [
-        np.arange(begin, min(begin + BLOCK, len(start))) for begin in range(0, len(start), BLOCK)
+    # Parts do not depend on the machine: how starts are batched shows in the last bit.
+    parts = [
+        np.arange(begin, min(begin + PART, len(start))) for begin in range(0, len(start), PART)
     ]
 
     def run(rows: Index) -> Descent:
-        return _descend_block(problem.of(rows), loss, start[rows], n_steps, tolerance, n_majorised)
+        return _descend_part(problem.of(rows), loss, start[rows], n_steps, tolerance, n_majorised)
 
-    if len(blocks) >= BLOCKS_FOR_THREADS:
+    if len(parts) > 1:
         with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
-            parts = list(pool.map(run, blocks))
+            ends = list(pool.map(run, parts))
     else:
-        parts = [run(rows) for rows in blocks]
+        ends = [run(rows) for rows in parts]
     return Descent(
-        theta=np.concatenate([part.theta for part in parts]),
-        objective=np.concatenate([part.objective for part in parts]),
-        converged=np.concatenate([part.converged for part in parts]),
-        n_steps=sum(part.n_steps for part in parts),
+        theta=np.concatenate([end.theta for end in ends]),
+        objective=np.concatenate([end.objective for end in ends]),
+        converged=np.concatenate([end.converged for end in ends]),
+        n_steps=sum(end.n_steps for end in ends),
     )
 
 

@@ -8,11 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import least_squares, nnls
 
-from planner.laws.bootstrap import bootstrap, replicate_weights
-from planner.laws.estimate import Rows, estimate
+from planner.laws.bootstrap import bootstrap, refits, replicate_weights
+from planner.laws.estimate import Rows, estimate, problem_of
 from planner.laws.grid import halton, nonnegative
 from planner.laws.link import Link
 from planner.laws.losses import Loss
+from planner.laws.newton import descend
 from planner.laws.registry import build_form
 from planner.laws.single import Setting, fit_form
 
@@ -88,6 +89,26 @@ def test_replicates_draw_whole_groups():
     weights = replicate_weights(6, group, 50, np.random.default_rng(0))
     assert (weights[:, ::2] == weights[:, 1::2]).all()
     assert (weights.sum(1) == 6).all()
+
+
+@pytest.mark.parametrize("delta", [None, 0.004])
+def test_a_replicate_ends_where_it_would_alone(delta):
+    form, rows = build_form("additive", ROLES), rows_of(3, n=40)
+    best = estimate(form, rows, Loss(delta=delta))
+    weights = replicate_weights(40, None, 300, np.random.default_rng(1))
+    together, _ = refits(best, rows, weights)
+    for i in (0, 63, 64, 249, 250, 299):
+        alone, _ = refits(best, rows, weights[i : i + 1])
+        assert together[i] == pytest.approx(alone[0], abs=1e-6)
+
+
+def test_a_start_is_given_no_more_steps_than_it_was_promised():
+    form, rows = build_form("additive", ROLES), rows_of(5)
+    starts = np.random.default_rng(0).normal(0, 2, (100, form.n_parameters))
+    found = descend(problem_of(form, rows), Loss(delta=1e-3), starts, n_steps=3, n_majorised=2)
+    assert found.n_steps <= 300
+    assert not found.converged.all()
+    assert np.isfinite(found.objective).all()
 
 
 def test_the_bootstrap_finds_several_basins_in_the_raw_points(chinchilla):

@@ -191,7 +191,7 @@ def build(
     measured = measurements(evidence, chosen, ran_at)
     labels = [c.label for c in chosen]
     found = belief(fit, x, labels, measured, query.n_draws, query.seed, query.level)
-    return CandidateTable(
+    table = CandidateTable(
         configs=chosen,
         error=found.error,
         error_low=found.low,
@@ -206,6 +206,8 @@ def build(
         n_windows=n_windows,
         unknown=unknown,
     )
+    table.kept("columns", lambda _: columns)
+    return table
 
 
 def _too_far(configs: Sequence[Config], distance: Floats) -> str:

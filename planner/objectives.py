@@ -8,7 +8,6 @@ goes into `PlanQuery.more_limits`.
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -183,8 +182,18 @@ def costs_of(situation: Situation) -> tuple[dict[str, Cost], dict[str, str]]:
         found = objective.of(situation)
         if isinstance(found, Cost):
             costs[name] = found
-        elif math.isfinite(situation.query.limits.get(name, math.inf)):
-            raise InputError(f"a limit on {name} cannot be judged: {found}")
         else:
             unknown[name] = found
+    check_known(situation.query.limits, unknown)
     return costs, unknown
+
+
+def check_known(limits: dict[str, float], unknown: dict[str, str]) -> None:
+    """Refuse a limit on a cost that is not known.
+
+    Raises:
+        InputError: there is one; says why.
+    """
+    for name in limits:
+        if name in unknown:
+            raise InputError(f"a limit on {name} cannot be judged: {unknown[name]}")

@@ -14,6 +14,7 @@ from planner import __version__
 from planner.errors import SoundscaleError
 from planner.http import console, lists, pages, problems, questions, sheets
 from planner.http.access import Access
+from planner.http.asked_before import AskedBefore
 from planner.http.fitting import Fitting
 from planner.http.guard import Guard
 from planner.http.settings import Settings
@@ -45,7 +46,7 @@ def create(settings: Settings) -> Guard:
         docs_url=None, redoc_url=None, max_body_size=settings.max_body_bytes,
     )  # fmt: skip
     state: Any = app.state
-    state.settings, state.world, state.metrics = settings, world, metrics
+    state.settings, state.world, state.metrics, state.log = settings, world, metrics, log
     state.workers = Workers(settings.work_seconds)
     state.fitting = Fitting(world.engine, log)
     state.sql_slots = asyncio.Semaphore(console.N_AT_ONCE)
@@ -54,11 +55,12 @@ def create(settings: Settings) -> Guard:
         app.include_router(router)
     _health(app)
     access = Access(world.engine, loopback=settings.loopback)
-    return Guard(app, settings, access, metrics, log)
+    return Guard(AskedBefore(app, world), settings, access, metrics, log)
 
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    app.state.world.warm_up(app.state.log)
     yield
     app.state.workers.close()
     app.state.fitting.close()
@@ -73,14 +75,22 @@ def _health(app: FastAPI) -> None:
 
     @app.get(
         "/readyz", tags=["health"], response_class=Response,
-        responses={503: {"description": "The database cannot be reached, or is not migrated"}},
+        responses={
+            503: {
+                "description": "The database cannot be reached or is not migrated, or the first "
+                "tables of candidates are still being made"
+            }
+        },
     )  # fmt: skip
     async def readyz(request: Request) -> Response:
-        """Whether questions can be answered: the database is there and a law can be planned from."""
+        """Whether questions can be answered at once: the database is there, the first tables are made."""
         try:
             ready = await asyncio.to_thread(_ready, request.app.state.world)
         except SoundscaleError as problem:
             return problems.error_response(problem)
+        if not ready["warm"]:
+            detail = "the tables of candidates are being made; ask again in a moment"
+            return problems.response(503, detail, {"Retry-After": "1"}, warm=False)
         return Response(encoded(ready), media_type="application/json")
 
     @app.get("/metrics", tags=["health"], response_class=Response)
@@ -93,6 +103,7 @@ def _health(app: FastAPI) -> None:
 def _ready(world: World) -> dict[str, Any]:
     """Raises StoreError where the database is gone."""
     world.state()
+    warm = world.warm
     fitted = sheets.usable_fit(world.engine)
     # Without a fit the first question makes one, so that is said and is not an outage.
-    return {"status": "ok", "database": "migrated", "usable_fit": fitted}
+    return {"status": "ok", "database": "migrated", "usable_fit": fitted, "warm": warm}

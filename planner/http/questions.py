@@ -13,6 +13,7 @@ from typing import Annotated, Any, Generic, TypeVar
 from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel
 from starlette.responses import Response
+from starlette.types import Scope
 
 from planner import advice, service
 from planner.errors import InputError
@@ -20,7 +21,7 @@ from planner.http import openapi, sheets
 from planner.http import schemas as s
 from planner.http.query_string import asked, parameters
 from planner.http.working import workers
-from planner.http.world import World
+from planner.http.world import Ready, World
 from planner.plan.frontier import pareto
 from planner.plan.query import PlanQuery
 from planner.records import to_json
@@ -133,20 +134,28 @@ async def answer(request: Request, case: _UseCase[Any], question: Any, *, keep: 
     world: World = request.app.state.world
     service.check_task(question.task)
     query = case.check(question.to_query())
-    extra = case.extra(question)
-    body = None if keep else world.found(case.path, query, extra)
+    extra, state = case.extra(question), world.state()
+    body = None if keep else world.found(state, case.path, query, extra)
     if body is None:
         body = await workers(request).run(
-            lambda: _worked_out(world, case, question, query, extra, keep=keep)
+            lambda: _worked_out(world, state, case, question, query, extra, keep=keep)
         )
     headers = {}
     if case.keep:
         request.scope["state"]["answer_id"] = headers["X-Answer-Id"] = _answer_id(body)
+    if request.method == "GET":
+        world.remember(state, words(request.scope), Ready(body, headers, request.scope["route"]))
     return Response(body, media_type="application/json", headers=headers)
+
+
+def words(scope: Scope) -> Hashable:
+    """What a question by GET says, as it was written."""
+    return scope["path"], scope["query_string"]
 
 
 def _worked_out(
     world: World,
+    state: str,
     case: _UseCase[Any],
     question: Any,
     query: PlanQuery,
@@ -156,7 +165,7 @@ def _worked_out(
 ) -> bytes:
     if keep:
         service.keep(world.engine, service.answer_from(world.prepared(query)))
-    return world.answer(case.path, query, extra, lambda p: case.make(world, p, question))
+    return world.answer(state, case.path, query, extra, lambda p: case.make(world, p, question))
 
 
 def _answer_id(body: bytes) -> str:

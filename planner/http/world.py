@@ -1,8 +1,9 @@
 """What the service keeps between requests: tables of candidates and finished answers.
 
-Nothing here is a second truth. Everything is keyed by the state of the evidence in the database, which
-is looked at before each use (SQLite: its change counter; PostgreSQL: at most every half second), so
-that several processes on one database give the same answers.
+A new limit is answered from the table that is kept; the table of the plainest question is made
+when the service starts. Nothing here is a second truth. Everything is keyed by the state of the
+evidence in the database, which is looked at before each use (SQLite: its change counter; PostgreSQL:
+at most every half second), so that several processes on one database give the same answers.
 """
 
 from __future__ import annotations
@@ -15,12 +16,16 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
+from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from sqlalchemy import Engine, text
 
 from planner import service
+from planner.conditions import device_of
+from planner.http.schemas import Question
 from planner.http.telemetry import Metrics
+from planner.objectives import check_known
 from planner.plan.query import PlanQuery
 from planner.service import Prepared
 from planner.store import read
@@ -30,6 +35,11 @@ from planner.store.transactions import read as in_transaction
 LOOK_SECONDS = 0.5
 """How old the knowledge of a PostgreSQL database's state may be (s)."""
 N_TABLES, N_ANSWERS = 16, 512
+TABLE_BYTES, ANSWER_BYTES = 2**30, 2**26
+"""Memory that tables' draws and answers may take; the newest is kept in any case (assumption: a
+process of a few GB)."""
+CLOSE_SECONDS = 2.0
+"""How long the end waits for tables that are being made (s)."""
 
 _STATE = """
 SELECT
@@ -39,14 +49,28 @@ SELECT
     (SELECT count(*) FROM latencies), (SELECT max(latency_id) FROM latencies)
 """
 
+_TASKS = "SELECT DISTINCT task FROM law_fits ORDER BY task"
+
 Value = TypeVar("Value")
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """An answer as it was sent: its body, the headers that only it has, and the route that gave it."""
+
+    body: bytes
+    headers: dict[str, str]
+    route: Any
 
 
 class Kept(Generic[Value]):
     """The most recently used values; each is made once, however many ask for it at the same time."""
 
-    def __init__(self, size: int, what: str, metrics: Metrics) -> None:
+    def __init__(
+        self, size: int, what: str, metrics: Metrics, weigh: Callable[[Value], int], most: int
+    ) -> None:
         self._size, self._what, self._metrics = size, what, metrics
+        self._weigh, self._most = weigh, most
         self._values: OrderedDict[Hashable, Value] = OrderedDict()
         self._making: dict[Hashable, threading.Lock] = {}
         self._lock = threading.Lock()
@@ -73,17 +97,19 @@ class Kept(Generic[Value]):
                 if found is None:
                     found = make()
                     self._metrics.cache.labels(self._what, "made").inc()
-                    self._put(key, found)
+                    self.put(key, found)
                 return found
         finally:
             with self._lock:
                 self._making.pop(key, None)
 
-    def _put(self, key: Hashable, value: Value) -> None:
+    def put(self, key: Hashable, value: Value) -> None:
+        """Keep a value, and drop those that were not used for longest where it is too much."""
         with self._lock:
             self._values[key] = value
-            while len(self._values) > self._size:
-                self._values.popitem(last=False)
+            weight = sum(map(self._weigh, self._values.values()))
+            while len(self._values) > self._size or (weight > self._most and len(self._values) > 1):
+                weight -= self._weigh(self._values.popitem(last=False)[1])
 
 
 class World:
@@ -92,15 +118,22 @@ class World:
     def __init__(self, db: str | None, metrics: Metrics) -> None:
         self.engine: Engine = open_store(db, must_exist=True)
         self.db = db
-        self._tables: Kept[Prepared] = Kept(N_TABLES, "table", metrics)
-        self._answers: Kept[bytes] = Kept(N_ANSWERS, "answer", metrics)
-        self._metrics = metrics
+        self._tables: Kept[Prepared] = Kept(
+            N_TABLES, "table", metrics, lambda p: p.table.draws.nbytes, TABLE_BYTES
+        )
+        self._answers: Kept[bytes] = Kept(N_ANSWERS, "answer", metrics, len, ANSWER_BYTES)
+        self._asked: Kept[Ready] = Kept(
+            N_ANSWERS, "asked", metrics, lambda r: len(r.body), ANSWER_BYTES
+        )
+        self._warming: threading.Thread | None = None
         self._lock = threading.Lock()
         self._state, self._mark, self._looked_at = "", (-1, -1), -1e9
         self._watch: Any = None
 
     def close(self) -> None:
         """Let go of the database."""
+        if self._warming is not None:
+            self._warming.join(CLOSE_SECONDS)
         with self._lock:
             if self._watch is not None:
                 self._watch.close()
@@ -146,6 +179,31 @@ class World:
         seen = in_transaction(self.engine, work)
         return hashlib.sha256(json.dumps(seen, default=str).encode()).hexdigest()
 
+    def warm_up(self, log: Any) -> None:
+        """Make the table of the plainest question of each task, on a thread of its own.
+
+        Of tasks that a law was fitted for before: the first law is made when somebody asks.
+        """
+        tasks = in_transaction(self.engine, lambda c: list(c.execute(text(_TASKS)).scalars()))
+        if tasks:
+            self._warming = threading.Thread(
+                target=self._warm, args=(tasks, log), name="warm-up", daemon=True
+            )
+            self._warming.start()
+
+    def _warm(self, tasks: list[str], log: Any) -> None:
+        for task in tasks:
+            try:
+                self.prepared(Question.model_validate({"task": task}).to_query())
+            except Exception as problem:
+                # Whoever asks is told the same; the service goes on.
+                log.warning("warm-up", task=task, error=str(problem))
+
+    @property
+    def warm(self) -> bool:
+        """Whether the tables of the start are made."""
+        return self._warming is None or not self._warming.is_alive()
+
     def prepared(self, query: PlanQuery) -> Prepared:
         """The question with its table of candidates; the limits are the question's own.
 
@@ -155,39 +213,53 @@ class World:
         return self._prepared(self.state(), query)
 
     def _prepared(self, state: str, query: PlanQuery) -> Prepared:
-        # Limits do not change the table, but a latency limit without a device is an error.
-        some_latency = None if query.latency_ms is None else 1.0
         bare = dataclasses.replace(
-            query, flops=None, memory_bytes=None, train_flops=None, latency_ms=some_latency,
-            min_prob=0.9,
-        )  # fmt: skip
+            query, flops=None, memory_bytes=None, train_flops=None, latency_ms=None, min_prob=0.9
+        )
         kept = self._tables.get((state, bare), lambda: service.prepare(self.engine, bare))
         asked = dataclasses.replace(
             kept.query, flops=query.flops, memory_bytes=query.memory_bytes,
             train_flops=query.train_flops, latency_ms=query.latency_ms, min_prob=query.min_prob,
         )  # fmt: skip
+        # The table does not depend on limits, but a limit may be one that cannot be judged.
+        if query.latency_ms is not None and asked.device is None:
+            device_of(self.engine, query)
+        check_known(asked.limits, kept.table.unknown)
         return dataclasses.replace(kept, query=asked)
 
     def answer(
-        self, kind: str, query: PlanQuery, extra: Hashable, make: Callable[[Prepared], Any]
+        self,
+        state: str,
+        kind: str,
+        query: PlanQuery,
+        extra: Hashable,
+        make: Callable[[Prepared], Any],
     ) -> bytes:
         """JSON of an answer; the same question on the same evidence is worked out once.
 
         Args:
+            state: of the evidence, as `state` gives it.
             kind: which use case.
             query: the question.
             extra: what the use case takes beside it.
             make: the answer's JSON value from the prepared question.
         """
-        state = self.state()
         return self._answers.get(
             (state, kind, query, extra),
             lambda: encoded(make(self._prepared(state, query))),
         )
 
-    def found(self, kind: str, query: PlanQuery, extra: Hashable) -> bytes | None:
+    def found(self, state: str, kind: str, query: PlanQuery, extra: Hashable) -> bytes | None:
         """The JSON of an answer that is ready, without any work."""
-        return self._answers.find((self.state(), kind, query, extra))
+        return self._answers.find((state, kind, query, extra))
+
+    def asked(self, words: Hashable) -> Ready | None:
+        """The answer to a request in the very same words, if the evidence is still the same."""
+        return self._asked.find((self.state(), words))
+
+    def remember(self, state: str, words: Hashable, ready: Ready) -> None:
+        """Keep an answer by the words of its request."""
+        self._asked.put((state, words), ready)
 
     def load(self) -> None:
         """Register the user's own backbones."""

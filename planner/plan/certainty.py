@@ -41,15 +41,18 @@ def certainty(table: CandidateTable, feasible: np.ndarray, best: int, level: flo
     mine = rows[best]
     columns = np.flatnonzero(feasible & (table.least_draw <= mine.max()))
     lowest, n = mine.copy(), len(mine)
-    for block in _blocks(columns):
-        np.minimum(lowest, rows[block].min(axis=0), out=lowest)
-    hits, owners, near = [], [], []
+    near, reached = [], []
     for block in _blocks(columns):
         part = rows[block]
-        found = np.flatnonzero((part == lowest).ravel())
+        near.append(np.count_nonzero(part <= mine, axis=1))
+        np.minimum(lowest, part.min(axis=0), out=lowest)
+        # What does not reach the lowest so far will not be the lowest of all.
+        reached.append(block[(part == lowest).any(axis=1)])
+    hits, owners = [], []
+    for block in _blocks(np.concatenate(reached)):
+        found = np.flatnonzero((rows[block] == lowest).ravel())
         hits.append(block[found // n])
         owners.append(found % n)
-        near.append(np.count_nonzero(part <= mine, axis=1))
     who, draw = np.concatenate(hits), np.concatenate(owners)
     share = 1.0 / np.bincount(draw, minlength=n)
     p_best = np.bincount(who, weights=share[draw], minlength=len(feasible)) / n

@@ -183,6 +183,8 @@ class Cost:
     @property
     def log_sd(self) -> Floats:
         """Standard deviation of ln(cost), from the 90 % interval read as log-normal, shape (m,)."""
+        if self.low is self.high:
+            return np.zeros(len(self.value))
         z90 = 1.6448536269514722  # standard normal 95 % quantile
         spread = np.log(self.high) - np.log(self.low)
         return np.asarray(np.where(spread > 0, spread / (2 * z90), 0.0), dtype=np.float64)

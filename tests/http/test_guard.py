@@ -173,7 +173,9 @@ def test_where_there_are_tokens_every_route_wants_one(own_bench):
                 {"Authorization": "Basic eDp5"},
             ):
                 status = client.request(method, path, headers=headers).status_code
-                assert status == (200 if path in ("/livez", "/readyz") else 401), (method, path)
+                # While the first tables are being made, ready is not yet 200.
+                open_to_all = {"/livez": {200}, "/readyz": {200, 503}}
+                assert status in open_to_all.get(path, {401}), (method, path)
 
 
 @pytest.mark.parametrize(

@@ -148,6 +148,52 @@ def test_new_runs_change_the_answer_at_once(own_bench, tmp_path):
     assert after["n_runs"] == 2 * before["n_runs"]
 
 
+def test_the_same_words_are_answered_as_the_first_time_and_count_as_a_request(client):
+    url = "/v1/plan?task=asr&flops=18.25G"
+    first, second = client.get(url), client.get(url)
+    ours = ("content-type", "content-length", "x-answer-id", "content-security-policy")
+    assert (second.status_code, second.content) == (200, first.content)
+    assert [second.headers[h] for h in ours] == [first.headers[h] for h in ours]
+    assert first.headers["x-request-id"] != second.headers["x-request-id"]
+    counted = 'soundscale_cache_total{outcome="made",what="answer"}'
+    before = [line for line in client.get("/metrics").text.splitlines() if counted in line]
+    client.get(url)
+    text = client.get("/metrics").text
+    assert [line for line in text.splitlines() if counted in line] == before
+    assert 'soundscale_requests_total{method="GET",route="/v1/plan",status="200"}' in text
+
+
+def test_a_limit_on_what_is_not_known_is_refused_whatever_was_asked_before(client):
+    query = "task=asr&source=published&flops=520G"
+    assert client.get(f"/v1/plan?{query}").status_code == 200
+    answer = client.get(f"/v1/plan?{query}&train_flops=1e15")
+    assert (answer.status_code, "cannot be judged" in answer.text) == (422, True)
+
+
+def tables_made(client):
+    """How many tables of candidates were worked out, once the first ones are."""
+    for _ in range(600):
+        answer = client.get("/readyz")
+        if answer.status_code == 200:
+            break
+        assert answer.json()["warm"] is False
+        threading.Event().wait(0.05)
+    assert answer.json() == {
+        "status": "ok", "database": "migrated", "usable_fit": True, "warm": True,
+    }  # fmt: skip
+    lines = client.get("/metrics").text.splitlines()
+    return [x for x in lines if x.startswith('soundscale_cache_total{outcome="made",what="table"}')]
+
+
+def test_the_plainest_question_is_ready_at_the_start_and_limits_need_no_other_table(own_bench):
+    with client_of(own_bench) as client:
+        before = tables_made(client)
+        for limits in ("flops=20G", "latency_ms=60", "flops=19G&latency_ms=70&min_prob=0.8"):
+            assert client.get(f"/v1/plan?task=asr&{limits}").status_code == 200
+        assert tables_made(client) == before
+        assert len(before) == 1
+
+
 def test_an_empty_database_says_how_to_get_runs(tmp_path):
     from planner.store.engine import upgrade
 

@@ -32,16 +32,23 @@ class Prepared:
         row = self._run(connection, values).fetchone()
         return None if row is None else tuple(row)
 
+    def all(self, connection: Connection, **values: Any) -> list[tuple[Any, ...]]:
+        """All rows of the answer."""
+        return [tuple(row) for row in self._run(connection, values).fetchall()]
+
     def _run(self, connection: Connection, values: dict[str, Any]) -> Any:
-        dialect = connection.dialect
-        found = self._compiled.get(dialect.name)
-        if found is None:
-            found = self._compiled[dialect.name] = self._compile(dialect)
-        text, fixed, order = found
+        text, fixed, order = self.compiled(connection.dialect)
         given: Any = fixed | values
         if order is not None:
             given = tuple(given[name] for name in order)
         return run_by_driver(connection, text, given)
+
+    def compiled(self, dialect: Dialect) -> tuple[str, dict[str, Any], tuple[str, ...] | None]:
+        """Text for the driver, the values that the statement brings, and the order of parameters by place."""
+        found = self._compiled.get(dialect.name)
+        if found is None:
+            found = self._compiled[dialect.name] = self._compile(dialect)
+        return found
 
     def _compile(self, dialect: Dialect) -> tuple[str, dict[str, Any], tuple[str, ...] | None]:
         compiled = self._statement.compile(dialect=dialect)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from planner.store.best import best_run
 from planner.store.read_fits import (
     devices,
     find_fit,
@@ -14,7 +15,6 @@ from planner.store.read_fits import (
 )
 from planner.store.read_runs import (
     attempts,
-    best_run,
     evaluations,
     latest_on_device,
     run,

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Engine, RowMapping, Select, exists, select
 
 from planner.errors import InputError
-from planner.records import TASKS, Evaluation, Step, Trial, Utterance, trial_from_json
+from planner.records import Evaluation, Step, Trial, Utterance, trial_from_json
 from planner.store import schema
 from planner.store.stored import RunRow
 from planner.store.transactions import read
@@ -85,41 +85,6 @@ def run(engine: Engine, run_id: int) -> RunRow:
     return found[0]
 
 
-def best_run(
-    engine: Engine,
-    task: str,
-    *,
-    metric: str | None = None,
-    max_latency_ms: float | None = None,
-    device: str | None = None,
-) -> RunRow | None:
-    """The finished run with the lowest error on `test` that meets a latency, or None.
-
-    Runs are met in the order of their errors, so that the first that fits ends the search.
-
-    Args:
-        engine: the database.
-        task: `asr` or `emotion`.
-        metric: another error than the task's.
-        max_latency_ms: the largest median latency of its own configuration, as measured by the run.
-        device: only latencies of this device.
-    """
-    table, trials, runs_ = schema.evaluations, schema.trials, schema.runs
-    query = (
-        select(table.c.run_id)
-        .join(runs_, runs_.c.run_id == table.c.run_id)
-        .join(trials, trials.c.trial_id == runs_.c.trial_id)
-        .where(table.c.metric == (metric or TASKS[task]), table.c.split == "test")
-        .where(runs_.c.status == "finished", trials.c.task == task)
-        .order_by(table.c.error, table.c.evaluation_id)
-        .limit(1)
-    )
-    if max_latency_ms is not None or device is not None:
-        query = query.where(_measured(max_latency_ms, device))
-    found = read(engine, lambda c: c.execute(query).scalar())
-    return None if found is None else run(engine, found)
-
-
 def attempts(engine: Engine, trial_id: int) -> list[RunRow]:
     """All runs of one trial, first attempt first."""
     return _run_rows(engine, _RUNS.where(results.c.trial_id == trial_id))
@@ -188,21 +153,6 @@ def _or_nan(value: float | None) -> float:
 
 def _all(engine: Engine, query: Select[Any]) -> list[RowMapping]:
     return read(engine, lambda c: list(c.execute(query).mappings().all()))
-
-
-def _measured(max_latency_ms: float | None, device: str | None) -> Any:
-    """That a run measured its own configuration within a latency, on a device."""
-    latencies, devices, trials = schema.latencies, schema.devices, schema.trials
-    found = exists().where(
-        latencies.c.run_id == schema.runs.c.run_id,
-        latencies.c.backbone == trials.c.backbone,
-        latencies.c.audio_seconds == trials.c.audio_seconds,
-        latencies.c.reduction == trials.c.reduction,
-        latencies.c.device_id == devices.c.device_id,
-    )
-    if max_latency_ms is not None:
-        found = found.where(latencies.c.p50_ms <= max_latency_ms)
-    return found if device is None else found.where(devices.c.name == device)
 
 
 def _in_sweep(name: str) -> Any:

@@ -31,7 +31,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.schema import SchemaItem
 
-SCHEMA_REVISION = "0006"
+SCHEMA_REVISION = "0007"
 """The Alembic revision of the tables below; a test compares it with the newest migration."""
 
 NAMING = {
@@ -220,8 +220,9 @@ evaluations = _table(
     Column("output_tokens_json", Text),
     Column("details_json", Text),
     UniqueConstraint("run_id", "split", "metric"),
-    # the best run first, without a scan
-    Index(None, "metric", "error"),
+    # the best run first, and the errors of chosen runs: both from the index alone
+    Index(None, "metric", "split", "error", "evaluation_id", "run_id"),
+    Index(None, "run_id", "metric", "split", "error"),
 )
 
 utterances = _table(
@@ -282,7 +283,9 @@ latencies = _table(
     Column("method", Text, nullable=False),
     Column("measured_utc", Text, nullable=False),
     Index(None, "device_id", "backbone"),
-    Index(None, "run_id"),
+    # the fast runs of a device, and whether a run is fast: both from the index alone
+    Index(None, "device_id", "p50_ms", "run_id"),
+    Index(None, "run_id", "device_id", "p50_ms"),
 )
 
 sweeps = _table(

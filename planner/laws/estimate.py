@@ -18,6 +18,9 @@ from planner.laws.observations import Floats
 N_STARTS = 6
 GRID_ROWS = 400
 """Rows that the grid and the first descent look at; the final descent sees all."""
+FIRST_STEPS = 60
+"""Most steps of a start before starts that have met are joined; most need 10, and those in a flat valley
+of a form with too many terms go on afterwards."""
 AGREEMENT = 1e-6
 """Starts agree when their objectives differ by less than this share of the best."""
 APART = 0.05
@@ -117,7 +120,7 @@ def estimate(
     starts = projected_starts(form, sketch.evaluator, few.y, sketch.weight, cells, n_starts)[0]
     if near is not None:
         starts = np.concatenate([near[None], starts])
-    first = descend(sketch, Loss(), starts, tolerance=1e-6, n_majorised=2)
+    first = descend(sketch, Loss(), starts, n_steps=FIRST_STEPS, tolerance=1e-6, n_majorised=2)
     kept, counts = _met(first.theta)
     ends = follow(problem, loss, first.theta[kept])
     return _best(problem, loss, ends, counts)

@@ -115,14 +115,14 @@ class Source:
             )
             .returning(*CLAIMED)
         )
-        self._taking, self._whole = Prepared(taking), Prepared(_with_run(taking))
+        self._taking, self.whole = Prepared(taking), Prepared(_with_run(taking))
 
     def take(
         self, connection: Connection, key: int, lease: float, name: str, **worker: Any
     ) -> Taken | None:
         """Claim a trial, or None: one statement on PostgreSQL, two on SQLite, which has no such one."""
         if connection.dialect.name == "postgresql":
-            whole = self._whole.first(connection, key=key, lease=lease, name=name, **worker)
+            whole = self.whole.first(connection, key=key, lease=lease, name=name, **worker)
             return None if whole is None else Taken(*whole)
         found = self._taking.first(connection, key=key, lease=lease)
         if found is None:
@@ -148,10 +148,17 @@ def _with_run(taking: ReturningUpdate[Any]) -> Select[Any]:
     return select(started.c.run_id, *taken.c).select_from(taken.join(started, true()))
 
 
-_QUEUED = select(trials.c.trial_id).where(trials.c.state == "queued")
-ONE = Source(_QUEUED.where(trials.c.trial_id == bindparam("key")))
-# In the order of keys, which the index gives; that of the sweep would need a sort.
-NEXT = Source(_QUEUED.where(member(bindparam("key"))).order_by(trials.c.trial_id).limit(1))
+_QUEUED = select(trials.c.trial_id)
+ONE = Source(_QUEUED.where(trials.c.state == "queued", trials.c.trial_id == bindparam("key")))
+# In the order of keys; that of the sweep would need a sort. Asked as a range of states and ordered by
+# them, so that only the index on (state, trial_id) has that order: by the index on keys alone, which
+# PostgreSQL preferred once its statistics said that all are queued, each claim passed over all before
+# it (measured: a third of the claims a second at 4,000 trials).
+NEXT = Source(
+    _QUEUED.where(trials.c.state.between("queued", "queued"), member(bindparam("key")))
+    .order_by(trials.c.state, trials.c.trial_id)
+    .limit(1)
+)
 
 _TAKEN = Prepared(
     select(runs.c.run_id, *CLAIMED)

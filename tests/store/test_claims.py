@@ -7,7 +7,7 @@ from sqlalchemy.exc import IntegrityError
 
 from planner.errors import InputError, StoreError
 from planner.records import Resources
-from planner.store import claims, read
+from planner.store import claims, leases, read
 from planner.store.claims import (
     Progress,
     cancel,
@@ -294,3 +294,16 @@ def test_a_sqlite_file_serves_one_host(sqlite_store):
 def test_a_server_serves_many_hosts(postgres_store):
     claim_next(postgres_store, sweep_of(postgres_store, 1), WORKER, LEASE)
     check_one_host(postgres_store, "node-b")
+
+
+@pytest.mark.postgres
+def test_a_claim_passes_over_no_trial_that_is_taken_whatever_the_statistics_say(postgres_store):
+    sweep_of(postgres_store, 1_000)
+    text, fixed, _ = leases.NEXT.whole.compiled(postgres_store.dialect)
+    with postgres_store.begin() as connection:
+        connection.exec_driver_sql("ANALYZE trials, sweep_trials")
+        values = fixed | {"key": 1, "lease": LEASE, "name": "n", "at_host": "a", "process": 1}
+        values |= {"version": "0", "revision": None}
+        plan = connection.exec_driver_sql(f"EXPLAIN {text}", values).scalars().all()
+    assert any("ix_trials_state_trial_id on trials" in line for line in plan)
+    assert not any("pk_trials on trials" in line or "Seq Scan on trials" in line for line in plan)

@@ -226,7 +226,7 @@ class _State:
         small = (expected <= self.tolerance * now.value + 1e-300) & (used <= LIGHT_DAMPING)
         done = small | (self.damping[active] >= LARGEST_DAMPING)
         self.converged[active[done]] = True
-        return active[~done]
+        return np.asarray(active[~done])
 
 
 def _descend_part(

@@ -157,7 +157,15 @@ class SoundscaleGroup(click.Group):
         name = args[0] if args else ""
         if self.get_command(ctx, name) is None and not name.startswith("-"):
             self._unknown(ctx, name)
-        return super().resolve_command(ctx, args)
+        found = super().resolve_command(ctx, args)
+        if found[0] is not None and found[1] is not None and not ctx.resilient_parsing:
+            from planner import config
+
+            # `config` itself tells where values come from, and reads the files for it.
+            asked = {"-h", "--help"} & set(args)
+            if not asked and found[0] not in ("config", "completion"):
+                ctx.default_map = {found[0]: config.defaults(found[0], found[1])}
+        return found
 
     def _unknown(self, ctx: click.Context, name: str) -> None:
         import difflib

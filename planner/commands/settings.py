@@ -8,8 +8,11 @@ import click
 
 from planner.cli_common import db_option, echo_rows, format_option
 
-_VARIABLES = (
+_SETTINGS = (
     ("db", "SOUNDSCALE_DB", "soundscale.db"),
+    ("artifacts", None, "soundscale-artifacts"),
+    ("device", None, None),
+    ("format", None, "table"),
     ("colour", "NO_COLOR", None),
     ("model hub cache", "HF_HOME", "~/.cache/huggingface"),
     ("model hub offline", "HF_HUB_OFFLINE", None),
@@ -27,23 +30,32 @@ def config() -> None:
 @db_option
 @format_option()
 def show(origin: bool, db: str | None, output_format: str) -> None:
-    """The settings that a command would run with: an option wins over the environment over a default.
+    """The settings that a command would run with: an option wins over the environment over files.
+
+    Files are soundscale.toml here, [tool.soundscale] of pyproject.toml, and
+    ~/.config/soundscale/config.toml; they may set db, artifacts, device and format.
 
     \b
     Examples:
       soundscale config show --origin
       soundscale config show --origin --db lab.db -f json
     """
+    from planner.config import settings
     from planner.store.engine import exists, redacted, resolve_url
 
-    rows = []
-    for name, variable, default in _VARIABLES:
+    files, rows = settings(), []
+    for name, variable, default in _SETTINGS:
         value, source = default, "default"
-        if variable in os.environ:
+        if name == "db" and db:
+            value, source = db, "option --db"
+        elif variable is not None and variable in os.environ:
             value, source = os.environ[variable], f"environment {variable}"
+        elif name in files:
+            value, source = files[name].value, files[name].origin
         if name == "db":
-            value, source = resolve_url(db), "option --db" if db else source
-            value = redacted(value) + ("" if exists(db) else " (not there yet)")
+            value = redacted(resolve_url(value)) + ("" if exists(value) else " (not there yet)")
+        elif name == "artifacts":
+            value = redacted(str(value))
         rows.append({"setting": name, "value": value} | ({"origin": source} if origin else {}))
     echo_rows(rows, output_format)
 

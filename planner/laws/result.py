@@ -27,7 +27,7 @@ from planner.laws.student import t_quantile
 
 SCHEMA = "law-fit/1"
 
-VERSION = f"{planner.__version__}+laws.5"
+VERSION = f"{planner.__version__}+laws.6"
 """Of the code that fits: its last number grows where the same table would give other numbers, so that a
 stored fit of an older one is kept, and not taken for a new one."""
 

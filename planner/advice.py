@@ -12,7 +12,7 @@ import numpy as np
 from planner import service
 from planner.belief import measurements, run_variance
 from planner.errors import InputError
-from planner.evidence import Evidence, axis_value
+from planner.evidence import Evidence, Run, axis_value
 from planner.laws.result import LawFit
 from planner.learning import warnings_of
 from planner.plan.query import CandidateTable, Floats, PlanQuery
@@ -108,7 +108,7 @@ def _hours(evidence: Evidence, table: CandidateTable) -> Floats:
     return np.asarray(out / 3600.0, dtype=np.float64)
 
 
-def _seconds(row: RunRow) -> float:
+def _seconds(row: Run) -> float:
     return float(row.train_seconds or 0.0) + float(row.score_seconds or 0.0)
 
 

@@ -22,10 +22,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from planner.dimensions import config_of
-from planner.evidence import Evidence
+from planner.evidence import Evidence, Run
 from planner.laws.result import LawFit
 from planner.plan.query import Config, Draws, Floats
-from planner.store.read import RunRow
 
 OVERDISPERSION = 2.0
 """Variance of an error rate over that of independent words (assumption: words of an utterance fail
@@ -60,7 +59,7 @@ class Measurements:
     typical: float
 
 
-def relative_variance(row: RunRow) -> float:
+def relative_variance(row: Run) -> float:
     """Variance of ln error of one run: its bootstrap's, else binomial by its units, else NaN."""
     if not row.error:
         return math.nan
@@ -84,7 +83,7 @@ def measurements(
     if ran_at is None:
         place = {c: j for j, c in enumerate(configs)}
         ran_at = [place.get(config_of(r.trial)) for r in evidence.rows]
-    runs: dict[int, list[RunRow]] = {}
+    runs: dict[int, list[Run]] = {}
     for row, j in zip(evidence.rows, ran_at, strict=True):
         if j is not None:
             runs.setdefault(j, []).append(row)

@@ -96,7 +96,7 @@ def workload_of(engine: Engine, report: FitReport) -> candidates.Workload:
         for r in rows
         if r.mean_output_tokens is not None
     ]
-    windows_at = {r.trial.audio_seconds: r.mean_windows for r in rows if r.mean_windows is not None}
+    windows_at = {r.setup.audio_seconds: r.mean_windows for r in rows if r.mean_windows is not None}
     seconds = tuple(read.utterance_seconds(engine, rows[0].run_id))
     if report.evidence.study.task != "asr":
         return candidates.Workload(seconds=seconds, output_tokens=0.0, source="no decoder")
@@ -106,7 +106,7 @@ def workload_of(engine: Engine, report: FitReport) -> candidates.Workload:
         return candidates.Workload(
             seconds=seconds, output_tokens=mean, source=source, windows_at=windows_at
         )
-    longest = max(r.trial.audio_seconds for r in rows)
+    longest = max(r.setup.audio_seconds for r in rows)
     length = sum(seconds) / len(seconds) if seconds else longest
     tokens = DEFAULT_OUTPUT_TOKENS_PER_SECOND * length
     return candidates.Workload(seconds=seconds, output_tokens=tokens, source="assumption")

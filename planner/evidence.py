@@ -22,7 +22,11 @@ from planner.errors import FitError, InputError
 from planner.laws.observations import Exclusion, Observations
 from planner.records import canonical_json
 from planner.store.read import RunRow
+from planner.store.read_evidence import LearnedRun
 from planner.tuning import beaten
+
+Run = RunRow | LearnedRun
+"""A finished run, whole or with what a law looks at alone."""
 
 _PROVENANCE_ORDER = {"measured": 0, "imported": 1, "published": 2}
 DIVERGED_ABOVE = 1.0
@@ -58,7 +62,7 @@ class Evidence:
 
     study: Study
     axes: tuple[str, ...]
-    rows: tuple[RunRow, ...]
+    rows: tuple[Run, ...]
     observations: Observations
     exclusions: tuple[tuple[int, str], ...]
 
@@ -73,29 +77,29 @@ class Evidence:
         return hashlib.sha256(text.encode()).hexdigest()
 
 
-def axis_value(row: RunRow, name: str) -> float | None:
+def axis_value(row: Run, name: str) -> float | None:
     """The value of a run on an axis or covariate; None where it has none (rank without LoRA)."""
     known = axis(name).name
     if known in _VALUES:
         return _VALUES[known](row)
     giver = next((d for d in dimensions() if known in d.coordinates), None)
-    return None if giver is None else giver.coordinate(giver.of_trial(row.trial), known)
+    return None if giver is None else giver.coordinate(giver.of_trial(row.setup), known)
 
 
-_VALUES: dict[str, Callable[[RunRow], float | None]] = {
+_VALUES: dict[str, Callable[[Run], float | None]] = {
     "n_params": lambda r: float(r.n_params),
-    "audio_seconds": lambda r: r.trial.audio_seconds,
-    "tokens_per_second": lambda r: r.trial.reduction.tokens_per_second,
-    "n_train": lambda r: float(r.trial.n_train) or None,
-    "lora_rank": lambda r: float(r.trial.adaptation.lora_rank or 0) or None,
-    "top_k_layers": lambda r: float(r.trial.adaptation.top_k_layers),
+    "audio_seconds": lambda r: r.setup.audio_seconds,
+    "tokens_per_second": lambda r: r.setup.reduction.tokens_per_second,
+    "n_train": lambda r: float(r.setup.n_train) or None,
+    "lora_rank": lambda r: float(r.setup.adaptation.lora_rank or 0) or None,
+    "top_k_layers": lambda r: float(r.setup.adaptation.top_k_layers),
 }
 """Of the built-in axes; those of a registered dimension come from it."""
 
 
-def _study(row: RunRow, axes: Sequence[str]) -> Study:
+def _study(row: Run, axes: Sequence[str]) -> Study:
     """The study a run belongs to; what is an axis is not part of its identity."""
-    trial = row.trial
+    trial = row.setup
     adaptation = trial.adaptation.kind if "lora_rank" in axes else str(trial.adaptation)
     return Study(
         task=trial.task,
@@ -113,16 +117,45 @@ def _study(row: RunRow, axes: Sequence[str]) -> Study:
     )
 
 
-def _wanted(row: RunRow, source: str | None, dataset: str | None, adaptation: str | None) -> bool:
+def _wanted(row: Run, source: str | None, dataset: str | None, adaptation: str | None) -> bool:
     if source is not None and source not in (row.provenance, row.source, row.data_source):
         return False
-    if dataset is not None and row.trial.dataset != dataset:
+    if dataset is not None and row.setup.dataset != dataset:
         return False
-    return adaptation is None or str(row.trial.adaptation) == adaptation
+    return adaptation is None or str(row.setup.adaptation) == adaptation
+
+
+Kind = tuple[int, str, str | None, str, int]
+
+
+def _kind(row: Run) -> Kind:
+    """What runs share that differ by seed and outcome alone; the identity stands for the setup."""
+    return id(row.setup), row.provenance, row.split, row.metric, row.n_params
+
+
+class _Kinds:
+    """What is worked out once for each kind of run: thousands of runs are of few kinds."""
+
+    def __init__(self, rows: Sequence[Run], axes: Sequence[str]) -> None:
+        self.of = [_kind(r) for r in rows]
+        first = dict(zip(reversed(self.of), reversed(rows), strict=True))
+        self.first = {kind: first[kind] for kind in dict.fromkeys(self.of)}
+        known: dict[Study, Study] = {}
+        studies = {k: _study(r, axes) for k, r in self.first.items()}
+        # One object for equal studies, so that they are told apart by identity.
+        self.study = {k: known.setdefault(s, s) for k, s in studies.items()}
+
+    def reasons(
+        self, study: Study, axes: Sequence[str], place: str
+    ) -> tuple[dict[Kind, str | None], dict[Kind, str | None]]:
+        """Why runs of each kind are left out whatever their error: by the study, and by the axes."""
+        early = {k: _reason_of_kind(r, self.study[k], study, place) for k, r in self.first.items()}
+        late = {k: _reason_of_axes(r, axes) for k, r in self.first.items()}
+        return early, late
 
 
 def gather(
-    rows: Sequence[RunRow],
+    rows: Sequence[Run],
     task: str,
     *,
     axes: Sequence[str] = COMPUTE_AXES,
@@ -152,13 +185,15 @@ def gather(
     asked = [r for r in rows if _wanted(r, source, dataset, adaptation)]
     if not asked:
         raise InputError(_nothing_matches(rows, source, dataset, adaptation))
-    studies = [_study(r, axes) for r in asked]
+    kinds = _Kinds(asked, axes)
+    studies = [kinds.study[k] for k in kinds.of]
     study = _choose(asked, studies)
     kept, exclusions = [], []
-    place = _place([r for r, s in zip(asked, studies, strict=True) if s == study])
+    place = _place([r for r, s in zip(asked, studies, strict=True) if s is study])
     worse_rates = beaten(asked)
-    for row, own in zip(asked, studies, strict=True):
-        reason = _reason_to_leave_out(row, own, study, axes, place)
+    early, late = kinds.reasons(study, axes, place)
+    for row, kind in zip(asked, kinds.of, strict=True):
+        reason = early[kind] or _reason_of_error(row.error) or late[kind]
         reason = reason or worse_rates.get(row.run_id)
         if reason:
             exclusions.append((row.run_id, reason))
@@ -181,58 +216,68 @@ def _placed(study: Study, place: str) -> Study:
 
 
 def _nothing_matches(
-    rows: Sequence[RunRow], source: str | None, dataset: str | None, adaptation: str | None
+    rows: Sequence[Run], source: str | None, dataset: str | None, adaptation: str | None
 ) -> str:
     filters = {"source": source, "dataset": dataset, "adaptation": adaptation}
     said = ", ".join(f"{k} {v!r}" for k, v in filters.items() if v is not None)
-    have = sorted({f"{r.provenance}/{r.trial.dataset}/{r.trial.adaptation}" for r in rows})
+    have = sorted({f"{r.provenance}/{r.setup.dataset}/{r.setup.adaptation}" for r in rows})
     return f"no finished run matches {said}; there are: {', '.join(have[:8])}"
 
 
-def _choose(rows: Sequence[RunRow], studies: Sequence[Study]) -> Study:
-    counts = Counter(studies)
-    latest: dict[Study, int] = {}
+def _choose(rows: Sequence[Run], studies: Sequence[Study]) -> Study:
+    """The study by the stated rule; equal studies are one object."""
+    runs: dict[int, list[int]] = {}
     for row, study in zip(rows, studies, strict=True):
-        latest[study] = max(row.run_id, latest.get(study, row.run_id))
+        runs.setdefault(id(study), []).append(row.run_id)
     return min(
-        counts,
+        {id(s): s for s in studies}.values(),
         key=lambda s: (
             _PROVENANCE_ORDER.get(s.provenance, 9),
             s.initialisation != "pretrained",
-            -counts[s],
-            -latest[s],
+            -len(runs[id(s)]),
+            -max(runs[id(s)]),
         ),
     )
 
 
-def _place(rows: Sequence[RunRow]) -> str:
+def _place(rows: Sequence[Run]) -> str:
     """The place of reduction that most reduced runs share; `none` where no run is reduced."""
-    places = Counter(_treatment(r) for r in rows if r.trial.reduction.factor > 1)
+    setups = {id(r.setup): r for r in rows if r.setup.reduction.factor > 1}
+    places: Counter[str] = Counter()
+    for setup, n in Counter(id(r.setup) for r in rows).items():
+        if setup in setups:
+            places[_treatment(setups[setup])] += n
     return max(places, key=lambda p: (places[p], p)) if places else "none"
 
 
-def _treatment(row: RunRow) -> str:
+def _treatment(row: Run) -> str:
     """Place and operator of a reduction: what has to agree for x_V to be one axis."""
-    reduction = row.trial.reduction
+    reduction = row.setup.reduction
     layer = f"{reduction.layer}" if reduction.layer else ""
     return f"{reduction.place}{layer}:{reduction.operator}"
 
 
-def _reason_to_leave_out(
-    row: RunRow, other: Study, study: Study, axes: Sequence[str], place: str
-) -> str | None:
+def _reason_of_kind(row: Run, other: Study, study: Study, place: str) -> str | None:
     if other != study:
         names = [n for n in Study.__slots__ if getattr(other, n) != getattr(study, n)]
         name = "adaptation" if names == ["adaptation"] else names[0]
         return f"another study: {name} {getattr(other, name)!r}, not {getattr(study, name)!r}"
-    if row.trial.reduction.factor > 1 and _treatment(row) != place:
+    if row.setup.reduction.factor > 1 and _treatment(row) != place:
         return f"tokens reduced at {_treatment(row)}, not {place}"
-    if row.error is None:
+    return None
+
+
+def _reason_of_error(error: float | None) -> str | None:
+    if error is None:
         return "no error stored"
-    if row.error > DIVERGED_ABOVE:
-        return f"diverged: error {row.error:.3g} is above {DIVERGED_ABOVE:g}"
-    if row.error <= 0:
+    if error > DIVERGED_ABOVE:
+        return f"diverged: error {error:.3g} is above {DIVERGED_ABOVE:g}"
+    if error <= 0:
         return "error 0: a power law of a logarithm cannot take it; score more utterances"
+    return None
+
+
+def _reason_of_axes(row: Run, axes: Sequence[str]) -> str | None:
     for name in axes:
         value = axis_value(row, name)
         if value is None or value <= 0:
@@ -246,7 +291,7 @@ def limits_of_evidence(evidence: Evidence, n_speakers: int | None) -> tuple[dict
     if n_speakers == 1:
         message = "one speaker was scored: nothing here tells how other voices would do"
         out.append({"code": "one-speaker", "message": message})
-    names = sorted({r.trial.backbone for r in evidence.rows})
+    names = sorted({r.setup.backbone for r in evidence.rows})
     english = [n for n in names if n.endswith(".en")]
     if english and len(english) < len(names):
         message = (
@@ -258,9 +303,12 @@ def limits_of_evidence(evidence: Evidence, n_speakers: int | None) -> tuple[dict
 
 
 def _observations(
-    rows: Sequence[RunRow], axes: Sequence[str], exclusions: Sequence[tuple[int, str]]
+    rows: Sequence[Run], axes: Sequence[str], exclusions: Sequence[tuple[int, str]]
 ) -> Observations:
-    x = np.array([[axis_value(r, name) for name in axes] for r in rows], dtype=np.float64)
+    kinds = [_kind(r) for r in rows]
+    first = dict(zip(kinds, rows, strict=True))
+    at = {k: [axis_value(r, name) for name in axes] for k, r in first.items()}
+    x = np.array([at[k] for k in kinds], dtype=np.float64)
     errors = np.array([r.error for r in rows], dtype=np.float64)
     # A weight needs every run's own standard error: some with and some without is not comparable.
     known = all(r.std_error is not None and r.std_error > 0 for r in rows)
@@ -280,14 +328,18 @@ def _observations(
     )
 
 
-def _groups(rows: Sequence[RunRow]) -> np.ndarray | None:
+def _groups(rows: Sequence[Run]) -> np.ndarray | None:
     """Runs of one configuration that differ by seed alone share a group; None without any."""
-    keys = [
-        (r.n_params, r.trial.backbone, r.trial.audio_seconds, str(r.trial.reduction),
-         str(r.trial.adaptation))
-        for r in rows
-    ]  # fmt: skip
+    kinds = [_kind(r) for r in rows]
+    of_kind = {k: _configuration(r) for k, r in dict(zip(kinds, rows, strict=True)).items()}
+    keys = [of_kind[k] for k in kinds]
     if len(set(keys)) == len(keys):
         return None
     index = {k: i for i, k in enumerate(dict.fromkeys(keys))}
     return np.array([index[k] for k in keys], dtype=np.int64)
+
+
+def _configuration(row: Run) -> tuple[object, ...]:
+    trial = row.setup
+    treated = str(trial.reduction), str(trial.adaptation)
+    return row.n_params, trial.backbone, trial.audio_seconds, *treated

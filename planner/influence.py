@@ -12,6 +12,7 @@ weight w together and the law what is left.
 
 from __future__ import annotations
 
+import heapq
 from typing import Any
 
 import numpy as np
@@ -79,6 +80,6 @@ def carried_by(
     for i, s in zip(rows, share.tolist(), strict=True):
         run = evidence.rows[i]
         total[run.run_id] = (1 - own) * s + (own / len(mine) if run.run_id in mine else 0.0)
-    label = {r.run_id: r.trial.label for r in evidence.rows}
-    first = sorted(total, key=lambda r: (-total[r], r))[:MAX_RUNS]
+    first = heapq.nsmallest(MAX_RUNS, total, key=lambda r: (-total[r], r))
+    label = {r.run_id: r.trial.label for r in evidence.rows if r.run_id in first}
     return [{"run_id": r, "label": label[r], "share": total[r]} for r in first]

@@ -11,12 +11,12 @@ from sqlalchemy import Engine
 from planner.axes import COMPUTE_AXES
 from planner.errors import UnknownNameError
 from planner.evidence import Evidence, gather, limits_of_evidence
-from planner.laws.fit import fit_law
 from planner.laws.result import VERSION, LawFit
 from planner.published.tables import ResultTable, load_table
 from planner.records import TASKS, canonical_json, to_json
 from planner.store import read, write
 from planner.store.engine import exists, open_store
+from planner.store.read_evidence import fit_json, learned_runs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,7 +122,7 @@ def fit_with(
 ) -> FitReport:
     """As `fit`, on an open store; from those runs alone where `run_ids` says so."""
     read.load_backbones(engine)
-    rows = read.runs(engine, task=task, status="finished")
+    rows = learned_runs(engine, task)
     if run_ids is not None:
         rows = [r for r in rows if r.run_id in run_ids]
     evidence = gather(rows, task, axes=axes, source=source, dataset=dataset, adaptation=adaptation)
@@ -130,10 +130,12 @@ def fit_with(
     selection = {"study": to_json(evidence.study), "axes": list(axes), **settings}
     key = canonical_json([selection, evidence.digest])
     fit_id = hashlib.sha256(key.encode()).hexdigest()[:12]
-    stored = read.find_fit(engine, fit_id)
+    stored = fit_json(engine, fit_id)
     if stored is not None:
-        fitted = LawFit.from_json(json.loads(stored.fit_json))
+        fitted = LawFit.from_json(json.loads(stored))
     else:
+        from planner.laws.fit import fit_law  # the optimiser is not needed where a fit is stored
+
         fitted = fit_law(evidence.observations, law=law, loss=loss, seed=seed)
         write.save_fit(engine, _fit_row(fit_id, fitted, evidence, canonical_json(selection)))
     notes = limits_of_evidence(evidence, _speakers(engine, evidence))

@@ -135,6 +135,14 @@ class Trial:
             f"{TRIAL_SCHEMA}\n{canonical_json(to_json(self))}".encode()
         ).hexdigest()
 
+    def with_seed(self, seed: int) -> Trial:
+        """The same trial with another seed; what was checked before is not checked again."""
+        new = object.__new__(Trial)
+        for name in Trial.__slots__:
+            object.__setattr__(new, name, getattr(self, name))
+        object.__setattr__(new, "seed", seed)
+        return new
+
     @property
     def label(self) -> str:
         """One readable line: `whisper-base · 8 s · 25 tokens/s (stem:2) · lora:8`."""

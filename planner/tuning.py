@@ -13,6 +13,9 @@ from collections.abc import Sequence
 
 from planner.records import Optimisation, Trial
 from planner.store.read import RunRow
+from planner.store.read_evidence import LearnedRun
+
+Run = RunRow | LearnedRun
 
 RATES = ("learning_rate", "head_learning_rate", "top_k_learning_rate")
 """Fields of `Optimisation` that a search varies."""
@@ -30,13 +33,13 @@ def _search_of(trial: Trial) -> Trial:
     return dataclasses.replace(trial, seed=0, optimisation=plain)
 
 
-def validation_error(row: RunRow) -> float | None:
+def validation_error(row: Run) -> float | None:
     """The run's error on validation; None where it was not scored."""
     found = row.evaluation_details.get("validation_error")
     return None if found is None else float(found)
 
 
-def beaten(rows: Sequence[RunRow]) -> dict[int, str]:
+def beaten(rows: Sequence[Run]) -> dict[int, str]:
     """Runs whose learning rate another one of their search beats on validation, with the reason.
 
     A rate's error is the mean over its seeds; the lower rate wins a tie. Rates without an error on
@@ -44,10 +47,10 @@ def beaten(rows: Sequence[RunRow]) -> dict[int, str]:
     """
     if all(validation_error(row) is None for row in rows):
         return {}  # the usual case, told without sorting thousands of runs into searches
-    searches: dict[Trial, dict[tuple[float | None, ...], list[RunRow]]] = defaultdict(dict)
+    searches: dict[Trial, dict[tuple[float | None, ...], list[Run]]] = defaultdict(dict)
     for row in rows:
-        rates = searches[_search_of(row.trial)]
-        rates.setdefault(rates_of(row.trial.optimisation), []).append(row)
+        rates = searches[_search_of(row.setup)]
+        rates.setdefault(rates_of(row.setup.optimisation), []).append(row)
     out: dict[int, str] = {}
     for rates in searches.values():
         scores = {key: _mean_error(runs) for key, runs in rates.items()}
@@ -60,7 +63,7 @@ def beaten(rows: Sequence[RunRow]) -> dict[int, str]:
     return out
 
 
-def _mean_error(runs: Sequence[RunRow]) -> float:
+def _mean_error(runs: Sequence[Run]) -> float:
     known = [e for run in runs if (e := validation_error(run)) is not None]
     return sum(known) / len(known) if known else math.inf
 

@@ -71,6 +71,11 @@ class RunRow:
     failure_text: str | None = None
 
     @property
+    def setup(self) -> Trial:
+        """The trial; what asks for it does not look at the seed (`LearnedRun` shares it)."""
+        return self.trial
+
+    @property
     def mean_windows(self) -> float | None:
         """Windows of `audio_seconds` in a scored utterance, on average; None where not recorded."""
         found = self.evaluation_details.get("windows_per_utterance")

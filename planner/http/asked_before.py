@@ -6,8 +6,11 @@ string is not read a second time, which takes longer than everything else about 
 
 from __future__ import annotations
 
+import contextlib
+
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from planner.errors import StoreError
 from planner.http.questions import USE_CASES, words
 from planner.http.world import World
 
@@ -24,7 +27,9 @@ class AskedBefore:
         """Send the answer that is there, or hand on."""
         found = None
         if scope["type"] == "http" and scope["method"] == "GET" and scope["path"] in PATHS:
-            found = self._world.asked(words(scope))
+            # A database that is gone is the route's to report: errors are made into answers there.
+            with contextlib.suppress(StoreError):
+                found = self._world.asked(words(scope))
         if found is None:
             await self._app(scope, receive, send)
             return

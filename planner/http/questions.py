@@ -6,6 +6,7 @@ that `/v1/answers/{id}` shows it and `soundscale answers replay` makes it again.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Annotated, Any, Generic, TypeVar
@@ -134,7 +135,8 @@ async def answer(request: Request, case: _UseCase[Any], question: Any, *, keep: 
     world: World = request.app.state.world
     service.check_task(question.task)
     query = case.check(question.to_query())
-    extra, state = case.extra(question), world.state()
+    extra = case.extra(question)
+    state = world.known_state() or await asyncio.to_thread(world.state)
     body = None if keep else world.found(state, case.path, query, extra)
     if body is None:
         body = await workers(request).run(

@@ -23,6 +23,7 @@ from sqlalchemy import Engine, text
 
 from planner import service
 from planner.conditions import device_of
+from planner.errors import StoreError
 from planner.http.schemas import Question
 from planner.http.telemetry import Metrics
 from planner.objectives import check_known
@@ -38,6 +39,9 @@ N_TABLES, N_ANSWERS = 16, 512
 TABLE_BYTES, ANSWER_BYTES = 2**30, 2**26
 """Memory that tables' draws and answers may take; the newest is kept in any case (assumption: a
 process of a few GB)."""
+WAIT_SECONDS = 1.0
+"""How long a look at the state is tried again (s): long enough to connect anew to a server that was
+restarted, and soon enough to say that there is none."""
 CLOSE_SECONDS = 2.0
 """How long the end waits for tables that are being made (s)."""
 
@@ -141,7 +145,11 @@ class World:
         self.engine.dispose()
 
     def state(self) -> str:
-        """A digest of the evidence in the database now: the same digest, the same answers."""
+        """A digest of the evidence in the database now: the same digest, the same answers.
+
+        Raises:
+            StoreError: the database is gone.
+        """
         with self._lock:
             mark = self._change_mark()
             if mark is not None:
@@ -154,11 +162,28 @@ class World:
             self._looked_at = time.monotonic()
             return self._state
 
+    def known_state(self) -> str | None:
+        """The state where it is known without waiting for a server, else None.
+
+        Raises:
+            StoreError: the database is gone.
+        """
+        if self.engine.dialect.name == "sqlite":
+            return self.state()
+        fresh = time.monotonic() - self._looked_at < LOOK_SECONDS
+        return self._state if fresh else None
+
     def _change_mark(self) -> tuple[int, int] | None:
         """SQLite's counter of commits by others, and the file's inode; None on PostgreSQL."""
         if self.engine.dialect.name != "sqlite":
             return None
-        inode = os.stat(self.engine.url.database or "").st_ino
+        try:
+            inode = os.stat(self.engine.url.database or "").st_ino
+        except OSError as problem:
+            raise StoreError(
+                f"cannot read database {self.engine.url.database}: {problem.strerror}; "
+                "put the file back, or start the service on another with --db"
+            ) from None
         if self._watch is None or inode != self._mark[1]:
             if self._watch is not None:
                 self._watch.close()
@@ -176,7 +201,7 @@ class World:
             own = connection.execute(text("SELECT config_json FROM backbones ORDER BY backbone_id"))
             return [*found, *(row[0] for row in own)]
 
-        seen = in_transaction(self.engine, work)
+        seen = in_transaction(self.engine, work, WAIT_SECONDS)
         return hashlib.sha256(json.dumps(seen, default=str).encode()).hexdigest()
 
     def warm_up(self, log: Any) -> None:
@@ -254,8 +279,9 @@ class World:
         return self._answers.find((state, kind, query, extra))
 
     def asked(self, words: Hashable) -> Ready | None:
-        """The answer to a request in the very same words, if the evidence is still the same."""
-        return self._asked.find((self.state(), words))
+        """The answer to a request in the very same words, if the evidence is known to be the same."""
+        state = self.known_state()
+        return None if state is None else self._asked.find((state, words))
 
     def remember(self, state: str, words: Hashable, ready: Ready) -> None:
         """Keep an answer by the words of its request."""

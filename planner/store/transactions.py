@@ -65,13 +65,13 @@ def write(
     return _transact(writer, work, wait_seconds)
 
 
-def read(engine: Engine, work: Callable[[Connection], T]) -> T:
-    """The result of `work` in one transaction that only reads.
+def read(engine: Engine, work: Callable[[Connection], T], wait_seconds: float = RETRY_SECONDS) -> T:
+    """The result of `work` in one transaction that only reads, tried again for so many seconds.
 
     Raises:
         StoreError: as for `write`.
     """
-    return _transact(engine, work, RETRY_SECONDS)
+    return _transact(engine, work, wait_seconds)
 
 
 def _transact(engine: Engine, work: Callable[[Connection], T], wait_seconds: float) -> T:

@@ -1,6 +1,7 @@
 """What may be asked and what is refused: strict numbers, known names, problems with a remedy."""
 
 import json
+import os
 import threading
 
 import pytest
@@ -203,6 +204,21 @@ def test_an_empty_database_says_how_to_get_runs(tmp_path):
         assert (answer.status_code, client.get("/readyz").status_code) == (409, 200)
         assert "soundscale quickstart" in answer.json()["detail"]
         assert client.get("/v1/overview").json()["tasks"] == []
+
+
+def test_a_database_that_is_gone_is_an_outage_until_it_is_back(own_bench):
+    url = "/v1/plan?task=asr&flops=20G"
+    with client_of(own_bench) as client:
+        tables_made(client)
+        before = client.get(url)
+        os.rename(own_bench, own_bench + ".away")
+        for path in (url, "/readyz"):
+            answer = client.get(path)
+            assert (answer.status_code, "put the file back" in answer.text) == (503, True)
+        assert client.get("/livez").status_code == 200
+        os.rename(own_bench + ".away", own_bench)
+        after = client.get(url)
+    assert (after.status_code, after.content) == (before.status_code, before.content)
 
 
 def test_the_openapi_document_describes_every_route_with_examples(client):

@@ -136,7 +136,9 @@ async def answer(request: Request, case: _UseCase[Any], question: Any, *, keep: 
     service.check_task(question.task)
     query = case.check(question.to_query())
     extra = case.extra(question)
-    state = world.known_state() or await asyncio.to_thread(world.state)
+    state = world.known_state()
+    if state is None:
+        state = await asyncio.to_thread(world.state)
     body = None if keep else world.found(state, case.path, query, extra)
     if body is None:
         body = await workers(request).run(

@@ -1,9 +1,11 @@
 """Checking an answer by a run: the sweep file of the recommendation, and who runs it."""
 
 import json
+import shutil
 import subprocess
 import sys
 import tomllib
+from pathlib import Path
 
 import click
 import pytest
@@ -90,3 +92,24 @@ def test_an_unknown_answer_is_named(answered):
     db, _ = answered
     with pytest.raises(InputError, match="feedfeed"):
         advice.verification_sweep(db, "feedfeed0000")
+
+
+@pytest.mark.weights
+@pytest.mark.ray
+@pytest.mark.slow
+def test_the_recommendation_is_trained_and_booked_against_what_was_predicted(tmp_path):
+    db = str(tmp_path / "runs.db")
+    shutil.copy(Path(__file__).parents[1] / "fixtures" / "quickstart.db", db)
+    answer = service.plan(db, PlanQuery(task="asr", flops=20e9)).json
+    command = [sys.executable, "-m", "planner.cli", "plan", "verify", answer["answer_id"], "--run"]
+    done = subprocess.run(
+        [*command, "--db", db, "-f", "json"],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=tmp_path,
+    )
+    (outcome,) = json.loads(done.stdout)["outcomes"]
+    assert outcome["run_id"] not in answer["evidence"]
+    assert outcome["low"] < outcome["predicted"] < outcome["high"]
+    assert 0 < outcome["actual"] < 1

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from planner.catalogue import backbone
 from planner.costs.flops import forward_flops
-from planner.costs.flops import training_flops as count_training
+from planner.costs.training_flops import training_flops as count_training
 from planner.errors import InputError
 from planner.records import Optimisation, Reduction, Resources, Trial
 from planner.units import format_flops

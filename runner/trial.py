@@ -17,7 +17,7 @@ import torch
 
 from planner.catalogue import Whisper
 from planner.catalogue import backbone as known_backbone
-from planner.costs.flops import training_flops
+from planner.costs.training_flops import training_flops
 from planner.errors import InputError, MissingResourceError
 from planner.records import Evaluation, Latency, Resources, RunRecord, Trial, to_json
 from runner.base_weights import BaseWeights, base_weights, held_bytes

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import cast, overload
 
 from planner.catalogue import Backbone, Wav2Vec2, Whisper
-from planner.costs.flops import check_task, lora_parameters, prompt_tokens, treatment_of
+from planner.costs.flops import check_task, prompt_tokens
 from planner.costs.saved import saved_elements
 from planner.costs.tokens import (
     SAMPLE_RATE,
@@ -31,6 +31,7 @@ from planner.costs.tokens import (
     mel_frames,
     rounded,
 )
+from planner.costs.training_flops import lora_parameters, treatment_of
 from planner.costs.walk import CLASSIFIER_LABELS, CLASSIFIER_PROJECTION, Treatment
 from planner.errors import InputError, UnknownNameError
 from planner.records import Adaptation, Reduction

@@ -9,14 +9,9 @@ from numpy.typing import NDArray
 
 from planner.catalogue import Backbone
 from planner.catalogue import backbone as find_backbone
-from planner.costs.flops import (
-    TrainingFlops,
-    forward_flops,
-    prompt_tokens,
-    training_flops,
-    training_totals,
-)
+from planner.costs.flops import forward_flops, prompt_tokens
 from planner.costs.stages import Alike
+from planner.costs.training_flops import TrainingFlops, training_flops, training_totals
 from planner.errors import InputError
 from planner.records import Trial
 

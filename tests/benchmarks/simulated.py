@@ -17,9 +17,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from planner import candidates, catalogue
-from planner.costs.flops import training_flops
 from planner.costs.latency import fit_latency_model
 from planner.costs.stages import COLUMNS, Window, regressors
+from planner.costs.training_flops import training_flops
 from planner.evidence import Evidence, gather
 from planner.laws.fit import fit_law
 from planner.laws.result import LawFit

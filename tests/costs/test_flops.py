@@ -7,8 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from planner.catalogue import backbone, backbone_names
-from planner.costs.flops import forward_flops, lora_parameters, resolve_convention, training_flops
+from planner.costs.flops import forward_flops, resolve_convention
 from planner.costs.tokens import conv_lengths, encoder_positions, encoder_tokens, mel_frames
+from planner.costs.training_flops import lora_parameters, training_flops
 from planner.errors import InputError
 from planner.records import Adaptation, Reduction
 

@@ -15,8 +15,9 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from planner.catalogue import Wav2Vec2, Whisper, backbone
-from planner.costs.flops import forward_flops, training_flops
+from planner.costs.flops import forward_flops
 from planner.costs.tokens import encoder_positions, encoder_tokens
+from planner.costs.training_flops import training_flops
 from planner.records import Adaptation, Reduction
 
 WHISPERS = ("tiny", "base", "small", "medium", "large-v3")

@@ -5,8 +5,9 @@ from dataclasses import replace
 import pytest
 
 from planner.catalogue import backbone
-from planner.costs.flops import forward_flops, training_flops
+from planner.costs.flops import forward_flops
 from planner.costs.training import trial_cost
+from planner.costs.training_flops import training_flops
 from planner.errors import InputError
 from planner.records import Adaptation, Optimisation, Reduction, Trial
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from planner.catalogue import backbone
-from planner.costs.flops import lora_parameters
+from planner.costs.training_flops import lora_parameters
 from planner.errors import InputError
 from planner.records import Adaptation, Resources
 from runner.models.adapt import adapt, execute_as, load, merge, save, trainable, unmerge

@@ -169,7 +169,7 @@ def build(
     Raises:
         OutsideDataError: everything that could be chosen lies too far outside the data.
     """
-    ran = [config_of(r.trial) for r in evidence.rows]
+    ran = [config_of(r.setup) for r in evidence.rows]
     chosen = tuple(configs if configs is not None else configs_of(evidence, query, ran))
     columns = Columns.of(chosen)
     x = axis_columns(columns, evidence.axes)

@@ -25,8 +25,9 @@ LibriSpeech dev-clean by its manifest, about 1.2 tokens a word)."""
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AsOf:
-    """What an earlier answer knew: the runs its law looked at, and the last measurement."""
+    """What an earlier answer knew: its law, the runs that this looked at, and the last measurement."""
 
+    fit_id: str
     run_ids: frozenset[int]
     latency_id: int | None
 

@@ -119,8 +119,12 @@ def fit_with(
     loss: str,
     seed: int,
     run_ids: frozenset[int] | None = None,
+    fit_id: str | None = None,
 ) -> FitReport:
-    """As `fit`, on an open store; from those runs alone where `run_ids` says so."""
+    """As `fit`, on an open store; from those runs alone where `run_ids` says so.
+
+    With `fit_id` it is that stored law, whatever version of the code fitted it.
+    """
     read.load_backbones(engine)
     rows = learned_runs(engine, task)
     if run_ids is not None:
@@ -129,7 +133,7 @@ def fit_with(
     settings = {"law": law, "loss": loss, "seed": seed, "version": VERSION}
     selection = {"study": to_json(evidence.study), "axes": list(axes), **settings}
     key = canonical_json([selection, evidence.digest])
-    fit_id = hashlib.sha256(key.encode()).hexdigest()[:12]
+    fit_id = fit_id or hashlib.sha256(key.encode()).hexdigest()[:12]
     stored = fit_json(engine, fit_id)
     if stored is not None:
         fitted = LawFit.from_json(json.loads(stored))

@@ -261,7 +261,9 @@ def replay(db: str | None, answer_id: str) -> tuple[bool, dict[str, Any]]:
         before = json.loads(stored.answer_json)
         runs = read.fit(engine, before["fit_id"]).runs
         as_of = AsOf(
-            run_ids=frozenset(r[0] for r in runs), latency_id=before["evidence_latency_id"]
+            fit_id=before["fit_id"],
+            run_ids=frozenset(r[0] for r in runs),
+            latency_id=before["evidence_latency_id"],
         )
         prepared = prepare(engine, PlanQuery(**json.loads(stored.query_json)), as_of)
     finally:
@@ -282,10 +284,10 @@ def candidates_for(db: str | None, query: PlanQuery) -> tuple[PlanQuery, Candida
 
 
 def _usable_fit(engine: Engine, query: PlanQuery, as_of: AsOf | None = None) -> FitReport:
-    known = None if as_of is None else as_of.run_ids
+    known = (None, None) if as_of is None else (as_of.run_ids, as_of.fit_id)
     report = fit_with(
         engine, query.task, query.source, query.dataset, query.adaptation, COMPUTE_AXES,
-        "auto", "log", query.seed, known,
+        "auto", "log", query.seed, *known,
     )  # fmt: skip
     if set(report.fit.statuses) & UNUSABLE and not query.accept_status:
         raise FitError(

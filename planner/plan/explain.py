@@ -25,7 +25,7 @@ NAMES = {
 }
 LIMIT_NAMES = {**NAMES, "flops": "FLOP", "train_flops": "training FLOP"}
 MAX_LISTED = 5
-"""Runners-up and ties that an answer lists (assumption: one screen)."""
+"""Runners-up, ties and runs of the choice that an answer lists (assumption: one screen)."""
 
 
 def amount(name: str, value: float) -> str:
@@ -222,8 +222,11 @@ def _evidence_sentence(table: CandidateTable, best: int) -> str:
     kind = kind_of(table, best)
     if kind == "measured":
         measured = 100 * float(table.measured_error[best])
-        ids = ", ".join(str(i) for i in table.run_ids[best])
-        return f"this configuration was run (run {ids}): measured error {measured:.2f} %"
+        ids = [str(i) for i in table.run_ids[best]]
+        shown = ", ".join(ids[:MAX_LISTED])
+        if len(ids) > MAX_LISTED:
+            shown += f" and {len(ids) - MAX_LISTED} more"
+        return f"this configuration was run (run {shown}): measured error {measured:.2f} %"
     if kind == "predicted":
         return "this configuration was never run; it lies inside the measured range on every axis"
     times = math.exp(float(table.distance[best]))

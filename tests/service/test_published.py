@@ -71,6 +71,16 @@ def test_the_same_question_gives_the_same_answer_and_replays(published):
     assert now["best"] == first["best"]
 
 
+def test_an_answer_replays_from_its_own_law_when_a_newer_version_would_fit_another(
+    published, monkeypatch
+):
+    first = ask(published, flops=520e9)
+    monkeypatch.setattr("planner.learning.VERSION", "newer")
+    same, now = service.replay(published, first["answer_id"])
+    assert (same, now["fit_id"]) == (True, first["fit_id"])
+    assert ask(published, flops=520e9)["fit_id"] != first["fit_id"]
+
+
 def test_axes_with_two_levels_are_named_as_not_resolved(published):
     answer = ask(published, flops=520e9)
     said = " ".join(w["message"] for w in answer["warnings"])

@@ -169,7 +169,10 @@ def build(
     Raises:
         OutsideDataError: everything that could be chosen lies too far outside the data.
     """
-    ran = [config_of(r.setup) for r in evidence.rows]
+    # Runs that differ by their seed share one object, and so does what is made of it.
+    setups = {id(r.setup): r.setup for r in evidence.rows}
+    made = {key: config_of(setup) for key, setup in setups.items()}
+    ran = [made[id(r.setup)] for r in evidence.rows]
     chosen = tuple(configs if configs is not None else configs_of(evidence, query, ran))
     columns = Columns.of(chosen)
     x = axis_columns(columns, evidence.axes)

@@ -68,14 +68,15 @@ class Columns:
         """Where each of the configurations is among these; None where it is not."""
         index = {n: {v: i for i, v in enumerate(own.values)} for n, own in self.levels.items()}
         at = {key: j for j, key in enumerate(self.key.tolist())}
-        out = []
-        for config in configs:
+        distinct = {id(config): config for config in configs}
+        found: dict[int, int | None] = {}
+        for same, config in distinct.items():
             codes = [index[name].get(getattr(config, name)) for name in FIELDS]
             key = 0
             for name, code in zip(FIELDS, codes, strict=True):
                 key = key * len(index[name]) + (0 if code is None else code)
-            out.append(None if None in codes else at.get(key))
-        return out
+            found[same] = None if None in codes else at.get(key)
+        return [found[id(config)] for config in configs]
 
     def equal(self, name: str, value: Any) -> NDArray[np.bool_]:
         """Which ones have the value in a field, or in a dimension of `extra`, shape (m,)."""

@@ -93,8 +93,8 @@ def _split(trial_json: str) -> tuple[str, int]:
     A quotation mark inside a string is written with a backslash, so the key stands for itself alone.
     """
     head, found, tail = trial_json.partition(_SEED)
-    if not found:
-        return trial_json, 0  # the default
+    if not found or _SEED in tail:
+        return trial_json, int(json.loads(trial_json).get("seed", 0))
     end = 0
     while tail[end] in "-0123456789":
         end += 1

@@ -29,6 +29,18 @@ def test_the_value_of_a_run_equals_its_closed_form(gap, sd, noise):
     assert value[0] == pytest.approx(expected, abs=0.02 * s)
 
 
+@settings(max_examples=30, deadline=None)
+@given(st.floats(0.3, 4.7), st.floats(0.003, 0.02))
+def test_a_run_that_seldom_changes_the_choice_is_worth_its_little(z, sd):
+    from statistics import NormalDist
+
+    mean, covariance, variance = two(z * sd, sd, 0.0)
+    expected = sd * (NormalDist().pdf(z) - z * NormalDist().cdf(-z))
+    value, change = voi.values(mean, covariance, variance, EVERY)
+    assert value[0] == pytest.approx(expected, rel=0.02)
+    assert 0.0 < change[0] < 0.5
+
+
 def test_a_run_that_cannot_change_the_choice_is_worth_nothing():
     mean, covariance, variance = two(0.5, 0.001, 0.001)
     value, change = voi.values(mean, covariance, variance, EVERY)

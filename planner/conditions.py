@@ -25,11 +25,14 @@ LibriSpeech dev-clean by its manifest, about 1.2 tokens a word)."""
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AsOf:
-    """What an earlier answer knew: its law, the runs that this looked at, and the last measurement."""
+    """What an earlier answer knew: the runs its law looked at, the last measurement, and the law.
 
-    fit_id: str
+    Without `fit_id` the law of those runs is fitted by this version of the code.
+    """
+
     run_ids: frozenset[int]
     latency_id: int | None
+    fit_id: str | None = None
 
 
 def resolved(engine: Engine, query: PlanQuery) -> PlanQuery:

@@ -12,7 +12,7 @@ import numpy as np
 from planner import service
 from planner.belief import measurements, run_variance
 from planner.errors import InputError
-from planner.evidence import Evidence, Run, axis_value
+from planner.evidence import Evidence, axis_value
 from planner.laws.result import LawFit
 from planner.learning import warnings_of
 from planner.plan.query import CandidateTable, Floats, PlanQuery
@@ -22,6 +22,7 @@ from planner.records import to_json
 from planner.store import read
 from planner.store.engine import open_store
 from planner.store.read import RunRow
+from planner.store.read_evidence import Run
 
 WORTH = 1e-4
 """Least value of a run in error: 0.01 points (assumption: nobody decides by less)."""

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -22,9 +22,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from planner.dimensions import config_of
-from planner.evidence import Evidence, Run
+from planner.evidence import Evidence
 from planner.laws.result import LawFit
 from planner.plan.query import Config, Draws, Floats
+from planner.store.read_evidence import Run
 
 OVERDISPERSION = 2.0
 """Variance of an error rate over that of independent words (assumption: words of an utterance fail
@@ -146,20 +147,11 @@ def belief(
         seed: of everything random.
         level: probability of the intervals.
     """
-    law_mean = np.log(fit.predict(x).mean)
-    own = run_variance(fit, measured.typical)
-    tau2 = max(_scatter(fit) - own, 0.0)
-    was_run = np.isfinite(measured.error)
-    noise = np.where(np.isfinite(measured.variance), measured.variance, own)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        weight = np.where(was_run & (tau2 > 0), tau2 / (tau2 + noise), 0.0)
-    observed = np.where(was_run, np.log(np.where(was_run, measured.error, 1.0)), law_mean)
-    spread = np.sqrt(np.where(was_run, weight * noise, tau2))
-    mean = law_mean + weight * (observed - law_mean)
-    error = np.exp(np.minimum(mean, LARGEST_LOG))
-    streams = Streams(n_draws, seed)
+    centre, observed, weight, spread = _weighed(fit, x, measured)
+    error = np.exp(np.minimum(centre, LARGEST_LOG))
     rows = np.empty((len(x), n_draws), dtype=np.float32)
     bounds, least = np.empty((2, len(x))), np.empty(len(x), dtype=np.float32)
+    streams = Streams(n_draws, seed)
 
     def work(start: int) -> None:
         b = slice(start, start + BLOCK)
@@ -171,13 +163,7 @@ def belief(
         bounds[:, b] = _quantiles(rows[b], level)
         least[b] = rows[b].min(axis=1)
 
-    starts = range(0, len(x), BLOCK)
-    if len(starts) == 1:
-        work(0)
-    else:
-        # Blocks share nothing and numpy lets go of the interpreter, so that each core takes some.
-        with ThreadPoolExecutor(min(len(starts), os.cpu_count() or 1, MAX_THREADS)) as threads:
-            list(threads.map(work, starts))
+    _in_blocks(work, len(x))
     return Belief(
         error=error,
         low=np.minimum(bounds[0], error),
@@ -186,6 +172,33 @@ def belief(
         least_draw=least,
         own_weight=weight,
     )
+
+
+def _weighed(
+    fit: LawFit, x: Floats, measured: Measurements
+) -> tuple[Floats, Floats, Floats, Floats]:
+    """Mean of ln error, what was observed, the own runs' weight and what is left to scatter, each (m,)."""
+    law_mean = np.log(fit.predict(x).mean)
+    own = run_variance(fit, measured.typical)
+    tau2 = max(_scatter(fit) - own, 0.0)
+    was_run = np.isfinite(measured.error)
+    noise = np.where(np.isfinite(measured.variance), measured.variance, own)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        weight = np.where(was_run & (tau2 > 0), tau2 / (tau2 + noise), 0.0)
+    observed = np.where(was_run, np.log(np.where(was_run, measured.error, 1.0)), law_mean)
+    spread = np.sqrt(np.where(was_run, weight * noise, tau2))
+    return law_mean + weight * (observed - law_mean), observed, weight, spread
+
+
+def _in_blocks(work: Callable[[int], None], n: int) -> None:
+    """Do the work for each block's start; they share nothing, and numpy lets go of the interpreter."""
+    starts = range(0, n, BLOCK)
+    if len(starts) <= 1:
+        for start in starts:
+            work(start)
+        return
+    with ThreadPoolExecutor(min(len(starts), os.cpu_count() or 1, MAX_THREADS)) as threads:
+        list(threads.map(work, starts))
 
 
 def _scatter(fit: LawFit) -> float:

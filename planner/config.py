@@ -72,9 +72,8 @@ def settings() -> dict[str, Setting]:
 
 def _of_file(path: str, table: tuple[str, ...]) -> dict[str, Setting]:
     text = _read(path)
-    heading = f"[{'.'.join(table)}]"
-    if table and heading not in text:
-        return {}
+    if table and table[-1] not in text:
+        return {}  # spares a TOML reader to the many projects that say nothing of us
     import tomllib
 
     try:
@@ -83,7 +82,11 @@ def _of_file(path: str, table: tuple[str, ...]) -> dict[str, Setting]:
         raise InputError(f"settings file {path} is not TOML: {problem}") from None
     for name in table:
         values = values.get(name, {})
-    lines = text.splitlines()
+        if not isinstance(values, dict):
+            raise InputError(
+                f"settings file {path}: {name} must be a table, as in [{'.'.join(table)}]"
+            )
+    lines, heading = text.splitlines(), f"[{'.'.join(table)}]"
     start = next((i for i, row in enumerate(lines) if row.strip().startswith(heading)), 0)
     return {
         key: _setting(path, key, value, _line(lines, start if table else 0, key))

@@ -21,12 +21,8 @@ from planner.dimensions import dimensions
 from planner.errors import FitError, InputError
 from planner.laws.observations import Exclusion, Observations
 from planner.records import canonical_json
-from planner.store.read import RunRow
-from planner.store.read_evidence import LearnedRun
+from planner.store.read_evidence import Run
 from planner.tuning import beaten
-
-Run = RunRow | LearnedRun
-"""A finished run, whole or with what a law looks at alone."""
 
 _PROVENANCE_ORDER = {"measured": 0, "imported": 1, "published": 2}
 DIVERGED_ABOVE = 1.0

@@ -12,10 +12,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from planner.records import Optimisation, Trial
-from planner.store.read import RunRow
-from planner.store.read_evidence import LearnedRun
-
-Run = RunRow | LearnedRun
+from planner.store.read_evidence import Run
 
 RATES = ("learning_rate", "head_learning_rate", "top_k_learning_rate")
 """Fields of `Optimisation` that a search varies."""

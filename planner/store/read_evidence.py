@@ -13,6 +13,7 @@ from sqlalchemy import Engine, select
 
 from planner.records import Trial, trial_from_json
 from planner.store import schema
+from planner.store.stored import RunRow
 from planner.store.transactions import read
 from planner.store.views import results
 
@@ -56,6 +57,9 @@ class LearnedRun(NamedTuple):
         found = self.evaluation_details.get("windows_per_utterance")
         return None if found is None else float(found)
 
+
+Run = RunRow | LearnedRun
+"""A finished run, whole or with what a law looks at alone."""
 
 _COLUMNS = LearnedRun._fields[4:]
 _QUERY = (

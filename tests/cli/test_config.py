@@ -97,6 +97,26 @@ def test_what_is_wrong_in_a_file_is_one_line_that_names_it(here, text, said):
     assert "\n" not in str(done.exception)
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('[tool]\nsoundscale = "x"\n', "soundscale must be a table, as in [tool.soundscale]"),
+        ("tool = 3\n# [tool.soundscale]\n", "tool must be a table, as in [tool.soundscale]"),
+        ('[tool]\nsoundscale = {formt = "json"}\n', "did you mean format?"),
+    ],
+)
+def test_our_table_of_a_pyproject_may_be_written_in_any_way_but_must_be_one(here, text, said):
+    write(here, "pyproject.toml", text)
+    done = run("runs", "list")
+    assert said in str(done.exception)
+    assert done.exception.exit_code == 2
+
+
+def test_a_pyproject_that_only_depends_on_us_sets_nothing(here):
+    write(here, "pyproject.toml", '[project]\nname = "lab"\ndependencies = ["soundscale"]\n')
+    assert shown()["db"][1] == "default"
+
+
 def test_a_file_that_is_not_text_is_refused_and_someone_elses_pyproject_is_not_read(here):
     write(here, "pyproject.toml", "this is [not toml\n")
     assert shown()["db"][1] == "default"

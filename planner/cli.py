@@ -7,6 +7,7 @@ limits; 4 no usable fit; 5 weights, data or a package missing; 6 the database; 7
 
 from __future__ import annotations
 
+import gc
 import importlib
 import os
 import sys
@@ -16,6 +17,10 @@ import click
 
 from planner import plugins
 from planner.errors import MissingResourceError, SoundscaleError
+
+_COLLECT_AFTER = (50_000, 20, 50)
+"""When cycles are looked for (objects; assumption: some MB of them may wait). At Python's 700 a command that
+only imports and answers spent a tenth of its time on it (notebooks/LOG.md: speed of the planner)."""
 
 # Command -> (module, attribute, one line of help). The module is imported when the command is used.
 _LAZY: dict[str, tuple[str, str, str]] = {
@@ -228,6 +233,7 @@ def _one_line(problem: click.ClickException) -> str:
 
 def main() -> None:
     """Run the command; an error raised on purpose is one line on stderr and its exit code."""
+    gc.set_threshold(*_COLLECT_AFTER)
     _register_plugins()
     try:
         code: Any = cli.main(standalone_mode=False)

@@ -92,7 +92,7 @@ class Heartbeat:
     def _beat(self) -> None:
         from planner.store.engine import open_store
 
-        engine = open_store(self._db, must_exist=True, checkpoints=False)
+        engine = open_store(self._db, must_exist=True, worker=True)
         try:
             pause = min(BEAT_SECONDS, self._lease / BEATS_PER_LEASE)
             while not self._over.wait(pause) and not self._lost.is_set():

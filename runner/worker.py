@@ -147,7 +147,7 @@ def work_on(job: Job, stopped: Callable[[], bool] | None = None) -> Outcome:
     unfit = version_mismatch(job.versions, current_versions()) or lacks(job.resources)
     if unfit is not None:
         return Outcome(trial_id=job.trial_id, kind="refused", failure_text=unfit)
-    engine = open_store(job.db, must_exist=True, checkpoints=False)
+    engine = open_store(job.db, must_exist=True, worker=True)
     try:
         load_backbones(engine)
         claim = claim_trial(engine, job.trial_id, this_worker(), job.lease_seconds)

@@ -22,9 +22,10 @@ from sqlalchemy import ColumnElement, Connection, Engine, select, update
 
 from planner.errors import InputError, StoreError
 from planner.records import Resources, RunRecord, Trial, trial_from_json
-from planner.store import leases, rows
+from planner.store import leases, rows, transactions
 from planner.store.checkpoints import checkpoint
 from planner.store.clock import NowSeconds, NowUtc
+from planner.store.dialects import Plain
 from planner.store.prepared import Prepared
 from planner.store.schema import runs, trials
 from planner.store.transactions import RETRY_SECONDS, read, write
@@ -299,7 +300,7 @@ def _claim(
     who |= {"version": worker.version, "revision": worker.code_revision}
     names: list[str] = []
 
-    def work(connection: Connection) -> leases.Taken | None:
+    def work(connection: Plain) -> leases.Taken | None:
         for name in names:
             # The commit before may have happened without its answer: the claim is ours already.
             if (found := leases.taken(connection, name)) is not None:
@@ -307,9 +308,9 @@ def _claim(
         names.append(uuid.uuid4().hex)
         return source.take(connection, key, lease_seconds, names[-1], **who)
 
-    claimed = write(engine, work, durable=False, single=True)
+    claimed = transactions.claim(engine, work)
     if claimed is None and _expire(engine, among()):
-        claimed = write(engine, work, durable=False, single=True)
+        claimed = transactions.claim(engine, work)
     return None if claimed is None else _as_claim(claimed)
 
 

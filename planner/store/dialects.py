@@ -7,8 +7,9 @@ import sqlite3
 import time
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event
+from sqlalchemy import URL, Connection, Dialect, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import PoolProxiedConnection
 
 BUSY_SECONDS = 30.0
 """How long a writer waits for another one before it gives up (s)."""
@@ -31,6 +32,8 @@ _POSTGRES_LIMITS = (
     "SET idle_in_transaction_session_timeout = '120s'",
 )
 
+_PLAN_ONCE = "SET plan_cache_mode = force_generic_plan"
+
 
 def prepare_sqlite(url: URL, *, checkpoints: bool) -> Engine:
     """An engine on a SQLite file; the transactions are ours, not the driver's."""
@@ -51,12 +54,18 @@ def prepare_sqlite(url: URL, *, checkpoints: bool) -> Engine:
     def _on_begin(connection: Connection) -> None:
         options = connection.get_execution_options()
         level = options.get("sqlite_synchronous", "FULL")
-        if connection.info.get("synchronous", "FULL") != level:
-            run_by_driver(connection, f"PRAGMA synchronous = {level}")
-            connection.info["synchronous"] = level
-        run_by_driver(connection, f"BEGIN {options.get('sqlite_begin', 'DEFERRED')}")
+        begin_sqlite(connection, level, options.get("sqlite_begin", "DEFERRED"))
 
     return engine
+
+
+def begin_sqlite(connection: Connection | Plain, synchronous: str, kind: str) -> None:
+    """Begin a transaction of a kind (`DEFERRED`, `IMMEDIATE`) whose commit is synced so far."""
+    info = connection.connection.info
+    if info.get("synchronous", "FULL") != synchronous:
+        run_by_driver(connection, f"PRAGMA synchronous = {synchronous}")
+        info["synchronous"] = synchronous
+    run_by_driver(connection, f"BEGIN {kind}")
 
 
 def _wal(connection: sqlite3.Connection) -> None:
@@ -89,27 +98,71 @@ _PATIENCE = {
 """libpq's own limits (s; `tcp_user_timeout` in ms; assumption: a sixth of a lease), unless the URL says others."""
 
 
-def prepare_postgresql(url: URL) -> Engine:
+def prepare_postgresql(url: URL, *, plan_once: bool) -> Engine:
     """An engine on PostgreSQL; TLS and other options of the URL go to libpq as they are.
+
+    Args:
+        url: the database.
+        plan_once: statements that are run again keep one plan, whatever their values: right for a
+            worker, whose statements find rows by key. To plan a claim anew takes a fourth of its time.
 
     Raises:
         ModuleNotFoundError: psycopg is not installed.
     """
     # No ping before each use: a transaction that meets a broken connection is done again on a new one
     # (`planner.store.transactions`), and a ping would be a third of a claim's round trips.
+    settings = (*_POSTGRES_LIMITS, *((_PLAN_ONCE,) if plan_once else ()))
     given = {name: value for name, value in _PATIENCE.items() if name not in url.query}
     engine = create_engine(url, connect_args=given)
 
     @event.listens_for(engine, "connect")
     def _on_connect(connection: Any, record: object) -> None:
-        for statement in _POSTGRES_LIMITS:
+        for statement in settings:
             connection.execute(statement)
         connection.commit()
 
     return engine
 
 
-def run_by_driver(connection: Connection, text: str, values: Any = ()) -> Any:
+class Plain:
+    """A pooled connection for statements that are given to the driver as they are.
+
+    A connection of SQLAlchemy and its transaction cost a claim more than its two statements cost SQLite
+    (notebooks/LOG.md: claims per second).
+
+    Raises:
+        DBAPIError: no connection is to be had, as SQLAlchemy's own.
+    """
+
+    __slots__ = ("connection", "dialect")
+
+    def __init__(self, engine: Engine) -> None:
+        self.dialect = engine.dialect
+        try:
+            self.connection: PoolProxiedConnection = engine.raw_connection()
+        except self.dialect.loaded_dbapi.Error as error:
+            raise _named("connect", error, self.dialect, broken=False) from error
+
+    def invalidate(self, error: BaseException) -> None:
+        """Take the connection out of the pool."""
+        self.connection.invalidate(error)
+
+    def autocommit(self, *, on: bool) -> None:
+        """Whether each statement is a transaction of its own, on PostgreSQL.
+
+        Raises:
+            DBAPIError: the connection broke; it has left the pool.
+        """
+        if not self.connection.is_valid:
+            return
+        driver: Any = self.connection.driver_connection
+        try:
+            driver.autocommit = on
+        except self.dialect.loaded_dbapi.Error as error:
+            raise _wrapped(self, "autocommit", error) from error
+
+
+def run_by_driver(connection: Connection | Plain, text: str, values: Any = ()) -> Any:
     """The driver's cursor after a statement, without SQLAlchemy's own work around it.
 
     Raises:
@@ -122,13 +175,17 @@ def run_by_driver(connection: Connection, text: str, values: Any = ()) -> Any:
         raise _wrapped(connection, text, error) from error
 
 
-def _wrapped(connection: Connection, text: str, error: Exception) -> BaseException:
-    dialect = connection.dialect
+def _wrapped(connection: Connection | Plain, text: str, error: Exception) -> BaseException:
     # Typed as PEP 249 names the errors of a driver, which have no common class.
     same: Any = error
-    broken = dialect.is_disconnect(same, connection.connection, None)
+    broken = connection.dialect.is_disconnect(same, connection.connection, None)
     if broken:
         connection.invalidate(error)
+    return _named(text, error, connection.dialect, broken=broken)
+
+
+def _named(text: str, error: Exception, dialect: Dialect, *, broken: bool) -> BaseException:
+    """The driver's error as SQLAlchemy names it."""
     return DBAPIError.instance(
         text, {}, error, dialect.loaded_dbapi.Error, hide_parameters=True,
         connection_invalidated=broken, dialect=dialect,

@@ -66,13 +66,13 @@ def redacted(url: str) -> str:
     return shown.replace("postgresql+psycopg://", "postgresql://")
 
 
-def connect(url: str, *, checkpoints: bool = True) -> Engine:
+def connect(url: str, *, worker: bool = False) -> Engine:
     """An engine on a resolved URL, set up but not checked; `open_store` is what commands call.
 
     Args:
         url: what `resolve_url` gave.
-        checkpoints: False in a worker of many on one SQLite file: the driver moves the log into the
-            file (`planner.store.checkpoints`).
+        worker: one of many that claim trials. On SQLite it leaves it to the driver to move the log into
+            the file (`planner.store.checkpoints`); PostgreSQL plans each of its statements once.
 
     Raises:
         InputError: the URL cannot be parsed.
@@ -96,9 +96,9 @@ def connect(url: str, *, checkpoints: bool = True) -> Engine:
                 f"SQLite {sqlite3.sqlite_version} is too old, 3.37 or newer is needed; "
                 "use a newer Python or --db postgresql://USER@HOST/NAME"
             )
-        return prepare_sqlite(parsed, checkpoints=checkpoints)
+        return prepare_sqlite(parsed, checkpoints=not worker)
     try:
-        return prepare_postgresql(parsed)
+        return prepare_postgresql(parsed, plan_once=worker)
     except ModuleNotFoundError:
         raise MissingResourceError(
             f"database {redacted(url)} needs PostgreSQL's driver, which is not installed; "
@@ -110,7 +110,7 @@ def open_store(
     url: str | None,
     *,
     must_exist: bool = False,
-    checkpoints: bool = True,
+    worker: bool = False,
     wait_seconds: float = 0.0,
 ) -> Engine:
     """The database, ready to be used; a new or empty one is set up by whoever meets it first.
@@ -118,7 +118,7 @@ def open_store(
     Args:
         url: as for `resolve_url`.
         must_exist: refuse a SQLite file that is not there (commands that only read).
-        checkpoints: as for `connect`.
+        worker: as for `connect`.
         wait_seconds: how long to try again while a server is away or starting: for workers, which
             should outlive its restart; a person wants to hear of a wrong URL at once.
 
@@ -129,7 +129,7 @@ def open_store(
     """
     resolved = resolve_url(url)
     _check_file(resolved, must_exist=must_exist)
-    engine = connect(resolved, checkpoints=checkpoints)
+    engine = connect(resolved, worker=worker)
     try:
         again(lambda: migrate.ready(engine, redacted(resolved)), wait_seconds)
     except DBAPIError as error:

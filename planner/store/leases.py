@@ -26,6 +26,7 @@ from sqlalchemy import (
 from sqlalchemy.sql.dml import ReturningUpdate
 
 from planner.store.clock import NowSeconds, NowUtc
+from planner.store.dialects import Plain
 from planner.store.prepared import Prepared
 from planner.store.schema import runs, sweep_trials, trials
 
@@ -118,7 +119,7 @@ class Source:
         self._taking, self.whole = Prepared(taking), Prepared(_with_run(taking))
 
     def take(
-        self, connection: Connection, key: int, lease: float, name: str, **worker: Any
+        self, connection: Plain, key: int, lease: float, name: str, **worker: Any
     ) -> Taken | None:
         """Claim a trial, or None: one statement on PostgreSQL, two on SQLite, which has no such one."""
         if connection.dialect.name == "postgresql":
@@ -167,7 +168,7 @@ _TAKEN = Prepared(
 )
 
 
-def taken(connection: Connection, name: str) -> Taken | None:
+def taken(connection: Plain, name: str) -> Taken | None:
     """The running claim of that name, where a commit happened whose answer was lost."""
     found = _TAKEN.first(connection, name=name)
     return None if found is None else Taken(*found)

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Dialect
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.elements import ClauseElement
 
-from planner.store.dialects import run_by_driver
+from planner.store.dialects import Plain, run_by_driver
 
 
 class Prepared:
@@ -23,20 +23,20 @@ class Prepared:
         self._statement = statement
         self._compiled: dict[str, tuple[str, dict[str, Any], tuple[str, ...] | None]] = {}
 
-    def count(self, connection: Connection, **values: Any) -> int:
+    def count(self, connection: Connection | Plain, **values: Any) -> int:
         """Run with values for the statement's named parameters; how many rows it changed."""
         return int(self._run(connection, values).rowcount)
 
-    def first(self, connection: Connection, **values: Any) -> tuple[Any, ...] | None:
+    def first(self, connection: Connection | Plain, **values: Any) -> tuple[Any, ...] | None:
         """The first row of the answer, None when it is empty."""
         row = self._run(connection, values).fetchone()
         return None if row is None else tuple(row)
 
-    def all(self, connection: Connection, **values: Any) -> list[tuple[Any, ...]]:
+    def all(self, connection: Connection | Plain, **values: Any) -> list[tuple[Any, ...]]:
         """All rows of the answer."""
         return [tuple(row) for row in self._run(connection, values).fetchall()]
 
-    def _run(self, connection: Connection, values: dict[str, Any]) -> Any:
+    def _run(self, connection: Connection | Plain, values: dict[str, Any]) -> Any:
         text, fixed, order = self.compiled(connection.dialect)
         given: Any = fixed | values
         if order is not None:

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError
 
 from planner.errors import StoreError
-from planner.store.dialects import WRITES
+from planner.store.dialects import WRITES, Plain, begin_sqlite, run_by_driver
 
 T = TypeVar("T")
 
@@ -29,9 +29,7 @@ _LONGEST_PAUSE_SECONDS = 2.0
 _TRANSIENT_STATES = ("40001", "40P01", "57P01", "57P02", "57P03")
 
 
-_WRITERS: weakref.WeakKeyDictionary[Engine, dict[tuple[bool, bool], Engine]] = (
-    weakref.WeakKeyDictionary()
-)
+_WRITERS: weakref.WeakKeyDictionary[Engine, dict[bool, Engine]] = weakref.WeakKeyDictionary()
 
 
 def write(
@@ -39,7 +37,6 @@ def write(
     work: Callable[[Connection], T],
     *,
     durable: bool = True,
-    single: bool = False,
     wait_seconds: float = RETRY_SECONDS,
 ) -> T:
     """The result of `work` in one committed transaction that may write.
@@ -49,20 +46,51 @@ def write(
         work: what to do; it is done again when the database asks for it.
         durable: False where the loss of power may undo the commit, on SQLite: claims and
             heartbeats, as that takes the machine's workers with it and their trials are queued again.
-        single: the work is one statement on PostgreSQL, which needs no BEGIN and COMMIT around it.
         wait_seconds: how long to try again while the database is away.
 
     Raises:
         StoreError: the database is full, locked, read-only, damaged or gone.
     """
     writers = _WRITERS.setdefault(engine, {})
-    writer = writers.get((durable, single))
+    writer = writers.get(durable)
     if writer is None:
         options = dict(WRITES) if durable else WRITES | {"sqlite_synchronous": "NORMAL"}
-        if single and engine.dialect.name == "postgresql":
-            options["isolation_level"] = "AUTOCOMMIT"
-        writer = writers[durable, single] = engine.execution_options(**options)
+        writer = writers[durable] = engine.execution_options(**options)
     return _transact(writer, work, wait_seconds)
+
+
+def claim(engine: Engine, work: Callable[[Plain], T]) -> T:
+    """The result of `work`, prepared statements alone, in one committed transaction that need not last.
+
+    On PostgreSQL each statement is a transaction of its own and needs no BEGIN and COMMIT around it.
+
+    Raises:
+        StoreError: as for `write`.
+    """
+    once = _once_on_sqlite if engine.dialect.name == "sqlite" else _once_by_itself
+    return _named_again(engine, lambda: once(engine, work), RETRY_SECONDS)
+
+
+def _once_on_sqlite(engine: Engine, work: Callable[[Plain], T]) -> T:
+    connection = Plain(engine)
+    try:
+        begin_sqlite(connection, "NORMAL", "IMMEDIATE")
+        result = work(connection)
+        run_by_driver(connection, "COMMIT")
+        return result
+    finally:
+        # Back in the pool it is rolled back where the work or its commit failed.
+        connection.connection.close()
+
+
+def _once_by_itself(engine: Engine, work: Callable[[Plain], T]) -> T:
+    connection = Plain(engine)
+    try:
+        connection.autocommit(on=True)
+        return work(connection)
+    finally:
+        connection.autocommit(on=False)
+        connection.connection.close()
 
 
 def read(engine: Engine, work: Callable[[Connection], T], wait_seconds: float = RETRY_SECONDS) -> T:
@@ -79,6 +107,10 @@ def _transact(engine: Engine, work: Callable[[Connection], T], wait_seconds: flo
         with engine.begin() as connection:
             return work(connection)
 
+    return _named_again(engine, once, wait_seconds)
+
+
+def _named_again(engine: Engine, once: Callable[[], T], wait_seconds: float) -> T:
     try:
         return again(once, wait_seconds)
     except DBAPIError as error:

@@ -60,7 +60,7 @@ if __name__ == "__main__":
 
 def ours(url: str, sweep: int, barrier: Any, answers: Any) -> None:
     """Claim until nothing is left; how many."""
-    engine, taken = open_store(url, checkpoints=False), []
+    engine, taken = open_store(url, worker=True), []
     claims.claim_next(engine, -1, WORKER, LEASE)  # compiles the statements
     barrier.wait()
     while (claim := claims.claim_next(engine, sweep, WORKER, LEASE)) is not None:

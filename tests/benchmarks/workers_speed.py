@@ -54,7 +54,7 @@ steps = 1
 
 def one_second(job: Job, stopped: Callable[[], bool] | None = None) -> Outcome:
     """A worker whose training is one second of one core."""
-    engine = open_store(job.db, must_exist=True, checkpoints=False)
+    engine = open_store(job.db, must_exist=True, worker=True)
     claim = claim_trial(engine, job.trial_id, this_worker(), job.lease_seconds)
     if claim is None:
         return Outcome(trial_id=job.trial_id, kind="not-claimed")

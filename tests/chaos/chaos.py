@@ -57,7 +57,7 @@ def note(folder: str, kind: str, run_id: int) -> None:
 
 def patient(url: str) -> Any:
     """The store as workers open it: they outlive a restart of the server."""
-    return open_store(url, checkpoints=False, wait_seconds=30.0)
+    return open_store(url, worker=True, wait_seconds=30.0)
 
 
 def register(url: str, n_trials: int) -> int:

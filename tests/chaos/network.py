@@ -79,7 +79,7 @@ class Link:
 
 def work_until_stopped(url: str, sweep_id: int, lease: float) -> None:
     """Claim a trial, train it for ever, and report late what came of it."""
-    engine = open_store(url, checkpoints=False)
+    engine = open_store(url, worker=True)
     claim = claim_next(engine, sweep_id, this_worker(), lease)
     assert claim is not None
     print("claimed", flush=True)

@@ -15,7 +15,7 @@ from tests.store.samples import count, sweep_of
 @pytest.fixture
 def worker(sqlite_store):
     """A second engine on the store's file, as workers open it, and a log that is not empty."""
-    engine = open_store(str(sqlite_store.url.database), checkpoints=False)
+    engine = open_store(str(sqlite_store.url.database), worker=True)
     sweep_of(engine, 50)
     yield engine
     engine.dispose()

@@ -7,7 +7,7 @@ from sqlalchemy.exc import IntegrityError
 
 from planner.errors import InputError, StoreError
 from planner.records import Resources
-from planner.store import claims, leases, read
+from planner.store import leases, read, transactions
 from planner.store.claims import (
     Progress,
     cancel,
@@ -240,13 +240,13 @@ def test_expiry_of_one_sweep_leaves_the_others_alone(store):
 
 def test_a_claim_whose_acknowledgement_was_lost_is_found_again(store, monkeypatch):
     sweep = sweep_of(store, 2)
-    real, calls = claims.write, []
+    real, calls = transactions.claim, []
 
-    def twice(engine, work, **options):
-        calls.append(real(engine, work, **options))
-        return real(engine, work, **options)
+    def twice(engine, work):
+        calls.append(real(engine, work))
+        return real(engine, work)
 
-    monkeypatch.setattr(claims, "write", twice)
+    monkeypatch.setattr(transactions, "claim", twice)
     claim = claim_next(store, sweep, WORKER, LEASE)
     assert claim.run_id == calls[0].run_id
     assert count(store, "runs") == 1

@@ -108,8 +108,15 @@ STRATEGIES: dict[str, Strategy] = {
 }
 
 
+def _run(study: Study, seed: int, j: int) -> None:
+    """One more run of configuration j; its noise belongs to it and to how often it was run."""
+    n_before = sum(_index(study.made, row) == j for row in study.rows)
+    study.rng = np.random.default_rng([seed, 8, j, n_before])
+    study.add(j)
+
+
 def regrets(seed: int) -> dict[str, Floats]:
-    """Regret after each round, by strategy."""
+    """By strategy: regret after each round, and last the share of the hours that was spent."""
     made = world(seed)
     first = sweep(seed, FIRST_RUNS)
     start_fit, start_table = Study.start(made, seed, first).answerable(latency=False)
@@ -126,13 +133,13 @@ def regrets(seed: int) -> dict[str, Floats]:
         for r in range(ROUNDS):
             share = left / (ROUNDS - r)
             for j in strategy(rng, fit, table, study, feasible, share):
-                study.add(j)
+                _run(study, seed, j)
                 left -= float(made.hours[j])
             fit, table = study.answerable(law, latency=False)
             best = decide(table, limit, 0.9).best
             assert best is not None
             found.append(made.error[best] - made.error[feasible].min())
-        out[name] = np.array(found)
+        out[name] = np.array([*found, 1 - left / (HOURS * float(np.median(made.hours)))])
     return out
 
 
@@ -140,15 +147,17 @@ def show(found: list[dict[str, Floats]]) -> None:
     """The regret of each strategy, and the differences with their intervals."""
     from worlds import interval
 
-    mean = {s: np.array([f[s].mean() for f in found]) for s in STRATEGIES}
+    mean = {s: np.array([f[s][:-1].mean() for f in found]) for s in STRATEGIES}
     print(f"regret over equal hours, {len(found)} worlds, noise {NOISES}, in points of error")
     for name, values in mean.items():
-        last = np.mean([f[name][-1] for f in found])
+        last, spent = np.mean([f[name][-2:] for f in found], axis=0)
         low, high = interval(values - mean["suggest"])
         verdict = "" if name == "suggest" else "clear" if low > 0 else "not clear of zero"
         print(
-            f"{name:18s} mean {100 * values.mean():.4f}  last round {100 * last:.4f}  less ours "
-            f"{100 * (values - mean['suggest']).mean():+.4f} [{100 * low:+.4f}, {100 * high:+.4f}]  {verdict}",
+            f"{name:18s} mean {100 * values.mean():.4f}  last round {100 * last:.4f}  "
+            f"{100 * spent:3.0f} % spent  "
+            f"less ours {100 * (values - mean['suggest']).mean():+.4f} "
+            f"[{100 * low:+.4f}, {100 * high:+.4f}]  {verdict}",
             flush=True,
         )
 

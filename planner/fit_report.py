@@ -7,7 +7,8 @@ from typing import Any
 
 from planner.axes import axis, axis_names
 from planner.cli_common import cell, plain_table
-from planner.laws.result import LawFit, Parameter
+from planner.laws.parts import Parameter
+from planner.laws.result import LawFit
 from planner.learning import FitReport, warnings_of
 from planner.listing import StoredFit
 from planner.records import to_json

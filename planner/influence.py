@@ -19,7 +19,8 @@ import numpy as np
 
 from planner.dimensions import axis_values
 from planner.evidence import Evidence
-from planner.laws.result import LawFit, Member
+from planner.laws.parts import Member
+from planner.laws.result import LawFit
 from planner.plan.query import CandidateTable, Floats
 
 STEP = 0.01

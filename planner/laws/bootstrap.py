@@ -18,7 +18,7 @@ from planner.laws.grid import projected_starts
 from planner.laws.losses import robust_sigma
 from planner.laws.newton import Problem, approach, descend
 from planner.laws.observations import Floats
-from planner.laws.result import Bootstrap
+from planner.laws.parts import Bootstrap
 
 BETTER = 1e-7
 """A second start wins where its objective is lower by more than this share."""

@@ -12,8 +12,9 @@ from planner.laws.fit import ordered
 from planner.laws.link import Link
 from planner.laws.losses import Loss
 from planner.laws.observations import Floats, Observations
+from planner.laws.parts import Parameter
 from planner.laws.profile import Asked, curve
-from planner.laws.result import LawFit, Parameter
+from planner.laws.result import LawFit
 from planner.laws.single import Fitted, Setting, fit_form
 from planner.laws.student import t_quantile
 

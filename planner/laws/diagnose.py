@@ -23,7 +23,8 @@ from planner.laws.dispersion import dispersion
 from planner.laws.intervals import condition_number
 from planner.laws.losses import robust_sigma
 from planner.laws.observations import Exclusion, Floats, Observations
-from planner.laws.result import STATUSES, FitWarning, Parameter
+from planner.laws.parts import FitWarning, Parameter
+from planner.laws.result import STATUSES
 from planner.laws.single import Fitted
 
 ILL_CONDITIONED = 1e6

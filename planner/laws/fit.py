@@ -17,7 +17,8 @@ from planner.laws.link import Link, link_for
 from planner.laws.losses import loss_for, parse_loss
 from planner.laws.observations import Observations, usable, usable_rows
 from planner.laws.parameters import parameters_of
-from planner.laws.result import VERSION, Bootstrap, FitWarning, FormScore, LawFit, Parameter
+from planner.laws.parts import Bootstrap, FitWarning, FormScore, Parameter
+from planner.laws.result import VERSION, LawFit
 from planner.laws.selection import Candidate, select
 from planner.laws.single import Fitted, Setting, fit_form
 

@@ -10,7 +10,7 @@ import numpy as np
 from planner.errors import FitError
 from planner.laws.forms import LEFT_OUT, POWER, SLOPE
 from planner.laws.observations import Observations
-from planner.laws.result import FitWarning
+from planner.laws.parts import FitWarning
 
 COLLINEAR = 0.95
 """Correlation of two log axes above which their effects are reported as hard to tell apart."""

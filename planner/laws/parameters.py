@@ -18,8 +18,8 @@ from planner.laws.forms import ParameterSpec
 from planner.laws.intervals import Uncertainty
 from planner.laws.link import Link
 from planner.laws.observations import Floats
+from planner.laws.parts import Parameter
 from planner.laws.profile import Asked, Profile, profiles
-from planner.laws.result import Parameter
 from planner.laws.student import t_quantile
 
 NOT_IDENTIFIED = 1.0

@@ -16,8 +16,8 @@ from planner.laws.link import Link
 from planner.laws.losses import Loss, parse_loss
 from planner.laws.noise import between_run_variance, log_std_error
 from planner.laws.observations import Floats, Observations
+from planner.laws.parts import FitWarning, Member
 from planner.laws.registry import build_form
-from planner.laws.result import FitWarning, Member
 
 NEGLIGIBLE = 1e-6
 """A term below this share of the law at every run is not there."""

@@ -1,0 +1,153 @@
+"""What a fitted law is made of: frozen values that plain JSON holds, and a form written out."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from planner.laws.coverage import Covered, DurationHistogram
+from planner.laws.forms import Form
+from planner.laws.observations import Floats
+from planner.laws.registry import build_form
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FitWarning:
+    """Something the reader must know: a stable code, one line, and the axis it is about."""
+
+    code: str
+    message: str
+    axis: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parameter:
+    """One parameter in natural units with its interval; None where the data give no bound.
+
+    `flags`: `at-bound`, `not-identified`. `unit` is the metric's name or `1`.
+    """
+
+    name: str
+    value: float
+    low: float | None
+    high: float | None
+    std_error: float | None
+    unit: str
+    kind: str
+    axis: str | None = None
+    flags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FormScore:
+    """One form that was tried: information criterion, extrapolation error, weight in the answer."""
+
+    law: str
+    n_parameters: int
+    objective: float | None
+    aicc: float | None = None
+    cv_error: float | None = None
+    weight: float = 0.0
+    status: str = "converged"
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bootstrap:
+    """Resampled refits of the first form: natural units, in the order of the parameters.
+
+    `clustered`: groups were resampled whole. `second_start_wins`: replicates in which a start from the
+    whole grid ended lower than the one from the estimate; more than a few mean several basins.
+    """
+
+    n: int
+    clustered: bool
+    second_start_wins: int
+    std_errors: tuple[float, ...]
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """One form inside the answer, with what it takes to predict from it.
+
+    `theta` are working parameters, `covariance` theirs (rows of tuples), `sigma` the standard
+    deviation of one run's log residual, `coverage` the duration histogram of a known floor.
+    """
+
+    law: str
+    weight: float
+    roles: tuple[tuple[str, str], ...]
+    floor: bool
+    scales: tuple[float, ...]
+    theta: tuple[float, ...]
+    covariance: tuple[tuple[float, ...], ...]
+    dof: float
+    sigma: float
+    coverage: tuple[tuple[float, ...], tuple[float, ...]] | None = None
+
+    def form(self) -> Form:
+        """The form, rebuilt from its name."""
+        base = build_form(self.law, dict(self.roles), floor=self.floor)
+        if self.coverage is None:
+            return base
+        scale = self.scales[base.axes.index("audio_seconds")]
+        return Covered(base, DurationHistogram(*self.coverage), "audio_seconds", scale)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prediction:
+    """Predicted error at m points.
+
+    Attributes:
+        mean, low, high: the error and the interval at `level`, shape (m,).
+        distance: log-range outside the data on each axis, 0 inside, shape (m, k).
+        level: probability of the interval; kind: `mean` or `new-run`.
+    """
+
+    mean: Floats
+    low: Floats
+    high: Floats
+    distance: Floats
+    level: float
+    kind: str
+
+
+def formula(member: Member) -> str:
+    """One form with its numbers, to six digits."""
+    form = member.form()
+    text = form.formula()
+    scales = dict(zip(form.axes, member.scales, strict=True))
+    for axis, scale in scales.items():
+        text = text.replace(f"({axis}/s)", f"({axis}/{scale:.6g})")
+    largest = max(member.theta[i] for i in form.log_parameters)
+    order = sorted(range(form.n_parameters), key=lambda i: -len(form.parameters[i].name))
+    for i in order:
+        spec = form.parameters[i]
+        value = math.exp(member.theta[i]) if spec.is_log else member.theta[i]
+        if spec.is_log and member.theta[i] < largest - math.log(1e9):
+            value = 0.0
+        text = _replace_word(text, spec.name, f"{value:.6g}")
+    return text.replace("^--", "^")
+
+
+def _replace_word(text: str, word: str, replacement: str) -> str:
+    return " ".join(
+        replacement.join(_split_word(part, word)) if word in part else part
+        for part in text.split(" ")
+    )
+
+
+def _split_word(part: str, word: str) -> list[str]:
+    """Split at `word` where no letter, digit or underscore touches it."""
+    pieces, start, at = [], 0, part.find(word)
+    while at >= 0:
+        before = part[at - 1] if at else " "
+        end = at + len(word)
+        after = part[end] if end < len(part) else " "
+        if not (before.isalnum() or before == "_" or after.isalnum() or after == "_"):
+            pieces.append(part[start:at])
+            start = end
+        at = part.find(word, at + 1)
+    return [*pieces, part[start:]]

@@ -12,7 +12,7 @@ from itertools import chain
 from typing import Any
 
 from sqlalchemy import Connection, Table, insert, select
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import sqlite
 
 from planner import catalogue
 from planner.errors import InputError
@@ -254,6 +254,8 @@ def insert_new(connection: Connection, table: Table, rows: Sequence[Row]) -> Non
     if connection.dialect.name == "sqlite":
         connection.execute(sqlite.insert(table).on_conflict_do_nothing(), list(rows))
     else:
+        from sqlalchemy.dialects import postgresql
+
         connection.execute(postgresql.insert(table).on_conflict_do_nothing(), list(rows))
 
 

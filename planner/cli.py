@@ -233,7 +233,9 @@ def _one_line(problem: click.ClickException) -> str:
 
 def main() -> None:
     """Run the command; an error raised on purpose is one line on stderr and its exit code."""
-    gc.set_threshold(*_COLLECT_AFTER)
+    if sys.argv[1:2] and sys.argv[1] in _LAZY.keys() - {"serve"}:
+        # What imports, answers and ends; serving and the runner's commands go on for hours.
+        gc.set_threshold(*_COLLECT_AFTER)
     _register_plugins()
     try:
         code: Any = cli.main(standalone_mode=False)

@@ -127,8 +127,8 @@ def prepare_postgresql(url: URL, *, plan_once: bool) -> Engine:
 class Plain:
     """A pooled connection for statements that are given to the driver as they are.
 
-    A connection of SQLAlchemy and its transaction cost a claim more than its two statements cost SQLite
-    (notebooks/LOG.md: claims per second).
+    A connection of SQLAlchemy and its transaction took 56 of a claim's 307 us on SQLite (notebooks/LOG.md:
+    claims a second).
 
     Raises:
         DBAPIError: no connection is to be had, as SQLAlchemy's own.
@@ -144,8 +144,9 @@ class Plain:
             raise _named("connect", error, self.dialect, broken=False) from error
 
     def invalidate(self, error: BaseException) -> None:
-        """Take the connection out of the pool."""
-        self.connection.invalidate(error)
+        """Take the connection out of the pool, unless it has left it."""
+        if self.connection.is_valid:
+            self.connection.invalidate(error)
 
     def autocommit(self, *, on: bool) -> None:
         """Whether each statement is a transaction of its own, on PostgreSQL.
@@ -153,8 +154,6 @@ class Plain:
         Raises:
             DBAPIError: the connection broke; it has left the pool.
         """
-        if not self.connection.is_valid:
-            return
         driver: Any = self.connection.driver_connection
         try:
             driver.autocommit = on

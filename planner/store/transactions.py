@@ -87,9 +87,14 @@ def _once_by_itself(engine: Engine, work: Callable[[Plain], T]) -> T:
     connection = Plain(engine)
     try:
         connection.autocommit(on=True)
-        return work(connection)
-    finally:
+        result = work(connection)
         connection.autocommit(on=False)
+        return result
+    except BaseException as error:
+        # In whatever state it is, nobody else should get a connection that commits by itself.
+        connection.invalidate(error)
+        raise
+    finally:
         connection.connection.close()
 
 

@@ -307,3 +307,17 @@ def test_a_claim_passes_over_no_trial_that_is_taken_whatever_the_statistics_say(
         plan = connection.exec_driver_sql(f"EXPLAIN {text}", values).scalars().all()
     assert any("ix_trials_state_trial_id on trials" in line for line in plan)
     assert not any("pk_trials on trials" in line or "Seq Scan on trials" in line for line in plan)
+
+
+def test_a_claim_that_is_interrupted_leaves_no_connection_that_commits_by_itself(postgres_store):
+    sweep = sweep_of(postgres_store, 1)
+
+    def interrupted(connection):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        transactions.claim(postgres_store, interrupted)
+    assert postgres_store.pool.checkedout() == 0
+    with postgres_store.connect() as connection:
+        assert connection.connection.driver_connection.autocommit is False
+    assert claim_next(postgres_store, sweep, WORKER, LEASE) is not None

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from planner.plan.query import Config, Floats
+from planner.plan.question import Config, Floats
 
 Ints = NDArray[np.int64]
 FIELDS = ("backbone", "audio_seconds", "reduction", "adaptation", "padding", "extra")

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from planner.cli_common import db_option, echo_json, echo_rows, format_option, talk
+from planner.cli.options import db_option, echo_json, echo_rows, format_option, talk
 
 SWEEP_COLUMNS = (
     ("label", "trial"),
@@ -95,19 +95,19 @@ def sweep_run(
       soundscale sweep run asr.toml --dry-run --device a100-sxm4-80gb --workers 8
       soundscale sweep run asr.toml --db postgresql://me@host/runs --ray auto
     """
-    from runner import session
+    from runner import sweep_commands
 
     if dry_run:
-        session.dry_run(spec, db, output_format, device=device, workers=workers)
+        sweep_commands.dry_run(spec, db, output_format, device=device, workers=workers)
         return
     if device is not None:
         raise click.UsageError(
             "--device foretells: it goes with --dry-run; trials run where --ray says"
         )
-    request = session.Request(
+    request = sweep_commands.Request(
         ray_address=ray_address, workers=workers, artifacts=artifacts, weights=weights, quiet=quiet
     )
-    session.run(spec, db, request, output_format)
+    sweep_commands.run(spec, db, request, output_format)
 
 
 @sweep.command("list")
@@ -115,10 +115,10 @@ def sweep_run(
 @format_option()
 def sweep_list(db: str | None, output_format: str) -> None:
     """All sweeps of the database and how far they are."""
-    from runner import session
+    from runner import sweep_commands
 
     columns = [(k, k) for k in ("name", "trials", "finished", "running", "queued", "failed")]
-    echo_rows(session.sweep_rows(db), output_format, columns, empty="no sweep is stored")
+    echo_rows(sweep_commands.sweep_rows(db), output_format, columns, empty="no sweep is stored")
 
 
 @sweep.command("status")
@@ -127,9 +127,9 @@ def sweep_list(db: str | None, output_format: str) -> None:
 @format_option()
 def sweep_status(name: str, db: str | None, output_format: str) -> None:
     """Every trial of sweep NAME: its state, result, or why it failed."""
-    from runner import session
+    from runner import sweep_commands
 
-    rows, line = session.status_rows(db, name)
+    rows, line = sweep_commands.status_rows(db, name)
     if output_format == "json":
         echo_json({"name": name, "summary": line, "trials": rows})
         return
@@ -148,9 +148,9 @@ def sweep_report(name: str, db: str | None, output_format: str) -> None:
     Example:
       soundscale sweep report quickstart
     """
-    from runner import session
+    from runner import sweep_commands
 
-    session.report(db, name, output_format)
+    sweep_commands.report(db, name, output_format)
 
 
 @sweep.command("watch")
@@ -159,9 +159,9 @@ def sweep_report(name: str, db: str | None, output_format: str) -> None:
 @click.option("--seconds", type=click.FloatRange(min=0.1), default=1.0, show_default=True)
 def sweep_watch(name: str, db: str | None, seconds: float) -> None:
     """Follow sweep NAME until nothing is waiting or running; from any machine."""
-    from runner import session
+    from runner import sweep_commands
 
-    session.watch(db, name, seconds)
+    sweep_commands.watch(db, name, seconds)
 
 
 @sweep.command("retry")
@@ -171,11 +171,11 @@ def sweep_watch(name: str, db: str | None, seconds: float) -> None:
 @click.option("--cancelled", is_flag=True, help="Those that were cancelled.")
 def sweep_retry(name: str, db: str | None, failed: bool, cancelled: bool) -> None:
     """Queue trials of sweep NAME again; `sweep run` then trains them."""
-    from runner import session
+    from runner import sweep_commands
 
     if not failed and not cancelled:
         raise click.UsageError("say which trials to queue again: --failed, --cancelled or both")
-    n = session.retry(db, name, failed=failed, cancelled=cancelled)
+    n = sweep_commands.retry(db, name, failed=failed, cancelled=cancelled)
     talk(f"{n} trials of sweep {name!r} are queued again; start them with: soundscale sweep run")
 
 
@@ -184,9 +184,9 @@ def sweep_retry(name: str, db: str | None, failed: bool, cancelled: bool) -> Non
 @db_option
 def sweep_cancel(name: str, db: str | None) -> None:
     """Cancel what waits or runs in sweep NAME; workers stop at their next heartbeat."""
-    from runner import session
+    from runner import sweep_commands
 
-    n = session.cancel(db, name)
+    n = sweep_commands.cancel(db, name)
     talk(
         f"{n} trials of sweep {name!r} are cancelled; to queue them again: soundscale sweep retry {name} --cancelled"
     )
@@ -218,7 +218,7 @@ def quickstart(
     token rates; minutes on two CPU cores, without a GPU or a model hub.
     """
     from runner.quickstart import run
-    from runner.session import Request
+    from runner.sweep_commands import Request
 
     request = Request(
         ray_address="local", workers=workers, artifacts=artifacts, weights=weights, quiet=quiet
@@ -245,9 +245,9 @@ def data_check(source: str, task: str | None, output_format: str) -> None:
       soundscale data check train.jsonl
       soundscale data check LibriSpeech -f json
     """
-    from runner import datacheck
+    from runner.data import report
 
-    datacheck.run(source, task, output_format)
+    report.run(source, task, output_format)
 
 
 @click.command()
@@ -293,14 +293,15 @@ def probe(no_store: bool, db: str | None, output_format: str, **asked: Any) -> N
       soundscale probe
       soundscale probe --backbone whisper-tiny.en --audio-seconds 4 --audio-seconds 12 --reduce stem:2
     """
-    from planner.costs.calibration import CALIBRATION_POINTS
-    from runner import prepare, probing
-    from runner.campaign import absolute_db
+    from planner.costs.latency.probe_points import CALIBRATION_POINTS
+    from runner.sweep import prepare
+    from runner.probing import drive
+    from runner.campaign.drive import absolute_db
 
     prepare.require_runner()
     prepare.know_backbones(absolute_db(db))
     if asked["points"] is None and not asked["backbones"]:
         asked["points"] = CALIBRATION_POINTS
-    request = probing.ProbeRequest(**asked)
-    probing.check(request)
-    probing.run(db, request, output_format, store=not no_store)
+    request = drive.ProbeRequest(**asked)
+    drive.check(request)
+    drive.run(db, request, output_format, store=not no_store)

@@ -14,14 +14,15 @@ from typing import Any
 
 import click
 
-from planner import report, service
-from planner.cli_common import echo_rows, talk
+from planner.report import answer_text
+from planner.service import asking
+from planner.cli.options import echo_rows, talk
 from planner.errors import InfeasibleError
-from planner.plan.query import PlanQuery
-from planner.units import format_duration, format_flops, format_ms
-from runner import session
-from runner.campaign import CampaignResult, absolute_db
-from runner.session import Request
+from planner.plan.question import PlanQuery
+from planner.words.units import format_duration, format_flops, format_ms
+from runner import sweep_commands
+from runner.campaign.drive import CampaignResult, absolute_db
+from runner.sweep_commands import Request
 
 QUESTION_FLOPS = 20e9
 """The budget that the quickstart asks about: FLOPs per utterance (that of `soundscale plan --flops 20G`)."""
@@ -46,13 +47,13 @@ def run(db: str | None, request: Request, spec: Path | None) -> None:
     """
     began = time.monotonic()
     with _sweep_file(spec) as path:
-        result, rows = session.execute(path, db, request)
+        result, rows = sweep_commands.execute(path, db, request)
     _print_trained(db, rows)
     if result.n_finished:
         _print_learnt(db)
         _print_answer(db)
     _print_where(db, result, time.monotonic() - began)
-    session.raise_if_failed(result)
+    sweep_commands.raise_if_failed(result)
 
 
 @contextmanager
@@ -72,7 +73,7 @@ def _print_trained(db: str | None, rows: list[dict[str, Any]]) -> None:
     from planner.store import read
 
     _heading("What was trained")
-    with session.existing_store(db) as engine:
+    with sweep_commands.existing_store(db) as engine:
         stored = {run.trial_id: run for run in read.runs(engine, status="finished")}
     for row in rows:
         run = stored.get(row["trial_id"])
@@ -87,7 +88,7 @@ def _print_trained(db: str | None, rows: list[dict[str, Any]]) -> None:
 
 def _print_learnt(db: str | None) -> None:
     _heading("What was learnt")
-    click.echo(report.fit_text(service.fit(db, "asr", source="measured")))
+    click.echo(answer_text.fit_text(asking.fit(db, "asr", source="measured")))
 
 
 def _print_answer(db: str | None) -> None:
@@ -97,18 +98,18 @@ def _print_answer(db: str | None) -> None:
         task="asr", flops=QUESTION_FLOPS, latency_ms=QUESTION_LATENCY_MS, source="measured"
     )
     try:
-        click.echo(report.plan_text(service.plan(db, query).json))
+        click.echo(answer_text.plan_text(asking.plan(db, query).json))
     except InfeasibleError as problem:
         # A slow machine: what would do is the answer then, and FLOPs alone still have one.
         click.echo(str(problem))
         alone = PlanQuery(task="asr", flops=QUESTION_FLOPS, source="measured")
-        click.echo(report.plan_text(service.plan(db, alone).json))
+        click.echo(answer_text.plan_text(asking.plan(db, alone).json))
 
 
 def _print_where(db: str | None, result: CampaignResult, seconds: float) -> None:
     url = absolute_db(db)
     talk("")
-    talk(session.result_line(result, url))
+    talk(sweep_commands.result_line(result, url))
     talk(f"all of it in {format_duration(seconds)}; the database is {url}")
     talk("more questions:  soundscale plan --task asr --flops 10G --latency 1s")
     talk("                 soundscale runs list   soundscale frontier --task asr")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from planner.catalogue import Backbone
-from planner.costs.flops import forward_flops
-from planner.costs.latency import LatencyModel
-from planner.costs.memory import inference_memory, trainable_parameters, training_memory
-from planner.costs.training_flops import training_flops
-from planner.records import Adaptation, Reduction, to_json
+from planner.words.catalogue import Backbone
+from planner.costs.flops.forward import forward_flops
+from planner.costs.latency.model import LatencyModel
+from planner.costs.memory.peak import inference_memory, trainable_parameters, training_memory
+from planner.costs.flops.training import training_flops
+from planner.words.records import Adaptation, Reduction, to_json
 
 
 def cost_report(

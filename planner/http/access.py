@@ -7,8 +7,8 @@ import time
 
 from sqlalchemy import Engine
 
-from planner.store import tokens
-from planner.store.tokens import Token
+from planner.store import api_tokens
+from planner.store.api_tokens import Token
 
 REFRESH_SECONDS = 2.0
 """A token that is added or revoked counts within so long."""
@@ -46,12 +46,12 @@ class Access:
     async def find(self, token: str) -> Token | None:
         """The token in use that was presented."""
         await self._refresh()
-        return tokens.find(self._known, token)
+        return api_tokens.find(self._known, token)
 
     async def _refresh(self) -> None:
         if time.monotonic() - self._read_at < REFRESH_SECONDS:
             return
         async with self._lock:
             if time.monotonic() - self._read_at >= REFRESH_SECONDS:
-                self._known = tuple(await asyncio.to_thread(tokens.tokens, self._engine))
+                self._known = tuple(await asyncio.to_thread(api_tokens.tokens, self._engine))
                 self._read_at = time.monotonic()

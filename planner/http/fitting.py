@@ -8,8 +8,8 @@ from typing import Any
 
 from sqlalchemy import Engine
 
-from planner import learning
-from planner.axes import COMPUTE_AXES
+from planner.service import fitting
+from planner.words.axes import COMPUTE_AXES
 from planner.errors import SoundscaleError
 from planner.http.problems import document, of_error
 from planner.http.schemas import FitQuestion
@@ -28,7 +28,7 @@ class Fitting:
 
     def start(self, question: FitQuestion) -> Job:
         """A job for the fit; the same one while it is under way."""
-        learning.check_task(question.task)
+        fitting.check_task(question.task)
         job = jobs.create(self._engine, "fit", question.model_dump())
         if job.state == "queued":
             self._pool.submit(self._work, job.job_id, question)
@@ -56,7 +56,7 @@ class Fitting:
             done.set()
 
     def _fit(self, question: FitQuestion) -> dict[str, Any]:
-        made = learning.fit_with(
+        made = fitting.fit_with(
             self._engine, question.task, question.source, question.dataset, question.adaptation,
             tuple(question.axes or COMPUTE_AXES), question.law, question.loss, question.seed,
         )  # fmt: skip

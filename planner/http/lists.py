@@ -9,16 +9,18 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, HTTPException, Path, Query, Request
 from starlette.responses import Response
 
-from planner import listing, report
+from planner.service import lists
+from planner.report import answer_text
 from planner.errors import InputError
 from planner.http import openapi, sheets
 from planner.http.fitting import Fitting, job_json
 from planner.http.schemas import PLAIN_TEXT, FitQuestion
 from planner.http.working import workers
 from planner.http.world import World, encoded
-from planner.records import to_json
-from planner.store import jobs, pages, read
-from planner.store.stored import TrialStatus
+from planner.words.records import to_json
+from planner.store import jobs, read
+from planner.store import list_pages
+from planner.store.row_types import TrialStatus
 
 MAX_ITEMS = 500
 
@@ -91,7 +93,7 @@ def _runs(routes: APIRouter) -> None:
         """Runs in the order of their ids, with error, FLOPs and latency."""
 
         def work(world: World) -> tuple[list[dict[str, Any]], str | None]:
-            found = listing.runs(
+            found = lists.runs(
                 world.db, task=task, sweep=sweep, status=status, provenance=source,
                 limit=limit + 1, after=after,
             )  # fmt: skip
@@ -111,7 +113,7 @@ def _runs(routes: APIRouter) -> None:
         """One run: the trial, its numbers, how they were taken, or why it failed."""
         return await respond(
             request,
-            lambda w: _or_404(lambda: listing.run_detail(w.db, run_id, utterances=utterances)),
+            lambda w: _or_404(lambda: lists.run_detail(w.db, run_id, utterances=utterances)),
         )
 
 
@@ -125,8 +127,8 @@ def _fits(routes: APIRouter) -> None:
         """Stored fits, oldest first."""
 
         def work(world: World) -> tuple[list[dict[str, Any]], str | None]:
-            rows, following = pages.fits(world.engine, task=task, limit=limit, after=after)
-            return [listing.fit_line(r) for r in rows], following
+            rows, following = list_pages.fits(world.engine, task=task, limit=limit, after=after)
+            return [lists.fit_line(r) for r in rows], following
 
         return await _page(request, work)
 
@@ -137,7 +139,7 @@ def _fits(routes: APIRouter) -> None:
         """One stored fit: formula, parameters with intervals, what it cannot say."""
 
         def work(world: World) -> Any:
-            return report.stored_fit_json(listing.fit(world.db, fit_id))
+            return answer_text.stored_fit_json(lists.fit(world.db, fit_id))
 
         return await respond(request, lambda w: _or_404(lambda: work(w)))
 
@@ -199,7 +201,7 @@ def _sweeps(routes: APIRouter) -> None:
     )  # fmt: skip
     async def devices(request: Request) -> Response:
         """Devices with latency measurements."""
-        return await _page(request, lambda w: (listing.devices(w.db), None))
+        return await _page(request, lambda w: (lists.devices(w.db), None))
 
     @routes.get(
         "/v1/overview", responses=openapi.shown(["tasks", "devices"]), response_class=Response
@@ -219,8 +221,8 @@ def _answers(routes: APIRouter) -> None:
         """Stored answers, oldest first."""
 
         def work(world: World) -> tuple[list[dict[str, Any]], str | None]:
-            rows, following = pages.plans(world.engine, task=task, limit=limit, after=after)
-            return [listing.answer_line(r) for r in rows], following
+            rows, following = list_pages.plans(world.engine, task=task, limit=limit, after=after)
+            return [lists.answer_line(r) for r in rows], following
 
         return await _page(request, work)
 
@@ -230,7 +232,7 @@ def _answers(routes: APIRouter) -> None:
     )  # fmt: skip
     async def answer(request: Request, answer_id: Key) -> Response:
         """A stored answer, as it was given."""
-        return await respond(request, lambda w: _or_404(lambda: listing.answer(w.db, answer_id)))
+        return await respond(request, lambda w: _or_404(lambda: lists.answer(w.db, answer_id)))
 
 
 def _sweep(status: Any) -> dict[str, Any]:

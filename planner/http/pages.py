@@ -34,7 +34,7 @@ class _File:
 
 def _read_all() -> dict[str, _File]:
     out = {}
-    folder = resources.files("planner.web")
+    folder = resources.files("planner.http") / "web"
     for sub in ("", "vendor"):
         for entry in (folder / sub if sub else folder).iterdir():
             kind = _KINDS.get(entry.name.rpartition(".")[2])

@@ -16,7 +16,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ValidationError
 
 from planner.errors import UnitError
-from planner.units import parse_bytes, parse_error, parse_flops, parse_latency_ms
+from planner.words.units import parse_bytes, parse_error, parse_flops, parse_latency_ms
 
 Model = TypeVar("Model", bound=BaseModel)
 

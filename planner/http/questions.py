@@ -16,7 +16,8 @@ from pydantic import BaseModel
 from starlette.responses import Response
 from starlette.types import Scope
 
-from planner import advice, service
+from planner.service import next_runs
+from planner.service import asking
 from planner.errors import InputError
 from planner.http import openapi, sheets
 from planner.http import schemas as s
@@ -24,10 +25,10 @@ from planner.http.query_string import asked, parameters
 from planner.http.working import workers
 from planner.http.world import Ready, World
 from planner.plan.frontier import pareto
-from planner.plan.query import PlanQuery
-from planner.records import to_json
-from planner.report import frontier_rows
-from planner.service import Prepared
+from planner.plan.question import PlanQuery
+from planner.words.records import to_json
+from planner.report.answer_text import frontier_rows
+from planner.service.asking import Prepared
 
 Asked = TypeVar("Asked", bound=s.Question)
 
@@ -54,36 +55,36 @@ class _UseCase(Generic[Asked]):
 
 
 def _plan(world: World, prepared: Prepared, question: s.LimitedQuestion) -> Any:
-    return service.answer_from(prepared).json
+    return asking.answer_from(prepared).json
 
 
 def _target(world: World, prepared: Prepared, question: s.TargetQuestion) -> Any:
-    return service.target_from(prepared, question.error, s.COSTS[question.minimise])
+    return asking.target_from(prepared, question.error, s.COSTS[question.minimise])
 
 
 def _frontier(world: World, prepared: Prepared, question: s.FrontierQuestion) -> Any:
     name = s.COSTS[question.x]
     table = prepared.table
     if name not in table.costs:
-        raise InputError(service.why_unknown(table, name))
+        raise InputError(asking.why_unknown(table, name))
     return {
         "query": {**to_json(prepared.query), "x": question.x},
         "fit_id": prepared.report.fit_id,
         "cost": name,
         "points": frontier_rows(table, pareto(table, name), name),
-        "warnings": service.warnings_of(prepared.report),
+        "warnings": asking.warnings_of(prepared.report),
     }
 
 
 def _whatif(world: World, prepared: Prepared, question: s.WhatIfQuestion) -> Any:
-    return service.whatif_with(
+    return asking.whatif_with(
         world.engine, prepared.query, prepared.report, question.backbone,
         question.audio_seconds, question.reduction,
     )  # fmt: skip
 
 
 def _suggest(world: World, prepared: Prepared, question: s.SuggestQuestion) -> Any:
-    return advice.suggest_runs(world.db, prepared.query, question.hours, question.worth)
+    return next_runs.suggest_runs(world.db, prepared.query, question.hours, question.worth)
 
 
 def _candidates(world: World, prepared: Prepared, question: s.Question) -> Any:
@@ -100,7 +101,7 @@ def _one(question: s.WhatIfQuestion) -> Hashable:
 
 USE_CASES: tuple[_UseCase[Any], ...] = (
     _UseCase(
-        path="/v1/plan", model=s.LimitedQuestion, make=_plan, check=service.check_limits, keep=True,
+        path="/v1/plan", model=s.LimitedQuestion, make=_plan, check=asking.check_limits, keep=True,
         summary="The configuration with the fewest expected errors under limits",
     ),
     _UseCase(
@@ -133,7 +134,7 @@ USE_CASES: tuple[_UseCase[Any], ...] = (
 async def answer(request: Request, case: _UseCase[Any], question: Any, *, keep: bool) -> Response:
     """The answer as JSON: what is ready at once, what has to be made on a thread."""
     world: World = request.app.state.world
-    service.check_task(question.task)
+    asking.check_task(question.task)
     query = case.check(question.to_query())
     extra = case.extra(question)
     state = world.known_state()
@@ -168,7 +169,7 @@ def _worked_out(
     keep: bool,
 ) -> bytes:
     if keep:
-        service.keep(world.engine, service.answer_from(world.prepared(query)))
+        asking.keep(world.engine, asking.answer_from(world.prepared(query)))
     return world.answer(state, case.path, query, extra, lambda p: case.make(world, p, question))
 
 

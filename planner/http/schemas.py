@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from planner.plan.query import PlanQuery
+from planner.plan.question import PlanQuery
 
 PLAIN_TEXT = r"^[^\x00-\x1f\x7f]+$"
 """Names: anything but control characters (PostgreSQL takes no NUL)."""

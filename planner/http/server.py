@@ -13,7 +13,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from planner.errors import InputError
 from planner.http.app import create
 from planner.http.settings import Settings
-from planner.store import tokens
+from planner.store import api_tokens
 from planner.store.engine import open_store
 
 KEEP_ALIVE_SECONDS = 5
@@ -92,7 +92,7 @@ def check(settings: Settings) -> None:
         return
     engine: Engine = open_store(settings.db, must_exist=True)
     try:
-        in_use = [t for t in tokens.tokens(engine) if t.revoked_utc is None]
+        in_use = [t for t in api_tokens.tokens(engine) if t.revoked_utc is None]
     finally:
         engine.dispose()
     if not in_use:

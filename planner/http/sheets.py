@@ -6,12 +6,14 @@ from typing import Any
 
 from sqlalchemy import Engine, text
 
-from planner import __version__, curves, service
+from planner import __version__
+from planner.report import law_curves
+from planner.service import asking
 from planner.http.world import World
 from planner.plan.frontier import kind_of, pareto
-from planner.plan.query import Config
-from planner.records import TASKS, Reduction
-from planner.service import Prepared
+from planner.plan.question import Config
+from planner.words.records import TASKS, Reduction
+from planner.service.asking import Prepared
 from planner.store.engine import redacted, resolve_url
 from planner.store.transactions import read
 
@@ -82,10 +84,10 @@ def drawn(
         "config": config.to_json(),
         "metric": report.evidence.study.metric,
         "level": query.level,
-        "axes": curves.axis_curves(
+        "axes": law_curves.axis_curves(
             report.fit, report.evidence, config, query.level, _believed(prepared, config)
         ),
-        "iso_flops": curves.iso_flops(prepared.table, query, report.fit, report.evidence),
+        "iso_flops": law_curves.iso_flops(prepared.table, query, report.fit, report.evidence),
     }
 
 
@@ -141,6 +143,6 @@ def _overview(connection: Any, db: str | None) -> dict[str, Any]:
 def usable_fit(engine: Engine) -> bool:
     """Whether a law that may be planned from is stored."""
     query = "SELECT count(*) FROM law_fits WHERE status NOT IN ({})".format(
-        ", ".join(f"'{s}'" for s in sorted(service.UNUSABLE))
+        ", ".join(f"'{s}'" for s in sorted(asking.UNUSABLE))
     )
     return bool(read(engine, lambda c: c.execute(text(query)).scalar_one()))

@@ -21,14 +21,14 @@ from typing import Any, Generic, TypeVar
 
 from sqlalchemy import Engine, text
 
-from planner import service
-from planner.conditions import device_of
+from planner.service import asking
+from planner.service.circumstances import device_of
 from planner.errors import StoreError
 from planner.http.schemas import Question
 from planner.http.telemetry import Metrics
-from planner.objectives import check_known
-from planner.plan.query import PlanQuery
-from planner.service import Prepared
+from planner.plan.objectives import check_known
+from planner.plan.question import PlanQuery
+from planner.service.asking import Prepared
 from planner.store import read
 from planner.store.engine import open_store
 from planner.store.transactions import read as in_transaction
@@ -241,7 +241,7 @@ class World:
         bare = dataclasses.replace(
             query, flops=None, memory_bytes=None, train_flops=None, latency_ms=None, min_prob=0.9
         )
-        kept = self._tables.get((state, bare), lambda: service.prepare(self.engine, bare))
+        kept = self._tables.get((state, bare), lambda: asking.prepare(self.engine, bare))
         asked = dataclasses.replace(
             kept.query, flops=query.flops, memory_bytes=query.memory_bytes,
             train_flops=query.train_flops, latency_ms=query.latency_ms, min_prob=query.min_prob,

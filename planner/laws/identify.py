@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from planner.errors import FitError
-from planner.laws.forms import LEFT_OUT, POWER, SLOPE
+from planner.laws.forms.base import LEFT_OUT, POWER, SLOPE
 from planner.laws.observations import Observations
 from planner.laws.parts import FitWarning
 

@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike
 
 import planner
 from planner.errors import InputError
-from planner.laws.link import Link
+from planner.laws.forms.link import Link
 from planner.laws.observations import Exclusion, Floats
 from planner.laws.parts import (
     Bootstrap,

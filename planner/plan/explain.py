@@ -12,10 +12,10 @@ import numpy as np
 
 from planner.levels import Columns
 from planner.plan.frontier import kind_of
-from planner.plan.query import COST_UNITS, CandidateTable, PlanQuery
-from planner.plan.search import Decision, Relaxation, cheapest, ladder, relaxations
+from planner.plan.question import COST_UNITS, CandidateTable, PlanQuery
+from planner.plan.choice import Decision, Relaxation, cheapest, ladder, relaxations
 from planner.plan.target import TargetDecision
-from planner.units import format_bytes, format_flops, format_ms
+from planner.words.units import format_bytes, format_flops, format_ms
 
 NAMES = {
     "flops": "FLOPs",

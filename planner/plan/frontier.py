@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from planner.plan.query import CandidateTable
+from planner.plan.question import CandidateTable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from planner.plan.query import CandidateTable, Floats
-from planner.plan.search import joint_probability
+from planner.plan.question import CandidateTable, Floats
+from planner.plan.choice import joint_probability
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

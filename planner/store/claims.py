@@ -21,9 +21,10 @@ from dataclasses import dataclass
 from sqlalchemy import ColumnElement, Connection, Engine, select, update
 
 from planner.errors import InputError, StoreError
-from planner.records import Resources, RunRecord, Trial, trial_from_json
-from planner.store import leases, rows, transactions
-from planner.store.checkpoints import checkpoint
+from planner.words.records import Resources, RunRecord, Trial, trial_from_json
+from planner.store import leases, transactions
+from planner.store import to_rows
+from planner.store.wal import checkpoint
 from planner.store.clock import NowSeconds, NowUtc
 from planner.store.dialects import Plain
 from planner.store.prepared import Prepared
@@ -132,7 +133,7 @@ def finish(engine: Engine, claim: Claim, record: RunRecord) -> bool:
     Raises:
         InputError: the record does not say `finished`, or a number in it is not finite.
     """
-    rows.check_record(record, "finished")
+    to_rows.check_record(record, "finished")
     return write(engine, lambda c: _end(c, claim, record, leases.FINISHED))
 
 
@@ -145,7 +146,7 @@ def fail(engine: Engine, claim: Claim, record: RunRecord, *, retry: bool) -> boo
     Raises:
         InputError: the record does not say `failed`, or a number in it is not finite.
     """
-    rows.check_record(record, "failed")
+    to_rows.check_record(record, "failed")
     after = leases.AGAIN if retry else leases.FAILED
     return write(engine, lambda c: _end(c, claim, record, after))
 
@@ -173,7 +174,7 @@ def expire(engine: Engine, sweep_id: int | None = None) -> int:
     """End the leases that ran out: the run is lost, the trial queued again or failed for good.
 
     Any process may call it at any time; each lost lease is ended once. Drivers call it all the time,
-    and SQLite's log is looked after on the way (`planner.store.checkpoints`).
+    and SQLite's log is looked after on the way (`planner.store.wal`).
 
     Returns:
         How many leases were ended.
@@ -351,9 +352,9 @@ def _end(connection: Connection, claim: Claim, record: RunRecord, after: Prepare
     if after.count(connection, trial=claim.trial_id, held=claim.token) != 1:
         return leases.ended_as(connection, claim.run_id, claim.token, record.status)
     device = record.device
-    device_id = None if device is None else rows.device_id_of(connection, device)
-    values = rows.record_columns(record, device_id)
+    device_id = None if device is None else to_rows.device_id_of(connection, device)
+    values = to_rows.record_columns(record, device_id)
     values |= {"status": record.status, "finished_utc": NowUtc()}
     connection.execute(update(runs).where(runs.c.run_id == claim.run_id).values(**values))
-    rows.store_details(connection, claim.run_id, record)
+    to_rows.store_details(connection, claim.run_id, record)
     return True

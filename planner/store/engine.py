@@ -72,7 +72,7 @@ def connect(url: str, *, worker: bool = False) -> Engine:
     Args:
         url: what `resolve_url` gave.
         worker: one of many that claim trials. On SQLite it leaves it to the driver to move the log into
-            the file (`planner.store.checkpoints`); PostgreSQL plans each of its statements once.
+            the file (`planner.store.wal`); PostgreSQL plans each of its statements once.
 
     Raises:
         InputError: the URL cannot be parsed.

@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection, Engine, Table
 
 from planner import __version__
-from planner.columnar import parquet_bytes, pyarrow
+from planner.store.parquet import parquet_bytes, pyarrow
 from planner.errors import InputError, StoreError
 from planner.store.schema import SCHEMA_REVISION, metadata
 from planner.store.transactions import read, write

@@ -8,9 +8,10 @@ from datetime import datetime
 
 from sqlalchemy import Connection, Engine, RowMapping, and_, select
 
-from planner.costs.forecast import Estimate, Forecast
-from planner.records import Trial
-from planner.store import rows, schema
+from planner.costs.trial_forecast import Estimate, Forecast
+from planner.words.records import Trial
+from planner.store import schema
+from planner.store import to_rows
 from planner.store.clock import NowUtc
 from planner.store.read_runs import trial_of
 from planner.store.transactions import read, write
@@ -50,7 +51,7 @@ def save(engine: Engine, sweep_id: int, forecasts: Mapping[str, Forecast]) -> in
             for row in connection.execute(query).all()
             if row.fingerprint in forecasts
         ]
-        rows.insert_new(connection, table, new)
+        to_rows.insert_new(connection, table, new)
         return len(new)
 
     return write(engine, work)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from planner.store.best import best_run
+from planner.store.best_run import best_run
 from planner.store.read_fits import (
     devices,
     find_fit,
@@ -24,7 +24,7 @@ from planner.store.read_runs import (
     utterances,
 )
 from planner.store.read_sweeps import sweep_id_of, sweep_status, sweeps, trial_states
-from planner.store.stored import (
+from planner.store.row_types import (
     FitRow,
     PlanRow,
     RunRow,

@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Engine, select
 
-from planner.records import Trial, trial_from_json
+from planner.words.records import Trial, trial_from_json
 from planner.store import schema
-from planner.store.stored import RunRow
+from planner.store.row_types import RunRow
 from planner.store.transactions import read
 from planner.store.views import results
 

@@ -7,11 +7,11 @@ import json
 
 from sqlalchemy import Connection, Engine, RowMapping, select
 
-from planner import catalogue
+from planner.words import catalogue
 from planner.errors import UnknownNameError
-from planner.records import Device, Latency, Reduction
+from planner.words.records import Device, Latency, Reduction
 from planner.store import schema
-from planner.store.stored import FitRow, FitRun, PlanRow, StoredLatency
+from planner.store.row_types import FitRow, FitRun, PlanRow, StoredLatency
 from planner.store.transactions import read
 
 _DEVICE_FIELDS = ("name", "kind", "model", "n_threads", "memory_bytes", "driver")
@@ -101,7 +101,7 @@ def plan(engine: Engine, answer_id: str) -> PlanRow:
 
 
 def load_backbones(engine: Engine) -> list[catalogue.Backbone]:
-    """Register the user's own backbones in `planner.catalogue`, and return them."""
+    """Register the user's own backbones in `planner.words.catalogue`, and return them."""
     table = schema.backbones
     query = select(table.c.config_json).order_by(table.c.backbone_id)
     stored = read(engine, lambda c: list(c.execute(query).scalars().all()))

@@ -10,9 +10,9 @@ from typing import Any
 from sqlalchemy import Engine, RowMapping, Select, exists, select
 
 from planner.errors import InputError
-from planner.records import Evaluation, Step, Trial, Utterance, trial_from_json
+from planner.words.records import Evaluation, Step, Trial, Utterance, trial_from_json
 from planner.store import schema
-from planner.store.stored import RunRow
+from planner.store.row_types import RunRow
 from planner.store.transactions import read
 from planner.store.views import results
 

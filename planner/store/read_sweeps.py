@@ -9,12 +9,13 @@ from typing import Any
 from sqlalchemy import Connection, Engine, RowMapping, Select, and_, case, func, select
 
 from planner.errors import UnknownNameError
-from planner.records import Resources
-from planner.store import rows, schema
+from planner.words.records import Resources
+from planner.store import schema
+from planner.store import to_rows
 from planner.store.clock import NowSeconds, NowUtc
 from planner.store.read_runs import trial_of
 from planner.store.schema import TRIAL_STATES, runs, sweep_trials, trials
-from planner.store.stored import SweepRow, SweepStatus, TrialStatus
+from planner.store.row_types import SweepRow, SweepStatus, TrialStatus
 from planner.store.transactions import read
 
 _TRIAL_FIELDS = ("trial_id", "state", "token", "n_attempts", "max_attempts", "metric")
@@ -90,7 +91,7 @@ def sweep_id_of(engine: Engine, name: str) -> int:
 
 def trial_states(engine: Engine, fingerprints: Sequence[str]) -> dict[str, str]:
     """The states of those trials that the database knows, by fingerprint."""
-    return read(engine, lambda c: rows.states(c, fingerprints))
+    return read(engine, lambda c: to_rows.states(c, fingerprints))
 
 
 def _status_query(sweep_id: int) -> Select[Any]:

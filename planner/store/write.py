@@ -13,13 +13,14 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, bindparam, case, delete, insert, select, update
 
-from planner import catalogue
+from planner.words import catalogue
 from planner.errors import InputError, StoreError
-from planner.records import Device, Latency, Resources, RunRecord, Trial, canonical_json
-from planner.store import rows, schema
+from planner.words.records import Device, Latency, Resources, RunRecord, Trial, canonical_json
+from planner.store import schema
+from planner.store import to_rows
 from planner.store.clock import NowUtc
 from planner.store.schema import PROVENANCES, runs, sweep_trials, sweeps, trials
-from planner.store.stored import FitRow, FitRun, PlanRow
+from planner.store.row_types import FitRow, FitRun, PlanRow
 from planner.store.transactions import write
 
 __all__ = [
@@ -88,12 +89,12 @@ def register_sweep(
     chosen = {trial.fingerprint: (trial, resources) for trial, resources in trials_}
 
     def work(connection: Connection) -> SweepCount:
-        known = rows.states(connection, chosen)
+        known = to_rows.states(connection, chosen)
         sweep_id = _sweep_id(connection, name, spec_json)
         _insert_trials(
             connection,
             [
-                rows.trial_row(trial) | rows.resources_columns(resources)
+                to_rows.trial_row(trial) | to_rows.resources_columns(resources)
                 for key, (trial, resources) in chosen.items()
                 if key not in known
             ],
@@ -122,15 +123,15 @@ def import_runs(engine: Engine, rows_: Sequence[ImportedRun], provenance: str) -
     if provenance not in PROVENANCES[1:]:
         raise InputError(f"provenance must be published or imported, got {provenance!r}")
     for row in rows_:
-        rows.check_record(row.record, "failed" if row.record.status == "failed" else "finished")
+        to_rows.check_record(row.record, "failed" if row.record.status == "failed" else "finished")
     chosen = {
-        row.trial.fingerprint: rows.trial_row(row.trial, row.record)
-        | rows.resources_columns(Resources())
+        row.trial.fingerprint: to_rows.trial_row(row.trial, row.record)
+        | to_rows.resources_columns(Resources())
         for row in rows_
     }
 
     def work(connection: Connection) -> ImportCount:
-        known = rows.states(connection, chosen)
+        known = to_rows.states(connection, chosen)
         _insert_trials(connection, [row for key, row in chosen.items() if key not in known])
         stored = [_import_run(connection, row, provenance) for row in rows_]
         return ImportCount(n_new=sum(stored), n_known=len(stored) - sum(stored))
@@ -145,14 +146,14 @@ def save_latencies(engine: Engine, latencies: Sequence[Latency], run_id: int | N
         InputError: a number is not finite.
     """
     record = RunRecord(status="finished", latencies=tuple(latencies))
-    rows.check_record(record, "finished")
-    named = rows.latency_rows(latencies, run_id)
-    write(engine, lambda c: rows.insert_latencies(c, named, latencies))
+    to_rows.check_record(record, "finished")
+    named = to_rows.latency_rows(latencies, run_id)
+    write(engine, lambda c: to_rows.insert_latencies(c, named, latencies))
 
 
 def save_device(engine: Engine, device: Device) -> int:
     """The key of a device, which is stored where its name is new."""
-    return write(engine, lambda c: rows.device_id_of(c, device))
+    return write(engine, lambda c: to_rows.device_id_of(c, device))
 
 
 def add_device_details(engine: Engine, name: str, more: dict[str, Any]) -> None:
@@ -162,7 +163,7 @@ def add_device_details(engine: Engine, name: str, more: dict[str, Any]) -> None:
     def work(connection: Connection) -> None:
         found = connection.execute(select(table.c.details_json).where(table.c.name == name))
         known = json.loads(found.scalar_one() or "{}")
-        values = {"details_json": rows.optional_json(more | known)}
+        values = {"details_json": to_rows.optional_json(more | known)}
         connection.execute(update(table).where(table.c.name == name).values(**values))
 
     write(engine, work)
@@ -192,7 +193,7 @@ def save_fit(engine: Engine, fit: FitRow) -> None:
             return
         connection.execute(insert(table).values(**values, created_utc=NowUtc()))
         names = ("fit_id", "run_id", "included", "reason")
-        rows.bulk_insert(connection, schema.law_fit_runs, names, looked_at)
+        to_rows.bulk_insert(connection, schema.law_fit_runs, names, looked_at)
 
     write(engine, work)
 
@@ -244,14 +245,14 @@ def _now(connection: Connection) -> str:
     return str(connection.execute(select(NowUtc())).scalar_one())
 
 
-def _insert_trials(connection: Connection, new: Sequence[rows.Row]) -> None:
+def _insert_trials(connection: Connection, new: Sequence[to_rows.Row]) -> None:
     now = _now(connection)
-    rows.insert_new(connection, trials, [row | {"created_utc": now} for row in new])
+    to_rows.insert_new(connection, trials, [row | {"created_utc": now} for row in new])
 
 
 def _sweep_id(connection: Connection, name: str, spec_json: str) -> int:
     new = {"name": name, "spec_json": spec_json, "created_utc": _now(connection)}
-    rows.insert_new(connection, sweeps, [new])
+    to_rows.insert_new(connection, sweeps, [new])
     by_name = sweeps.c.name == name
     connection.execute(update(sweeps).where(by_name).values(spec_json=spec_json))
     return int(connection.execute(select(sweeps.c.sweep_id).where(by_name)).scalar_one())
@@ -290,7 +291,7 @@ def _set_resources(connection: Connection, given: Mapping[str, Resources]) -> No
     for fingerprint, resources in given.items():
         alike.setdefault(resources, []).append(fingerprint)
     for resources, fingerprints in alike.items():
-        row = rows.resources_columns(resources)
+        row = to_rows.resources_columns(resources)
         wanted = row["max_attempts"]
         changed = (
             update(trials)
@@ -303,7 +304,7 @@ def _set_resources(connection: Connection, given: Mapping[str, Resources]) -> No
                 ),
             )
         )
-        for part in rows.chunks(fingerprints):
+        for part in to_rows.chunks(fingerprints):
             connection.execute(changed.where(trials.c.fingerprint.in_(part)))
 
 
@@ -327,8 +328,8 @@ def _import_run(connection: Connection, row: ImportedRun, provenance: str) -> bo
     connection.execute(update(trials).where(by_key).values(**ended, token=trial.token + 1))
     now = _now(connection)
     device = row.record.device
-    device_id = None if device is None else rows.device_id_of(connection, device)
-    values: dict[str, Any] = rows.record_columns(row.record, device_id) | {
+    device_id = None if device is None else to_rows.device_id_of(connection, device)
+    values: dict[str, Any] = to_rows.record_columns(row.record, device_id) | {
         "trial_id": trial.trial_id,
         "attempt": trial.n_attempts + 1,
         "token": trial.token + 1,
@@ -340,7 +341,7 @@ def _import_run(connection: Connection, row: ImportedRun, provenance: str) -> bo
         "finished_utc": now,
     }
     run_id = connection.execute(insert(runs).values(**values).returning(runs.c.run_id)).scalar_one()
-    rows.store_details(connection, run_id, row.record)
+    to_rows.store_details(connection, run_id, row.record)
     return True
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from runner.data.audio import AudioError, clipped_fraction, read_audio
 from runner.data.clips import SPLITS, Clip, Corpus, normalised
 from runner.data.packing import coverage, pack
-from runner.registry import Say
+from runner.weights.packages import Say
 
 WINDOWS_SECONDS = (2.0, 4.0, 8.0, 15.0, 30.0)
 """Settings of x_T whose coverage is reported by default (s)."""

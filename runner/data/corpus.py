@@ -17,7 +17,7 @@ from runner.data.check import check
 from runner.data.clips import TEST, TRAIN, Clip, Corpus, DataSpec, Listing
 from runner.data.packing import join, load_clip, load_example, pack, scored, windows
 from runner.data.splits import drawn, with_splits
-from runner.registry import Say, to_stderr
+from runner.weights.packages import Say, to_stderr
 
 FOLDERS: dict[str, Callable[[DataSpec], Listing]] = {
     "librispeech": librispeech.listing,

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from planner.errors import MissingResourceError
 from runner.data.clips import Clip, DataSpec, Listing
-from runner.registry import (
+from runner.weights.packages import (
     Package,
     Say,
     cache_folder,

@@ -17,8 +17,8 @@ import torch
 from torch import nn
 
 from planner.errors import InputError
-from planner.records import Adaptation, Resources
-from planner.treatments import decoder_only
+from planner.words.records import Adaptation, Resources
+from planner.words.treatments import decoder_only
 from runner.models.base import SpeechModel, SplitModel
 
 ADAPTER_FILE = "adapter.safetensors"

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
-from planner.catalogue import Backbone
+from planner.words.catalogue import Backbone
 from planner.errors import UnknownNameError
-from planner.records import Decoding, Trial
+from planner.words.records import Decoding, Trial
 
 if TYPE_CHECKING:
     import torch

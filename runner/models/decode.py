@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from planner.errors import InputError
-from planner.records import Decoding
+from planner.words.records import Decoding
 
 ENGLISH_VOCABULARY = 51864
 """Vocabulary of the English-only checkpoints; multilingual ones have 51,865 or 51,866 (large-v3)."""

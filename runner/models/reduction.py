@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from planner.errors import InputError
-from planner.records import Reduction
+from planner.words.records import Reduction
 
 
 def reduce_tokens(hidden: Tensor, operator: str, factor: int) -> Tensor:

@@ -12,10 +12,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from planner.catalogue import Wav2Vec2, Whisper
-from planner.costs.tokens import encoder_positions
+from planner.words.catalogue import Wav2Vec2, Whisper
+from planner.costs.flops.lengths import encoder_positions
 from planner.errors import InputError
-from planner.records import Decoding, Trial
+from planner.words.records import Decoding, Trial
 from runner.models.base import SAMPLE_RATE, Audio, BuildRequest, Prediction, own_length
 from runner.models.logmel import stack
 from runner.models.reduction import attach_to_frames, attach_to_layers

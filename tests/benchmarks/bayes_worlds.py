@@ -26,8 +26,8 @@ from simulated import CENTRE, Study, World, axes_of, sweep, world
 from worlds import N_QUERIES, N_RUNS, _charged, _choose, _limits, interval
 
 from planner.laws.fit import fit_law
-from planner.plan.query import CandidateTable, Floats
-from planner.plan.search import decide
+from planner.plan.question import CandidateTable, Floats
+from planner.plan.choice import decide
 
 N_PARTICLES = 2000
 MOVES = 6

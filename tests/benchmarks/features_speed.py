@@ -12,7 +12,7 @@ import speech_bench
 import torch
 from transformers import WhisperFeatureExtractor
 
-from runner.features import FeatureCache
+from runner.trial.features import FeatureCache
 from runner.models.logmel import log_mel
 
 N = 48

@@ -23,12 +23,12 @@ from typing import Any
 
 import numpy as np
 
-from planner.catalogue import Whisper, backbone, register
-from planner.costs.calibration import calibration_points
-from planner.costs.flops import forward_flops
-from planner.costs.latency import fit_latency_model
-from planner.costs.stages import GROUPS, Window
-from planner.records import Decoding, Device, Latency, Reduction
+from planner.words.catalogue import Whisper, backbone, register
+from planner.costs.latency.probe_points import calibration_points
+from planner.costs.flops.forward import forward_flops
+from planner.costs.latency.model import fit_latency_model
+from planner.costs.latency.stages import GROUPS, Window
+from planner.words.records import Decoding, Device, Latency, Reduction
 
 PROCESSES = 3
 N_CALIBRATION = 12
@@ -89,7 +89,7 @@ class Bench:
         import torch
         from torch import nn
 
-        from planner.costs.tokens import encoder_positions, mel_frames
+        from planner.costs.flops.lengths import encoder_positions, mel_frames
         from runner.models.reduction import attach_to_layers
         from runner.models.whisper import ByteTokenizer, WhisperRecogniser
 

@@ -18,9 +18,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import runner.trial as trial_room
-from runner.prepare import prepare
-from runner.spec_file import load_spec
+import runner.trial.run as trial_room
+from runner.sweep.prepare import prepare
+from runner.sweep.file import load_spec
 
 SHARE = 0.02
 """Target: at most this share of a trial of a minute."""

@@ -38,7 +38,7 @@ HOSTILE = (
 
 def filled(folder: Path, n: int) -> str:
     """A database of n imported runs: the tests' made-up law with seeds."""
-    from planner import service
+    from planner.service import asking
 
     base = worlds.rows()
     rows = [
@@ -47,7 +47,7 @@ def filled(folder: Path, n: int) -> str:
         for i, row in enumerate(base)
     ]
     db = str(folder / "many.db")
-    service.import_results(db, str(worlds.write_table(folder / "bench.csv", rows[:n])))
+    asking.import_results(db, str(worlds.write_table(folder / "bench.csv", rows[:n])))
     return db
 
 

@@ -20,12 +20,12 @@ from pathlib import Path
 import numpy as np
 from simulated import DEVICE, WORKLOAD, Study, all_configs, latency_of, run_of, sweep, world
 
-from planner.belief import Measurements, belief
+from planner.plan.belief import Measurements, belief
 from planner.laws.fit import fit_law
 from planner.laws.result import LawFit
-from planner.plan.query import CandidateTable, Config, Cost
-from planner.plan.search import decide
-from planner.records import Adaptation, Evaluation, Reduction, RunRecord
+from planner.plan.question import CandidateTable, Config, Cost
+from planner.plan.choice import decide
+from planner.words.records import Adaptation, Evaluation, Reduction, RunRecord
 from planner.store import write
 from planner.store.engine import open_store
 
@@ -152,7 +152,7 @@ def cold(n: int) -> None:
         path = Path(folder) / "runs.db"
         database(path, n)
         command = [
-            sys.executable, "-m", "planner.cli", "plan", "--task", "asr", "--flops", "200G",
+            sys.executable, "-m", "planner.cli.main", "plan", "--task", "asr", "--flops", "200G",
             "--latency", "2s", "--db", str(path),
         ]  # fmt: skip
 

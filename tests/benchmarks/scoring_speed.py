@@ -16,11 +16,11 @@ from transformers import (
 )
 from transformers.utils import logging
 
-from planner.records import Decoding
+from planner.words.records import Decoding
 from runner.data.packing import windows
-from runner.evaluate import predict
+from runner.trial.evaluate import predict
 from runner.models.adapt import merge
-from runner.weights import resolve_weights
+from runner.weights.resolve import resolve_weights
 
 N, SECONDS, TOKENS = 32, 8.0, 32
 

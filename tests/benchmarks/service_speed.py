@@ -32,11 +32,11 @@ FACTORS = ("none", "stem:2", "stem:4")
 
 def serve(db: str, n: int) -> None:
     """Run the service with a table of n candidates, after saying its port."""
-    from planner import candidates
+    from planner.plan import candidates
     from planner.http import server
     from planner.http.settings import Settings
-    from planner.plan.query import Config
-    from planner.records import Reduction
+    from planner.plan.question import Config
+    from planner.words.records import Reduction
 
     def many(evidence: Any, query: Any, ran: Any) -> list[Config]:
         names = sorted({r.trial.backbone for r in evidence.rows})

@@ -16,16 +16,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from planner import candidates, catalogue
-from planner.costs.latency import fit_latency_model
-from planner.costs.stages import COLUMNS, Window, regressors
-from planner.costs.training_flops import training_flops
-from planner.evidence import Evidence, gather
+from planner.plan import candidates
+from planner.words import catalogue
+from planner.costs.latency.model import fit_latency_model
+from planner.costs.latency.stages import COLUMNS, Window, regressors
+from planner.costs.flops.training import training_flops
+from planner.evidence.study import Evidence, gather
 from planner.laws.fit import fit_law
 from planner.laws.result import LawFit
-from planner.plan.query import CandidateTable, Config, Floats, PlanQuery
-from planner.records import Adaptation, Device, Latency, Reduction, Trial
-from planner.store.stored import RunRow
+from planner.plan.question import CandidateTable, Config, Floats, PlanQuery
+from planner.words.records import Adaptation, Device, Latency, Reduction, Trial
+from planner.store.row_types import RunRow
 
 BACKBONES = ("whisper-tiny", "whisper-base", "whisper-small", "whisper-medium")
 SECONDS = (5.0, 10.0, 15.0, 20.0, 30.0)

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from planner.catalogue import backbone
-from planner.records import Adaptation, Optimisation, Reduction, Trial
-from runner.base_weights import base_weights
+from planner.words.catalogue import backbone
+from planner.words.records import Adaptation, Optimisation, Reduction, Trial
+from runner.weights.base_weights import base_weights
 from runner.data.clips import DataSpec
 from runner.data.corpus import load_corpus
 from runner.data.packing import load_example
-from runner.features import Example
+from runner.trial.features import Example
 from runner.models.adapt import Group, adapt
 from runner.models.base import Audio, BuildRequest, SpeechModel, builder_for
 from runner.models.whisper import ByteTokenizer

@@ -31,7 +31,7 @@ def hello(name):
 if __name__ == "__main__":
     cli()
 """
-OURS = "import sys; sys.argv = ['soundscale', '--help']; from planner.cli import main; main()"
+OURS = "import sys; sys.argv = ['soundscale', '--help']; from planner.cli.main import main; main()"
 OPTUNA = (
     "import sys; sys.argv = ['optuna', '--help']; from optuna.cli import main; sys.exit(main())"
 )

@@ -16,13 +16,13 @@ from collections.abc import Callable
 import numpy as np
 from simulated import NOISES, Study, World, sweep, world
 
-from planner.advice import run_noise
-from planner.dimensions import config_of
+from planner.service.next_runs import run_noise
+from planner.plan.configurations import config_of
 from planner.laws.result import LawFit
-from planner.plan.query import CandidateTable, Floats
-from planner.plan.search import decide
+from planner.plan.question import CandidateTable, Floats
+from planner.plan.choice import decide
 from planner.plan.suggest import after, suggest
-from planner.store.stored import RunRow
+from planner.store.row_types import RunRow
 
 FIRST_RUNS, ROUNDS = 10, 4
 HOURS = 12.0

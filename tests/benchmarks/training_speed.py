@@ -22,12 +22,12 @@ import speech_bench
 import torch
 from torch import nn
 
-from planner.records import Adaptation, Optimisation
+from planner.words.records import Adaptation, Optimisation
 from runner.data.packing import windows
-from runner.features import FeatureCache
+from runner.trial.features import FeatureCache
 from runner.models.base import SpeechModel
-from runner.recipe import batch_indices, bucketed_indices, length_runs
-from runner.train import train
+from runner.trial.recipe import batch_indices, bucketed_indices, length_runs
+from runner.trial.train import train
 
 PLAIN = {"schedule": "linear", "warmup_fraction": 0.0, "learning_rate": 1e-3}
 

@@ -15,8 +15,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from planner.axes import COMPUTE_AXES
-from planner.belief import Measurements, belief
+from planner.words.axes import COMPUTE_AXES
+from planner.plan.belief import Measurements, belief
 from planner.laws.fit import fit_law
 from planner.laws.observations import Floats, Observations
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from planner.errors import InputError, MissingResourceError
-from runner import artifacts
-from runner.artifacts import no_room, workplace
+from runner.campaign import artifacts
+from runner.campaign.artifacts import no_room, workplace
 
 FINGERPRINT = "f" * 64
 

@@ -9,14 +9,15 @@ from pathlib import Path
 import pytest
 
 from planner.errors import InputError, TrialsFailedError
-from planner.records import Evaluation, RunRecord
+from planner.words.records import Evaluation, RunRecord
 from planner.store.claims import Claim, claim_trial, finish
 from planner.store.engine import open_store
 from planner.store.read import attempts, runs, sweep_status
-from runner import display, prepare
-from runner.campaign import CampaignResult, Setting, run_campaign
-from runner.execution import InlineExecutor
-from runner.worker import Job, Outcome, store_record, this_worker, work_on
+from runner.campaign import display
+from runner.sweep import prepare
+from runner.campaign.drive import CampaignResult, Setting, run_campaign
+from runner.campaign.executors import InlineExecutor
+from runner.campaign.worker import Job, Outcome, store_record, this_worker, work_on
 
 
 @pytest.fixture
@@ -96,9 +97,9 @@ def never(job: Job, stopped: Callable[[], bool]) -> Outcome:
 
 
 def test_a_dry_run_lists_costs_and_writes_no_database(write_spec, tmp_path, capsys):
-    from runner import session
+    from runner import sweep_commands
 
-    session.dry_run(
+    sweep_commands.dry_run(
         write_spec(), f"sqlite:///{tmp_path}/none.db", "json", device=None, workers=None
     )
     found = json.loads(capsys.readouterr().out)
@@ -110,10 +111,10 @@ def test_a_dry_run_lists_costs_and_writes_no_database(write_spec, tmp_path, caps
 
 
 def test_a_dry_run_knows_what_is_finished(campaign, write_spec, tmp_path, capsys):
-    from runner import session
+    from runner import sweep_commands
 
     campaign(work=quick)
-    session.dry_run(
+    sweep_commands.dry_run(
         write_spec(("[2, 3]", "[2, 3, 4]")),
         f"sqlite:///{tmp_path}/runs.db",
         "json",
@@ -144,7 +145,7 @@ def test_a_programming_error_stops_the_campaign_and_keeps_its_trace(
     def broken(*args: object, **kwargs: object) -> None:
         raise TypeError("a wrong turn")
 
-    monkeypatch.setattr("runner.trial.run_trial", broken)
+    monkeypatch.setattr("runner.trial.run.run_trial", broken)
     with pytest.raises(TrialsFailedError, match="programming error: TypeError: a wrong turn"):
         campaign()
     row = rows_of(tmp_path)[0]
@@ -170,26 +171,26 @@ def test_a_worker_of_another_version_is_refused_with_both_versions(campaign, tmp
 
 
 def test_what_failed_is_not_tried_again_before_it_is_queued_again(campaign, tmp_path):
-    from runner import session
+    from runner import sweep_commands
 
     db = f"sqlite:///{tmp_path}/runs.db"
     campaign(work=hopeless)
     campaign(work=never)
-    assert session.retry(db, "micro", failed=True, cancelled=False) == 3
+    assert sweep_commands.retry(db, "micro", failed=True, cancelled=False) == 3
     campaign(work=hopeless)
     assert sorted(row.attempt for row in rows_of(tmp_path)) == [1, 1, 1, 2, 2, 2]
 
 
 def test_a_cancelled_sweep_stays_cancelled_until_it_is_queued_again(campaign, tmp_path):
-    from runner import session
+    from runner import sweep_commands
 
     db = f"sqlite:///{tmp_path}/runs.db"
     with pytest.raises(KeyboardInterrupt):
         campaign(work=interrupted)
-    assert session.cancel(db, "micro") == 3
+    assert sweep_commands.cancel(db, "micro") == 3
     assert campaign(work=never).n_cancelled == 3
     assert "sweep retry micro --cancelled" in (tmp_path / "said.txt").read_text()
-    assert session.retry(db, "micro", failed=False, cancelled=True) == 3
+    assert sweep_commands.retry(db, "micro", failed=False, cancelled=True) == 3
     assert campaign(work=quick).n_finished == 3
 
 
@@ -223,7 +224,7 @@ def test_an_attempt_whose_process_is_gone_is_taken_over_at_once(campaign, db_url
 
 
 def test_a_worker_killed_for_its_memory_is_recorded_so(campaign, db_url):
-    from runner.recovery import end_exhausted
+    from runner.campaign.recovery import end_exhausted
 
     dead = claim_of_a_dead_process(campaign, db_url)
     engine = open_store(db_url)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from planner import cli
+from planner.cli import main
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ def soundscale(
     def run(*arguments: object) -> Done:
         monkeypatch.setattr(sys, "argv", ["soundscale", *map(str, arguments)])
         with pytest.raises(SystemExit) as ended:
-            cli.main()
+            main.main()
         captured = capsys.readouterr()
         return Done(int(ended.value.code or 0), captured.out, captured.err)
 
@@ -84,10 +84,10 @@ def test_a_dry_run_on_a_named_device_uses_its_data_sheet(soundscale, write_spec)
 
 
 def test_a_gpu_without_a_data_sheet_keeps_no_sweep_from_starting(write_spec, tmp_path):
-    from planner.costs.forecast import forecast
-    from planner.records import Device
-    from runner.forecasting import place_of, work_of
-    from runner.prepare import prepare
+    from planner.costs.trial_forecast import forecast
+    from planner.words.records import Device
+    from runner.sweep.forecast import place_of, work_of
+    from runner.sweep.prepare import prepare
 
     gpu = Device(name="rtx-3090", kind="cuda", model="", n_threads=1, memory_bytes=24 * 2**30)
     place = place_of(None, gpu)
@@ -101,7 +101,7 @@ def test_a_gpu_without_a_data_sheet_keeps_no_sweep_from_starting(write_spec, tmp
 def test_a_trial_that_cannot_fit_the_machine_is_refused_before_it_starts(
     soundscale, write_spec, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr("runner.device._total_memory", lambda: 2**20)
+    monkeypatch.setattr("runner.trial.device._total_memory", lambda: 2**20)
     done = soundscale("sweep", "run", write_spec(), "--ray", "none")
     assert done.code == 2
     assert "needs at least" in done.err
@@ -192,7 +192,7 @@ def test_a_programming_errors_trace_is_shown_with_its_run(soundscale, write_spec
     def broken(*args: object, **options: object) -> None:
         raise TypeError("a wrong turn")
 
-    monkeypatch.setattr("runner.trial.run_trial", broken)
+    monkeypatch.setattr("runner.trial.run.run_trial", broken)
     assert soundscale("sweep", "run", write_spec(), "--ray", "none", "--quiet").code == 7
     shown = soundscale("runs", "show", 1)
     assert "Traceback (most recent call last)" in shown.out
@@ -205,7 +205,7 @@ def test_a_cancelled_sweep_is_watched_to_its_end_and_queued_again(
     def interrupted(*args: object, **options: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("runner.campaign.Campaign._loop", interrupted)
+    monkeypatch.setattr("runner.campaign.drive.Campaign._loop", interrupted)
     soundscale("sweep", "run", write_spec(), "--ray", "none", "--quiet")
     assert "3 trials of sweep 'micro' are cancelled" in soundscale("sweep", "cancel", "micro").err
     watched = soundscale("sweep", "watch", "micro")

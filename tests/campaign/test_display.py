@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from runner.display import LiveTable, PlainLines, TimeLeft, choose, reason, summary, totals
+from runner.campaign.display import LiveTable, PlainLines, TimeLeft, choose, reason, summary, totals
 
 
 def row(trial_id: int = 1, state: str = "queued", **more: object) -> SimpleNamespace:

@@ -14,9 +14,10 @@ import pytest
 from planner.errors import InputError
 from planner.store.engine import open_store
 from planner.store.read import attempts, runs, steps, sweep_status, utterances
-from runner import display, prepare
-from runner.campaign import Setting, run_campaign
-from runner.execution import InlineExecutor
+from runner.campaign import display
+from runner.sweep import prepare
+from runner.campaign.drive import Setting, run_campaign
+from runner.campaign.executors import InlineExecutor
 from tests.campaign.nodes import Nodes
 from tests.chaos.network import NEAR, Link
 
@@ -60,7 +61,7 @@ def running(db: str) -> set[int | None]:
 
 
 def command(spec: Path, nodes: Nodes, db: str, folder: Path) -> subprocess.Popen[str]:
-    code = "from planner.cli import main; main()"
+    code = "from planner.cli.main import main; main()"
     sweep = [sys.executable, "-c", code, "sweep", "run", str(spec), "--db", db]
     return subprocess.Popen(
         [*sweep, "--ray", nodes.address, "--artifacts", str(folder)],

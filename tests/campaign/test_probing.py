@@ -5,7 +5,7 @@ import pytest
 from planner.errors import InputError
 from planner.store.engine import open_store
 from planner.store.read import latencies
-from runner.probing import ProbeRequest, candidates, check, points_of, run
+from runner.probing.drive import ProbeRequest, candidates, check, points_of, run
 
 
 def request(**changes: object) -> ProbeRequest:

@@ -10,7 +10,7 @@ import pytest
 from planner.store.engine import open_store
 from planner.store.read import plans, runs
 from runner.quickstart import run
-from runner.session import Request
+from runner.sweep_commands import Request
 
 pytestmark = [pytest.mark.weights, pytest.mark.ray, pytest.mark.slow]
 

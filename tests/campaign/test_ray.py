@@ -12,15 +12,16 @@ from pathlib import Path
 import pytest
 
 from planner.errors import InputError
-from planner.records import Resources
+from planner.words.records import Resources
 from planner.store.engine import open_store
 from planner.store.read import attempts, latencies, runs, sweep_status
-from runner import display, prepare
-from runner.campaign import CampaignResult, Setting, run_campaign
+from runner.campaign import display
+from runner.sweep import prepare
+from runner.campaign.drive import CampaignResult, Setting, run_campaign
 from runner.data.clips import DataSpec
-from runner.execution import RayExecutor, check_fits
-from runner.host import short_folder
-from runner.worker import Job, Outcome
+from runner.campaign.executors import RayExecutor, check_fits
+from runner.campaign.host import short_folder
+from runner.campaign.worker import Job, Outcome
 
 pytestmark = pytest.mark.ray
 
@@ -180,7 +181,7 @@ def start(spec: Path, tmp_path: Path, *options: str) -> subprocess.Popen[str]:
     command = [
         sys.executable,
         "-c",
-        "from planner.cli import main; main()",
+        "from planner.cli.main import main; main()",
         "sweep",
         "run",
         str(spec),

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from planner.errors import MissingResourceError
-from runner.ray_security import refuse_known_holes
+from runner.campaign.ray_security import refuse_known_holes
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ def test_the_oldest_version_that_the_package_allows_has_no_known_hole():
 
 def test_ray_is_asked_for_tokens_before_it_is_imported():
     code = (
-        "import os; from runner.execution import _import_ray; ray = _import_ray();"
+        "import os; from runner.campaign.executors import _import_ray; ray = _import_ray();"
         "from ray._raylet import AuthenticationMode, get_authentication_mode as mode;"
         "print(os.environ['RAY_AUTH_MODE'], mode() == AuthenticationMode.TOKEN)"
     )

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from planner import cli
+from planner.cli import main
 from tests.trial.made import EMODB
 
 EMOTION = """
@@ -64,7 +64,7 @@ def run(monkeypatch, capsys, tmp_path, text):
     for command in (["sweep", "run", "real.toml", "--ray", "none"], ["runs", "list"]):
         monkeypatch.setattr(sys, "argv", ["soundscale", *command, "--db", db, "-f", "json"])
         with pytest.raises(SystemExit) as ended:
-            cli.main()
+            main.main()
         assert not ended.value.code
         found.append(json.loads(capsys.readouterr().out))
     assert found[0]["result"]["n_trained"] == 2

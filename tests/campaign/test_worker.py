@@ -10,14 +10,15 @@ from types import SimpleNamespace
 import pytest
 from sqlalchemy import Engine
 
-from planner.records import Resources, RunRecord, Trial
+from planner.words.records import Resources, RunRecord, Trial
 from planner.store.claims import Claim, cancel, claim_trial, expire, finish
 from planner.store.engine import open_store
 from planner.store.read import attempts, sweep_status
 from planner.store.write import register_sweep
-from runner import heartbeat, worker
+from runner.campaign import heartbeat
+from runner.campaign import worker
 from runner.data.clips import DataSpec
-from runner.worker import (
+from runner.campaign.worker import (
     Heartbeat,
     Job,
     StopWork,
@@ -151,7 +152,7 @@ def test_a_trial_that_another_worker_holds_is_left_alone(held, tmp_path):
 
 def test_a_trial_given_back_does_not_use_up_an_attempt(held, tmp_path, monkeypatch):
     finish_nothing(held)
-    monkeypatch.setattr("runner.trial.run_trial", lambda *a, **k: k["progress"](NOW))
+    monkeypatch.setattr("runner.trial.run.run_trial", lambda *a, **k: k["progress"](NOW))
     for _ in range(5):
         assert work_on(job_of(held, tmp_path), lambda: True).kind == "released"
     row = held.row()
@@ -174,7 +175,7 @@ def test_out_of_memory_is_tried_again_with_half_the_micro_batch(held, tmp_path, 
         seen.append(resources.micro_batch)
         raise MemoryError("too large")
 
-    monkeypatch.setattr("runner.trial.run_trial", exhausted)
+    monkeypatch.setattr("runner.trial.run.run_trial", exhausted)
     kinds = [work_on(job_of(held, tmp_path, resources=Resources(micro_batch=8))).kind for _ in "ab"]
     assert seen == [8, 4]
     assert kinds == ["retry", "retry"]
@@ -220,7 +221,7 @@ def test_a_trial_whose_files_find_no_room_is_given_back_and_stops_the_campaign(
     def full(*args: object, **rest: object) -> RunRecord:
         raise OSError(28, message)
 
-    monkeypatch.setattr("runner.trial.run_trial", full)
+    monkeypatch.setattr("runner.trial.run.run_trial", full)
     outcome = work_on(job_of(held, tmp_path))
     assert outcome.kind == "unstored"
     assert "free some space, then run the same command again" in outcome.failure_text
@@ -244,7 +245,7 @@ def test_a_run_that_moves_to_another_node_goes_on_from_its_checkpoint(held, tmp_
             return RunRecord(status="failed", failure_class="preempted", failure_text="notice")
         return RunRecord(status="finished")
 
-    monkeypatch.setattr("runner.trial.run_trial", interrupted)
+    monkeypatch.setattr("runner.trial.run.run_trial", interrupted)
     job = job_of(held, tmp_path, artifacts=location)
     assert [work_on(job).kind for _ in "ab"] == ["retry", "finished"]
     assert seen == [[], [f"step-00000001-{'0' * 64}.safetensors"]]

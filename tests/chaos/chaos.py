@@ -32,7 +32,7 @@ if str(ROOT) not in sys.path:
 
 from sqlalchemy import text  # noqa: E402
 
-from planner.records import Resources  # noqa: E402
+from planner.words.records import Resources  # noqa: E402
 from planner.store import claims  # noqa: E402
 from planner.store.engine import open_store  # noqa: E402
 from planner.store.transactions import read  # noqa: E402

@@ -12,8 +12,8 @@ from typing import Any
 
 from planner.store.claims import claim_next, finish
 from planner.store.engine import open_store
-from runner.heartbeat import Heartbeat, StopWork
-from runner.worker import this_worker
+from runner.campaign.heartbeat import Heartbeat, StopWork
+from runner.campaign.worker import this_worker
 from tests.chaos.shim import ROOT
 from tests.store.samples import finished
 

@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[2]
 if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
-from planner.cli import _LAZY, cli  # noqa: E402
+from planner.cli.main import _LAZY, cli  # noqa: E402
 
 README = ROOT / "README.md"
 START, END = "<!-- commands: made by tests/cli/readme_commands.py -->", "<!-- end of commands -->"

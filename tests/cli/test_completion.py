@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from planner import completion
+from planner.cli import completion
 from tests.notebooks.conftest import quickstart_db
 
 __all__ = ["quickstart_db"]
@@ -18,7 +18,7 @@ def completed(words, db):
         **os.environ, "SOUNDSCALE_DB": str(db), "_SOUNDSCALE_COMPLETE": "bash_complete",
         "COMP_WORDS": words, "COMP_CWORD": str(len(words.split(" ")) - 1),
     }  # fmt: skip
-    code = "import sys; sys.argv[0] = 'soundscale'; from planner.cli import main; main()"
+    code = "import sys; sys.argv[0] = 'soundscale'; from planner.cli.main import main; main()"
     done = subprocess.run(
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
     )
@@ -58,7 +58,7 @@ def test_config_says_where_the_database_was_named(
 ):
     from click.testing import CliRunner
 
-    from planner.cli import cli
+    from planner.cli.main import cli
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("SOUNDSCALE_DB", raising=False)

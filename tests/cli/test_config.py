@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from planner.cli import cli
+from planner.cli.main import cli
 from tests.cli.test_manners import imported_by
 
 STORED = Path(__file__).parents[1] / "fixtures" / "quickstart.db"

@@ -10,7 +10,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from planner.cli import _LAZY, cli
+from planner.cli.main import _LAZY, cli
 from planner.store.engine import upgrade
 from tests.cli.readme_commands import README, commands, examples, replaced
 from tests.notebooks.conftest import STORED

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from planner.cli import cli
+from planner.cli.main import cli
 from planner.store.engine import open_store, upgrade
 from tests.notebooks.conftest import STORED
 
@@ -71,7 +71,7 @@ def test_an_answer_is_one_document_on_one_line_as_jsonl(quickstart_db):
 
 def test_without_pyarrow_the_error_says_what_brings_it(quickstart_db):
     code = (
-        "import sys; sys.modules['pyarrow'] = None; from planner.cli import main\n"
+        "import sys; sys.modules['pyarrow'] = None; from planner.cli.main import main\n"
         f"sys.argv = ['soundscale', 'runs', 'list', '--db', {str(quickstart_db)!r}, '-f', 'parquet']\n"
         "main()"
     )

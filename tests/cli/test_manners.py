@@ -14,7 +14,7 @@ def imported_by(*arguments: str) -> set[str]:
     code = (
         "import sys, json\n"
         f"sys.argv = ['soundscale', *{list(arguments)!r}]\n"
-        "from planner.cli import main\n"
+        "from planner.cli.main import main\n"
         "try:\n    main()\nexcept SystemExit:\n    pass\n"
         f"print(json.dumps([m for m in {HEAVY!r} if m in sys.modules]), file=sys.stderr)\n"
     )
@@ -23,7 +23,7 @@ def imported_by(*arguments: str) -> set[str]:
 
 
 def soundscale(*arguments: str, cwd=None):
-    command = [sys.executable, "-m", "planner.cli", *arguments]
+    command = [sys.executable, "-m", "planner.cli.main", *arguments]
     return subprocess.run(command, capture_output=True, text=True, cwd=cwd, check=False)
 
 
@@ -94,7 +94,7 @@ def test_what_takes_long_draws_a_line_until_somebody_writes():
     import io
     import threading
 
-    from planner.progress import Line
+    from planner.cli.progress import Line
 
     class Stream(io.StringIO):
         drawn = threading.Event()
@@ -117,7 +117,7 @@ def test_what_takes_long_draws_a_line_until_somebody_writes():
 def test_what_is_quick_draws_nothing():
     import io
 
-    from planner.progress import Line
+    from planner.cli.progress import Line
 
     stream = io.StringIO()
     line = Line("fit run", stream, quiet_seconds=3600.0)

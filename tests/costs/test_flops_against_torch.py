@@ -14,11 +14,11 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from planner.catalogue import Wav2Vec2, Whisper, backbone
-from planner.costs.flops import forward_flops
-from planner.costs.tokens import encoder_positions, encoder_tokens
-from planner.costs.training_flops import training_flops
-from planner.records import Adaptation, Reduction
+from planner.words.catalogue import Wav2Vec2, Whisper, backbone
+from planner.costs.flops.forward import forward_flops
+from planner.costs.flops.lengths import encoder_positions, encoder_tokens
+from planner.costs.flops.training import training_flops
+from planner.words.records import Adaptation, Reduction
 
 WHISPERS = ("tiny", "base", "small", "medium", "large-v3")
 WAV2VEC2S = ("base", "large-robust")

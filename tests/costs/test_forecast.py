@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from planner.catalogue import backbone
-from planner.costs.devices import DATA_SHEETS
-from planner.costs.forecast import (
+from planner.words.catalogue import backbone
+from planner.costs.latency.data_sheets import DATA_SHEETS
+from planner.costs.trial_forecast import (
     UNKNOWN,
     Outcome,
     Work,
@@ -22,9 +22,9 @@ from planner.costs.forecast import (
     require_memory,
     total_seconds,
 )
-from planner.costs.memory import training_memory
+from planner.costs.memory.peak import training_memory
 from planner.errors import InputError
-from planner.records import Adaptation
+from planner.words.records import Adaptation
 
 SHEET = DATA_SHEETS["l4"]
 RATE, SCORE_RATE, OTHER, RATIO = 2e13, 8e12, 30.0, 1.4

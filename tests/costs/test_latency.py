@@ -12,15 +12,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import nnls as oracle
 
-from planner.catalogue import backbone
-from planner.costs.calibration import CORE, calibration_points
-from planner.costs.flops import forward_flops
-from planner.costs.latency import fit_latency_model
-from planner.costs.nonnegative import nnls
-from planner.costs.stages import COLUMNS, GROUPS, Window, columns_of, regressors
-from planner.costs.transfer import DataSheet, datasheet_costs, datasheet_model, transfer_model
+from planner.words.catalogue import backbone
+from planner.costs.latency.probe_points import CORE, calibration_points
+from planner.costs.flops.forward import forward_flops
+from planner.costs.latency.model import fit_latency_model
+from planner.costs.latency.nonnegative import nnls
+from planner.costs.latency.stages import COLUMNS, GROUPS, Window, columns_of, regressors
+from planner.costs.latency.transfer import DataSheet, datasheet_costs, datasheet_model, transfer_model
 from planner.errors import InputError, MissingResourceError, UnknownNameError
-from planner.records import Device, Latency, Reduction
+from planner.words.records import Device, Latency, Reduction
 
 LAPTOP = Device(name="laptop", kind="cpu", model="made up", n_threads=1)
 SHEET = DataSheet(name="laptop", kind="cpu", peak_flops=1.5e11, bandwidth=2e10)

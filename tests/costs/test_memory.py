@@ -12,8 +12,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.weak import WeakIdKeyDictionary
 
-from planner.catalogue import backbone
-from planner.costs.memory import (
+from planner.words.catalogue import backbone
+from planner.costs.memory.peak import (
     inference_memory,
     kv_cache_elements,
     model_parameters,
@@ -21,7 +21,7 @@ from planner.costs.memory import (
     training_memory,
 )
 from planner.errors import InputError
-from planner.records import Adaptation, Reduction
+from planner.words.records import Adaptation, Reduction
 
 SHAPE = {"d_model": 96, "n_heads": 3, "ffn_dim": 384, "encoder_layers": 3}
 NARROW = replace(backbone("whisper-tiny"), vocab_size=500, decoder_layers=2, **SHAPE)

@@ -4,11 +4,11 @@ import json
 
 import pytest
 
-from planner.catalogue import backbone
+from planner.words.catalogue import backbone
 from planner.costs.report import cost_report
-from planner.costs.transfer import DataSheet, datasheet_model
+from planner.costs.latency.transfer import DataSheet, datasheet_model
 from planner.errors import InputError
-from planner.records import Adaptation, Reduction
+from planner.words.records import Adaptation, Reduction
 
 ASKED = {
     "audio_seconds": 30.0,

@@ -4,12 +4,12 @@ from dataclasses import replace
 
 import pytest
 
-from planner.catalogue import backbone
-from planner.costs.flops import forward_flops
-from planner.costs.training import trial_cost
-from planner.costs.training_flops import training_flops
+from planner.words.catalogue import backbone
+from planner.costs.flops.forward import forward_flops
+from planner.costs.flops.trial import trial_cost
+from planner.costs.flops.training import training_flops
 from planner.errors import InputError
-from planner.records import Adaptation, Optimisation, Reduction, Trial
+from planner.words.records import Adaptation, Optimisation, Reduction, Trial
 
 TRIAL = Trial(
     task="asr",

@@ -15,7 +15,7 @@ import pytest
 
 from planner.http import server
 from planner.http.settings import Settings
-from planner.store import tokens
+from planner.store import api_tokens
 from planner.store.engine import open_store
 from tests.http.conftest import client_of, serve
 
@@ -25,8 +25,8 @@ PLAN = "/v1/plan?task=asr&flops=20G"
 def with_token(db, *scopes):
     """A fresh token in the database."""
     engine = open_store(db)
-    token = tokens.new_token()
-    tokens.add(engine, f"t{os.urandom(3).hex()}", token, scopes)
+    token = api_tokens.new_token()
+    api_tokens.add(engine, f"t{os.urandom(3).hex()}", token, scopes)
     engine.dispose()
     return {"Authorization": f"Bearer {token}"}
 
@@ -146,7 +146,7 @@ def test_a_half_sent_request_is_dropped_and_others_go_on(own_bench, tmp_path):
 
 
 def test_another_address_without_a_token_is_refused_at_the_start(own_bench):
-    line = [sys.executable, "-m", "planner.cli", "serve", "--db", own_bench, "--host", "0.0.0.0"]
+    line = [sys.executable, "-m", "planner.cli.main", "serve", "--db", own_bench, "--host", "0.0.0.0"]
     done = subprocess.run(line, capture_output=True, text=True, timeout=60)
     assert done.returncode == 2
     assert "soundscale tokens add" in done.stderr
@@ -200,7 +200,7 @@ def test_a_scope_includes_those_before_it_and_no_more(own_bench, scope, allowed)
 def test_a_revoked_token_is_refused(own_bench):
     headers = with_token(own_bench, "read")
     engine = open_store(own_bench)
-    tokens.revoke(engine, tokens.tokens(engine)[0].name)
+    api_tokens.revoke(engine, api_tokens.tokens(engine)[0].name)
     with_token(own_bench, "read")
     engine.dispose()
     with client_of(own_bench) as client:
@@ -208,7 +208,7 @@ def test_a_revoked_token_is_refused(own_bench):
 
 
 def test_the_database_keeps_no_token_and_the_command_takes_none_from_a_flag(own_bench, tmp_path):
-    line = [sys.executable, "-m", "planner.cli", "tokens", "add", "ci", "--db", own_bench]
+    line = [sys.executable, "-m", "planner.cli.main", "tokens", "add", "ci", "--db", own_bench]
     made = subprocess.run(line, capture_output=True, text=True, check=True)
     token = made.stdout.strip()
     assert len(token) > 40
@@ -222,7 +222,7 @@ def test_a_token_of_ones_own_comes_from_stdin_and_must_be_long(own_bench):
     line = [
         sys.executable,
         "-m",
-        "planner.cli",
+        "planner.cli.main",
         "tokens",
         "add",
         "x",
@@ -292,7 +292,7 @@ URLS = [
 
 @pytest.mark.parametrize("url", URLS, ids=["plain", "with @", "as parameter", "malformed"])
 def test_a_password_is_never_shown(url, tmp_path):
-    line = [sys.executable, "-m", "planner.cli"]
+    line = [sys.executable, "-m", "planner.cli.main"]
     for words in (["serve", "--port", "0"], ["db", "query", "select 1"]):
         done = subprocess.run(
             [*line, *words, "--db", url], capture_output=True, text=True, cwd=tmp_path

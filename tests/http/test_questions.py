@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from planner import service
+from planner.service import asking
 from tests.http import worlds
 from tests.http.conftest import client_of
 
@@ -131,11 +131,11 @@ def test_a_fit_that_cannot_be_made_is_a_failed_job_with_its_problem(client):
 
 
 def test_a_get_stores_no_answer(client, bench):
-    from planner import listing
+    from planner.service import lists
 
-    before = len(listing.answers(bench))
+    before = len(lists.answers(bench))
     assert client.get("/v1/plan?task=asr&flops=19.5G").status_code == 200
-    assert len(listing.answers(bench)) == before
+    assert len(lists.answers(bench)) == before
 
 
 def test_new_runs_change_the_answer_at_once(own_bench, tmp_path):
@@ -143,7 +143,7 @@ def test_new_runs_change_the_answer_at_once(own_bench, tmp_path):
         before = client.get("/v1/plan?task=asr&flops=20G").json()
         again = client.get("/v1/plan?task=asr&flops=20G").json()
         more = [{**r, "seed": 1, "error": r["error"] * 1.03} for r in worlds.rows()]
-        service.import_results(own_bench, str(worlds.write_table(tmp_path / "bench.csv", more)))
+        asking.import_results(own_bench, str(worlds.write_table(tmp_path / "bench.csv", more)))
         after = client.get("/v1/plan?task=asr&flops=20G").json()
     assert before == again
     assert after["n_runs"] == 2 * before["n_runs"]

@@ -9,7 +9,8 @@ import pytest
 from sqlalchemy import text
 
 from planner.errors import InputError, StoreError
-from planner.store import readonly, tokens
+from planner.store import readonly
+from planner.store import api_tokens
 from planner.store.engine import open_store
 
 FAST = 0.25
@@ -131,7 +132,7 @@ def guarded(bench, tmp_path_factory):
     with sqlite3.connect(bench) as source, sqlite3.connect(copy) as target:
         source.backup(target)
     engine = open_store(str(copy))
-    tokens.add(engine, "secret", "k" * 40, ["admin"])
+    api_tokens.add(engine, "secret", "k" * 40, ["admin"])
     engine.dispose()
     return copy
 
@@ -222,7 +223,7 @@ def reader(postgres_server):
 
     owner = postgres_server.new_database()
     engine = open_store(owner)
-    tokens.add(engine, "secret", "k" * 40, ["admin"])
+    api_tokens.add(engine, "secret", "k" * 40, ["admin"])
     engine.dispose()
     name = f"reader{os.urandom(3).hex()}"
     with psycopg.connect(owner, autocommit=True) as connection:
@@ -343,7 +344,7 @@ def test_the_page_answers_csv_and_json(client):
 def test_the_command_gives_rows_in_each_format(bench):
     from click.testing import CliRunner
 
-    from planner.cli import cli
+    from planner.cli.main import cli
 
     sql = "select run_id, backbone from v_results order by run_id limit 2"
     for kind, said in (

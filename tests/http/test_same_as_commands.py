@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 import pytest
 from click.testing import CliRunner
 
-from planner.cli import cli
+from planner.cli.main import cli
 
 QUESTIONS = [
     ("plan", ["plan"], {"flops": "20G", "latency_ms": "60ms"}),

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from scipy.stats import f_oneway, linregress
 
-from planner.laws.dispersion import dispersion, optimism
+from planner.laws.solver.dispersion import dispersion, optimism
 from planner.laws.fit import fit_law
-from planner.laws.intervals import UNEQUAL, scatter_changes
-from planner.laws.losses import Loss
+from planner.laws.uncertainty.intervals import UNEQUAL, scatter_changes
+from planner.laws.solver.losses import Loss
 from planner.laws.observations import Observations
 from planner.laws.result import LawFit
 

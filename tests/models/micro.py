@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from planner.catalogue import backbone
-from planner.records import Adaptation, Optimisation, Reduction, Trial
+from planner.words.catalogue import backbone
+from planner.words.records import Adaptation, Optimisation, Reduction, Trial
 from runner.models.base import BuildRequest, builder_for
 from runner.models.whisper import ByteTokenizer
 

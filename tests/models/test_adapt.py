@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from planner.catalogue import backbone
-from planner.costs.training_flops import lora_parameters
+from planner.words.catalogue import backbone
+from planner.costs.flops.training import lora_parameters
 from planner.errors import InputError
-from planner.records import Adaptation, Resources
+from planner.words.records import Adaptation, Resources
 from runner.models.adapt import adapt, execute_as, load, merge, save, trainable, unmerge
 from tests.models.micro import make_model, make_trial, speechlike
 

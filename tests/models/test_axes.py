@@ -10,11 +10,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from planner.catalogue import backbone, register
-from planner.costs.flops import encoder_positions, encoder_tokens, forward_flops
+from planner.words.catalogue import backbone, register
+from planner.costs.flops.forward import encoder_positions, encoder_tokens, forward_flops
 from planner.errors import InputError
-from planner.records import Reduction
-from runner.counting import count, counted_flops, decoding_flops
+from planner.words.records import Reduction
+from runner.trial.counting import count, counted_flops, decoding_flops
 from runner.models.reduction import merge_adjacent, reduce_tokens
 from tests.models.micro import LABELS, make_model, make_trial, speechlike
 

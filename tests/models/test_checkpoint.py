@@ -8,11 +8,11 @@ import pytest
 import torch
 
 from planner.errors import InputError
-from planner.records import Adaptation, Optimisation
-from runner.checkpoint import KEPT, Checkpoint, Saving, discard, latest, save
-from runner.features import Example, FeatureCache
+from planner.words.records import Adaptation, Optimisation
+from runner.trial.checkpoint import KEPT, Checkpoint, Saving, discard, latest, save
+from runner.trial.features import Example, FeatureCache
 from runner.models.adapt import adapt, trainable
-from runner.train import train
+from runner.trial.train import train
 from tests.models.micro import make_model, make_trial, speechlike
 
 N_STEPS = 20

@@ -8,7 +8,7 @@ import torch
 from transformers import Wav2Vec2FeatureExtractor, WhisperFeatureExtractor
 
 from planner.errors import InputError
-from planner.records import Decoding
+from planner.words.records import Decoding
 from runner.models.decode import Specials, greedy, require_greedy
 from runner.models.logmel import log_mel
 from tests.models.micro import make_model, make_trial, speechlike

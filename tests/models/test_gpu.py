@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 
-from planner.records import Optimisation, Resources
-from runner.checkpoint import Saving
-from runner.features import Example, FeatureCache
+from planner.words.records import Optimisation, Resources
+from runner.trial.checkpoint import Saving
+from runner.trial.features import Example, FeatureCache
 from runner.models.adapt import adapt, execute_as
-from runner.train import train
+from runner.trial.train import train
 from tests.models.micro import make_model, make_trial, speechlike
 
 pytestmark = [

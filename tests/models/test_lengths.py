@@ -10,8 +10,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from planner.records import Adaptation
-from runner.features import (
+from planner.words.records import Adaptation
+from runner.trial.features import (
     Example,
     FeatureCache,
     collate,
@@ -20,8 +20,8 @@ from runner.features import (
     micro_batches,
 )
 from runner.models.adapt import adapt, trainable
-from runner.recipe import MOST_PADDING, batch_indices, bucketed_indices, length_runs
-from runner.train import accumulate, train
+from runner.trial.recipe import MOST_PADDING, batch_indices, bucketed_indices, length_runs
+from runner.trial.train import accumulate, train
 from tests.models.micro import LABELS, make_model, make_trial, speechlike
 
 FAMILIES = (

@@ -8,13 +8,13 @@ import pytest
 import torch
 from torch import nn
 
-from planner.catalogue import backbone, register
+from planner.words.catalogue import backbone, register
 from planner.errors import UnknownNameError
-from planner.records import Resources
+from planner.words.records import Resources
 from runner.models import base
 from runner.models.base import Prediction, builder_for
 from runner.models.logmel import log_mel
-from runner.trial import run_trial
+from runner.trial.run import run_trial
 from tests.trial.made import trial_of
 
 

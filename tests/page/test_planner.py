@@ -236,15 +236,15 @@ def test_a_service_that_goes_away_is_said_and_can_be_tried_again(
 def test_where_a_token_is_needed_the_page_asks_for_it(driver, screenshots, structured_db, tmp_path):
     import sqlite3
 
-    from planner.store import tokens
+    from planner.store import api_tokens
     from planner.store.engine import open_store
 
     copy = tmp_path / "own.db"
     with sqlite3.connect(structured_db) as source, sqlite3.connect(copy) as target:
         source.backup(target)
     engine = open_store(str(copy))
-    token = tokens.new_token()
-    tokens.add(engine, "page", token, ["plan"])
+    token = api_tokens.new_token()
+    api_tokens.add(engine, "page", token, ["plan"])
     engine.dispose()
     found = serve(str(copy), "--log", "none", log=tmp_path / "log")
     try:

@@ -5,14 +5,16 @@ import dataclasses
 import numpy as np
 import pytest
 
-from planner import candidates, dimensions, objectives
-from planner.axes import Axis, register_axis
-from planner.evidence import gather
+from planner.plan import candidates
+from planner.plan import configurations
+from planner.plan import objectives
+from planner.words.axes import Axis, register_axis
+from planner.evidence.study import gather
 from planner.laws.fit import fit_law
-from planner.plan import query as plan_query
+from planner.plan import question as plan_query
 from planner.plan.explain import amount, option
-from planner.plan.query import Cost, PlanQuery
-from planner.plan.search import decide
+from planner.plan.question import Cost, PlanQuery
+from planner.plan.choice import decide
 from tests.benchmarks import simulated
 
 BITS = {"int8": 8.0, "float16": 16.0, "float32": 32.0}
@@ -51,10 +53,10 @@ def fourth(monkeypatch):
     monkeypatch.setattr(objectives, "OBJECTIVES", dict(objectives.OBJECTIVES))
     monkeypatch.setattr(objectives, "COST_UNITS", plan_query.COST_UNITS)
     register_axis(Axis(name="bits", symbol="b", unit="bits", title="weight precision"))
-    dimensions.register_dimension(Precision())
+    configurations.register_dimension(Precision())
     objectives.register_objective(Energy())
     yield
-    dimensions.forget_dimension("precision")
+    configurations.forget_dimension("precision")
     plan_query.COST_UNITS.pop("energy_joules")
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from planner.plan.search import decide, joint_probability, ladder, relaxations, relaxed
+from planner.plan.choice import decide, joint_probability, ladder, relaxations, relaxed
 from tests.plan.worlds import permuted, world
 
 SEEDS = st.integers(0, 10_000)

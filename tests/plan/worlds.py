@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from planner.plan.query import CandidateTable, Config, Cost
-from planner.records import Adaptation, Reduction
+from planner.plan.question import CandidateTable, Config, Cost
+from planner.words.records import Adaptation, Reduction
 
 BACKBONES = ("whisper-tiny", "whisper-base", "whisper-small", "whisper-medium")
 REDUCTIONS = ("none", "stem:2", "stem:4")

@@ -2,11 +2,11 @@
 
 import pytest
 
-from planner import service
+from planner.service import asking
 
 
 @pytest.fixture
 def published(tmp_path):
     db = str(tmp_path / "published.db")
-    service.import_results(db, "same2026")
+    asking.import_results(db, "same2026")
     return db

@@ -9,18 +9,19 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from planner import candidates, service
-from planner.catalogue import backbone
-from planner.cli import cli
-from planner.costs.flops import forward_flops
-from planner.costs.memory import inference_memory
-from planner.costs.training import trial_cost
+from planner.plan import candidates
+from planner.service import asking
+from planner.words.catalogue import backbone
+from planner.cli.main import cli
+from planner.costs.flops.forward import forward_flops
+from planner.costs.memory.peak import inference_memory
+from planner.costs.flops.trial import trial_cost
 from planner.errors import InfeasibleError, InputError, OutsideDataError, ProbabilityError
-from planner.evidence import gather
-from planner.influence import elasticities, weights
+from planner.evidence.study import gather
+from planner.plan.influence import elasticities, weights
 from planner.laws.fit import fit_law
-from planner.plan.query import PlanQuery
-from planner.records import Reduction
+from planner.plan.question import PlanQuery
+from planner.words.records import Reduction
 from tests.benchmarks import simulated
 from tests.service.test_measured import HEADER, ask, rows
 
@@ -31,7 +32,7 @@ def measured(tmp_path_factory):
     table = folder / "results.csv"
     table.write_text("\n".join([HEADER, *rows()]))
     db = str(folder / "runs.db")
-    service.import_results(db, str(table))
+    asking.import_results(db, str(table))
     return db
 
 
@@ -51,8 +52,8 @@ def own_runs():
 
 def test_a_finer_grid_holds_the_levels_and_more_between(measured):
     query = PlanQuery(task="asr", flops=60e9)
-    _, coarse, _ = service.candidates_for(measured, query)
-    _, fine, _ = service.candidates_for(measured, dataclasses.replace(query, grid=True))
+    _, coarse, _ = asking.candidates_for(measured, query)
+    _, fine, _ = asking.candidates_for(measured, dataclasses.replace(query, grid=True))
     assert set(coarse.configs) < set(fine.configs)
     assert {c.reduction.factor for c in fine.configs} == {1, 2, 3, 4}
     assert fine.distance.max() == 0.0
@@ -68,7 +69,7 @@ def test_listed_candidates_are_the_only_ones(measured):
     answer = ask(measured, flops=1e12, candidates=listed)
     assert answer["n_candidates"] == 2
     assert answer["best"]["config"]["backbone"] == "whisper-base"
-    same, _ = service.replay(measured, answer["answer_id"])
+    same, _ = asking.replay(measured, answer["answer_id"])
     assert same
 
 
@@ -115,7 +116,7 @@ def test_training_of_runs_that_do_not_tell_is_not_made_up(measured):
 
 def test_limits_met_as_expected_but_not_surely_enough_are_another_error(measured):
     only = ("whisper-base,8,stem:2",)
-    value = service.whatif(measured, PlanQuery(task="asr"), "whisper-base", 8.0, "stem:2")
+    value = asking.whatif(measured, PlanQuery(task="asr"), "whisper-base", 8.0, "stem:2")
     limit = value["costs"]["latency_ms"]["value"] * 1.001
     with pytest.raises(ProbabilityError, match="the likeliest") as caught:
         ask(measured, latency_ms=limit, candidates=only)
@@ -133,9 +134,9 @@ def test_no_probability_helps_where_nothing_fits(measured):
 def test_far_outside_the_data_is_refused_unless_asked_for(measured):
     query = PlanQuery(task="asr")
     with pytest.raises(OutsideDataError, match="--extrapolate"):
-        service.whatif(measured, query, "whisper-large-v3", 10.0, "none")
+        asking.whatif(measured, query, "whisper-large-v3", 10.0, "none")
     asked = dataclasses.replace(query, extrapolate=True)
-    found = service.whatif(measured, asked, "whisper-large-v3", 10.0, "none")
+    found = asking.whatif(measured, asked, "whisper-large-v3", 10.0, "none")
     assert found["prediction"]["kind"] == "extrapolated"
 
 
@@ -154,7 +155,7 @@ def test_each_refusal_has_its_own_exit_code(measured, tmp_path, arguments, code)
 
     path = tmp_path / "one.csv"
     path.write_text("whisper-base,8,stem:2\n")
-    value = service.whatif(measured, PlanQuery(task="asr"), "whisper-base", 8.0, "stem:2")
+    value = asking.whatif(measured, PlanQuery(task="asr"), "whisper-base", 8.0, "stem:2")
     limit = value["costs"]["latency_ms"]["value"] * 1.001
     filled = [a.format(limit=limit, file=path) for a in arguments]
     done = CliRunner().invoke(cli, [*filled, "--task", "asr", "--db", measured])
@@ -217,7 +218,7 @@ def test_costs_shown_equal_costs_recomputed(measured):
 def test_a_plan_on_sqlite_imports_neither_torch_nor_ray_nor_scipy_nor_the_other_database(measured):
     code = (
         "import sys\n"
-        "from planner.cli import cli\n"
+        "from planner.cli.main import cli\n"
         f"command = ['plan', '--task', 'asr', '--flops', '60G', '--db', {measured!r}]\n"
         "cli.main(command, standalone_mode=False)\n"
         "heavy = ('torch', 'ray', 'scipy', 'pandas', 'transformers', 'fastapi', 'alembic',\n"

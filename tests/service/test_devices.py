@@ -5,15 +5,17 @@ import math
 import pytest
 from click.testing import CliRunner
 
-from planner import costing, known_devices, service
-from planner.catalogue import backbone
-from planner.cli import cli
-from planner.costs.devices import DATA_SHEETS
-from planner.costs.stages import Window
-from planner.costs.transfer import DataSheet, datasheet_model
+from planner.service import costs
+from planner.service import devices
+from planner.service import asking
+from planner.words.catalogue import backbone
+from planner.cli.main import cli
+from planner.costs.latency.data_sheets import DATA_SHEETS
+from planner.costs.latency.stages import Window
+from planner.costs.latency.transfer import DataSheet, datasheet_model
 from planner.errors import InputError, UnknownNameError
-from planner.plan.query import PlanQuery
-from planner.records import Device, Latency, Reduction
+from planner.plan.question import PlanQuery
+from planner.words.records import Device, Latency, Reduction
 from planner.store.engine import open_store
 from planner.store.write import save_latencies
 
@@ -52,7 +54,7 @@ def latency_on(db, n_measured):
     engine = open_store(db)
     save_latencies(engine, [measurement(*w) for w in WINDOWS[:n_measured]])
     engine.dispose()
-    return costing.cost_of(
+    return costs.cost_of(
         db=db, backbone="whisper-small", audio_seconds=20.0, reduction="none", adaptation="lora:8",
         output_tokens=20, no_cache=False, convention="exact", device="box",
     )["latency_ms"]  # fmt: skip
@@ -72,7 +74,7 @@ def test_anchors_narrow_what_a_data_sheet_says(db):
 
 @pytest.mark.parametrize("name", sorted(DATA_SHEETS))
 def test_every_built_in_data_sheet_predicts_with_a_wide_interval(name):
-    model = known_devices.model_of(None, name, [])
+    model = devices.model_of(None, name, [])
     one = model.predict(backbone("whisper-small"), 30.0, Reduction(), 50)
     assert one.source == "datasheet"
     assert one.p50_high_ms > 3 * one.p50_ms > 0
@@ -81,7 +83,7 @@ def test_every_built_in_data_sheet_predicts_with_a_wide_interval(name):
 def test_a_faster_device_is_faster():
     shape = backbone("whisper-large-v3")
     times = [
-        known_devices.model_of(None, name, []).predict(shape, 30.0, Reduction(), 1).p50_ms
+        devices.model_of(None, name, []).predict(shape, 30.0, Reduction(), 1).p50_ms
         for name in ("h200", "a100-sxm4-80gb", "t4")
     ]
     assert times == sorted(times)
@@ -90,7 +92,7 @@ def test_a_faster_device_is_faster():
 def test_the_same_data_sheet_again_changes_nothing_and_another_is_refused(db):
     assert run(*ADD, "--db", db).exit_code == 0
     with pytest.raises(InputError, match="another data sheet"):
-        known_devices.add_sheet(
+        devices.add_sheet(
             open_store(db), DataSheet(name="box", kind="cuda", peak_flops=1e14, bandwidth=2e12)
         )
 
@@ -99,15 +101,15 @@ def test_a_measured_device_can_be_given_its_data_sheet(db):
     engine = open_store(db)
     save_latencies(engine, [measurement(*WINDOWS[0])])
     other = DataSheet(name="box2", kind="cpu", peak_flops=1e11, bandwidth=1e10)
-    known_devices.add_sheet(engine, other)
-    assert known_devices.data_sheet(engine, "box2") == other
-    assert known_devices.data_sheet(engine, "box").bandwidth == 1e12
-    assert known_devices.data_sheet(engine, "none") is None
+    devices.add_sheet(engine, other)
+    assert devices.data_sheet(engine, "box2") == other
+    assert devices.data_sheet(engine, "box").bandwidth == 1e12
+    assert devices.data_sheet(engine, "none") is None
 
 
 def test_a_plan_may_be_asked_for_a_device_by_its_data_sheet(published):
     query = PlanQuery(task="asr", flops=520e9, latency_ms=5000.0, device="l4")
-    answer = service.plan(published, query)
+    answer = asking.plan(published, query)
     latency = answer.json["best"]["costs"]["latency_ms"]
     assert latency["source"] == "datasheet"
     assert 0 < latency["low"] < latency["value"] < latency["high"]
@@ -116,12 +118,12 @@ def test_a_plan_may_be_asked_for_a_device_by_its_data_sheet(published):
 @pytest.mark.parametrize("seconds", [float("nan"), 0.0, -3.0, float("inf")])
 def test_a_what_if_of_no_audio_is_refused_in_words(published, seconds):
     with pytest.raises(InputError, match="audio_seconds must be positive"):
-        service.whatif(published, PlanQuery(task="asr"), "whisper-small", seconds, "none")
+        asking.whatif(published, PlanQuery(task="asr"), "whisper-small", seconds, "none")
 
 
 def test_a_device_that_nobody_knows_is_named_with_those_that_are(published):
     with pytest.raises(UnknownNameError, match=r"'h900'.*data sheets are known of a10,"):
-        service.plan(published, PlanQuery(task="asr", latency_ms=500.0, device="h900"))
+        asking.plan(published, PlanQuery(task="asr", latency_ms=500.0, device="h900"))
 
 
 def test_the_listing_says_what_predictions_rest_on(db):

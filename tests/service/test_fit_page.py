@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from planner import service
-from planner.cli import cli
-from planner.fit_page import fit_page, left_out_rows
+from planner.service import asking
+from planner.cli.main import cli
+from planner.report.fit_page import fit_page, left_out_rows
 from planner.laws.fit import fit_law
 
 pytest.importorskip("altair", reason="charts need Altair: pip install '.[notebooks]'")
@@ -17,7 +17,7 @@ pytest.importorskip("altair", reason="charts need Altair: pip install '.[noteboo
 
 @pytest.fixture
 def report(published):
-    return service.fit(published, "asr")
+    return asking.fit(published, "asr")
 
 
 def test_a_level_left_out_is_foretold_by_a_fit_without_it(report):

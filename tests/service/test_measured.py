@@ -5,12 +5,14 @@ import dataclasses
 import numpy as np
 import pytest
 
-from planner import advice, listing, service
-from planner.belief import belief, measurements
-from planner.candidates import axis_values
+from planner.service import next_runs
+from planner.service import lists
+from planner.service import asking
+from planner.plan.belief import belief, measurements
+from planner.plan.candidates import axis_values
 from planner.errors import InfeasibleError, InputError, UnknownNameError
-from planner.evidence import gather
-from planner.plan.query import PlanQuery
+from planner.evidence.study import gather
+from planner.plan.question import PlanQuery
 from planner.store import read
 from planner.store.engine import open_store
 
@@ -50,12 +52,12 @@ def measured(tmp_path_factory):
     table = folder / "results.csv"
     table.write_text("\n".join([HEADER, *rows()]))
     db = str(folder / "runs.db")
-    service.import_results(db, str(table))
+    asking.import_results(db, str(table))
     return db
 
 
 def ask(db, **question):
-    return service.plan(db, PlanQuery(task="asr", **question)).json
+    return asking.plan(db, PlanQuery(task="asr", **question)).json
 
 
 def test_an_answer_meets_both_limits_with_the_probability_asked_for(measured):
@@ -77,28 +79,28 @@ def test_a_measured_configuration_shows_its_latency_as_measured(measured):
 
 
 def test_a_configuration_that_was_never_run_says_where_its_numbers_come_from(measured):
-    found = service.whatif(measured, PlanQuery(task="asr"), "whisper-base", 15.0, "stem:2")
+    found = asking.whatif(measured, PlanQuery(task="asr"), "whisper-base", 15.0, "stem:2")
     assert found["prediction"]["kind"] == "predicted"
     assert found["costs"]["latency_ms"]["source"] in ("interpolated", "transferred")
     assert found["costs"]["latency_ms"]["low"] < found["costs"]["latency_ms"]["high"]
 
 
 def test_outside_the_data_is_called_extrapolated(measured):
-    found = service.whatif(measured, PlanQuery(task="asr"), "whisper-medium", 10.0, "none")
+    found = asking.whatif(measured, PlanQuery(task="asr"), "whisper-medium", 10.0, "none")
     assert found["prediction"]["kind"] == "extrapolated"
     assert found["prediction"]["distance"] > 1.0
 
 
 def test_longer_utterances_take_more_windows_and_cost_more(measured):
-    one = service.whatif(measured, PlanQuery(task="asr"), "whisper-base", 10.0, "none")
+    one = asking.whatif(measured, PlanQuery(task="asr"), "whisper-base", 10.0, "none")
     asked = PlanQuery(task="asr", utterance_seconds=25.0)
-    three = service.whatif(measured, asked, "whisper-base", 10.0, "none")
+    three = asking.whatif(measured, asked, "whisper-base", 10.0, "none")
     assert (one["costs"]["n_windows"], three["costs"]["n_windows"]) == (1.0, 3.0)
     assert three["costs"]["flops"]["value"] > 2.5 * one["costs"]["flops"]["value"]
 
 
 def test_the_least_flops_for_a_quality_reach_it(measured):
-    found = service.plan_target(measured, PlanQuery(task="asr"), 0.08, "flops")
+    found = asking.plan_target(measured, PlanQuery(task="asr"), 0.08, "flops")
     assert found["best"]["p_error"] >= 0.9
     cheaper = [r["costs"]["flops"]["value"] for r in found["runners_up"]]
     assert all(found["best"]["costs"]["flops"]["value"] <= c for c in cheaper)
@@ -106,7 +108,7 @@ def test_the_least_flops_for_a_quality_reach_it(measured):
 
 def test_a_quality_out_of_reach_says_what_could_be_had(measured):
     with pytest.raises(InfeasibleError, match="the nearest target is"):
-        service.plan_target(measured, PlanQuery(task="asr"), 0.001, "flops")
+        asking.plan_target(measured, PlanQuery(task="asr"), 0.001, "flops")
 
 
 def test_an_impossible_latency_names_the_relaxation(measured):
@@ -117,14 +119,14 @@ def test_an_impossible_latency_names_the_relaxation(measured):
 
 
 def test_suggested_runs_fit_the_hours_and_make_a_sweep_file_impossible_without_a_sweep(measured):
-    found = advice.suggest_runs(measured, PlanQuery(task="asr", flops=60e9), 2.0, 1e-9)
+    found = next_runs.suggest_runs(measured, PlanQuery(task="asr", flops=60e9), 2.0, 1e-9)
     assert sum(s["hours"] for s in found["suggestions"]) <= 2.0
     with pytest.raises(InputError, match="no sweep"):
-        advice.sweep_text(measured, found, "next")
+        next_runs.sweep_text(measured, found, "next")
 
 
 def test_no_run_is_suggested_that_is_not_worth_it(measured):
-    found = advice.suggest_runs(measured, PlanQuery(task="asr", flops=60e9), 2.0, 0.5)
+    found = next_runs.suggest_runs(measured, PlanQuery(task="asr", flops=60e9), 2.0, 0.5)
     assert found["suggestions"] == []
     assert found["verdict"].startswith("none is worth it")
 
@@ -143,8 +145,8 @@ def test_a_run_made_after_an_answer_is_booked_against_it(measured, tmp_path):
         f"{error:.6f},0.001,5000,30,100,110,desk,60,1"
     )
     table.write_text(f"{HEADER}\n{line}\n")
-    service.import_results(db, str(table))
-    found = advice.verify(db, answer["answer_id"])
+    asking.import_results(db, str(table))
+    found = next_runs.verify(db, answer["answer_id"])
     assert [o["inside"] for o in found["outcomes"]] == [True]
     assert found["calibration"]["drift"] is False
 
@@ -152,8 +154,8 @@ def test_a_run_made_after_an_answer_is_booked_against_it(measured, tmp_path):
 def test_drift_is_alarmed_when_runs_leave_their_intervals_and_not_else():
     good = [{"run_id": i, "inside": True, "z": (-1) ** i * 0.5} for i in range(20)]
     bad = [{"run_id": i, "inside": False, "z": 4.0} for i in range(5)]
-    assert advice.calibration(good)["drift"] is False
-    assert advice.calibration(bad)["drift"] is True
+    assert next_runs.calibration(good)["drift"] is False
+    assert next_runs.calibration(bad)["drift"] is True
 
 
 def evidence_of(db):
@@ -166,7 +168,7 @@ def evidence_of(db):
 
 def test_a_sharp_measurement_outweighs_the_law_and_a_blunt_one_does_not(measured):
     evidence = evidence_of(measured)
-    fit = service.fit(measured, "asr").fit
+    fit = asking.fit(measured, "asr").fit
     configs = [c for c in dict.fromkeys(map(_config, evidence.rows))]
     x = np.array([axis_values(c, evidence.axes) for c in configs])
     labels = [c.label for c in configs]
@@ -180,13 +182,13 @@ def test_a_sharp_measurement_outweighs_the_law_and_a_blunt_one_does_not(measured
 
 
 def _config(row):
-    from planner.dimensions import config_of
+    from planner.plan.configurations import config_of
 
     return config_of(row.trial)
 
 
 def test_runs_list_shows_error_flops_latency_and_parameters(measured):
-    row = listing.runs(measured)[0]
+    row = lists.runs(measured)[0]
     for key in ("error", "flops", "latency_p50_ms", "n_params"):
         assert row[key] > 0
 
@@ -199,7 +201,7 @@ def test_no_draw_is_worse_than_saying_nothing(tmp_path):
     ]
     table.write_text("\n".join(lines))
     db = str(tmp_path / "few.db")
-    service.import_results(db, str(table))
+    asking.import_results(db, str(table))
     answer = ask(db, flops=1e12)
     assert answer["best"]["prediction"]["high"] <= 1.0
     assert 0 <= answer["regret"]["expected"] <= 1.0

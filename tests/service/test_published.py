@@ -2,17 +2,18 @@
 
 import pytest
 
-from planner import listing, service
+from planner.service import lists
+from planner.service import asking
 from planner.errors import FitError, InfeasibleError, InputError, UnknownNameError
-from planner.plan.query import PlanQuery
+from planner.plan.question import PlanQuery
 
 
 def ask(db, **question):
-    return service.plan(db, PlanQuery(task="asr", measured_only=True, **question)).json
+    return asking.plan(db, PlanQuery(task="asr", measured_only=True, **question)).json
 
 
 def test_each_published_row_carries_its_source_and_whether_it_was_read(published):
-    rows = listing.runs(published)
+    rows = lists.runs(published)
     assert len(rows) == 17
     assert {r["provenance"] for r in rows} == {"published"}
     assert all(r["source"] for r in rows)
@@ -22,15 +23,15 @@ def test_each_published_row_carries_its_source_and_whether_it_was_read(published
 
 
 def test_a_row_without_a_readable_error_is_left_out_and_said(tmp_path):
-    report = service.import_results(str(tmp_path / "a.db"), "same2026")
+    report = asking.import_results(str(tmp_path / "a.db"), "same2026")
     assert len(report.left_out) == 1
     assert "less than 3 %" in report.left_out[0]
 
 
 def test_importing_twice_stores_nothing_twice(published):
-    again = service.import_results(published, "same2026")
+    again = asking.import_results(published, "same2026")
     assert (again.n_new, again.n_known) == (0, 17)
-    assert len(listing.runs(published)) == 17
+    assert len(lists.runs(published)) == 17
 
 
 def test_the_studys_count_recommends_small_at_stride_2(published):
@@ -66,7 +67,7 @@ def test_the_answer_has_the_keys_that_programs_rely_on(published):
 def test_the_same_question_gives_the_same_answer_and_replays(published):
     first, second = ask(published, flops=520e9), ask(published, flops=520e9)
     assert first == second
-    same, now = service.replay(published, first["answer_id"])
+    same, now = asking.replay(published, first["answer_id"])
     assert same
     assert now["best"] == first["best"]
 
@@ -75,8 +76,8 @@ def test_an_answer_replays_from_its_own_law_when_a_newer_version_would_fit_anoth
     published, monkeypatch
 ):
     first = ask(published, flops=520e9)
-    monkeypatch.setattr("planner.learning.VERSION", "newer")
-    same, now = service.replay(published, first["answer_id"])
+    monkeypatch.setattr("planner.service.fitting.VERSION", "newer")
+    same, now = asking.replay(published, first["answer_id"])
     assert (same, now["fit_id"]) == (True, first["fit_id"])
     assert ask(published, flops=520e9)["fit_id"] != first["fit_id"]
 
@@ -104,18 +105,18 @@ def test_a_task_without_runs_says_how_to_get_some(tmp_path):
     db = str(tmp_path / "one.db")
     table = tmp_path / "t.csv"
     table.write_text("task,backbone,audio_seconds,error\nasr,whisper-tiny,30,0.1\n")
-    service.import_results(db, str(table))
+    asking.import_results(db, str(table))
     with pytest.raises(FitError, match="soundscale quickstart"):
-        service.plan(db, PlanQuery(task="emotion", flops=1e12))
+        asking.plan(db, PlanQuery(task="emotion", flops=1e12))
 
 
 def test_one_level_on_every_axis_is_no_fit(tmp_path):
     db = str(tmp_path / "one.db")
     table = tmp_path / "t.csv"
     table.write_text("task,backbone,audio_seconds,error\nasr,whisper-tiny,30,0.1\n")
-    service.import_results(db, str(table))
+    asking.import_results(db, str(table))
     with pytest.raises(FitError):
-        service.plan(db, PlanQuery(task="asr", flops=1e12))
+        asking.plan(db, PlanQuery(task="asr", flops=1e12))
 
 
 @pytest.mark.parametrize(
@@ -135,10 +136,10 @@ def test_a_bad_table_names_the_row_and_stores_nothing(tmp_path, text, said):
     table.write_text(text)
     db = tmp_path / "bad.db"
     with pytest.raises(InputError, match=said):
-        service.import_results(str(db), str(table))
+        asking.import_results(str(db), str(table))
     assert not db.exists()
 
 
 def test_an_unknown_table_names_the_known_one(tmp_path):
     with pytest.raises(UnknownNameError, match="same2026"):
-        service.import_results(str(tmp_path / "x.db"), "same2025")
+        asking.import_results(str(tmp_path / "x.db"), "same2025")

@@ -11,14 +11,15 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from planner import advice, service
-from planner.commands.plan import plan
+from planner.service import next_runs
+from planner.service import asking
+from planner.cli.commands.plan import plan
 from planner.errors import InputError, MissingResourceError
-from planner.plan.query import PlanQuery
+from planner.plan.question import PlanQuery
 from planner.store import write
 from planner.store.engine import open_store
-from runner.spec_file import parse_spec
-from runner.sweep import combinations
+from runner.sweep.file import parse_spec
+from runner.sweep.expand import combinations
 from tests.service.test_measured import HEADER, rows
 
 SPEC = """
@@ -45,17 +46,17 @@ def answered(tmp_path_factory):
     table = tmp_path / "results.csv"
     table.write_text("\n".join([HEADER, *rows()]))
     db = str(tmp_path / "runs.db")
-    service.import_results(db, str(table))
+    asking.import_results(db, str(table))
     engine = open_store(db)
     write.register_sweep(engine, "first", json.dumps(tomllib.loads(SPEC)), [])
     engine.dispose()
-    answer = service.plan(db, PlanQuery(task="asr", flops=60e9)).json
+    answer = asking.plan(db, PlanQuery(task="asr", flops=60e9)).json
     return db, answer
 
 
 def test_the_verifying_sweep_is_the_recommended_trial_alone_with_a_new_seed(answered):
     db, answer = answered
-    text = advice.verification_sweep(db, answer["answer_id"])
+    text = next_runs.verification_sweep(db, answer["answer_id"])
     spec = parse_spec(tomllib.loads(text), "verify.toml")
     only = combinations(spec)
     assert len(only) == 1
@@ -79,7 +80,7 @@ def test_running_it_hands_the_file_to_the_runner_whose_error_is_heard(answered, 
     spec = tomllib.loads(SPEC.replace('"prompts"', '"no/such/speech"'))
     write.register_sweep(engine, "second", json.dumps(spec), [])
     engine.dispose()
-    command = [sys.executable, "-m", "planner.cli", "plan", "verify", answer["answer_id"], "--run"]
+    command = [sys.executable, "-m", "planner.cli.main", "plan", "verify", answer["answer_id"], "--run"]
     done = subprocess.run(
         [*command, "--db", db], capture_output=True, text=True, check=False, cwd=tmp_path
     )
@@ -91,7 +92,7 @@ def test_running_it_hands_the_file_to_the_runner_whose_error_is_heard(answered, 
 def test_an_unknown_answer_is_named(answered):
     db, _ = answered
     with pytest.raises(InputError, match="feedfeed"):
-        advice.verification_sweep(db, "feedfeed0000")
+        next_runs.verification_sweep(db, "feedfeed0000")
 
 
 @pytest.mark.weights
@@ -100,8 +101,8 @@ def test_an_unknown_answer_is_named(answered):
 def test_the_recommendation_is_trained_and_booked_against_what_was_predicted(tmp_path):
     db = str(tmp_path / "runs.db")
     shutil.copy(Path(__file__).parents[1] / "fixtures" / "quickstart.db", db)
-    answer = service.plan(db, PlanQuery(task="asr", flops=20e9)).json
-    command = [sys.executable, "-m", "planner.cli", "plan", "verify", answer["answer_id"], "--run"]
+    answer = asking.plan(db, PlanQuery(task="asr", flops=20e9)).json
+    command = [sys.executable, "-m", "planner.cli.main", "plan", "verify", answer["answer_id"], "--run"]
     done = subprocess.run(
         [*command, "--db", db, "-f", "json"],
         capture_output=True,

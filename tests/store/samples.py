@@ -4,7 +4,7 @@ import math
 
 from sqlalchemy import Engine, text
 
-from planner.records import (
+from planner.words.records import (
     Device,
     Evaluation,
     Latency,

@@ -7,8 +7,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
 
-from planner.records import Evaluation, RunRecord
-from planner.store import best, read
+from planner.words.records import Evaluation, RunRecord
+from planner.store import read
+from planner.store import best_run
 from planner.store.schema import metadata
 from planner.store.write import ImportedRun, import_runs
 from tests.store.samples import CPU, latency, trial
@@ -58,9 +59,9 @@ def by_looking_at_each(world, most, device):
     return min(good)[1] if good else None
 
 
-@pytest.mark.parametrize("few", [0, 2, best.FEW], ids="few={}".format)
+@pytest.mark.parametrize("few", [0, 2, best_run.FEW], ids="few={}".format)
 def test_the_best_run_is_the_one_that_looking_at_each_finds(store, monkeypatch, few):
-    monkeypatch.setattr(best, "FEW", few)
+    monkeypatch.setattr(best_run, "FEW", few)
 
     @settings(max_examples=40, suppress_health_check=list(HealthCheck))
     @given(world=st.lists(RUNS, max_size=8), questions=st.lists(QUESTIONS, min_size=3, max_size=3))

@@ -5,8 +5,8 @@ import sqlite3
 
 import pytest
 
-from planner.store import checkpoints
-from planner.store.checkpoints import checkpoint, wal_reset_note
+from planner.store import wal
+from planner.store.wal import checkpoint, wal_reset_note
 from planner.store.claims import expire
 from planner.store.engine import open_store
 from tests.store.samples import count, sweep_of
@@ -30,7 +30,7 @@ def test_a_short_log_is_left_alone(sqlite_store, worker):
 
 
 def test_a_long_log_is_moved_and_started_anew(sqlite_store, worker, monkeypatch):
-    monkeypatch.setattr(checkpoints, "LOG_BYTES", 1)
+    monkeypatch.setattr(wal, "LOG_BYTES", 1)
     assert checkpoint(sqlite_store)
     before = log_bytes(worker)
     sweep_of(worker, 1, name="small", first_seed=900)
@@ -46,8 +46,8 @@ def test_drivers_look_after_the_log(sqlite_store, worker, monkeypatch):
 
 
 def test_one_process_at_a_time_moves_the_log(sqlite_store, worker, monkeypatch):
-    monkeypatch.setattr(checkpoints, "LOG_BYTES", 1)
-    with checkpoints._alone(f"{sqlite_store.url.database}-checkpoint") as alone:
+    monkeypatch.setattr(wal, "LOG_BYTES", 1)
+    with wal._alone(f"{sqlite_store.url.database}-checkpoint") as alone:
         assert alone
         assert not checkpoint(sqlite_store)
     assert checkpoint(sqlite_store)

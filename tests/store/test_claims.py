@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy.exc import IntegrityError
 
 from planner.errors import InputError, StoreError
-from planner.records import Resources
+from planner.words.records import Resources
 from planner.store import leases, read, transactions
 from planner.store.claims import (
     Progress,

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import text
 
 from planner.errors import InputError, StoreError
-from planner.records import Resources
+from planner.words.records import Resources
 from planner.store import exchange
 from planner.store.claims import claim_next, fail, finish
 from planner.store.write import register_sweep
@@ -49,9 +49,9 @@ def test_work_goes_on_in_an_imported_postgresql_database(sqlite_store, postgres_
 
 
 def test_secrets_stay_behind(sqlite_store, tmp_path):
-    from planner.store import tokens
+    from planner.store import api_tokens
 
-    tokens.add(sqlite_store, "ci", "a" * 43, ("read",))
+    api_tokens.add(sqlite_store, "ci", "a" * 43, ("read",))
     exchange.export(sqlite_store, tmp_path / "one", views=True)
     names = {p.stem for p in (tmp_path / "one").iterdir()}
     assert "v_results" in names

@@ -2,7 +2,7 @@
 
 import pytest
 
-from planner.records import Evaluation, RunRecord
+from planner.words.records import Evaluation, RunRecord
 from planner.store import read
 from planner.store.read_evidence import LearnedRun, learned_runs
 from planner.store.write import ImportedRun, import_runs

@@ -2,9 +2,10 @@
 
 import json
 
-from planner import advice, service
-from planner.plan.query import PlanQuery
-from planner.records import Reduction, Resources
+from planner.service import next_runs
+from planner.service import asking
+from planner.plan.question import PlanQuery
+from planner.words.records import Reduction, Resources
 from planner.store import write
 from planner.store.claims import claim_next, finish
 from planner.store.engine import open_store
@@ -77,10 +78,10 @@ def test_an_answer_waits_for_a_run_that_it_did_not_know(store):
 def test_the_view_books_the_runs_that_verify_books(tmp_path):
     db = worlds.structured(tmp_path)
     query = PlanQuery(task="asr", flops=20e9, source="imported", measured_only=True)
-    answer = service.plan(db, query)
+    answer = asking.plan(db, query)
     again = [row | {"seed": 7, "error": row["error"] * 1.01} for row in worlds.rows()]
-    service.import_results(db, str(worlds.write_table(tmp_path / "bench.csv", again)))
-    booked = advice.verify(db, answer.json["answer_id"])["outcomes"]
+    asking.import_results(db, str(worlds.write_table(tmp_path / "bench.csv", again)))
+    booked = next_runs.verify(db, answer.json["answer_id"])["outcomes"]
     engine = open_store(db)
     found = rows_of(engine, "SELECT run_id, actual_error FROM v_planned_vs_actual")
     engine.dispose()

@@ -6,9 +6,9 @@ import math
 
 import pytest
 
-from planner import catalogue
+from planner.words import catalogue
 from planner.errors import InputError, StoreError, UnknownNameError
-from planner.records import Evaluation, Resources, RunRecord
+from planner.words.records import Evaluation, Resources, RunRecord
 from planner.store import read, write
 from planner.store.claims import cancel, claim_next, fail, finish
 from planner.store.write import FitRow, ImportedRun, PlanRow, import_runs, register_sweep

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from runner.data.clips import Clip, Corpus
-from runner.spec import SweepSpec
-from runner.spec_file import parse_spec
+from runner.sweep.keys import SweepSpec
+from runner.sweep.file import parse_spec
 
 GOOD = """
 name = "asr"

@@ -7,11 +7,11 @@ import dataclasses
 import pytest
 
 from planner.errors import InputError
-from planner.evidence import gather
-from planner.records import Optimisation, Reduction, Trial
+from planner.evidence.study import gather
+from planner.words.records import Optimisation, Reduction, Trial
 from planner.store.read import RunRow
-from planner.tuning import beaten
-from runner.sweep import expand
+from planner.evidence.rate_search import beaten
+from runner.sweep.expand import expand
 
 ARMS = """[optimisation.arms."full"]
 learning_rate = [1e-5, 1e-4, 1e-5]

@@ -5,9 +5,9 @@ import dataclasses
 import pytest
 
 from planner.errors import InputError
-from planner.records import Optimisation
-from runner.spec import OptimisationSection
-from runner.spec_file import load_spec
+from planner.words.records import Optimisation
+from runner.sweep.keys import OptimisationSection
+from runner.sweep.file import load_spec
 
 BAD = [
     pytest.param("reduction =", "reductions =", "did you mean axes.reduction?", id="misspelt-axis"),

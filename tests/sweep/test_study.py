@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from runner import forecasting
-from runner.prepare import prepare
+from runner.sweep import forecast
+from runner.sweep.prepare import prepare
 
 NAMES = {"study_asr": 60, "study_emotion": 72}
 H100_BYTES = 80 * 2**30
@@ -51,7 +51,7 @@ def studied(tmp_path_factory):
         shutil.copy(str(files("runner") / "specs" / f"{name}.toml"), root)
         database = f"sqlite:///{root / 'none.db'}"
         prepared = prepare(root / f"{name}.toml", database, lambda _: None)
-        found[name] = prepared, forecasting.dry_run(prepared, {}, database, "h100", 8)
+        found[name] = prepared, forecast.dry_run(prepared, {}, database, "h100", 8)
     return found
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from planner.records import Adaptation, Optimisation, Reduction, Trial
+from planner.words.records import Adaptation, Optimisation, Reduction, Trial
 from runner.data.clips import DataSpec
 from runner.data.corpus import load_corpus
 
@@ -16,7 +16,7 @@ EMODB = Path(__file__).parents[2].parent / "shared" / "data" / "emodb"
 
 
 def trial_of(data, backbone, audio_seconds, reduction="none", adaptation="lora:2", **more):
-    """A trial that is registered for a request's corpus, as runner.sweep does."""
+    """A trial that is registered for a request's corpus, as runner.sweep.expand does."""
     corpus = load_corpus(data)
     optimisation = {"steps": 2, "batch_size": 2} | more.pop("optimisation", {})
     return Trial(

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from planner.errors import InputError, UnknownNameError
-from runner.metrics import (
+from runner.trial.metrics import (
     character_counts,
     class_scores,
     normaliser,

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file
 
-from planner.records import Resources, to_json
-from runner.checkpoint import Saving, discard, latest
+from planner.words.records import Resources, to_json
+from runner.trial.checkpoint import Saving, discard, latest
 from runner.models.adapt import ADAPTER_FILE
-from runner.trial import run_trial
+from runner.trial.run import run_trial
 from tests.trial.made import trial_of
 
 ROWS = [("train", "press hash", 0.6), ("train", "hello", 0.5), ("test", "hold", 0.5)]
@@ -23,9 +23,9 @@ ROWS = [("train", "press hash", 0.6), ("train", "hello", 0.5), ("test", "hold", 
 WORKER = """
 import json, sys
 from pathlib import Path
-from planner.records import Resources, trial_from_json
+from planner.words.records import Resources, trial_from_json
 from runner.data.clips import DataSpec
-from runner.trial import run_trial
+from runner.trial.run import run_trial
 
 asked = json.loads(sys.argv[1])
 run_trial(

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from planner.errors import UnknownNameError
-from runner.segment import segments
+from runner.trial.segment import segments
 
 RATE = 16_000
 

@@ -10,11 +10,11 @@ import pytest
 import torch
 
 from planner.errors import InputError
-from planner.records import Resources, RunRecord, Trial, trial_from_json
+from planner.words.records import Resources, RunRecord, Trial, trial_from_json
 from runner.data.clips import DataSpec, corpus_digest
 from runner.data.corpus import load_corpus
 from runner.models.adapt import ADAPTER_FILE, META_FILE
-from runner.trial import run_trial
+from runner.trial.run import run_trial
 from tests.trial.made import EMODB, trial_of
 
 ROWS = [
@@ -54,7 +54,7 @@ def test_a_trial_that_cannot_fit_its_device_fails_before_anything_is_built(
     spoken, tmp_path, monkeypatch
 ):
     data, trial = spoken
-    monkeypatch.setattr("runner.device._total_memory", lambda: 2**20)
+    monkeypatch.setattr("runner.trial.device._total_memory", lambda: 2**20)
     record = run(trial, data, tmp_path)
     assert (record.status, record.failure_class) == ("failed", "out-of-memory")
     assert "needs at least" in record.failure_text
@@ -62,7 +62,7 @@ def test_a_trial_that_cannot_fit_its_device_fails_before_anything_is_built(
 
 
 def test_a_container_that_may_use_less_than_its_machine_is_taken_at_that(tmp_path, monkeypatch):
-    from runner import device
+    from runner.trial import device
 
     whole = device._total_memory()
     limit = tmp_path / "memory.max"

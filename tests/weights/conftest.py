@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
-from planner import catalogue
+from planner.words import catalogue
 
 
 class Writer:

@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from planner.errors import MissingResourceError
-from runner.ctranslate2 import read_variables, to_transformers
+from runner.weights.ctranslate2 import read_variables, to_transformers
 
 
 def as_file(tmp_path, content, name="model.bin"):

@@ -6,10 +6,10 @@ import threading
 
 import pytest
 
-from planner import catalogue
+from planner.words import catalogue
 from planner.errors import MissingResourceError
-from runner import hub
-from runner.weights import load_state, resolve_weights
+from runner.weights import hub
+from runner.weights.resolve import load_state, resolve_weights
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 

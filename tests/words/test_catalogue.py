@@ -2,7 +2,7 @@
 
 import pytest
 
-from planner import catalogue
+from planner.words import catalogue
 from planner.errors import InputError, UnknownNameError
 
 # study.md 3.1, counted by instantiating transformers configs.

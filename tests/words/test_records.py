@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from planner.errors import InputError
-from planner.records import (
+from planner.words.records import (
     Adaptation,
     Optimisation,
     Reduction,

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from planner.errors import UnitError
-from planner.units import (
+from planner.words.units import (
     format_bytes,
     format_duration,
     format_flops,

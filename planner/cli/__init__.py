@@ -1,0 +1,1 @@
+"""The command `soundscale`: parse, one service call, print."""

@@ -1,0 +1,77 @@
+"""`soundscale answers`: what was answered, and whether it can be answered again."""
+
+from __future__ import annotations
+
+import click
+
+from planner.cli.options import (
+    ANSWER_FORMATS,
+    db_option,
+    echo_json,
+    echo_rows,
+    format_option,
+    talk,
+)
+
+
+@click.group()
+def answers() -> None:
+    """Stored answers: list, show and replay them."""
+
+
+@answers.command("list")
+@db_option
+@format_option()
+def answers_list(db: str | None, output_format: str) -> None:
+    """List the answers that were given.
+
+    \b
+    Example:
+      soundscale answers list
+    """
+    from planner.service import lists
+
+    echo_rows(lists.answers(db), output_format, empty="no answer is stored")
+
+
+@answers.command("show")
+@click.argument("answer_id")
+@db_option
+@format_option(ANSWER_FORMATS)
+def answers_show(answer_id: str, db: str | None, output_format: str) -> None:
+    """Show an answer as it was given.
+
+    \b
+    Example:
+      soundscale answers show 7f3a9100ab12
+    """
+    from planner.service import lists
+    from planner.report import answer_text
+
+    stored = lists.answer(db, answer_id)
+    if output_format != "table":
+        echo_json(stored)
+        return
+    click.echo(answer_text.plan_text(stored))
+
+
+@answers.command("replay")
+@click.argument("answer_id")
+@db_option
+@format_option(ANSWER_FORMATS)
+def answers_replay(answer_id: str, db: str | None, output_format: str) -> None:
+    """Make an answer again from its stored fit and say whether it is the same, bit for bit.
+
+    \b
+    Example:
+      soundscale answers replay 7f3a9100ab12
+    """
+    from planner.service import asking
+
+    same, now = asking.replay(db, answer_id)
+    if output_format != "table":
+        echo_json({"answer_id": answer_id, "identical": same, "answer": now})
+    else:
+        talk(f"answer {answer_id}: " + ("identical" if same else "differs from what was stored"))
+    if not same:
+        raise SystemExit(1)

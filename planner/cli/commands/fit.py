@@ -1,0 +1,189 @@
+"""`soundscale fit`: scaling laws from stored runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from planner.cli.options import ANSWER_FORMATS, db_option, echo_json, echo_rows, format_option, talk
+
+
+@click.group()
+def fit() -> None:
+    """Fit scaling laws and look at them."""
+
+
+@fit.command("run")
+@db_option
+@click.option("--task", required=True, help="asr or emotion.")
+@click.option("--source", default=None, help="measured, published, imported, or a table's name.")
+@click.option("--dataset", default=None, help="Only runs on this dataset.")
+@click.option("--adaptation", default=None, help="Only runs with this adaptation, e.g. lora:16.")
+@click.option("--axes", default=None, help="Comma-separated axes; default: the three compute axes.")
+@click.option("--law", default="auto", show_default=True, help="A law by name, or auto.")
+@click.option("--loss", default="log", show_default=True, help="log, huber:1e-3 or huber:auto.")
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option(
+    "--report",
+    "page",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=None,
+    help="Also write its diagnostics as one HTML page.",
+)
+@format_option(ANSWER_FORMATS)
+def fit_run(
+    db: str | None,
+    task: str,
+    source: str | None,
+    dataset: str | None,
+    adaptation: str | None,
+    axes: str | None,
+    law: str,
+    loss: str,
+    seed: int,
+    page: Path | None,
+    output_format: str,
+) -> None:
+    """Fit a law to the runs of one study, store it and report it on one screen.
+
+    \b
+    Examples:
+      soundscale fit run --task asr
+      soundscale fit run --task asr --source published -f json
+      soundscale fit run --task asr --report fit.html
+    """
+    from planner.report import answer_text
+    from planner.service import asking
+    from planner.words.axes import COMPUTE_AXES
+
+    names = tuple(a.strip() for a in axes.split(",") if a.strip()) if axes else COMPUTE_AXES
+    result = asking.fit(
+        db, task, source=source, dataset=dataset, adaptation=adaptation, axes=names,
+        law=law, loss=loss, seed=seed,
+    )  # fmt: skip
+    if page is not None:
+        from planner.report.fit_page import write_page
+
+        write_page(result, page)
+        talk(f"wrote {page}")
+    if output_format != "table":
+        echo_json(answer_text.fit_json(result))
+        return
+    click.echo(answer_text.fit_text(result))
+
+
+@fit.command("table")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False))
+@click.option("--axes", required=True, help="Columns that the law depends on, comma-separated.")
+@click.option("--error", required=True, help="Column of the error to be predicted.")
+@click.option(
+    "--group", default=None, help="Column that marks dependent rows (seeds of one trial)."
+)
+@click.option("--weight", default=None, help="Column of relative row weights.")
+@click.option("--std-error", default=None, help="Column of each error's standard error.")
+@click.option(
+    "--cost", default=None, help="Column by which selection holds out the costliest rows."
+)
+@click.option("--law", default="auto", show_default=True, help="A law by name, or auto.")
+@click.option(
+    "--loss", default="auto", show_default=True, help="log, huber:1e-3, huber:auto, auto."
+)
+@click.option(
+    "--bootstrap", type=click.IntRange(0), default=0, show_default=True, help="Replicates."
+)
+@click.option("--level", type=float, default=0.9, show_default=True, help="Of all intervals.")
+@click.option(
+    "--link", default="log", show_default=True, help="log, odds (metric in [0, 1]), signed."
+)
+@click.option("--predict", type=click.Path(exists=True, dir_okay=False), help="Predict these rows.")
+@click.option("--seed", type=int, default=0, show_default=True)
+@format_option(ANSWER_FORMATS)
+def fit_table_command(file: str, axes: str, output_format: str, **asked: Any) -> None:
+    """Fit anybody's table, with no database: any number of axes.
+
+    \b
+    Examples:
+      soundscale fit table runs.csv --axes params,tokens --error loss
+      soundscale fit table runs.csv --axes params,tokens --error loss --loss huber:1e-3 --predict next.csv -f json
+    """
+    from planner.report import answer_text
+    from planner.service import own_table
+
+    names = [a.strip() for a in axes.split(",") if a.strip()]
+    found = own_table.fit_file(file, names, **asked)
+    if output_format != "table":
+        echo_json(found)
+        return
+    click.echo(answer_text.table_text(found))
+
+
+@fit.command("compare")
+@db_option
+@click.option("--task", required=True, help="asr or emotion.")
+@click.option("--source", default=None, help="measured, published, imported, or a table's name.")
+@click.option("--dataset", default=None, help="Only runs on this dataset.")
+@click.option("--adaptation", default=None, help="Only runs with this adaptation, e.g. lora:16.")
+@format_option()
+def fit_compare(
+    db: str | None, task: str, source: str | None, dataset: str | None, adaptation: str | None,
+    output_format: str,
+) -> None:  # fmt: skip
+    """Every form that was tried on the runs of one study, with scores, weights and reasons.
+
+    \b
+    Example:
+      soundscale fit compare --task asr
+    """
+    from planner.report import answer_text
+    from planner.service import asking
+
+    result = asking.fit(db, task, source=source, dataset=dataset, adaptation=adaptation)
+    if output_format == "table":
+        click.echo(answer_text.compare_text(result))
+        return
+    echo_rows(answer_text.compare_rows(result), output_format)
+
+
+@fit.command("list")
+@db_option
+@click.option("--task", default=None, help="Only this task.")
+@format_option()
+def fit_list(db: str | None, task: str | None, output_format: str) -> None:
+    """List stored fits.
+
+    \b
+    Examples:
+      soundscale fit list
+      soundscale fit list --task asr -f json
+    """
+    from planner.service import lists
+
+    columns = [
+        ("fit_id", "fit"), ("task", "task"), ("metric", "metric"), ("law", "law"),
+        ("status", "status"), ("n_runs", "runs"), ("objective", "objective"),
+        ("created_utc", "created"),
+    ]  # fmt: skip
+    echo_rows(lists.fits(db, task), output_format, columns, empty="no fit is stored")
+
+
+@fit.command("show")
+@click.argument("fit_id")
+@db_option
+@format_option(ANSWER_FORMATS)
+def fit_show(fit_id: str, db: str | None, output_format: str) -> None:
+    """Show a stored fit: formula, parameters with intervals, what it cannot say.
+
+    \b
+    Example:
+      soundscale fit show f7802f7f3f76
+    """
+    from planner.service import lists
+    from planner.report import answer_text
+
+    stored = lists.fit(db, fit_id)
+    if output_format != "table":
+        echo_json(answer_text.stored_fit_json(stored))
+        return
+    click.echo(answer_text.law_text(stored.fit, stored.fit_id))

@@ -1,0 +1,130 @@
+"""`soundscale runs`: what was trained and scored."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from planner.cli.options import ANSWER_FORMATS, db_option, echo_json, echo_rows, format_option, talk
+
+_COLUMNS = [
+    ("run_id", "run"),
+    ("backbone", "backbone"),
+    ("audio_seconds", "audio s"),
+    ("tokens_per_second", "tokens/s"),
+    ("reduction", "reduction"),
+    ("adaptation", "adaptation"),
+    ("metric", "metric"),
+    ("error_shown", "error"),
+    ("gflops", "GFLOPs/window"),
+    ("latency_p50_ms", "p50 ms"),
+    ("status", "status"),
+    ("provenance", "from"),
+]
+
+
+@click.group()
+def runs() -> None:
+    """List, show and import runs."""
+
+
+@runs.command("list")
+@db_option
+@click.option("--task", default=None, help="Only this task: asr or emotion.")
+@click.option("--sweep", default=None, help="Only the runs of this sweep.")
+@click.option("--status", default=None, help="Only runs with this status, e.g. finished.")
+@click.option("--source", default=None, help="Only measured, published or imported runs.")
+@click.option("--limit", type=click.IntRange(1), default=None, help="At most so many runs.")
+@click.option("--after", type=int, default=None, help="Only runs with a larger id (next page).")
+@format_option()
+def list_runs(
+    db: str | None,
+    task: str | None,
+    sweep: str | None,
+    status: str | None,
+    source: str | None,
+    limit: int | None,
+    after: int | None,
+    output_format: str,
+) -> None:
+    """List runs with error, FLOPs, latency and parameters.
+
+    \b
+    Examples:
+      soundscale runs list --task asr
+      soundscale runs list --status finished -f json
+    """
+    from planner.service import lists
+
+    rows = lists.runs(
+        db, task=task, sweep=sweep, status=status, provenance=source, limit=limit, after=after
+    )
+    if output_format == "table":
+        rows = [_for_people(r) for r in rows]
+    echo_rows(rows, output_format, _COLUMNS, empty="no run matches")
+
+
+def _for_people(row: dict[str, Any]) -> dict[str, Any]:
+    error, se = row["error"], row["std_error"]
+    shown = None if error is None else f"{100 * error:.2f} %"
+    if error is not None and se is not None:
+        shown = f"{100 * error:.2f} % ± {100 * se:.2f}"
+    flops = row["flops"]
+    return {**row, "error_shown": shown, "gflops": None if flops is None else f"{flops / 1e9:.1f}"}
+
+
+@runs.command("show")
+@click.argument("run_id", type=int)
+@db_option
+@click.option("--utterances", is_flag=True, help="Also every scored utterance.")
+@format_option(ANSWER_FORMATS)
+def show_run(run_id: int, db: str | None, utterances: bool, output_format: str) -> None:
+    """Show one run: the trial, its numbers, how they were taken, or why it failed.
+
+    \b
+    Example:
+      soundscale runs show 3 --utterances
+    """
+    from planner.service import lists
+
+    detail = lists.run_detail(db, run_id, utterances=utterances)
+    if output_format != "table":
+        echo_json(detail)
+        return
+    for key, value in detail.items():
+        if isinstance(value, list):
+            click.echo(f"\n{key}")
+            echo_rows(value, "table")
+        elif value is not None:
+            click.echo(f"{key:22s} {value}")
+
+
+@runs.command("import")
+@click.argument("table")
+@db_option
+@format_option(ANSWER_FORMATS)
+def import_runs(table: str, db: str | None, output_format: str) -> None:
+    """Store a published table (same2026) or your own CSV as finished runs.
+
+    A CSV needs the columns task, backbone, audio_seconds and error (a fraction).
+
+    \b
+    Examples:
+      soundscale runs import same2026
+      soundscale runs import results.csv --db lab.db
+    """
+    import dataclasses
+
+    from planner.service import asking
+
+    report = asking.import_results(db, table)
+    if output_format != "table":
+        echo_json(dataclasses.asdict(report))
+        return
+    talk(
+        f"{report.n_new} runs of {report.name} stored as {report.provenance}, "
+        f"{report.n_known} were there already"
+    )
+    for line in report.left_out:
+        talk(f"left out: {line}")

@@ -1,0 +1,150 @@
+"""`soundscale serve` and `tokens`: the HTTP service and who may use it."""
+
+from __future__ import annotations
+
+from typing import TextIO
+
+import click
+
+from planner.cli.options import ANSWER_FORMATS, db_option, echo_json, echo_rows, format_option, talk
+from planner.errors import InputError, MissingResourceError
+
+
+@click.command()
+@db_option
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True,
+              help="Port to listen on; 0 takes a free one.")  # fmt: skip
+@click.option("--allow-host", multiple=True, metavar="NAME", help="Another name of this service.")
+@click.option("--sql-db", default=None, metavar="URL",
+              help="PostgreSQL role that only reads, for the SQL page.")  # fmt: skip
+@click.option("--rate", type=click.FloatRange(min=0), default=50.0, show_default=True,
+              help="Requests a second of one client; 0 for no limit.")  # fmt: skip
+@click.option("--log", "log_format", type=click.Choice(["json", "text", "none"]), default="text",
+              show_default=True, help="Log on stderr, one line a request.")  # fmt: skip
+def serve(
+    db: str | None, host: str, port: int, allow_host: tuple[str, ...], sql_db: str | None,
+    rate: float, log_format: str,
+) -> None:  # fmt: skip
+    """Serve the planner page and the HTTP API.
+
+    Only this machine can reach it unless --host says otherwise, and then every request needs a token
+    (soundscale tokens add).
+
+    \b
+    Examples:
+      soundscale serve
+      soundscale serve --db lab.db --port 8080
+      soundscale serve --host 0.0.0.0 --allow-host plan.example.org
+    """
+    try:
+        from planner.http import server
+        from planner.http.settings import Settings
+    except ImportError:
+        raise MissingResourceError(
+            "the service needs FastAPI and uvicorn, which are not installed; "
+            "run: pip install 'soundscale[service]'"
+        ) from None
+    settings = Settings(
+        db=db, host=host, port=port, allowed_hosts=tuple(h.lower() for h in allow_host),
+        sql_db=sql_db, requests_per_second=rate, log_format=log_format,
+    )  # fmt: skip
+    server.check(settings)
+    running = server.server(settings)
+    socket = server.listen(settings)
+    from planner.store.engine import redacted, resolve_url
+
+    shown = f"[{host}]" if ":" in host else host
+    talk(f"serving {redacted(resolve_url(db))} on http://{shown}:{socket.getsockname()[1]}/")
+    running.run(sockets=[socket])
+
+
+@click.group()
+def tokens() -> None:
+    """Tokens of the HTTP service: who may ask, and what."""
+
+
+@tokens.command("add")
+@click.argument("name")
+@db_option
+@click.option("--scope", "scopes", type=click.Choice(["read", "plan", "admin"]), multiple=True,
+              default=("read",), show_default=True, help="Each includes those before it.")  # fmt: skip
+@click.option("--from", "source", type=click.File("r"), default=None, metavar="FILE",
+              help="Take the token from a file, - for stdin; else a random one is made.")  # fmt: skip
+def add_token(name: str, db: str | None, scopes: tuple[str, ...], source: TextIO | None) -> None:
+    """Store a token under NAME and print it, once; the database keeps its hash alone.
+
+    \b
+    Examples:
+      soundscale tokens add ci --scope read > ci.token
+      soundscale tokens add lab --scope admin --from lab.token
+    """
+    from planner.store import api_tokens as store
+    from planner.store.engine import open_store
+
+    given = None if source is None else source.read(4096).strip()
+    if given == "":
+        raise InputError("the file holds no token; leave --from out and a random one is made")
+    token = given or store.new_token()
+    engine = open_store(db, must_exist=True)
+    try:
+        store.add(engine, name, token, scopes)
+    finally:
+        engine.dispose()
+    if given is None:
+        click.echo(token)
+        talk(f"token {name!r} with scope {' '.join(scopes)}; it is not shown again")
+    else:
+        talk(f"token {name!r} with scope {' '.join(scopes)} stored")
+
+
+@tokens.command("list")
+@db_option
+@format_option()
+def list_tokens(db: str | None, output_format: str) -> None:
+    """List tokens by name; the tokens themselves are not stored.
+
+    \b
+    Example:
+      soundscale tokens list
+    """
+    from planner.store import api_tokens as store
+    from planner.store.engine import open_store
+
+    engine = open_store(db, must_exist=True)
+    try:
+        rows = [
+            {
+                "name": t.name, "scopes": " ".join(t.scopes), "created_utc": t.created_utc,
+                "revoked_utc": t.revoked_utc,
+            }
+            for t in store.tokens(engine)
+        ]  # fmt: skip
+    finally:
+        engine.dispose()
+    echo_rows(rows, output_format, empty="no token is stored")
+
+
+@tokens.command("revoke")
+@click.argument("name")
+@db_option
+@format_option(ANSWER_FORMATS)
+def revoke_token(name: str, db: str | None, output_format: str) -> None:
+    """Make the token NAME useless from now on.
+
+    \b
+    Example:
+      soundscale tokens revoke ci
+    """
+    from planner.store import api_tokens as store
+    from planner.store.engine import open_store
+
+    engine = open_store(db, must_exist=True)
+    try:
+        store.revoke(engine, name)
+    finally:
+        engine.dispose()
+    if output_format != "table":
+        echo_json({"name": name, "revoked": True})
+        return
+    talk(f"token {name!r} is revoked")

@@ -1,0 +1,229 @@
+"""What every command shares: the database option, output formats, quantities as click types.
+
+Imports click and the standard library only, and of that what `--help` needs: csv and json are
+imported by what prints them (12 of 120 ms).
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
+
+import click
+
+from planner.errors import InputError, SoundscaleError
+from planner.words.units import parse_bytes, parse_error, parse_flops, parse_latency_ms
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+FORMATS = ("table", "json", "jsonl", "csv", "parquet")
+"""Of a listing."""
+ANSWER_FORMATS = ("table", "json", "jsonl")
+"""Of an answer, which is one document and no table."""
+
+
+class Quantity(click.ParamType[float]):
+    """A number with a unit; `reader` turns the text into a float in the base unit."""
+
+    def __init__(self, name: str, reader: Callable[[str], float]) -> None:
+        self.name = name
+        self.reader = reader
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """The value in its base unit; a wrong one is a usage error that names the option."""
+        if isinstance(value, (int, float)):
+            return float(value)
+        try:
+            return self.reader(value)
+        except SoundscaleError as problem:
+            self.fail(str(problem), param, ctx)
+
+
+FLOPS = Quantity("flops", parse_flops)
+LATENCY_MS = Quantity("latency", parse_latency_ms)
+BYTES = Quantity("bytes", parse_bytes)
+ERROR = Quantity("error", parse_error)
+
+
+def db_option(command: Command) -> Command:
+    """`--db URL`: SQLite file or PostgreSQL URL; default $SOUNDSCALE_DB or soundscale.db."""
+    return click.option(
+        "--db",
+        "db",
+        metavar="URL",
+        default=None,
+        help="Database: a file, sqlite:///FILE or postgresql://…  "
+        "[default: $SOUNDSCALE_DB or soundscale.db]",
+    )(command)
+
+
+def format_option(formats: Sequence[str] = FORMATS) -> Callable[[Command], Command]:
+    """`-f/--format`: `table` for people, `json` and others for programs.
+
+    Args:
+        formats: what the command can print; ANSWER_FORMATS where it prints one document.
+    """
+
+    def decorate(command: Command) -> Command:
+        return click.option(
+            "-f",
+            "--format",
+            "output_format",
+            type=click.Choice(formats),
+            default="table",
+            show_default=True,
+            help="How to print the answer on stdout.",
+        )(command)
+
+    return decorate
+
+
+def talk(message: str) -> None:
+    """One line for people, on stderr."""
+    click.echo(message, err=True)
+
+
+def echo_json(value: Any) -> None:
+    """One JSON document on stdout, on one line where `-f jsonl` was asked for.
+
+    NaN and infinities are refused, as they are not JSON.
+    """
+    import json
+
+    context = click.get_current_context(silent=True)
+    lines = context is not None and context.params.get("output_format") == "jsonl"
+    indent = None if lines else 2
+    click.echo(json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False))
+
+
+def is_terminal() -> bool:
+    """Whether stdout is a terminal that wants colour (NO_COLOR is respected)."""
+    return sys.stdout.isatty() and "NO_COLOR" not in os.environ
+
+
+def echo_rows(
+    rows: Sequence[Mapping[str, Any]],
+    output_format: str,
+    columns: Sequence[tuple[str, str]] | None = None,
+    *,
+    empty: str = "nothing to list",
+) -> None:
+    """Print rows in the format asked for.
+
+    Args:
+        rows: mappings of plain values, already in their units.
+        output_format: one of FORMATS.
+        columns: (key, heading) of the table's columns; the other formats carry every key.
+        empty: what to say on stderr when there is no row.
+    """
+    if output_format == "json":
+        echo_json(list(rows))
+    elif output_format == "jsonl":
+        import json
+
+        for row in rows:
+            click.echo(json.dumps(row, ensure_ascii=False, allow_nan=False))
+    elif output_format == "csv":
+        click.echo(_csv_text(rows), nl=False)
+    elif output_format == "parquet":
+        _echo_parquet(rows)
+    elif not rows:
+        talk(empty)
+    else:
+        shown = list(columns or [(k, k) for k in rows[0]])
+        echo_table([h for _, h in shown], [[cell(r.get(k)) for k, _ in shown] for r in rows])
+
+
+def cell(value: Any) -> str:
+    """A value as a table shows it: `–` for what is not known."""
+    if value is None:
+        return "–"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return str(value)
+
+
+def _csv_text(rows: Sequence[Mapping[str, Any]]) -> str:
+    import csv
+    import io
+
+    out = io.StringIO()
+    if rows:
+        writer = csv.DictWriter(out, fieldnames=list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        for row in rows:
+            writer.writerow({k: _flat(v) for k, v in row.items()})
+    return out.getvalue()
+
+
+def _echo_parquet(rows: Sequence[Mapping[str, Any]]) -> None:
+    if sys.stdout.isatty():
+        raise InputError(
+            "Parquet is binary and stdout is a terminal; redirect it: … > FILE.parquet"
+        )
+    from planner.store.parquet import parquet_bytes
+
+    sys.stdout.buffer.write(parquet_bytes(rows))
+
+
+def _flat(value: Any) -> Any:
+    import json
+
+    return (
+        json.dumps(value, ensure_ascii=False) if isinstance(value, (dict, list, tuple)) else value
+    )
+
+
+def echo_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """A table on stdout: rich on a terminal, aligned plain text elsewhere."""
+    if is_terminal():
+        from rich import box
+        from rich.console import Console
+        from rich.table import Table
+
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+        for i, heading in enumerate(headings):
+            # The first column names the row: an id that is broken in two cannot be copied.
+            table.add_column(heading, overflow="fold", no_wrap=i == 0)
+        for row in rows:
+            table.add_row(*row)
+        Console().print(table)
+        return
+    click.echo(plain_table(headings, rows))
+
+
+def plain_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Columns padded to their widest cell; numbers to the right.
+
+    >>> print(plain_table(["name", "n"], [["a", "1"], ["bb", "20"]]))
+    name   n
+    a      1
+    bb    20
+    """
+    widths = [max(len(str(r[i])) for r in [headings, *rows]) for i in range(len(headings))]
+    right = [bool(rows) and all(_numeric(str(r[i])) for r in rows) for i in range(len(headings))]
+    lines = []
+    for row in [headings, *rows]:
+        cells = [
+            str(c).rjust(w) if r else str(c).ljust(w)
+            for c, w, r in zip(row, widths, right, strict=True)
+        ]
+        lines.append("  ".join(cells).rstrip())
+    return "\n".join(lines)
+
+
+def _numeric(text: str) -> bool:
+    words = text.split(" ")
+    # A number with its unit, or with an interval; a sentence that opens with a number is text.
+    if len(words) > 2 and not text.endswith("]"):
+        return False
+    bare = words[0].rstrip("%")
+    try:
+        float(bare)
+    except ValueError:
+        return text == "–"
+    return True

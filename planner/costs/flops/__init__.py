@@ -1,0 +1,1 @@
+"""FLOPs from dimensions: forward, training, and the study's own convention."""

@@ -1,0 +1,245 @@
+"""FLOPs of a configuration from its dimensions alone, under a named convention.
+
+Convention `exact/1`: 2 per multiply-add of convolutions, projections and both attention products;
+cross-attention keys and values once where there is a cache; causal masks not halved, as eager attention
+computes the whole square; adapters merged at inference. Left out: softmax, norms, activations, biases,
+pooling, embedding look-ups, the loss, the optimiser's step, mel features. Counts are integers, equal to
+`torch.utils.flop_counter.FlopCounterMode` on the real modules (tests/costs/test_flops_against_torch.py).
+
+`same2026/1` is the study's formula (planner/costs/flops/same2026.py): for comparison, never the default.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import cast
+
+import numpy as np
+
+from planner.words.catalogue import Backbone, Wav2Vec2, Whisper
+from planner.costs.flops import same2026
+from planner.costs.flops.ledger import PARTS, Ledger
+from planner.costs.flops.lengths import (
+    Count,
+    Seconds,
+    encoder_positions,
+    encoder_tokens,
+    mel_frames,
+)
+from planner.costs.flops.modules import (
+    FROZEN,
+    classifier_walk,
+    encoder_walk,
+    generation_entries,
+)
+from planner.errors import InputError, UnknownNameError
+from planner.words.records import TASKS, Reduction
+
+__all__ = [
+    "CONVENTIONS",
+    "PARTS",
+    "Flops",
+    "encoder_positions",
+    "encoder_tokens",
+    "forward_flops",
+    "forward_parts",
+    "mel_frames",
+    "prompt_tokens",
+    "resolve_convention",
+]
+
+CONVENTIONS = ("exact/1", same2026.CONVENTION)
+"""All conventions, the default first; a changed meaning gets a new version."""
+
+
+ENGLISH_VOCABULARY = 51864
+"""Vocabulary of Whisper's English-only checkpoints, whose prompt is 2 tokens instead of 4."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flops:
+    """FLOPs of one forward pass (one utterance window) by part, under a convention."""
+
+    convention: str
+    total: int
+    parts: dict[str, int]
+
+
+def resolve_convention(name: str) -> str:
+    """The convention's full name, `exact` meaning the newest `exact/…`.
+
+    >>> resolve_convention("exact")
+    'exact/1'
+
+    Raises:
+        UnknownNameError: there is no such convention.
+    """
+    for known in CONVENTIONS:
+        if name in (known, known.split("/")[0]):
+            return known
+    raise UnknownNameError("FLOP convention", name, CONVENTIONS)
+
+
+def check_task(backbone: Backbone, task: str | None) -> str:
+    """The task to count for: the backbone's own unless given.
+
+    Raises:
+        InputError: the task is unknown, or the backbone cannot do it.
+    """
+    chosen = backbone.task if task is None else task
+    if chosen not in TASKS:
+        raise InputError(f"task must be one of {', '.join(TASKS)}, got {task!r}")
+    if chosen == "asr" and isinstance(backbone, Wav2Vec2):
+        raise InputError(
+            f"task asr needs a decoder, which {backbone.name} has not; use a Whisper backbone or emotion"
+        )
+    return chosen
+
+
+def prompt_tokens(backbone: Backbone) -> int:
+    """Decoder tokens that are given: start, language, task, no timestamps; two for English-only."""
+    english = isinstance(backbone, Whisper) and backbone.vocab_size == ENGLISH_VOCABULARY
+    return 2 if english else 4
+
+
+def check_tokens(backbone: Whisper, n_prompt: int, n_output: Count) -> None:
+    if isinstance(n_output, np.ndarray):
+        for end in (n_output.min(), n_output.max()):
+            check_tokens(backbone, n_prompt, int(end))
+        return
+    for name, value, lowest in (
+        ("n_prompt_tokens", n_prompt, 1),
+        ("n_output_tokens", n_output, 0),
+    ):
+        if isinstance(value, bool) or not isinstance(value, int) or value < lowest:
+            raise InputError(f"{name} must be an integer of at least {lowest}, got {value!r}")
+    fed = n_prompt + max(n_output - 1, 0)
+    if fed > backbone.max_target_positions:
+        raise InputError(
+            f"{n_prompt} prompt and {n_output} output tokens need {fed} decoder positions, "
+            f"{backbone.name} has {backbone.max_target_positions}; ask for fewer output tokens"
+        )
+
+
+def forward_flops(
+    backbone: Backbone,
+    *,
+    audio_seconds: float,
+    reduction: Reduction | None = None,
+    n_output_tokens: int = 0,
+    n_prompt_tokens: int | None = None,
+    padding: str = "dynamic",
+    kv_cache: bool = True,
+    convention: str = "exact/1",
+    task: str | None = None,
+) -> Flops:
+    """FLOPs of transcribing (or classifying) one window of audio, batch 1, greedy.
+
+    Args:
+        backbone: dimensions.
+        audio_seconds: x_T, seconds in the window.
+        reduction: x_V; none by default.
+        n_output_tokens: generated tokens, the end token included; the decoder runs a prefill over the
+            prompt and n_output_tokens - 1 steps. 0: the encoder alone. Without meaning for emotion.
+        n_prompt_tokens: decoder tokens that are given; the backbone's own by default (4, or 2 for `.en`).
+        padding: `dynamic`, or `padded30` for the study's execution.
+        kv_cache: whether keys and values are kept between steps.
+        convention: see `CONVENTIONS`.
+        task: `asr` or `emotion` (a classification head on the encoder); the backbone's own by default.
+
+    Raises:
+        InputError: an argument lies outside what the backbone allows.
+
+    >>> from planner.words.catalogue import backbone
+    >>> forward_flops(backbone("whisper-tiny"), audio_seconds=30.0).total
+    36937728000
+    """
+    counted = _forward(
+        backbone,
+        audio_seconds,
+        reduction or Reduction(),
+        n_output_tokens,
+        prompt_tokens(backbone) if n_prompt_tokens is None else n_prompt_tokens,
+        padding,
+        bool(kv_cache),
+        resolve_convention(convention),
+        check_task(backbone, task),
+    )
+    return replace(counted, parts=dict(counted.parts))
+
+
+@lru_cache(maxsize=65536)
+def _forward(
+    backbone: Backbone,
+    audio_seconds: float,
+    reduction: Reduction,
+    n_output: int,
+    n_prompt: int,
+    padding: str,
+    kv_cache: bool,
+    convention: str,
+    task: str,
+) -> Flops:
+    counted = _walked(
+        backbone, audio_seconds, reduction, n_output, n_prompt, padding, kv_cache, convention, task
+    )
+    parts = cast("dict[str, int]", counted)
+    return Flops(convention=convention, total=sum(parts.values()), parts=parts)
+
+
+def forward_parts(
+    backbone: Backbone,
+    *,
+    audio_seconds: Seconds,
+    reduction: Reduction,
+    n_output_tokens: Count = 0,
+    padding: str = "dynamic",
+    kv_cache: bool = True,
+    convention: str = "exact/1",
+    task: str | None = None,
+) -> dict[str, Count]:
+    """FLOPs by part of many windows at once, each as `forward_flops` counts it.
+
+    Args:
+        backbone: dimensions.
+        audio_seconds: of each window, shape (m,).
+        reduction: x_V of all.
+        n_output_tokens: of each window, shape (m,), all positive; or 0 for all.
+        padding: of all.
+        kv_cache: of all.
+        convention: see `CONVENTIONS`.
+        task: the backbone's own by default.
+
+    Raises:
+        InputError: an argument lies outside what the backbone allows.
+    """
+    return _walked(
+        backbone, audio_seconds, reduction, n_output_tokens, prompt_tokens(backbone), padding,
+        kv_cache, resolve_convention(convention), check_task(backbone, task),
+    )  # fmt: skip
+
+
+def _walked(
+    backbone: Backbone,
+    audio_seconds: Seconds,
+    reduction: Reduction,
+    n_output: Count,
+    n_prompt: int,
+    padding: str,
+    kv_cache: bool,
+    convention: str,
+    task: str,
+) -> dict[str, Count]:
+    if task == "asr":
+        assert isinstance(backbone, Whisper)
+        check_tokens(backbone, n_prompt, n_output)
+    if convention == same2026.CONVENTION:
+        return same2026.parts(backbone, audio_seconds, reduction, n_output)
+    ledger = Ledger()
+    n_source, grad = encoder_walk(ledger, backbone, audio_seconds, reduction, padding)
+    if task == "asr" and isinstance(backbone, Whisper):
+        generation_entries(ledger, backbone, n_source, n_prompt, n_output, kv_cache)
+    else:
+        classifier_walk(ledger, backbone, n_source, grad, FROZEN)
+    return ledger.forward

@@ -1,0 +1,92 @@
+"""A ledger of multiply-adds that follows autograd's own rule of what needs a gradient.
+
+Each entry is one matrix product or convolution, 2 FLOPs per multiply-add. A gradient with respect to
+an input is formed only where that input depends on something trained; one with respect to a weight
+only where that weight is trained. So LoRA's cost comes out right at the borders too: the first layer's
+projections see an input that needs no gradient, a key without adapter asks for none.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from planner.costs.flops.lengths import Count
+
+PARTS = ("stem", "encoder", "cross_attention", "decoder", "head")
+"""Where the work is done; every count is told apart by these, zeros included."""
+
+
+def _zeros() -> dict[str, Count]:
+    return dict.fromkeys(PARTS, 0)
+
+
+@dataclass(slots=True)
+class Ledger:
+    """Forward, activation-gradient and weight-gradient FLOPs by part. Integers throughout, of one window or of many."""
+
+    forward: dict[str, Count] = field(default_factory=_zeros)
+    activation: dict[str, Count] = field(default_factory=_zeros)
+    weight: dict[str, Count] = field(default_factory=_zeros)
+
+    def linear(
+        self,
+        part: str,
+        n_tokens: Count,
+        n_in: int,
+        n_out: int,
+        *,
+        grad: bool = False,
+        rank: int = 0,
+        trained: bool = False,
+        times: int = 1,
+    ) -> bool:
+        """A projection of n_tokens vectors, with a LoRA adapter of that rank where rank > 0.
+
+        Args:
+            part: one of `PARTS`.
+            n_tokens: vectors that are projected.
+            n_in: width of the input.
+            n_out: width of the output.
+            grad: whether the input needs a gradient.
+            rank: adapter rank r: adds x A (n_in r) and (x A) B (r n_out) per token.
+            trained: whether the weight itself is trained.
+            times: number of equal layers.
+
+        Returns:
+            Whether the output needs a gradient.
+        """
+        base = 2 * n_tokens * n_in * n_out * times
+        down, up = 2 * n_tokens * n_in * rank * times, 2 * n_tokens * n_out * rank * times
+        self.forward[part] += base + down + up
+        # The adapter's inner activations always need a gradient, as A is trained.
+        self.activation[part] += up + (base + down if grad else 0)
+        self.weight[part] += down + up + (base if trained else 0)
+        return grad or trained or rank > 0
+
+    def matmul(
+        self, part: str, multiply_adds: Count, grads: tuple[bool, bool], *, times: int = 1
+    ) -> bool:
+        """A product of two activations; each that needs a gradient costs one more product."""
+        flops = 2 * multiply_adds * times
+        self.forward[part] += flops
+        self.activation[part] += flops * (grads[0] + grads[1])
+        return grads[0] or grads[1]
+
+    def convolution(
+        self,
+        part: str,
+        n_outputs: Count,
+        kernel: int,
+        n_in: int,
+        n_out: int,
+        *,
+        groups: int = 1,
+        grad: bool = False,
+        trained: bool = False,
+    ) -> bool:
+        """A 1-d convolution: n_outputs positions, each of kernel * n_in / groups * n_out products."""
+        flops = 2 * n_outputs * kernel * (n_in // groups) * n_out
+        self.forward[part] += flops
+        self.activation[part] += flops if grad else 0
+        self.weight[part] += flops if trained else 0
+        return grad or trained

@@ -1,0 +1,243 @@
+"""The two families, operation by operation, entered in a `Ledger`: nothing but dimensions.
+
+A walk follows the modules of transformers (`WhisperForConditionalGeneration`,
+`WhisperForAudioClassification`, `Wav2Vec2ForSequenceClassification`) in eager attention, batch 1.
+Equal layers are entered once with a multiplier, so a walk costs the same for 4 layers and for 32; and
+lengths may be arrays, so that it costs about the same for one window and for thousands.
+tests/costs/test_flops_against_torch.py compares every walk, as integers, with torch's own counter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+from planner.words.catalogue import GATE_WIDTH, Backbone, Wav2Vec2, Whisper
+from planner.costs.flops.ledger import Ledger
+from planner.costs.flops.lengths import (
+    Count,
+    Seconds,
+    ceil_div,
+    conv_lengths,
+    encoder_positions,
+    least,
+    mel_frames,
+)
+from planner.words.records import Reduction
+
+CLASSIFIER_PROJECTION = 256
+"""Width of the classification head on a Whisper encoder (`classifier_proj_size` in transformers)."""
+CLASSIFIER_LABELS = 6
+"""Classes of that head (assumption: CREMA-D's six emotions; below 1e-6 of any count)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Treatment:
+    """What is trained, as far as it changes a count.
+
+    Adapters of `rank` on the `adapted` projections, the `top_k` last encoder layers in full (which get
+    no adapters), the classification `head`, or everything (`full`). `decoder_only`: adapters in the
+    decoder alone.
+    """
+
+    adapted: frozenset[str] = frozenset()
+    rank: int = 0
+    top_k: int = 0
+    head: bool = False
+    full: bool = False
+    decoder_only: bool = False
+
+
+FROZEN = Treatment()
+
+
+@dataclass(frozen=True, slots=True)
+class _Layer:
+    """How the linears of a run of equal layers are entered."""
+
+    ledger: Ledger
+    width: int
+    treatment: Treatment
+    trained: bool
+    times: int
+
+    def linear(self, part: str, name: str, n: Count, n_in: int, n_out: int, grad: bool) -> bool:
+        adapted = name in self.treatment.adapted and not self.trained
+        rank = self.treatment.rank if adapted else 0
+        return self.ledger.linear(
+            part, n, n_in, n_out, grad=grad, rank=rank, trained=self.trained, times=self.times
+        )
+
+    def attention(
+        self, part: str, n_query: Count, n_key: Count, x_grad: bool, kv_grad: bool
+    ) -> bool:
+        """Four projections and both products; heads split the width, so their number cancels."""
+        d = self.width
+        query = self.linear(part, "q", n_query, d, d, x_grad)
+        key = self.linear(part, "k", n_key, d, d, kv_grad)
+        value = self.linear(part, "v", n_key, d, d, kv_grad)
+        product = n_query * n_key * d
+        scores = self.ledger.matmul(part, product, (query, key), times=self.times)
+        mixed = self.ledger.matmul(part, product, (scores, value), times=self.times)
+        return self.linear(part, "o", n_query, d, d, mixed)
+
+    def feed_forward(self, part: str, n: Count, inner: int, grad: bool) -> bool:
+        hidden = self.linear(part, "fc1", n, self.width, inner, grad)
+        return self.linear(part, "fc2", n, inner, self.width, hidden)
+
+
+def _runs(n_layers: int, *borders: int) -> Iterator[tuple[int, int]]:
+    """Half-open runs of layer indices (from 0) between the borders."""
+    edges = sorted({0, n_layers, *(b for b in borders if 0 < b < n_layers)})
+    yield from pairwise(edges)
+
+
+def encoder_walk(
+    ledger: Ledger,
+    backbone: Backbone,
+    audio_seconds: Seconds,
+    reduction: Reduction,
+    padding: str = "dynamic",
+    treatment: Treatment = FROZEN,
+) -> tuple[Count, bool]:
+    """Enter stem and transformer layers.
+
+    Returns:
+        Tokens that leave the encoder, and whether they need a gradient.
+    """
+    n = encoder_positions(backbone, audio_seconds, reduction, padding)
+    if treatment.decoder_only:
+        treatment = replace(treatment, adapted=frozenset())
+    if isinstance(backbone, Whisper):
+        frames = mel_frames(backbone, audio_seconds, reduction, padding)
+        grad = _whisper_stem(ledger, backbone, frames, reduction, treatment)
+        pre_norm = True
+    else:
+        lengths = conv_lengths(backbone, audio_seconds, padding)
+        grad = _wav2vec2_stem(ledger, backbone, lengths, n, treatment)
+        # Models with a layer norm in each convolution are the ones with pre-norm layers.
+        pre_norm = backbone.layer_norm_each_conv
+    reduced_from = reduction.layer or backbone.encoder_layers
+    top_from = 0 if treatment.full else backbone.encoder_layers - treatment.top_k
+    after = ceil_div(n, reduction.factor) if reduction.place in ("layer", "output") else n
+    # The first layer stands alone: its input may need no gradient, the others' always alike.
+    for first, last in _runs(backbone.encoder_layers, 1, reduced_from, top_from):
+        trained = first >= top_from
+        layer = _Layer(ledger, backbone.d_model, treatment, trained, last - first)
+        tokens = after if reduction.place == "layer" and first >= reduced_from else n
+        x_grad = grad or (trained and pre_norm)
+        if isinstance(backbone, Wav2Vec2) and backbone.relative_buckets:
+            layer.linear("encoder", "gate", tokens, backbone.d_model, GATE_WIDTH, x_grad)
+        grad = layer.attention("encoder", tokens, tokens, x_grad, x_grad) or grad
+        grad = layer.feed_forward("encoder", tokens, backbone.ffn_dim, grad or trained) or grad
+    return after, grad
+
+
+def _whisper_stem(
+    ledger: Ledger, backbone: Whisper, frames: Count, reduction: Reduction, treatment: Treatment
+) -> bool:
+    d, full = backbone.d_model, treatment.full
+    ledger.convolution("stem", frames, 3, backbone.n_mels, d, trained=full)
+    outputs = frames // (2 * reduction.factor if reduction.place == "stem" else 2)
+    return ledger.convolution("stem", outputs, 3, d, d, grad=full, trained=full)
+
+
+def _wav2vec2_stem(
+    ledger: Ledger, backbone: Wav2Vec2, lengths: tuple[Count, ...], n: Count, treatment: Treatment
+) -> bool:
+    full, previous = treatment.full, 1
+    for length, kernel, width in zip(lengths, backbone.conv_kernel, backbone.conv_dim, strict=True):
+        # transformers marks the waveform as needing a gradient unless the front end is frozen.
+        ledger.convolution("stem", length, kernel, previous, width, grad=full, trained=full)
+        previous = width
+    d = backbone.d_model
+    rank = treatment.rank if "projection" in treatment.adapted else 0
+    grad = ledger.linear("stem", n, previous, d, grad=full, rank=rank, trained=full)
+    # Padding of kernel // 2 on both sides: an even kernel gives one output more, which is dropped.
+    outputs = n + 2 * (backbone.pos_conv_kernel // 2) - backbone.pos_conv_kernel + 1
+    return ledger.convolution(
+        "stem", outputs, backbone.pos_conv_kernel, d, d,
+        groups=backbone.pos_conv_groups, grad=grad, trained=full,
+    )  # fmt: skip
+
+
+def decoder_walk(
+    ledger: Ledger,
+    backbone: Whisper,
+    n_source: Count,
+    source_grad: bool,
+    n_tokens: Count,
+    n_labels: Count,
+    treatment: Treatment,
+) -> None:
+    """Enter one teacher-forced pass of n_tokens over n_source encoder tokens, causal mask not halved.
+
+    The vocabulary projection runs on the n_labels positions that have a label.
+    """
+    grad = treatment.full
+    for first, last in _runs(backbone.decoder_layers, 1):
+        layer = _Layer(ledger, backbone.d_model, treatment, treatment.full, last - first)
+        grad = layer.attention("decoder", n_tokens, n_tokens, grad, grad) or grad
+        grad = layer.attention("cross_attention", n_tokens, n_source, grad, source_grad) or grad
+        grad = layer.feed_forward("decoder", n_tokens, backbone.ffn_dim, grad) or grad
+    ledger.linear(
+        "head", n_labels, backbone.d_model, backbone.vocab_size, grad=grad, trained=treatment.full
+    )
+
+
+def classifier_walk(
+    ledger: Ledger, backbone: Backbone, n_tokens: Count, grad: bool, treatment: Treatment
+) -> None:
+    """Enter the classification head: a projector on every token, the mean, one more projection."""
+    trained = treatment.full or treatment.head
+    width, labels = CLASSIFIER_PROJECTION, CLASSIFIER_LABELS
+    if isinstance(backbone, Wav2Vec2):
+        width, labels = backbone.projection_size, backbone.n_labels
+    grad = ledger.linear("head", n_tokens, backbone.d_model, width, grad=grad, trained=trained)
+    ledger.linear("head", 1, width, labels, grad=grad, trained=trained)
+
+
+def generation_entries(
+    ledger: Ledger,
+    backbone: Whisper,
+    n_source: Count,
+    n_prompt: int,
+    n_output: Count,
+    kv_cache: bool,
+) -> None:
+    """Enter greedy decoding: a prefill of n_prompt tokens, then n_output - 1 steps.
+
+    The prefill yields the first output token, so the last one is never fed back. With a cache, a step
+    at length t attends to t tokens and cross-attention keys and values are formed once; without one,
+    every step runs the whole prefix again and forms them again. The vocabulary projection runs once for
+    each output token (transformers' own `generate` projects the whole prefill). Of many windows all
+    have output tokens, or none has.
+    """
+    if least(n_output) == 0:
+        return
+    d, layers, steps = backbone.d_model, backbone.decoder_layers, n_output - 1
+    fed = n_prompt + steps  # tokens that pass the decoder, each once
+    # Sum over steps of the length attended to: p + 1, …, p + steps.
+    attended = n_prompt**2 + steps * n_prompt + steps * (steps + 1) // 2
+    source_passes: Count = 1
+    if not kv_cache:
+        first, last = n_prompt, n_prompt + steps
+        fed = _sum(last) - _sum(first - 1)
+        attended = _sum_of_squares(last) - _sum_of_squares(first - 1)
+        source_passes = n_output
+    ledger.linear("decoder", 4 * fed, d, d, times=layers)
+    ledger.matmul("decoder", 2 * attended * d, (False, False), times=layers)
+    ledger.linear("decoder", 2 * fed, d, backbone.ffn_dim, times=layers)
+    ledger.linear("cross_attention", 2 * n_source * source_passes, d, d, times=layers)
+    ledger.linear("cross_attention", 2 * fed, d, d, times=layers)
+    ledger.matmul("cross_attention", 2 * fed * n_source * d, (False, False), times=layers)
+    ledger.linear("head", n_output, d, backbone.vocab_size)
+
+
+def _sum(n: Count) -> Count:
+    return n * (n + 1) // 2
+
+
+def _sum_of_squares(n: Count) -> Count:
+    return n * (n + 1) * (2 * n + 1) // 6

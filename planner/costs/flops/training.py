@@ -1,0 +1,249 @@
+"""FLOPs of training: what an adaptation trains, and one example forward and backward.
+
+Counted as `planner.costs.flops.forward` counts, convention `exact/1` alone; the loss and the optimiser's step are
+left out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import cast
+
+from planner.words.catalogue import Backbone, Wav2Vec2, Whisper
+from planner.costs.flops.forward import (
+    CONVENTIONS,
+    check_task,
+    check_tokens,
+    prompt_tokens,
+    resolve_convention,
+)
+from planner.costs.flops.ledger import Ledger
+from planner.costs.flops.lengths import Count, Seconds, least
+from planner.costs.flops.modules import FROZEN, Treatment, classifier_walk, decoder_walk, encoder_walk
+from planner.errors import InputError, UnknownNameError
+from planner.words.records import Adaptation, Reduction
+from planner.words.treatments import decoder_only
+
+TARGETS = {
+    "q": ("q", "q_proj"),
+    "k": ("k", "k_proj"),
+    "v": ("v", "v_proj"),
+    "o": ("o", "out_proj"),
+    "fc1": ("fc1", "intermediate_dense"),
+    "fc2": ("fc2", "output_dense"),
+    "projection": ("projection",),
+}
+"""Projections that LoRA may target, with the names of both families' modules; `projection` is
+wav2vec2's feature projection."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingFlops:
+    """FLOPs of one training example: forward, gradients of activations, gradients of weights.
+
+    `recomputed` is the second forward of the layers under gradient checkpointing, else 0.
+    """
+
+    convention: str
+    forward: int
+    activation_gradients: int
+    weight_gradients: int
+    recomputed: int
+    total: int
+
+
+def treatment_of(backbone: Backbone, adaptation: Adaptation, task: str | None = None) -> Treatment:
+    """What the adaptation trains, for the ledger.
+
+    LoRA's `all-linear` means the six projections of every transformer layer (query, key, value, output,
+    both of the feed-forward), in encoder and decoder, and wav2vec2's feature projection; other targets
+    are a comma-separated list, and `decoder.` before each of them means the decoder alone. With LoRA a
+    classification head is trained in full. Top-k layers are the last k of the encoder; they get no adapters.
+
+    Raises:
+        InputError: a target is not known, there are fewer than k layers, or DoRA is asked for.
+    """
+    if adaptation.kind == "full":
+        return Treatment(full=True, head=True)
+    if adaptation.kind == "none":
+        return FROZEN
+    if adaptation.dora:
+        raise InputError("FLOPs of DoRA are not counted; use LoRA or rsLoRA for a planned cost")
+    if adaptation.top_k_layers > backbone.encoder_layers:
+        raise InputError(
+            f"top_k_layers {adaptation.top_k_layers} is more than {backbone.name} has; "
+            f"use at most {backbone.encoder_layers}"
+        )
+    return Treatment(
+        adapted=_targets(adaptation.targets),
+        rank=adaptation.lora_rank or 0,
+        top_k=adaptation.top_k_layers,
+        head=check_task(backbone, task) == "emotion",
+        decoder_only=_decoder_only(backbone, adaptation.targets, task),
+    )
+
+
+def _decoder_only(backbone: Backbone, targets: str, task: str | None) -> bool:
+    within = decoder_only(targets)
+    if within and check_task(backbone, task) != "asr":
+        raise InputError(
+            f"LoRA targets {targets!r} are the decoder's, and a classifier on {backbone.name} has none; "
+            f"use {targets.replace('decoder.', '')}"
+        )
+    return within
+
+
+def _targets(text: str) -> frozenset[str]:
+    text = text.replace("decoder.", "")
+    if text == "all-linear":
+        return frozenset(TARGETS)
+    chosen = set()
+    for name in (part.strip() for part in text.split(",")):
+        found = [key for key, names in TARGETS.items() if name in names]
+        if not found:
+            known = ["all-linear", *(n for names in TARGETS.values() for n in names)]
+            raise UnknownNameError("LoRA target", name, known)
+        chosen.update(found)
+    return frozenset(chosen)
+
+
+def training_flops(
+    backbone: Backbone,
+    *,
+    audio_seconds: float,
+    reduction: Reduction | None = None,
+    adaptation: Adaptation,
+    n_label_tokens: int = 0,
+    n_prompt_tokens: int | None = None,
+    padding: str = "dynamic",
+    task: str | None = None,
+    gradient_checkpointing: bool = False,
+    convention: str = "exact/1",
+) -> TrainingFlops:
+    """FLOPs of one training example: forward, backward and, with checkpointing, the second forward.
+
+    The decoder is teacher-forced on the prompt and n_label_tokens - 1 labels (the end token is a label and
+    never an input), and the vocabulary is projected where there is a label. `none` trains nothing and
+    costs 0. LoRA pays activation gradients through the frozen weights, but weight gradients of adapters only;
+    where an input needs no gradient (the first layer's), none is counted, as none is formed.
+    `full` trains every weight, the convolutional front end included; otherwise that is frozen and nothing
+    is propagated through it.
+
+    Raises:
+        InputError: an argument lies outside what the backbone allows.
+    """
+    chosen, convention = check_task(backbone, task), resolve_convention(convention)
+    if convention != CONVENTIONS[0]:
+        raise InputError(f"convention {convention} does not define training FLOPs; use exact")
+    n_prompt = prompt_tokens(backbone) if n_prompt_tokens is None else n_prompt_tokens
+    _check_labels(backbone, chosen, n_prompt, n_label_tokens)
+    return _training(
+        backbone, audio_seconds, reduction or Reduction(), adaptation, n_label_tokens, n_prompt,
+        padding, chosen, gradient_checkpointing,
+    )  # fmt: skip
+
+
+@lru_cache(maxsize=16384)
+def _training(
+    backbone: Backbone,
+    audio_seconds: float,
+    reduction: Reduction,
+    adaptation: Adaptation,
+    n_label_tokens: int,
+    n_prompt: int,
+    padding: str,
+    task: str,
+    checkpointing: bool,
+) -> TrainingFlops:
+    counts = _trained(
+        backbone, audio_seconds, reduction, adaptation, n_label_tokens, n_prompt, padding, task,
+        checkpointing,
+    )  # fmt: skip
+    forward, activation, weight, recomputed = cast("tuple[int, int, int, int]", counts)
+    return TrainingFlops(
+        convention=CONVENTIONS[0],
+        forward=forward,
+        activation_gradients=activation,
+        weight_gradients=weight,
+        recomputed=recomputed,
+        total=forward + activation + weight + recomputed,
+    )
+
+
+def training_totals(
+    backbone: Backbone,
+    *,
+    audio_seconds: Seconds,
+    reduction: Reduction,
+    adaptation: Adaptation,
+    n_label_tokens: Count = 0,
+    padding: str = "dynamic",
+    task: str | None = None,
+) -> Count:
+    """Total FLOPs of one training example of many windows at once, as `training_flops` counts them.
+
+    Raises:
+        InputError: an argument lies outside what the backbone allows.
+    """
+    chosen, n_prompt = check_task(backbone, task), prompt_tokens(backbone)
+    _check_labels(backbone, chosen, n_prompt, n_label_tokens)
+    counts = _trained(
+        backbone, audio_seconds, reduction, adaptation, n_label_tokens, n_prompt, padding, chosen,
+        False,
+    )  # fmt: skip
+    return sum(counts)
+
+
+def _check_labels(backbone: Backbone, task: str, n_prompt: int, n_labels: Count) -> None:
+    if task == "asr" and isinstance(backbone, Whisper):
+        check_tokens(backbone, n_prompt, n_labels)
+        if least(n_labels) < 1:
+            raise InputError(f"n_label_tokens must be at least 1, got {least(n_labels)!r}")
+
+
+def _trained(
+    backbone: Backbone,
+    audio_seconds: Seconds,
+    reduction: Reduction,
+    adaptation: Adaptation,
+    n_label_tokens: Count,
+    n_prompt: int,
+    padding: str,
+    task: str,
+    checkpointing: bool,
+) -> tuple[Count, Count, Count, Count]:
+    """Forward, activation gradients, weight gradients, and what is computed twice."""
+    treatment = treatment_of(backbone, adaptation, task)
+    ledger = Ledger()
+    n_source, grad = encoder_walk(ledger, backbone, audio_seconds, reduction, padding, treatment)
+    if task == "asr" and isinstance(backbone, Whisper):
+        fed = n_prompt + n_label_tokens - 1
+        decoder_walk(ledger, backbone, n_source, grad, fed, n_label_tokens, treatment)
+    else:
+        classifier_walk(ledger, backbone, n_source, grad, treatment)
+    if treatment == FROZEN:
+        ledger = Ledger()
+    layers = sum(ledger.forward[p] for p in ("encoder", "cross_attention", "decoder"))
+    return (
+        sum(ledger.forward.values()),
+        sum(ledger.activation.values()),
+        sum(ledger.weight.values()),
+        layers if checkpointing else 0,
+    )
+
+
+def lora_parameters(backbone: Backbone, adaptation: Adaptation, task: str | None = None) -> int:
+    """Parameters of the adapters: r (n_in + n_out) for each adapted projection."""
+    treatment = treatment_of(backbone, adaptation, task)
+    d, f = backbone.d_model, backbone.ffn_dim
+    width = {"q": 2 * d, "k": 2 * d, "v": 2 * d, "o": 2 * d, "fc1": d + f, "fc2": d + f}
+    attention = sum(width[t] for t in treatment.adapted & {"q", "k", "v", "o"})
+    layer = sum(width.get(t, 0) for t in treatment.adapted)
+    within = 0 if treatment.decoder_only else backbone.encoder_layers - treatment.top_k
+    blocks = within * layer
+    if isinstance(backbone, Wav2Vec2) and "projection" in treatment.adapted:
+        blocks += backbone.conv_dim[-1] + d
+    if isinstance(backbone, Whisper) and check_task(backbone, task) == "asr":
+        blocks += backbone.decoder_layers * (layer + attention)
+    return treatment.rank * blocks

@@ -1,0 +1,1 @@
+"""Latency of a device: stages fitted to measurements, or its data sheet."""

@@ -1,0 +1,323 @@
+"""Latency on a device from its measurements: a non-negative sum of stages, with an interval.
+
+p50 of one window is the sum of its stages (planner.costs.latency.stages), each fitted by non-negative least
+squares on relative errors: to its own times where the measurements tell the stages apart, else all
+together. How many columns are used follows the number of measured configurations (planner.costs.latency.stage_fit), down to
+one rate of FLOPs from a single measurement. The interval (90 %) is Student-t: the stages' spreads and
+parameter variances, weighted by their shares of the prediction, widened outside the measured range.
+p95 is p50 times the device's median ratio of the two, whose scatter widens its interval.
+
+Sources: `measured` (this very configuration on this device), `interpolated` (inside the measured range of
+every quantity in use), `transferred` (outside it, or another device's costs scaled to a few anchors),
+`datasheet` (peak FLOP/s and bandwidth alone, planner.costs.datasheet).
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from planner.words.catalogue import Backbone, backbone
+from planner.costs.latency.stage_fit import fit_stages
+from planner.costs.latency.nonnegative import Fitted, student95
+from planner.costs.latency.stages import COLUMNS, Alike, Floats, Window, alike, quantities, regressors
+from planner.errors import InputError, MissingResourceError
+from planner.words.records import Latency, Reduction
+
+LEAST_SD = 0.02
+"""Least relative spread: 2 % (assumption: repeated percentiles differ by as much)."""
+OUTSIDE_SD = 0.5
+"""Relative spread added for each factor of e outside the measured range (assumption)."""
+EDGE = 0.1
+"""ln distance beyond the measured range that still counts as inside: lengths are on a grid."""
+NORMAL95 = 1.6448536269514722
+"""95 % quantile of the normal distribution."""
+WIDEST = 20.0
+"""Half-width in ln beyond which an interval says nothing; keeps its ends finite."""
+TOKEN_TOLERANCE = 2
+"""A measurement stands for a configuration when its output tokens differ by at most so many; the
+model's own difference between the two is applied."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LatencyPrediction:
+    """Latency of one window at p50 and p95 with 90 % intervals, in ms, and where it comes from."""
+
+    p50_ms: float
+    p50_low_ms: float
+    p50_high_ms: float
+    p95_ms: float
+    p95_low_ms: float
+    p95_high_ms: float
+    source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Latencies:
+    """`LatencyPrediction` of many windows: each a column of shape (m,)."""
+
+    p50_ms: Floats
+    p50_low_ms: Floats
+    p50_high_ms: Floats
+    p95_ms: Floats
+    p95_low_ms: Floats
+    p95_high_ms: Floats
+    source: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LatencyModel:
+    """A device: fitted costs of the stages, and the measurements themselves.
+
+    Attributes:
+        device: its name.
+        condition: element type and attention that it holds for.
+        n_configurations: distinct configurations behind it.
+        stages: the fits that add up: one for each stage, or one for `all`.
+        least_sd: relative spread below which no prediction goes: the measurements' own noise floor.
+        log_ratio: median of ln(p95/p50) over the measurements.
+        ratio_sd: scatter of that.
+        low: least measured value of each column, shape (len(COLUMNS),).
+        high: greatest measured value of each column.
+        source: what a prediction inside the range is called.
+        measured: measurements by backbone, seconds, reduction and batch size.
+    """
+
+    device: str
+    condition: tuple[str, str]
+    n_configurations: int
+    stages: dict[str, Fitted]
+    least_sd: float
+    log_ratio: float
+    ratio_sd: float
+    low: Floats
+    high: Floats
+    source: str = "interpolated"
+    measured: dict[tuple[str, float, str, int], tuple[Latency, ...]] = field(default_factory=dict)
+
+    def predict(
+        self,
+        backbone: Backbone,
+        audio_seconds: float,
+        reduction: Reduction,
+        n_output_tokens: int,
+        *,
+        padding: str = "dynamic",
+        batch_size: int = 1,
+    ) -> LatencyPrediction:
+        """Latency of one window (or batch); as measured where this very configuration was measured."""
+        window = Window(
+            backbone=backbone, audio_seconds=audio_seconds, reduction=reduction,
+            n_output_tokens=n_output_tokens, padding=padding, batch_size=batch_size,
+        )  # fmt: skip
+        return self.predict_many([window])[0]
+
+    def predict_many(self, windows: Sequence[Window]) -> list[LatencyPrediction]:
+        """Latencies of many windows."""
+        found = self.predict_alike(alike(windows))
+        names = LatencyPrediction.__slots__
+        columns = [list(getattr(found, name)) for name in names]
+        return [
+            LatencyPrediction(**dict(zip(names, row, strict=True)))
+            for row in zip(*columns, strict=True)
+        ]
+
+    def predict_alike(self, groups: Sequence[Alike]) -> Latencies:
+        """Latencies of many windows in groups, in the order that their places say."""
+        x = quantities(groups)
+        p50, sd, dof = self._central(x)
+        outside = self._outside(x)
+        t = np.array([student95(k) for k in dof.tolist()])
+        half = np.hypot(t * np.maximum(sd, self.least_sd), NORMAL95 * OUTSIDE_SD * outside)
+        inside = (outside <= 0) | (self.source == "datasheet")
+        source = [self.source if i else "transferred" for i in inside.tolist()]
+        log_ratio, ratio_half = np.full(len(x), self.log_ratio), t * self.ratio_sd
+        log_p50 = np.log(p50)
+        for j, seen in self._known(groups, log_p50):
+            log_p50[j], half[j], log_ratio[j], ratio_half[j] = seen
+            source[j] = "measured"
+        return latencies(log_p50, half, log_ratio, ratio_half, tuple(source))
+
+    def stage_ms(self, window: Window) -> dict[str, float]:
+        """The prediction's parts, by stage and column, where they are not 0."""
+        x = regressors([window])[0]
+        cost = sum((f.cost for f in self.stages.values()), np.zeros(len(COLUMNS)))
+        return {c: float(v) for c, v in zip(COLUMNS, x * cost, strict=True) if v > 0}
+
+    def _central(self, x: Floats) -> tuple[Floats, Floats, Floats]:
+        """p50 in ms, its relative standard deviation and degrees of freedom, each of shape (m,)."""
+        # Summed row by row: a product by BLAS may differ in the last bit with the number of rows.
+        parts = [(f, (x * f.cost).sum(axis=1)) for f in self.stages.values()]
+        total = np.maximum(sum((v for _, v in parts), np.zeros(len(x))), 1e-6)
+        together, parameters, inverse_dof = (np.zeros(len(x)) for _ in range(3))
+        for fitted, value in parts:
+            share = value / total
+            # What slows one stage of a sample (a busy machine, a hot core) slows the others as well.
+            together += share * fitted.sd
+            parameters += (share * fitted.sd) ** 2 * fitted.leverage(x, value)
+            inverse_dof += share / fitted.dof
+        return total, np.sqrt(together**2 + parameters), 1.0 / np.maximum(inverse_dof, 1e-9)
+
+    def _outside(self, x: Floats) -> Floats:
+        """Largest ln distance outside the measured range over the columns in use, shape (m,)."""
+        used = sorted({i for f in self.stages.values() for i in f.active})
+        part = x[:, used]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            gap = np.maximum(np.log(self.low[used] / part), np.log(part / self.high[used]))
+        gap = np.where(part > 0, gap, 0.0)  # a stage that does not run costs nothing
+        return np.asarray(np.clip(gap.max(axis=1, initial=0.0) - EDGE, 0.0, 20.0))
+
+    def _known(
+        self, groups: Sequence[Alike], log_model: Floats
+    ) -> Iterator[tuple[int, tuple[float, float, float, float]]]:
+        """Windows that were measured: their place, and what `latencies` takes of each."""
+        for g in groups:
+            if g.padding == "dynamic":
+                name, cut = g.backbone.name, str(g.reduction)
+                for (backbone_, seconds, reduction, batch), found in self.measured.items():
+                    if (backbone_, reduction, batch) == (name, cut, g.batch_size):
+                        for k in np.flatnonzero(g.audio_seconds == seconds).tolist():
+                            j = int(g.at[k])
+                            n = np.broadcast_to(g.n_output_tokens, g.at.shape)[k]
+                            seen = self._seen(found, int(n), float(log_model[j]))
+                            if seen is not None:
+                                yield j, seen
+
+    def _seen(
+        self, measured: Sequence[Latency], n_output_tokens: int, log_model: float
+    ) -> tuple[float, float, float, float] | None:
+        near = [m for m in measured if abs(m.n_output_tokens - n_output_tokens) <= TOKEN_TOLERANCE]
+        if not near:
+            return None
+        own = np.log(self._central(regressors([window_of(m) for m in near]))[0])
+        shift = log_model - own
+        p50 = np.log([m.p50_ms for m in near]) + shift
+        ratio = float(np.mean(np.log([m.p95_ms / m.p50_ms for m in near])))
+        noise = max((m.noise_floor or 0.0) for m in near)
+        sd = max(LEAST_SD, float(np.std(p50)), noise)
+        half = student95(8.0) * sd
+        return float(np.mean(p50)), half, ratio, half
+
+
+def latencies(
+    log_p50: Floats, half: Floats, log_ratio: Floats, ratio_half: Floats, source: tuple[str, ...]
+) -> Latencies:
+    """Predictions from ln p50 and ln(p95/p50) with their half-widths in ln, each of shape (m,)."""
+    narrow = np.minimum(half, WIDEST)
+    log_p95 = log_p50 + log_ratio
+    wide = [
+        min(math.hypot(h, r), WIDEST)
+        for h, r in zip(half.tolist(), ratio_half.tolist(), strict=True)
+    ]
+    return Latencies(
+        p50_ms=_exp(log_p50), p50_low_ms=_exp(log_p50 - narrow), p50_high_ms=_exp(log_p50 + narrow),
+        p95_ms=_exp(log_p95), p95_low_ms=_exp(log_p95 - wide), p95_high_ms=_exp(log_p95 + wide),
+        source=source,
+    )  # fmt: skip
+
+
+def _exp(values: Floats) -> Floats:
+    """By the C library, number by number: numpy's own may differ in the last bit between processors."""
+    return np.array([math.exp(v) for v in values.tolist()])
+
+
+def window_of(m: Latency) -> Window:
+    """The window that a measurement is of."""
+    return Window(
+        backbone=backbone(m.backbone),
+        audio_seconds=m.audio_seconds,
+        reduction=m.reduction,
+        n_output_tokens=m.n_output_tokens,
+        batch_size=m.batch_size,
+    )
+
+
+def usable(latencies: Sequence[Latency], device: str | None) -> list[Latency]:
+    """Measurements of one device under its most frequent condition, cache on.
+
+    Raises:
+        InputError: there is none at all, or they are of several devices and none is named.
+        MissingResourceError: the named device has none.
+    """
+    known = sorted({m.device.name for m in latencies})
+    if not known:
+        raise InputError("no latency is measured; run: soundscale probe")
+    if device is not None and device not in known:
+        raise MissingResourceError(
+            f"no latency is measured on device {device!r}; measured: {', '.join(known)}; "
+            "run soundscale probe on it"
+        )
+    if device is None and len(known) > 1:
+        raise InputError(f"latencies of several devices ({', '.join(known)}); name one of them")
+    own = [m for m in latencies if m.kv_cache and m.device.name == (device or known[0])]
+    if not own:
+        raise InputError(
+            f"device {device or known[0]!r} was measured without a key/value cache only; "
+            "run soundscale probe on it"
+        )
+    best = Counter((m.dtype, m.attention) for m in own).most_common(1)[0][0]
+    return [m for m in own if (m.dtype, m.attention) == best]
+
+
+def fit_latency_model(latencies: Sequence[Latency], device: str | None = None) -> LatencyModel:
+    """The stage model of one device from its measurements.
+
+    Measurements under another element type or attention than the most frequent one are left out, as are
+    those without a key/value cache.
+
+    Args:
+        latencies: measurements; of one device, or of several with `device` naming one.
+        device: name of the device.
+
+    Raises:
+        InputError: there is no measurement, or they are of several devices.
+        MissingResourceError: the named device has none.
+    """
+    own = usable(latencies, device)
+    x, y = regressors([window_of(m) for m in own]), np.array([m.p50_ms for m in own])
+    labels = [configuration(m) for m in own]
+    log_ratio, ratio_sd = tail_ratio(own)
+    return LatencyModel(
+        device=own[0].device.name,
+        condition=(own[0].dtype, own[0].attention),
+        n_configurations=len(set(labels)),
+        stages=fit_stages(x, y, [m.stages_ms or {} for m in own], labels),
+        least_sd=noise_of(own),
+        log_ratio=log_ratio,
+        ratio_sd=ratio_sd,
+        low=x.min(axis=0),
+        high=x.max(axis=0),
+        measured=by_configuration(own),
+    )
+
+
+def configuration(m: Latency) -> tuple[object, ...]:
+    """What a measurement is of; repeats are equal."""
+    return (m.backbone, m.audio_seconds, str(m.reduction), m.batch_size, m.n_output_tokens)
+
+
+def by_configuration(
+    own: Sequence[Latency],
+) -> dict[tuple[str, float, str, int], tuple[Latency, ...]]:
+    """Measurements by backbone, seconds, reduction and batch size."""
+    found: dict[tuple[str, float, str, int], list[Latency]] = {}
+    for m in own:
+        key = (m.backbone, m.audio_seconds, str(m.reduction), m.batch_size)
+        found.setdefault(key, []).append(m)
+    return {k: tuple(v) for k, v in found.items()}
+
+
+def tail_ratio(own: Sequence[Latency]) -> tuple[float, float]:
+    """Median of ln(p95/p50), and its scatter (0.1 from one measurement: assumption)."""
+    ratios = np.log([m.p95_ms / m.p50_ms for m in own])
+    return float(np.median(ratios)), float(np.std(ratios, ddof=1)) if len(own) > 1 else 0.1
+
+
+def noise_of(own: Sequence[Latency]) -> float:
+    """Median noise floor of the measurements as a relative spread, `LEAST_SD` at least."""
+    known = [m.noise_floor for m in own if m.noise_floor is not None]
+    return max(LEAST_SD, float(np.median(known)) if known else 0.0)

@@ -1,0 +1,1 @@
+"""Peak memory of scoring and training, in closed form."""

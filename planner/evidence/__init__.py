@@ -1,0 +1,1 @@
+"""Evidence: from stored runs to the observations of one study."""

@@ -1,0 +1,346 @@
+"""From stored runs to the observations that one law is fitted to, with what was left out and why.
+
+A law describes one study: runs that share task, data, split, metric, reference policy, execution and
+adaptation, and differ on the axes alone. Where the store holds several studies, one is chosen by a
+stated rule (measured before imported before published; pretrained before random; then most runs;
+then the latest), and the runs of the others are listed as exclusions with the reason.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from operator import attrgetter
+
+import numpy as np
+
+from planner.words.axes import COMPUTE_AXES, axis
+from planner.plan.configurations import dimensions
+from planner.errors import FitError, InputError
+from planner.laws.observations import Exclusion, Observations
+from planner.words.records import canonical_json
+from planner.store.read_evidence import Run
+from planner.evidence.rate_search import beaten
+
+_PROVENANCE_ORDER = {"measured": 0, "imported": 1, "published": 2}
+DIVERGED_ABOVE = 1.0
+"""Error above which a run counts as diverged and is left out: more errors than units."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Study:
+    """What the runs of one law share."""
+
+    task: str
+    provenance: str
+    dataset: str
+    dataset_digest: str
+    split: str
+    metric: str
+    split_policy: str
+    reference_policy: str
+    padding: str
+    initialisation: str
+    adaptation: str
+    place: str
+
+    @property
+    def label(self) -> str:
+        """`asterisk-en · wer · lora:8 · stem (measured)`."""
+        return f"{self.dataset} · {self.metric} · {self.adaptation} ({self.provenance})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """Observations of one study, the rows behind them, and the runs that were left out."""
+
+    study: Study
+    axes: tuple[str, ...]
+    rows: tuple[Run, ...]
+    observations: Observations
+    exclusions: tuple[tuple[int, str], ...]
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over the runs and their errors: the same evidence gives the same digest."""
+        rows = [
+            [r.run_id, r.fingerprint or r.trial.fingerprint, r.error, r.std_error]
+            for r in self.rows
+        ]
+        text = canonical_json([list(self.axes), rows, [list(e) for e in self.exclusions]])
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+def axis_value(row: Run, name: str) -> float | None:
+    """The value of a run on an axis or covariate; None where it has none (rank without LoRA)."""
+    known = axis(name).name
+    if known in _VALUES:
+        return _VALUES[known](row)
+    giver = next((d for d in dimensions() if known in d.coordinates), None)
+    return None if giver is None else giver.coordinate(giver.of_trial(row.setup), known)
+
+
+_VALUES: dict[str, Callable[[Run], float | None]] = {
+    "n_params": lambda r: float(r.n_params),
+    "audio_seconds": lambda r: r.setup.audio_seconds,
+    "tokens_per_second": lambda r: r.setup.reduction.tokens_per_second,
+    "n_train": lambda r: float(r.setup.n_train) or None,
+    "lora_rank": lambda r: float(r.setup.adaptation.lora_rank or 0) or None,
+    "top_k_layers": lambda r: float(r.setup.adaptation.top_k_layers),
+}
+"""Of the built-in axes; those of a registered dimension come from it."""
+
+
+def _study(row: Run, axes: Sequence[str]) -> Study:
+    """The study a run belongs to; what is an axis is not part of its identity."""
+    trial = row.setup
+    adaptation = trial.adaptation.kind if "lora_rank" in axes else str(trial.adaptation)
+    return Study(
+        task=trial.task,
+        provenance=row.provenance,
+        dataset=trial.dataset,
+        dataset_digest=trial.dataset_digest,
+        split=row.split or "",
+        metric=row.metric or "",
+        split_policy=trial.split_policy,
+        reference_policy=trial.reference_policy,
+        padding=trial.padding,
+        initialisation=trial.initialisation,
+        adaptation=adaptation,
+        place="",
+    )
+
+
+def _wanted(row: Run, source: str | None, dataset: str | None, adaptation: str | None) -> bool:
+    if source is not None and source not in (row.provenance, row.source, row.data_source):
+        return False
+    if dataset is not None and row.setup.dataset != dataset:
+        return False
+    return adaptation is None or str(row.setup.adaptation) == adaptation
+
+
+Kind = tuple[int, tuple[str, str | None, str, int]]
+
+_SETUP = attrgetter("setup")
+_SHARED = attrgetter("provenance", "split", "metric", "n_params")
+
+
+def _kinds_of(rows: Sequence[Run]) -> list[Kind]:
+    """What runs share that differ by seed and outcome alone; the identity stands for the setup."""
+    # Without a call of ours for each run: of ten thousand, a tenth of a cold answer's time was here.
+    return list(zip(map(id, map(_SETUP, rows)), map(_SHARED, rows), strict=True))
+
+
+class _Kinds:
+    """What is worked out once for each kind of run: thousands of runs are of few kinds."""
+
+    def __init__(self, rows: Sequence[Run], axes: Sequence[str]) -> None:
+        self.of = _kinds_of(rows)
+        first = dict(zip(reversed(self.of), reversed(rows), strict=True))
+        self.first = {kind: first[kind] for kind in dict.fromkeys(self.of)}
+        known: dict[Study, Study] = {}
+        studies = {k: _study(r, axes) for k, r in self.first.items()}
+        # One object for equal studies, so that they are told apart by identity.
+        self.study = {k: known.setdefault(s, s) for k, s in studies.items()}
+
+    def reasons(
+        self, study: Study, axes: Sequence[str], place: str
+    ) -> tuple[dict[Kind, str | None], dict[Kind, str | None]]:
+        """Why runs of each kind are left out whatever their error: by the study, and by the axes."""
+        early = {k: _reason_of_kind(r, self.study[k], study, place) for k, r in self.first.items()}
+        late = {k: _reason_of_axes(r, axes) for k, r in self.first.items()}
+        return early, late
+
+
+def gather(
+    rows: Sequence[Run],
+    task: str,
+    *,
+    axes: Sequence[str] = COMPUTE_AXES,
+    source: str | None = None,
+    dataset: str | None = None,
+    adaptation: str | None = None,
+) -> Evidence:
+    """The evidence for one law.
+
+    Args:
+        rows: finished runs of the task.
+        task: `asr` or `emotion`, for messages.
+        axes: names of the axes and covariates of the law.
+        source: provenance, or the file or table that the runs were imported from.
+        dataset: only runs on it.
+        adaptation: only runs with it (`lora:16`).
+
+    Raises:
+        FitError: no run remains.
+        InputError: the filters match nothing although there are runs.
+    """
+    if not rows:
+        raise FitError(
+            f"no finished run of task {task}: run a sweep (soundscale quickstart) or "
+            "import results (soundscale runs import same2026)"
+        )
+    asked = [r for r in rows if _wanted(r, source, dataset, adaptation)]
+    if not asked:
+        raise InputError(_nothing_matches(rows, source, dataset, adaptation))
+    kinds = _Kinds(asked, axes)
+    studies = [kinds.study[k] for k in kinds.of]
+    study = _choose(asked, studies)
+    kept, exclusions = [], []
+    place = _place([r for r, s in zip(asked, studies, strict=True) if s is study])
+    worse_rates = beaten(asked)
+    early, late = kinds.reasons(study, axes, place)
+    for row, kind in zip(asked, kinds.of, strict=True):
+        reason = early[kind] or _reason_of_error(row.error) or late[kind]
+        reason = reason or worse_rates.get(row.run_id)
+        if reason:
+            exclusions.append((row.run_id, reason))
+        else:
+            kept.append(row)
+    if not kept:
+        raise FitError(f"every run of {study.label} was left out: {exclusions[0][1]}")
+    ordered = sorted(kept, key=lambda r: r.run_id)
+    return Evidence(
+        study=_placed(study, place),
+        axes=tuple(axes),
+        rows=tuple(ordered),
+        observations=_observations(ordered, axes, exclusions),
+        exclusions=tuple(exclusions),
+    )
+
+
+def _placed(study: Study, place: str) -> Study:
+    return dataclasses.replace(study, place=place)
+
+
+def _nothing_matches(
+    rows: Sequence[Run], source: str | None, dataset: str | None, adaptation: str | None
+) -> str:
+    filters = {"source": source, "dataset": dataset, "adaptation": adaptation}
+    said = ", ".join(f"{k} {v!r}" for k, v in filters.items() if v is not None)
+    have = sorted({f"{r.provenance}/{r.setup.dataset}/{r.setup.adaptation}" for r in rows})
+    return f"no finished run matches {said}; there are: {', '.join(have[:8])}"
+
+
+def _choose(rows: Sequence[Run], studies: Sequence[Study]) -> Study:
+    """The study by the stated rule; equal studies are one object."""
+    runs: dict[int, list[int]] = {}
+    for row, study in zip(rows, studies, strict=True):
+        runs.setdefault(id(study), []).append(row.run_id)
+    return min(
+        {id(s): s for s in studies}.values(),
+        key=lambda s: (
+            _PROVENANCE_ORDER.get(s.provenance, 9),
+            s.initialisation != "pretrained",
+            -len(runs[id(s)]),
+            -max(runs[id(s)]),
+        ),
+    )
+
+
+def _place(rows: Sequence[Run]) -> str:
+    """The place of reduction that most reduced runs share; `none` where no run is reduced."""
+    setups = {id(r.setup): r for r in rows if r.setup.reduction.factor > 1}
+    places: Counter[str] = Counter()
+    for setup, n in Counter(id(r.setup) for r in rows).items():
+        if setup in setups:
+            places[_treatment(setups[setup])] += n
+    return max(places, key=lambda p: (places[p], p)) if places else "none"
+
+
+def _treatment(row: Run) -> str:
+    """Place and operator of a reduction: what has to agree for x_V to be one axis."""
+    reduction = row.setup.reduction
+    layer = f"{reduction.layer}" if reduction.layer else ""
+    return f"{reduction.place}{layer}:{reduction.operator}"
+
+
+def _reason_of_kind(row: Run, other: Study, study: Study, place: str) -> str | None:
+    if other != study:
+        names = [n for n in Study.__slots__ if getattr(other, n) != getattr(study, n)]
+        name = "adaptation" if names == ["adaptation"] else names[0]
+        return f"another study: {name} {getattr(other, name)!r}, not {getattr(study, name)!r}"
+    if row.setup.reduction.factor > 1 and _treatment(row) != place:
+        return f"tokens reduced at {_treatment(row)}, not {place}"
+    return None
+
+
+def _reason_of_error(error: float | None) -> str | None:
+    if error is None:
+        return "no error stored"
+    if error > DIVERGED_ABOVE:
+        return f"diverged: error {error:.3g} is above {DIVERGED_ABOVE:g}"
+    if error <= 0:
+        return "error 0: a power law of a logarithm cannot take it; score more utterances"
+    return None
+
+
+def _reason_of_axes(row: Run, axes: Sequence[str]) -> str | None:
+    for name in axes:
+        value = axis_value(row, name)
+        if value is None or value <= 0:
+            return f"no positive value on axis {name}"
+    return None
+
+
+def limits_of_evidence(evidence: Evidence, n_speakers: int | None) -> tuple[dict[str, str], ...]:
+    """What no number of such runs can tell: voices that were not heard, unlike kinds of model."""
+    out = []
+    if n_speakers == 1:
+        message = "one speaker was scored: nothing here tells how other voices would do"
+        out.append({"code": "one-speaker", "message": message})
+    names = sorted({r.setup.backbone for r in evidence.rows})
+    english = [n for n in names if n.endswith(".en")]
+    if english and len(english) < len(names):
+        message = (
+            f"sizes differ in kind: {', '.join(english)} is English only, the others are "
+            "multilingual, so an effect of size cannot be told from one of training"
+        )
+        out.append({"code": "mixed-kinds", "message": message})
+    return tuple(out)
+
+
+def _observations(
+    rows: Sequence[Run], axes: Sequence[str], exclusions: Sequence[tuple[int, str]]
+) -> Observations:
+    kinds = _kinds_of(rows)
+    first = dict(zip(kinds, rows, strict=True))
+    at = {k: [axis_value(r, name) for name in axes] for k, r in first.items()}
+    x = np.array([at[k] for k in kinds], dtype=np.float64)
+    errors = np.array([r.error for r in rows], dtype=np.float64)
+    # A weight needs every run's own standard error: some with and some without is not comparable.
+    known = all(r.std_error is not None and r.std_error > 0 for r in rows)
+    std = np.array([r.std_error for r in rows], dtype=np.float64) if known else None
+    return Observations(
+        axes=tuple(axes),
+        x=x,
+        error=errors,
+        std_error=std,
+        group=_groups(rows),
+        run_ids=tuple(r.run_id for r in rows),
+        exclusions=tuple(
+            Exclusion(row=i, run_id=run_id, reason=reason)
+            for i, (run_id, reason) in enumerate(exclusions)
+        ),
+        metric=rows[0].metric or "error",
+    )
+
+
+def _groups(rows: Sequence[Run]) -> np.ndarray | None:
+    """Runs of one configuration that differ by seed alone share a group; None without any."""
+    kinds = _kinds_of(rows)
+    of_kind = {k: _configuration(r) for k, r in dict(zip(kinds, rows, strict=True)).items()}
+    keys = [of_kind[k] for k in kinds]
+    if len(set(keys)) == len(keys):
+        return None
+    index = {k: i for i, k in enumerate(dict.fromkeys(keys))}
+    return np.array([index[k] for k in keys], dtype=np.int64)
+
+
+def _configuration(row: Run) -> tuple[object, ...]:
+    trial = row.setup
+    treated = str(trial.reduction), str(trial.adaptation)
+    return row.n_params, trial.backbone, trial.audio_seconds, *treated

@@ -1,0 +1,1 @@
+"""Functional forms of laws, and which of them can be had for which axes."""

@@ -1,0 +1,246 @@
+"""One named form on one table: reduced to what the table identifies, estimated, with uncertainty."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from planner.laws.forms.coverage import Covered, DurationHistogram
+from planner.laws.solver.estimate import N_STARTS, Estimate, Rows, automatic_threshold, estimate
+from planner.laws.forms.base import SLOPE, Form
+from planner.laws.identify import Design, design_of, flatten_one, short
+from planner.laws.uncertainty.intervals import Uncertainty, dispersion_of, jacobian_of, uncertainty_of
+from planner.laws.forms.link import Link
+from planner.laws.solver.losses import Loss, parse_loss
+from planner.laws.solver.row_weights import between_run_variance, log_std_error
+from planner.laws.observations import Floats, Observations
+from planner.laws.parts import FitWarning, Member
+from planner.laws.forms.registry import build_form
+
+NEGLIGIBLE = 1e-6
+"""A term below this share of the law at every run is not there."""
+MOST_REDUCTIONS = 20
+WINDOW_AXIS = "audio_seconds"
+"""The axis whose window leaves audio out."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """How a form is fitted: loss by name, link, and the coverage floor's histogram if there is one.
+
+    `shared` is the loss that several forms are fitted with, so that their objectives compare.
+    """
+
+    loss: str = "log"
+    shared: Loss | None = None
+    link: Link = field(default_factory=Link)
+    coverage: DurationHistogram | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Fitted:
+    """One form fitted to one table: its design, rows, estimate and uncertainty.
+
+    `rise` is the dispersion of the objective, `sigma` the spread of one run about the law and
+    `log_std_error` the runs' own standard errors, if the table has them.
+    """
+
+    law: str
+    design: Design
+    rows: Rows
+    scales: Floats
+    estimate: Estimate
+    jacobian: Floats
+    spread: Uncertainty
+    rise: float
+    sigma: float
+    log_std_error: Floats | None
+    tau2: float
+    coverage: DurationHistogram | None
+
+    @property
+    def form(self) -> Form:
+        """The form, with its known floor if it has one."""
+        return self.estimate.form
+
+    @property
+    def covariance(self) -> Floats:
+        """Of the working parameters, shape (p, p)."""
+        return self.spread.covariance
+
+    @property
+    def dof(self) -> float:
+        """Degrees of freedom of Student's quantile."""
+        return self.spread.dof
+
+    def member(self, weight: float) -> Member:
+        """The form as part of an answer."""
+        return Member(
+            law=self.law,
+            weight=weight,
+            roles=tuple(self.design.roles.items()),
+            floor=self.design.floor,
+            scales=tuple(self.scales.tolist()),
+            theta=tuple(self.estimate.theta.tolist()),
+            covariance=tuple(tuple(row) for row in self.covariance.tolist()),
+            dof=self.dof,
+            sigma=self.sigma,
+            coverage=None
+            if self.coverage is None
+            else (self.coverage.seconds, self.coverage.words),
+        )
+
+
+def fit_form(
+    table: Observations,
+    law: str,
+    setting: Setting,
+    design: Design | None = None,
+    guide: Fitted | None = None,
+) -> Fitted:
+    """Fit one named form, reduced to what the table identifies; the reasons are in its design.
+
+    Args:
+        table: usable rows.
+        law: name of the form.
+        setting: loss, link and coverage.
+        design: roles to begin with; None: by the table's levels.
+        guide: a fit of the same law to a larger table: its scales are kept and its estimate is one
+            of the starts.
+
+    Raises:
+        FitError: the table cannot carry even slopes.
+    """
+    design = design or design_of(table)
+    for _ in range(MOST_REDUCTIONS):
+        bare = build_form(law, design.roles, floor=design.floor)
+        n_needed = bare.n_parameters + 1
+        n_distinct = len(np.unique(table.x, axis=0))
+        if len(table) < n_needed or n_distinct < bare.n_parameters:
+            design = flatten_one(table, design, n_needed)
+            continue
+        guided = guide is not None and guide.form.parameters == bare.parameters
+        known = guide if guided else None
+        rows, scales = scaled_rows(
+            table, bare, setting.link, None if known is None else known.scales
+        )
+        form = _covered(bare, scales, setting.coverage)
+        fitted, rows, tau2 = _weighted_estimate(form, rows, table, setting, known)
+        smaller = _reduced(design, fitted, rows)
+        if smaller is None:
+            break
+        design = smaller
+    return _with_uncertainty(law, design, rows, scales, fitted, table, tau2, setting)
+
+
+def scaled_rows(
+    table: Observations, form: Form, link: Link, scales: Floats | None = None
+) -> tuple[Rows, Floats]:
+    """Log axes about their means (or given scales), log error, weights of mean 1; and the scales."""
+    columns = [table.axes.index(axis) for axis in form.axes]
+    logs = np.log(table.x[:, columns])
+    centre = logs.mean(0) if scales is None else np.log(scales)
+    weight = np.ones(len(table)) if table.weight is None else table.weight / table.weight.mean()
+    return Rows(z=logs - centre, y=link.forward(table.error), weight=weight), np.exp(centre)
+
+
+def _covered(form: Form, scales: Floats, coverage: DurationHistogram | None) -> Form:
+    if coverage is None or WINDOW_AXIS not in form.axes:
+        return form
+    return Covered(form, coverage, WINDOW_AXIS, float(scales[form.axes.index(WINDOW_AXIS)]))
+
+
+def _weighted_estimate(
+    form: Form, rows: Rows, table: Observations, setting: Setting, guide: Fitted | None
+) -> tuple[Estimate, Rows, float]:
+    """The estimate; with standard errors, weights and between-run variance in turn until they agree."""
+    kind, delta = parse_loss(setting.loss)
+    error_scale = log_std_error(table, setting.link)
+
+    def fit(these: Rows, near: Floats | None) -> Estimate:
+        loss = setting.shared or Loss(delta=delta)
+        if kind == "huber" and loss.delta is None:
+            loss = automatic_threshold(form, these, near) if guide is None else guide.estimate.loss
+        return estimate(form, these, loss, near=near, n_starts=N_STARTS if guide is None else 2)
+
+    near = None if guide is None else guide.estimate.theta
+    if error_scale is None:
+        return fit(rows, near), rows, 0.0
+    tau2, given = 0.0, rows.weight
+    for _ in range(10):
+        inverse = given / (error_scale**2 + tau2)
+        rows = dataclasses.replace(rows, weight=inverse / inverse.mean())
+        fitted = fit(rows, near)
+        near = fitted.theta
+        dof = len(rows) - form.n_parameters
+        previous, tau2 = tau2, between_run_variance(fitted.residual, error_scale, dof)
+        if abs(tau2 - previous) <= 1e-6 * max(tau2, 1e-12):
+            break
+    return fitted, rows, tau2
+
+
+def _reduced(design: Design, fitted: Estimate, rows: Rows) -> Design | None:
+    """The design without what the best fit sends to zero, or None."""
+    form = fitted.form
+    terms = form.at(rows.z).log_terms(fitted.theta[None])
+    log_mean = fitted.residual + rows.y
+    for i, term in zip(form.log_parameters, terms, strict=True):
+        spec = form.parameters[i]
+        if float((term[0] - log_mean).max()) > np.log(NEGLIGIBLE):
+            continue
+        if spec.axis is not None and design.roles[spec.axis] != SLOPE:
+            return design.with_role(spec.axis, SLOPE, _not_lowering(spec.axis))
+    if len(terms) - len(form.indices("floor")) == 1:
+        # One product: an axis whose exponent is pressed to its lower bound would rather hurt.
+        for spec, value in zip(form.parameters, fitted.theta, strict=True):
+            pressed = spec.kind == "exponent" and spec.name in fitted.at_bound and value < 1
+            if pressed and spec.axis is not None:
+                return design.with_role(spec.axis, SLOPE, _not_lowering(spec.axis))
+    return None
+
+
+def _not_lowering(axis: str) -> FitWarning:
+    return FitWarning(
+        code="axis-not-lowering",
+        message=f"{short(axis)} does not lower the error as a power law would: "
+        "a slope of either sign is fitted for it",
+        axis=axis,
+    )
+
+
+def _with_uncertainty(
+    law: str,
+    design: Design,
+    rows: Rows,
+    scales: Floats,
+    fitted: Estimate,
+    table: Observations,
+    tau2: float,
+    setting: Setting,
+) -> Fitted:
+    jacobian = jacobian_of(fitted, rows)
+    noise = dispersion_of(fitted, rows)
+    sigma = float(np.sqrt(noise.variance))
+    error_scale = log_std_error(table, setting.link)
+    if error_scale is not None:
+        # The stated standard errors are believed as a lower limit: a lucky misfit narrows nothing.
+        stated = 1.0 / float((1.0 / (error_scale**2 + tau2)).mean())
+        noise = noise.widened(max(stated / max(noise.variance, 1e-300), 1.0))
+        sigma = float(np.sqrt(np.median(error_scale) ** 2 + tau2))
+    spread = uncertainty_of(fitted, jacobian, noise, rows, table.group)
+    return Fitted(
+        law=law,
+        design=design,
+        rows=rows,
+        scales=scales,
+        estimate=fitted,
+        jacobian=jacobian,
+        spread=spread,
+        rise=noise.rise,
+        sigma=sigma,
+        log_std_error=error_scale,
+        tau2=tau2,
+        coverage=setting.coverage if isinstance(fitted.form, Covered) else None,
+    )

@@ -1,0 +1,1 @@
+"""Minimising the objective of a form: starts, variable projection, damped Newton steps."""

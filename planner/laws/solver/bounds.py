@@ -1,0 +1,116 @@
+"""Bounds and grid levels of parameters by their kind, in units of the axes' own log ranges."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from planner.laws.forms.base import Form, ParameterSpec
+from planner.laws.solver.grid import LEVELS_BY_DIMENSION, Cells, product_cells
+from planner.laws.observations import Floats
+
+SHALLOWEST, STEEPEST = 0.01, 25.0
+"""Bounds of an exponent times the axis's log range: a term that changes by 1 % or by e^25 over the
+data is a constant or a step, and its exponent cannot be told (assumption)."""
+GRID_SHALLOWEST, GRID_STEEPEST = 0.1, 12.0
+DEEPEST = 30.0
+"""Smallest floor or amplitude: e^-30 of the smallest error, which no data can tell from 0."""
+LARGEST_LEVEL = 15.0
+"""Bound of ln h at the scale: beyond it a saturating law is a power law or a constant."""
+WIDEST_BREAK, NARROWEST_BREAK = 1.0, 0.02
+"""Bounds of a break's width as a share of the axis's log range."""
+
+
+def axis_range(form: Form, z: Floats, spec: ParameterSpec) -> tuple[float, float]:
+    """Smallest and largest z of a parameter's axis; of all axes together where it has none."""
+    columns = [form.axes.index(spec.axis)] if spec.axis in form.axes else list(range(z.shape[1]))
+    part = z[:, columns]
+    widest = int(np.argmax(np.ptp(part, axis=0)))
+    return float(part[:, widest].min()), float(part[:, widest].max())
+
+
+def bounds_of(form: Form, z: Floats, y: Floats) -> tuple[Floats, Floats]:
+    """Lower and upper bounds of the working parameters: wide, and free of units."""
+    box = [_bounds(spec, axis_range(form, z, spec), y) for spec in form.parameters]
+    return np.array([low for low, _ in box]), np.array([high for _, high in box])
+
+
+def _bounds(spec: ParameterSpec, ends: tuple[float, float], y: Floats) -> tuple[float, float]:
+    reach = ends[1] - ends[0]
+    if spec.is_log:
+        return float(y.min() - DEEPEST), float(y.max() + DEEPEST)
+    if spec.kind == "exponent":
+        return SHALLOWEST / reach, STEEPEST / reach
+    if spec.kind == "break":
+        return ends[0] - 0.5 * reach, ends[1] + 0.5 * reach
+    if spec.kind == "width":
+        return NARROWEST_BREAK * reach, WIDEST_BREAK * reach
+    if spec.kind == "shift":
+        return ends[0] - 10.0, ends[1] + 1.0
+    if spec.kind == "level":
+        return -LARGEST_LEVEL, LARGEST_LEVEL
+    if spec.kind == "bend":
+        return -STEEPEST / reach**2, STEEPEST / reach**2
+    return -STEEPEST / reach, STEEPEST / reach
+
+
+def cells_of(form: Form, z: Floats, plane: Plane, n_levels: int | None = None) -> Cells:
+    """Grid of the nonlinear parameters; slopes and bends stay at the log regression's."""
+    params = [i for i, spec in enumerate(form.parameters) if not spec.is_log]
+    free = [i for i in params if form.parameters[i].kind not in ("slope", "bend")]
+    n = n_levels or LEVELS_BY_DIMENSION.get(len(free), 4)
+    axes = []
+    for i in params:
+        spec = form.parameters[i]
+        if spec.kind in ("slope", "bend"):
+            known = plane.slopes if spec.kind == "slope" else plane.bends
+            axes.append(known[[form.axes.index(str(spec.axis))]])
+        else:
+            axes.append(_levels(spec, axis_range(form, z, spec), n))
+    return product_cells(tuple(params), axes)
+
+
+def _levels(spec: ParameterSpec, ends: tuple[float, float], n: int) -> Floats:
+    low, high = ends
+    reach = high - low
+    if spec.kind == "exponent":
+        return np.geomspace(GRID_SHALLOWEST, GRID_STEEPEST, n) / reach
+    if spec.kind == "signed":
+        return signed_levels(n) / reach
+    if spec.kind == "break":
+        return low + reach * (np.arange(n) + 0.5) / n
+    if spec.kind == "width":
+        return np.geomspace(0.05, 0.5, min(n, 3)) * reach
+    if spec.kind == "level":
+        return np.linspace(-4.0, 4.0, 5)
+    if spec.kind == "shift":
+        return np.linspace(low - 4.0, low + 0.7 * reach, n)
+    return np.linspace(-6.0, 6.0, n) / reach
+
+
+def signed_levels(n: int) -> Floats:
+    """Levels of an exponent times its axis's range: a third negative, the others positive."""
+    n_negative = max(n // 3, 1)
+    positive = np.geomspace(GRID_SHALLOWEST * 2, GRID_STEEPEST, n - n_negative)
+    return np.concatenate([-np.geomspace(0.5, 3.0, n_negative)[::-1], positive])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Plane:
+    """Regression y = a - sum_k b_k z_k + sum_k c_k z_k^2: slopes b and bends c, shape (k,) each."""
+
+    slopes: Floats
+    bends: Floats
+
+
+def log_regression(form: Form, z: Floats, y: Floats, weight: Floats) -> Plane:
+    """Weighted least squares with a bend on those axes that have one in the form."""
+    k = z.shape[1]
+    bent = [form.axes.index(str(s.axis)) for s in form.parameters if s.kind == "bend"]
+    root = np.sqrt(weight)
+    design = np.column_stack([np.ones(len(y)), -z, z[:, bent] ** 2]) * root[:, None]
+    solution = np.linalg.lstsq(design, y * root, rcond=None)[0]
+    bends = np.zeros(k)
+    bends[bent] = solution[1 + k :]
+    return Plane(solution[1 : 1 + k], bends)

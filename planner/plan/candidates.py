@@ -1,0 +1,293 @@
+"""Every configuration that could be the answer, with its predicted error and its costs.
+
+Joins the law, the costs and the latency model into one `CandidateTable`; knows no SQL.
+
+FLOPs and latency are those of one utterance unless the query says `window`: an utterance of S seconds
+takes ceil(S / x_T) consecutive windows, averaged over the utterances that were scored. Its output
+tokens are shared out over the windows. Latency of an utterance is the number of windows times the
+quantile of one window: for p95 that is conservative, as slow windows rarely come together.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from planner.words import catalogue
+from planner.plan.belief import belief, measurements
+from planner.costs.flops.forward import encoder_tokens
+from planner.costs.latency.model import LatencyModel
+from planner.costs.latency.stages import Alike
+from planner.plan.configurations import axis_columns, config_from, config_of, dimensions
+from planner.plan.configurations import axis_values as axis_values
+from planner.errors import InputError, OutsideDataError
+from planner.evidence.study import Evidence
+from planner.laws.result import LawFit
+from planner.levels import Columns, Ints
+from planner.plan.objectives import Situation, costs_of
+from planner.plan.question import CandidateTable, Config, Floats, PlanQuery
+from planner.words.records import Adaptation, Reduction
+
+MAX_DISTANCE = math.log(4.0)
+"""ln distance outside the data to which a law is trusted: four times, as far as intervals are checked
+where no form holds the truth (tests/benchmarks/wrong_forms.py)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workload:
+    """What an utterance is: seconds of those that were scored, and output tokens.
+
+    Attributes:
+        seconds: durations of utterances, empty when unknown (each then takes one window).
+        output_tokens: mean output tokens of an utterance; source says where the number is from.
+        windows_at: windows of an utterance as measured, by x_T: audio is cut at pauses, so that
+            there are some more than seconds / x_T.
+    """
+
+    seconds: tuple[float, ...]
+    output_tokens: float
+    source: str
+    windows_at: dict[float, float] = field(default_factory=dict)
+
+    def windows(self, audio_seconds: float) -> float:
+        """Mean number of windows that an utterance takes at x_T."""
+        return float(self.windows_of(np.array([audio_seconds]))[0])
+
+    def windows_of(self, audio_seconds: Floats) -> Floats:
+        """As `windows`, at each of many lengths, shape (m,)."""
+        out = np.maximum(1.0, self._ceiling(audio_seconds) * self._surplus())
+        for length, measured in self.windows_at.items():
+            out[audio_seconds == length] = measured
+        return out
+
+    def _ceiling(self, audio_seconds: Floats) -> Floats:
+        """Windows by length alone, shape (m,)."""
+        if not self.seconds:
+            return np.ones(len(audio_seconds))
+        own, out = np.array(self.seconds), np.empty(len(audio_seconds))
+        step = max(2**16 // len(own), 1)  # so many lengths that the block stays in the cache
+        for start in range(0, len(out), step):
+            lengths = audio_seconds[start : start + step, None]
+            n = np.maximum(1.0, np.ceil(own / lengths - 1e-9))
+            out[start : start + step] = n.sum(axis=1) / len(own)
+        return out
+
+    def _surplus(self) -> float:
+        """Windows measured over windows by length alone, averaged over the lengths measured."""
+        if not self.windows_at:
+            return 1.0
+        by_length = self._ceiling(np.array(list(self.windows_at)))
+        return float(np.mean(np.array(list(self.windows_at.values())) / by_length))
+
+
+def configs_of(evidence: Evidence, query: PlanQuery, ran: Sequence[Config]) -> tuple[Config, ...]:
+    """The finite set: those listed, the measured ones, or every combination of the levels seen.
+
+    With `grid` there are levels between those of the runs. What lies more than MAX_DISTANCE outside the
+    data is left out, unless the query says `extrapolate`.
+
+    Raises:
+        InputError: a listed configuration cannot be read, or is not possible.
+    """
+    measured = dict.fromkeys(ran)
+    padding = evidence.rows[0].trial.padding
+    if query.candidates:
+        first = ran[0]
+        return tuple(dict.fromkeys(_listed(text, first) for text in query.candidates))
+    if query.measured_only:
+        return tuple(measured)
+    levels = {}
+    for d in dimensions():
+        seen = d.ordered(c.value(d.name) for c in measured)
+        levels[d.name] = d.finer(seen) if query.grid else seen
+    lengths, taken = levels["audio_seconds"], {}
+    for shape, cut in itertools.product(levels["backbone"], levels["reduction"]):
+        taken[shape, cut] = _possible_lengths(shape, cut, padding, lengths)
+    out = dict(measured)
+    for combination in itertools.product(*levels.values()):
+        config = config_from(dict(zip(levels, combination, strict=True)), padding)
+        if config.audio_seconds in taken[config.backbone, config.reduction]:
+            out.setdefault(config)
+    return tuple(out)
+
+
+def _listed(text: str, like: Config) -> Config:
+    """A configuration from `backbone,audio_seconds,reduction[,adaptation]`, the rest as in `like`."""
+    parts = [p.strip() for p in text.split(",")]
+    try:
+        backbone, seconds, reduction, *rest = parts
+        config = dataclasses.replace(
+            like,
+            backbone=catalogue.backbone(backbone).name,
+            audio_seconds=float(seconds),
+            reduction=Reduction.parse(reduction),
+            adaptation=Adaptation.parse(rest[0]) if rest and rest[0] else like.adaptation,
+        )
+    except ValueError as problem:
+        raise InputError(
+            f"candidate {text!r} cannot be read: {problem}; write backbone,audio_seconds,reduction"
+        ) from None
+    encoder_tokens(
+        catalogue.backbone(config.backbone), config.audio_seconds, config.reduction, config.padding
+    )
+    return config
+
+
+def _possible_lengths(
+    name: str, reduction: Reduction, padding: str, lengths: Sequence[float]
+) -> set[float]:
+    """The lengths of window that the backbone takes with that reduction."""
+    shape = catalogue.backbone(name)
+
+    def possible(seconds: float | Floats) -> bool:
+        try:
+            encoder_tokens(shape, seconds, reduction, padding)
+        except InputError:
+            return False
+        return True
+
+    if possible(np.array(lengths, dtype=np.float64)):
+        return set(lengths)
+    return {s for s in lengths if possible(s)}
+
+
+def build(
+    query: PlanQuery,
+    evidence: Evidence,
+    fit: LawFit,
+    workload: Workload,
+    latency: LatencyModel | None,
+    configs: Sequence[Config] | None = None,
+) -> CandidateTable:
+    """The table that the planner chooses from; every number is computed here, none is stored twice.
+
+    Raises:
+        OutsideDataError: everything that could be chosen lies too far outside the data.
+    """
+    # Runs that differ by their seed share one object, and so does what is made of it.
+    setups = {id(r.setup): r.setup for r in evidence.rows}
+    made = {key: config_of(setup) for key, setup in setups.items()}
+    ran = [made[id(r.setup)] for r in evidence.rows]
+    chosen = tuple(configs if configs is not None else configs_of(evidence, query, ran))
+    columns = Columns.of(chosen)
+    x = axis_columns(columns, evidence.axes)
+    distance = fit.distance(x).max(axis=1)
+    if not query.extrapolate:
+        near = distance <= MAX_DISTANCE
+        if not near.any():
+            raise OutsideDataError(_too_far(chosen, distance))
+        chosen = tuple(itertools.compress(chosen, near.tolist()))
+        columns, x, distance = columns.kept(near), x[near], distance[near]
+    ran_at = columns.places(ran)
+    n_windows = _windows(query, workload, columns)
+    tokens = _tokens(query, workload, evidence, columns, ran_at)
+    situation = Situation(
+        query=query, evidence=evidence, configs=chosen, ran_at=ran_at, n_windows=n_windows,
+        tokens=tokens, latency=latency, groups=_groups(columns, tokens),
+    )  # fmt: skip
+    costs, unknown = costs_of(situation)
+    measured = measurements(evidence, chosen, ran_at)
+    labels = [c.label for c in chosen]
+    found = belief(fit, x, labels, measured, query.n_draws, query.seed, query.level)
+    table = CandidateTable(
+        configs=chosen,
+        error=found.error,
+        error_low=found.low,
+        error_high=found.high,
+        draws=found.draws,
+        least_draw=found.least_draw,
+        own_weight=found.own_weight,
+        costs=costs,
+        run_ids=measured.run_ids,
+        measured_error=measured.error,
+        distance=distance,
+        n_windows=n_windows,
+        unknown=unknown,
+    )
+    table.kept("columns", lambda _: columns)
+    return table
+
+
+def _too_far(configs: Sequence[Config], distance: Floats) -> str:
+    j = int(distance.argmin())
+    return (
+        f"{configs[j].label} lies {math.exp(distance[j]):.3g}x outside the measured range, and laws are "
+        f"trusted to {math.exp(MAX_DISTANCE):.3g}x; run something nearer, or ask with --extrapolate"
+    )
+
+
+def _asked(query: PlanQuery, workload: Workload) -> Workload:
+    """What an utterance is under the question: its length and output tokens where they are given."""
+    seconds, windows_at = workload.seconds, workload.windows_at
+    if query.utterance_seconds:
+        seconds, windows_at = (query.utterance_seconds,), {}
+    tokens = query.output_tokens or workload.output_tokens
+    return Workload(
+        seconds=seconds, output_tokens=tokens, source=workload.source, windows_at=windows_at
+    )
+
+
+def _windows(query: PlanQuery, workload: Workload, columns: Columns) -> Floats:
+    """Windows of one utterance at each candidate, shape (m,)."""
+    if query.per == "window":
+        return np.ones(len(columns.key))
+    return _by_length(_asked(query, workload).windows_of, columns)
+
+
+def _by_length(of: Callable[[Floats], Floats], columns: Columns) -> Floats:
+    """What depends on the length of the window alone, worked out once a length, shape (m,)."""
+    own = columns.levels["audio_seconds"]
+    return of(np.array(own.values, dtype=np.float64))[own.code]
+
+
+def _tokens(
+    query: PlanQuery,
+    workload: Workload,
+    evidence: Evidence,
+    columns: Columns,
+    ran_at: Sequence[int | None],
+) -> Ints:
+    """Output tokens of one window of each candidate, shape (m,).
+
+    Those given are shared over the utterance's windows; else a run's own mean, else those of a scored
+    utterance shared over its windows.
+    """
+    shared_by = _asked(query, workload) if query.output_tokens else workload
+    if not shared_by.output_tokens:
+        return np.zeros(len(columns.key), dtype=np.int64)
+    tokens = shared_by.output_tokens / _by_length(shared_by.windows_of, columns)
+    if not query.output_tokens:
+        # Of several runs of one configuration the last tells, whether or not it knows.
+        own = {j: r.mean_output_tokens for j, r in zip(ran_at, evidence.rows, strict=True)}
+        for j, mean in own.items():
+            if j is not None and mean is not None:
+                tokens[j] = mean
+    return np.maximum(np.rint(tokens), 1.0).astype(np.int64)
+
+
+def _groups(columns: Columns, tokens: Ints) -> tuple[Alike, ...]:
+    """The candidates by all that is not seconds and output tokens."""
+    names = ("backbone", "reduction", "adaptation", "padding")
+    key = np.zeros(len(tokens), dtype=np.int64)
+    for name in names:
+        key = key * len(columns.levels[name].values) + columns.levels[name].code
+    order = np.argsort(key, kind="stable")
+    seconds, any_tokens = columns.audio_seconds, bool(tokens.any())
+    out = []
+    for at in np.split(order, np.flatnonzero(np.diff(key[order])) + 1):
+        backbone, reduction, _, padding = (
+            columns.levels[n].values[columns.levels[n].code[at[0]]] for n in names
+        )
+        out.append(
+            Alike(
+                backbone=catalogue.backbone(backbone), reduction=reduction, at=at,
+                audio_seconds=seconds[at], n_output_tokens=tokens[at] if any_tokens else 0,
+                padding=padding,
+            )
+        )  # fmt: skip
+    return tuple(out)

@@ -1,0 +1,199 @@
+"""What a configuration costs: the objectives that a limit can be put on, as a registry.
+
+An objective is a class with a name, a unit and `of`, which gives the cost of every candidate, or a
+sentence that says why it is not known. A further one (energy, price, …) is registered once; its limit
+goes into `PlanQuery.more_limits`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from planner.costs.flops.forward import forward_parts, resolve_convention
+from planner.costs.latency.model import LatencyModel
+from planner.costs.memory.peak import inference_bytes
+from planner.costs.latency.stages import Alike
+from planner.costs.flops.trial import training_totals_of
+from planner.errors import InputError
+from planner.evidence.study import Evidence
+from planner.levels import Ints
+from planner.plan.question import COST_UNITS, Config, Cost, Floats, PlanQuery
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Situation:
+    """What the costs of candidates follow from.
+
+    Attributes:
+        ran_at: for each row of the evidence, which candidate it was of; None where of none.
+        n_windows: windows of one utterance, shape (m,).
+        tokens: output tokens of one window, shape (m,).
+        latency: the device's model, None without one.
+        groups: the candidates by all that is not seconds and output tokens: counted group by group.
+    """
+
+    query: PlanQuery
+    evidence: Evidence
+    configs: Sequence[Config]
+    ran_at: Sequence[int | None]
+    n_windows: Floats
+    tokens: Ints
+    latency: LatencyModel | None
+    groups: Sequence[Alike]
+
+
+class Objective(Protocol):
+    """One cost of a configuration, in `unit`."""
+
+    name: str
+    unit: str
+
+    def of(self, situation: Situation) -> Cost | str:
+        """The cost of every candidate, or why it is not known."""
+        ...
+
+
+class _Flops:
+    """FLOPs of one utterance (or window); with `demand`, the training's share on top."""
+
+    name, unit = "flops", "FLOPs"
+
+    def of(self, situation: Situation) -> Cost | str:
+        query = situation.query
+        convention = resolve_convention(query.convention)
+        one = np.empty(len(situation.configs))
+        for g in situation.groups:
+            parts = forward_parts(
+                g.backbone, audio_seconds=g.audio_seconds, reduction=g.reduction,
+                n_output_tokens=g.n_output_tokens, padding=g.padding, convention=convention,
+                task=query.task,
+            )  # fmt: skip
+            one[g.at] = sum(parts.values())
+        value = one * situation.n_windows
+        if query.demand is None:
+            return Cost.exact(self.name, value, convention)
+        training = training_flops_of(situation)
+        if isinstance(training, str):
+            raise InputError(f"training cannot be spread over the demand: {training}")
+        source = f"{convention} + training over {query.demand:g} utterances"
+        return Cost.exact(self.name, value + training / query.demand, source)
+
+
+class _Memory:
+    """Peak bytes of inference, one window at a time."""
+
+    name, unit = "memory_bytes", "bytes"
+
+    def of(self, situation: Situation) -> Cost | str:
+        value = np.empty(len(situation.configs))
+        for g in situation.groups:
+            value[g.at] = inference_bytes(
+                g.backbone, audio_seconds=g.audio_seconds, reduction=g.reduction,
+                n_output_tokens=g.n_output_tokens, padding=g.padding, task=situation.query.task,
+            )  # fmt: skip
+        return Cost.exact(self.name, value, "closed form")
+
+
+class _Latency:
+    """Milliseconds of one utterance (or window) at the quantile asked for."""
+
+    name, unit = "latency_ms", "ms"
+
+    def of(self, situation: Situation) -> Cost | str:
+        model, q = situation.latency, situation.query.quantile
+        if model is None:
+            return "no latency was measured: run a sweep, or soundscale probe on the device"
+        if q not in ("p50", "p95"):
+            raise InputError(
+                f"latency is predicted at p50 and p95, not {q}; ask with --quantile p95"
+            )
+        # A device is measured with windows at their own length, however a study padded them.
+        groups = [dataclasses.replace(g, padding="dynamic") for g in situation.groups]
+        found = model.predict_alike(groups)
+        value, low, high = (
+            getattr(found, name) * situation.n_windows
+            for name in (f"{q}_ms", f"{q}_low_ms", f"{q}_high_ms")
+        )
+        return Cost(name=self.name, value=value, low=low, high=high, source=found.source)
+
+
+class _TrainFlops:
+    """FLOPs of training the configuration once, as the study trains."""
+
+    name, unit = "train_flops", "FLOPs"
+
+    def of(self, situation: Situation) -> Cost | str:
+        found = training_flops_of(situation)
+        return found if isinstance(found, str) else Cost.exact(self.name, found, "exact/1")
+
+
+def training_flops_of(situation: Situation) -> Floats | str:
+    """Training FLOPs of each candidate, shape (m,): as its runs took, else as the study would train it.
+
+    A published or imported run does not say how many examples it saw: nothing is counted from it.
+    """
+    own: dict[int, list[float]] = {}
+    for j, row in zip(situation.ran_at, situation.evidence.rows, strict=True):
+        if j is not None and row.train_flops is not None:
+            own.setdefault(j, []).append(row.train_flops)
+    first = situation.evidence.rows[0]
+    out = np.full(len(situation.configs), np.nan)
+    if first.provenance == "measured":
+        for g in situation.groups:
+            adaptation = situation.configs[int(g.at[0])].adaptation
+            trial = dataclasses.replace(first.trial, adaptation=adaptation)
+            out[g.at] = training_totals_of(trial, g)
+    for j, found in own.items():
+        out[j] = float(np.mean(found))
+    if np.isnan(out).any():
+        config = situation.configs[int(np.flatnonzero(np.isnan(out))[0])]
+        return (
+            f"training FLOPs of {config.label} are not known: these runs are {first.provenance} "
+            "and do not say what was trained; learn from own runs"
+        )
+    # Without training (adaptation none) the cost is 0; a logarithm needs something, and 1 FLOP is none.
+    return np.asarray(np.maximum(out, 1.0), dtype=np.float64)
+
+
+_FIRST: tuple[Objective, ...] = (_Flops(), _Memory(), _Latency(), _TrainFlops())
+OBJECTIVES: dict[str, Objective] = {o.name: o for o in _FIRST}
+
+
+def register_objective(new: Objective) -> None:
+    """Add an objective; an existing name is replaced."""
+    OBJECTIVES[new.name] = new
+    COST_UNITS[new.name] = new.unit
+
+
+def costs_of(situation: Situation) -> tuple[dict[str, Cost], dict[str, str]]:
+    """Every objective that is known, and why the others are not.
+
+    Raises:
+        InputError: a limit is put on a cost that is not known.
+    """
+    costs: dict[str, Cost] = {}
+    unknown: dict[str, str] = {}
+    for name, objective in OBJECTIVES.items():
+        found = objective.of(situation)
+        if isinstance(found, Cost):
+            costs[name] = found
+        else:
+            unknown[name] = found
+    check_known(situation.query.limits, unknown)
+    return costs, unknown
+
+
+def check_known(limits: dict[str, float], unknown: dict[str, str]) -> None:
+    """Refuse a limit on a cost that is not known.
+
+    Raises:
+        InputError: there is one; says why.
+    """
+    for name in limits:
+        if name in unknown:
+            raise InputError(f"a limit on {name} cannot be judged: {unknown[name]}")

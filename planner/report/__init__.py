@@ -1,0 +1,1 @@
+"""Reports: text, pages and pictures of what the service returns; pure functions."""

@@ -1,0 +1,231 @@
+"""Text of answers: pure functions of their JSON, one screen each; fits are in planner.report.fit_text."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from planner.words.axes import axis
+from planner.cli.options import plain_table
+from planner.report.fit_text import (
+    compare_rows,
+    compare_text,
+    fit_json,
+    fit_text,
+    law_json,
+    law_text,
+    stored_fit_json,
+    table_text,
+)
+from planner.plan.explain import NAMES, amount, title
+
+__all__ = [
+    "compare_rows",
+    "compare_text",
+    "fit_json",
+    "fit_text",
+    "frontier_rows",
+    "law_json",
+    "law_text",
+    "option_text",
+    "percent",
+    "plan_text",
+    "stored_fit_json",
+    "suggest_text",
+    "table_text",
+    "target_text",
+    "verify_text",
+]
+
+
+def percent(value: float | None, digits: int = 2) -> str:
+    """An error as people read it: `8.12 %`."""
+    return "–" if value is None else f"{100 * value:.{digits}f} %"
+
+
+def plan_text(answer: dict[str, Any]) -> str:
+    """A decision in one screen, from the answer's JSON alone."""
+    best, query = answer["best"], answer["query"]
+    p = best["prediction"]
+    lines = [
+        f"  {best['label']:<70} answer {answer['answer_id']}",
+        "",
+        _line("error", _error_cell(p), f"{answer['n_runs']} runs, fit {answer['fit_id']}"),
+    ]
+    lines += _cost_lines(best["costs"], query)
+    regret = answer["regret"]
+    lines += [
+        f"  best with probability {best['p_best']:.2f} · expected regret "
+        f"{100 * regret['expected']:.2g} points, at most {100 * regret['bound_95']:.2g} (95 %)",
+        "",
+    ]
+    lines += [f"  {t}" for t in _alternatives(answer)]
+    lines += ["", *(f"  why   {r}" if i == 0 else f"        {r}" for i, r in _numbered(answer))]
+    lines += _rests_on(answer)
+    lines += [f"  note  {w['message']}" for w in answer["warnings"]]
+    return "\n".join(lines)
+
+
+def _numbered(answer: dict[str, Any]) -> list[tuple[int, str]]:
+    return list(enumerate(answer["reasons"]))
+
+
+def _line(name: str, value: str, remark: str) -> str:
+    return f"  {name:<15}{value:<46}  {remark}".rstrip()
+
+
+def _error_cell(p: dict[str, Any]) -> str:
+    cell = f"{percent(p['error'])}  [{100 * p['low']:.2f}, {100 * p['high']:.2f}]  {100 * p['level']:.0f} %"
+    if p["measured_error"] is not None:
+        cell += f"  (measured {percent(p['measured_error'])})"
+    return cell
+
+
+def _cost_line(name: str, cost: dict[str, Any], query: dict[str, Any]) -> str:
+    value = amount(name, cost["value"])
+    if cost["high"] > cost["low"]:
+        value += f"  [{amount(name, cost['low'])}, {amount(name, cost['high'])}]"
+    remark = cost["source"]
+    if name == "latency_ms":
+        remark = f"{query['quantile']} on {query['device']}, {remark}"
+    if cost.get("per"):
+        remark += f", per {cost['per']}"
+    if "limit" in cost:
+        value += f" of {amount(name, cost['limit'])}"
+        remark += f", P(met) = {cost['probability']:.2f}"
+    return _line(title(name), value, remark)
+
+
+def _cost_lines(costs: dict[str, Any], query: dict[str, Any]) -> list[str]:
+    """The costs that people know first, then registered ones."""
+    names = [*NAMES, *(n for n, c in costs.items() if isinstance(c, dict) and n not in NAMES)]
+    return [_cost_line(n, costs[n], query) for n in names if n in costs]
+
+
+def _rests_on(answer: dict[str, Any]) -> list[str]:
+    """The budgets at which the choice changes, the elasticities, and the runs that carry the answer."""
+    lines = []
+    for name, found in answer.get("steps", {}).items():
+        if len(found) > 1:
+            then = ", ".join(f"{amount(name, s['at'])} ({percent(s['error'])})" for s in found)
+            lines.append(f"  steps {title(name)}: the choice changes at {then}")
+    slopes = [
+        f"{axis(n).title} {e['value']:+.2f} [{e['low']:.2f}, {e['high']:.2f}]"
+        for n, e in answer.get("elasticity", {}).items()
+    ]
+    if slopes:
+        lines.append(f"  slope {' · '.join(slopes)}: % of error for 1 % more")
+    runs = [f"run {r['run_id']} ({100 * r['share']:.0f} %)" for r in answer.get("carried_by", ())]
+    if runs:
+        lines.append(f"  runs  carried by {', '.join(runs)}")
+    return lines
+
+
+def _alternatives(answer: dict[str, Any]) -> list[str]:
+    rows = [
+        [
+            "tie" if "tie" in r["rejected_because"] else "next" if r["feasible"] else "over",
+            r["label"],
+            percent(r["prediction"]["error"]),
+            r["rejected_because"],
+        ]
+        for r in answer["runners_up"][:8]
+    ]
+    if not rows:
+        return ["no other configuration was in question"]
+    return plain_table(["", "instead", "error", "rejected because"], rows).split("\n")
+
+
+def target_text(found: dict[str, Any]) -> str:
+    """The least resource for a quality on one screen."""
+    best, query = found["best"], found["query"]
+    lines = [f"  {best['label']}", "", _line("error", _error_cell(best["prediction"]), "")]
+    lines += _cost_lines(best["costs"], query)
+    lines += [
+        f"  error at most {percent(query['error'])} with probability {best['p_error']:.2f}",
+        "",
+        *(f"  why   {r}" for r in found["reasons"]),
+    ]
+    cost = query["minimise"]
+    rows = [
+        [r["label"], percent(r["prediction"]["error"]), amount(cost, r["costs"][cost]["value"])]
+        for r in found["runners_up"]
+    ]
+    if rows:
+        table = plain_table(["would also do", "error", title(cost)], rows)
+        lines += ["", *(f"  {line}" for line in table.split("\n"))]
+    lines += [f"  note  {w['message']}" for w in found["warnings"]]
+    return "\n".join(lines)
+
+
+def suggest_text(found: dict[str, Any]) -> str:
+    """Runs to do next on one screen, or that none is worth it."""
+    lines = [f"  {found['verdict']}"]
+    rows = [
+        [
+            s["label"],
+            f"{100 * s['value']:.2g} points",
+            f"{s['hours']:.2g} h",
+            f"{s['p_change']:.2f}",
+        ]
+        for s in found["suggestions"]
+    ]
+    if rows:
+        headings = ["run", "worth", "takes", "P(changes the choice)"]
+        lines += ["", *(f"  {line}" for line in plain_table(headings, rows).split("\n"))]
+    return "\n".join(lines + [f"  note  {w['message']}" for w in found["warnings"]])
+
+
+def verify_text(found: dict[str, Any]) -> str:
+    """An answer against what was measured since, and the calibration of all answers."""
+    p, c = found["prediction"], found["calibration"]
+    lines = [f"  {found['label']}", f"  predicted  {_error_cell(p)}"]
+    for o in found["outcomes"]:
+        place = "inside" if o["inside"] else "outside"
+        lines.append(
+            f"  run {o['run_id']:<6} {percent(o['actual'])}, {place} "
+            f"[{100 * o['low']:.2f}, {100 * o['high']:.2f}] (90 % for a new run)"
+        )
+    if not found["outcomes"]:
+        lines.append("  no run of this configuration was made since: run it, then ask again")
+    if c["n"]:
+        drift = "DRIFT: predictions no longer hold; fit again" if c["drift"] else "no drift"
+        lines.append(
+            f"  all answers: {c['n']} runs made since, {100 * c['inside']:.0f} % inside their "
+            f"90 % intervals, {drift}"
+        )
+    return "\n".join(lines)
+
+
+def option_text(found: dict[str, Any]) -> str:
+    """One configuration on one screen."""
+    lines = [
+        f"  {found['label']}",
+        "",
+        _line("error", _error_cell(found["prediction"]), f"fit {found['fit_id']}"),
+    ]
+    lines += _cost_lines(found["costs"], found["query"])
+    if found["query"]["limits"]:
+        lines.append(f"  meets all limits with probability {found['joint_probability']:.2f}")
+    kind = found["prediction"]["kind"]
+    lines.append(f"  this prediction is {kind}" if kind != "measured" else "  this was measured")
+    lines += [f"  note  {w['message']}" for w in found["warnings"]]
+    return "\n".join(lines)
+
+
+def frontier_rows(table: Any, points: Any, cost: str) -> list[dict[str, Any]]:
+    """The frontier as plain rows."""
+    rows = []
+    for p in points:
+        config = table.configs[p.index]
+        rows.append(
+            {
+                **config.to_json(),
+                cost: p.cost,
+                "error": p.error,
+                "low": p.low,
+                "high": p.high,
+                "kind": p.kind,
+                "run_ids": list(table.run_ids[p.index]),
+            }
+        )
+    return rows

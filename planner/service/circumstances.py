@@ -1,0 +1,117 @@
+"""What a question is asked under: the device, its latencies, and what an utterance is."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Engine
+
+from planner.plan import candidates
+from planner.service import devices
+from planner.costs.latency.data_sheets import DATA_SHEETS
+from planner.costs.flops.forward import resolve_convention
+from planner.costs.latency.model import LatencyModel
+from planner.errors import InputError, UnknownNameError
+from planner.service.fitting import FitReport
+from planner.plan.question import PlanQuery
+from planner.store import read
+from planner.store.row_types import StoredLatency
+
+DEFAULT_OUTPUT_TOKENS_PER_SECOND = 3.3
+"""Output tokens for each second of speech where no run tells: assumption (English, 2.8 words/s in
+LibriSpeech dev-clean by its manifest, about 1.2 tokens a word)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AsOf:
+    """What an earlier answer knew: the runs its law looked at, the last measurement, and the law.
+
+    Without `fit_id` the law of those runs is fitted by this version of the code.
+    """
+
+    run_ids: frozenset[int]
+    latency_id: int | None
+    fit_id: str | None = None
+
+
+def resolved(engine: Engine, query: PlanQuery) -> PlanQuery:
+    """The query with its convention's full name and the device that latency is meant on."""
+    convention = resolve_convention(query.convention)
+    return dataclasses.replace(query, convention=convention, device=device_of(engine, query))
+
+
+def device_of(engine: Engine, query: PlanQuery) -> str | None:
+    """The device that latency is asked for: named, or the only one that was measured."""
+    known = devices.measured_names(engine)
+    if query.device is not None:
+        require_device(engine, query.device, known)
+        return query.device
+    if len(known) == 1:
+        return known[0]
+    if query.latency_ms is None:
+        return None
+    if not known:
+        raise InputError(
+            "a latency limit needs a device with measurements and the database has none; "
+            "run a sweep or soundscale probe on the device"
+        )
+    raise InputError(f"a latency limit needs a device; say --device with one of {', '.join(known)}")
+
+
+def require_device(engine: Engine, name: str, measured: Sequence[str]) -> None:
+    """A device that was measured, or whose data sheet is known.
+
+    Raises:
+        UnknownNameError: it is neither.
+    """
+    if name not in measured and devices.data_sheet(engine, name) is None:
+        sheets = f"data sheets are known of {', '.join(sorted(DATA_SHEETS))}"
+        remedy = f"measure it with: soundscale probe, or soundscale devices add; {sheets}"
+        raise UnknownNameError("device", name, measured, remedy=remedy)
+
+
+def latencies_of(
+    engine: Engine, query: PlanQuery, as_of: AsOf | None = None
+) -> list[StoredLatency]:
+    """Measurements on the query's device, those of an earlier answer alone where asked."""
+    if query.device is None:
+        return []
+    stored = read.latencies(engine, device=query.device)
+    if as_of is None:
+        return stored
+    return [s for s in stored if s.latency_id <= (as_of.latency_id or 0)]
+
+
+def latency_model(
+    engine: Engine, query: PlanQuery, stored: list[StoredLatency]
+) -> LatencyModel | None:
+    """The model of the query's device, None where latency is not asked on any."""
+    if query.device is None:
+        return None
+    return devices.model_of(engine, query.device, [s.latency for s in stored])
+
+
+def workload_of(engine: Engine, report: FitReport) -> candidates.Workload:
+    """Durations and output tokens of the utterances that the study scored."""
+    rows = report.evidence.rows
+    means = [
+        r.mean_output_tokens * (r.mean_windows or 1.0)
+        for r in rows
+        if r.mean_output_tokens is not None
+    ]
+    windows_at = {r.setup.audio_seconds: r.mean_windows for r in rows if r.mean_windows is not None}
+    seconds = tuple(read.utterance_seconds(engine, rows[0].run_id))
+    if report.evidence.study.task != "asr":
+        return candidates.Workload(seconds=seconds, output_tokens=0.0, source="no decoder")
+    if means:
+        mean = sum(means) / len(means)
+        source = f"measured mean of {len(means)} runs"
+        return candidates.Workload(
+            seconds=seconds, output_tokens=mean, source=source, windows_at=windows_at
+        )
+    longest = max(r.setup.audio_seconds for r in rows)
+    length = sum(seconds) / len(seconds) if seconds else longest
+    tokens = DEFAULT_OUTPUT_TOKENS_PER_SECOND * length
+    return candidates.Workload(seconds=seconds, output_tokens=tokens, source="assumption")

@@ -1,0 +1,204 @@
+"""`soundscale design`: a sweep before any run, with the interval widths to expect.
+
+The widths hold under an assumed additive law: a floor and three power terms of equal size at the centre,
+exponents 0.5, and runs that scatter by `sigma` about it. They are assumptions until runs exist; what the
+design does and does not identify hardly depends on them.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from planner.words import catalogue
+from planner.words.axes import COMPUTE_AXES
+from planner.costs.flops.forward import encoder_tokens, forward_flops
+from planner.errors import InputError, UnknownNameError
+from planner.laws.forms.registry import build_form
+from planner.plan import design
+from planner.plan.question import Floats
+from planner.words.records import Reduction
+
+EXPONENT = 0.5
+"""Exponent of every axis: assumption (published ones for size lie between 0.3 and 0.6)."""
+SIGMA = 0.05
+"""Scatter of one run about the law in ln error: assumption (5 %)."""
+DEFAULTS: dict[str, dict[str, list[Any]]] = {
+    "asr": {
+        "backbone": ["whisper-tiny", "whisper-base", "whisper-small", "whisper-medium"],
+        "audio_seconds": [5.0, 10.0, 20.0, 30.0],
+        "reduction": ["none", "stem:2", "stem:4"],
+    },
+    "emotion": {
+        "backbone": ["whisper-tiny", "whisper-base", "wav2vec2-base", "wav2vec2-large-robust"],
+        "audio_seconds": [1.0, 2.0, 4.0],
+        "reduction": ["none", "stem:2", "stem:4"],
+    },
+}
+"""Levels where none are given."""
+
+
+def design_sweep(
+    task: str,
+    runs: int,
+    kind: str,
+    *,
+    backbones: Sequence[str] = (),
+    audio_seconds: Sequence[float] = (),
+    reductions: Sequence[str] = (),
+    sigma: float = SIGMA,
+    level: float = 0.9,
+) -> dict[str, Any]:
+    """The runs of a design and the half-widths to expect from them.
+
+    Raises:
+        InputError: too few runs or levels, or a level that a backbone cannot take.
+        UnknownNameError: an unknown task, kind or backbone.
+    """
+    if task not in DEFAULTS:
+        raise UnknownNameError("task", task, DEFAULTS)
+    if kind not in design.KINDS:
+        raise UnknownNameError("kind of design", kind, design.KINDS)
+    if runs < 1 or not (math.isfinite(sigma) and sigma > 0):
+        raise InputError(f"runs and sigma must be positive, got {runs!r} and {sigma!r}")
+    names = list(backbones) or DEFAULTS[task]["backbone"]
+    seconds = [float(s) for s in audio_seconds] or DEFAULTS[task]["audio_seconds"]
+    cuts = [str(Reduction.parse(r)) for r in reductions] or DEFAULTS[task]["reduction"]
+    levels = _levels(names, seconds, cuts)
+    points = [p for p in design.grid(levels) if _possible(names, seconds, cuts, p)]
+    flops = np.array([_flops(task, names, seconds, cuts, p) for p in points])
+    jacobian, spec = _assumed_law(levels, points)
+    chosen = _choose(kind, runs, levels, points, flops, jacobian)
+    rows = [points.index(p) for p in chosen]
+    # The point to predict: the costliest of the grid, where a plan has most to lose.
+    target = int(flops.argmax())
+    width = design.widths(jacobian[rows], jacobian[target], sigma, _z(level))
+    return {
+        "task": task, "kind": kind, "n_runs": len(rows), "sigma": sigma, "level": level,
+        "identified": width.identified,
+        "half_widths": {
+            name: None if math.isnan(w) else float(w)
+            for name, w in zip(spec, width.parameters, strict=True)
+        },
+        "prediction": {
+            "config": _config(names, seconds, cuts, points[target]),
+            "half_width": None if math.isnan(width.prediction) else width.prediction,
+        },
+        "window_flops": float(flops[rows].sum()),
+        "runs": _with_seeds([_config(names, seconds, cuts, p) for p in chosen]),
+        "assumptions": f"additive law, equal terms at the centre, exponents {EXPONENT:g}, scatter {sigma:g}",
+    }  # fmt: skip
+
+
+def _z(level: float) -> float:
+    from statistics import NormalDist
+
+    if not 0 < level < 1:
+        raise InputError(f"level must lie between 0 and 1, got {level!r}")
+    return NormalDist().inv_cdf(0.5 + level / 2)
+
+
+def _levels(names: list[str], seconds: list[float], cuts: list[str]) -> list[list[float]]:
+    sizes = [float(catalogue.backbone(n).n_params) for n in names]
+    rates = [Reduction.parse(c).tokens_per_second for c in cuts]
+    return [sizes, seconds, rates]
+
+
+def _possible(names: list[str], seconds: list[float], cuts: list[str], p: tuple[int, ...]) -> bool:
+    try:
+        known = catalogue.backbone(names[p[0]])
+        return encoder_tokens(known, seconds[p[1]], Reduction.parse(cuts[p[2]])) > 0
+    except InputError:
+        return False
+
+
+def _flops(
+    task: str, names: list[str], seconds: list[float], cuts: list[str], p: tuple[int, ...]
+) -> float:
+    tokens = max(round(3.3 * seconds[p[1]]), 1) if task == "asr" else 0
+    return float(
+        forward_flops(
+            catalogue.backbone(names[p[0]]),
+            audio_seconds=seconds[p[1]],
+            reduction=Reduction.parse(cuts[p[2]]),
+            n_output_tokens=tokens,
+            task=task,
+        ).total
+    )
+
+
+def _assumed_law(
+    levels: list[list[float]], points: list[tuple[int, ...]]
+) -> tuple[Floats, list[str]]:
+    """Jacobian of ln error in the parameters at every point, shape (m, p), and their names."""
+    x = np.array([[levels[k][i] for k, i in enumerate(p)] for p in points])
+    roles = {name: "power" for name in COMPUTE_AXES}
+    form = build_form("additive", roles, floor=True)
+    z = np.log(x / np.exp(np.log(x).mean(axis=0)))
+    theta = np.array([0.0 if spec.is_log else EXPONENT for spec in form.parameters])
+    columns = form.at(z).linearise(theta[None]).jacobian[0]
+    return np.asarray(columns.T), [
+        f"ln {spec.name}" if spec.is_log else spec.name for spec in form.parameters
+    ]
+
+
+def _choose(
+    kind: str,
+    runs: int,
+    levels: list[list[float]],
+    points: list[tuple[int, ...]],
+    flops: Floats,
+    jacobian: Floats,
+) -> list[tuple[int, ...]]:
+    if kind == "optimal":
+        return [points[j] for j in design.optimal(jacobian, runs)]
+    if kind == "isoflop":
+        return design.repeated(design.isoflop(points, flops), runs)
+    if kind == "grid":
+        return design.repeated(points, runs)
+    centre = [(len(v) - 1) // 2 for v in levels]
+    return design.repeated([p for p in design.star(levels, centre) if p in set(points)], runs)
+
+
+def _config(
+    names: list[str], seconds: list[float], cuts: list[str], p: tuple[int, ...]
+) -> dict[str, Any]:
+    return {"backbone": names[p[0]], "audio_seconds": seconds[p[1]], "reduction": cuts[p[2]]}
+
+
+def _with_seeds(configs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """A configuration that comes again gets the next seed."""
+    seen: dict[str, int] = {}
+    out = []
+    for config in configs:
+        key = json.dumps(config, sort_keys=True)
+        out.append({**config, "seed": seen.get(key, 0)})
+        seen[key] = seen.get(key, 0) + 1
+    return out
+
+
+def design_text(found: dict[str, Any]) -> str:
+    """A design on one screen."""
+    from planner.cli.options import plain_table
+
+    rows = [
+        [r["backbone"], f"{r['audio_seconds']:g}", r["reduction"], str(r["seed"])]
+        for r in found["runs"]
+    ]
+    lines = [
+        f"  {line}"
+        for line in plain_table(["backbone", "audio s", "reduction", "seed"], rows).split("\n")
+    ]
+    lines.append("")
+    for name, width in found["half_widths"].items():
+        lines.append(f"  {name:<28} {'not identified' if width is None else f'± {width:.2g}'}")
+    width = found["prediction"]["half_width"]
+    target = " · ".join(str(v) for v in found["prediction"]["config"].values())
+    shown = "not identified" if width is None else f"± {100 * width:.2g} %"
+    lines.append(f"  error at {target}: {shown} ({100 * found['level']:.0f} %)")
+    lines.append(f"  assumed: {found['assumptions']}")
+    return "\n".join(lines)

@@ -1,0 +1,76 @@
+"""What is known of a device: its measurements, its data sheet, and the latency model of both.
+
+A data sheet is built in (planner.costs.latency.data_sheets) or stored with the device by `soundscale devices add`.
+From `OWN_MODEL` measured configurations on, the device's own model is fitted; with fewer, the data sheet
+is scaled to them where there is one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from sqlalchemy import Engine
+
+from planner.costs.latency.data_sheets import DATA_SHEETS
+from planner.costs.latency.model import LatencyModel, configuration, fit_latency_model
+from planner.costs.latency.transfer import DataSheet, datasheet_model, transfer_model
+from planner.errors import InputError
+from planner.words.records import Device, Latency
+from planner.store import read, write
+
+OWN_MODEL = 6
+"""Measured configurations from which a device needs no data sheet (assumption: 3 to 5 are anchors)."""
+_KEY = "datasheet"
+
+
+def data_sheet(engine: Engine | None, name: str) -> DataSheet | None:
+    """The data sheet of a device by its name, the user's own first; None where there is none."""
+    for device in read.devices(engine) if engine is not None else ():
+        if device.name == name and device.details and _KEY in device.details:
+            return DataSheet(**device.details[_KEY])
+    return DATA_SHEETS.get(name)
+
+
+def model_of(engine: Engine | None, name: str, latencies: Sequence[Latency]) -> LatencyModel | None:
+    """The latency model of a device: own, transferred from its data sheet, or that alone.
+
+    None where it has neither measurements nor a data sheet.
+    """
+    n = len({configuration(m) for m in latencies})
+    if n >= OWN_MODEL:
+        return fit_latency_model(latencies)
+    sheet = data_sheet(engine, name)
+    if sheet is None:
+        return fit_latency_model(latencies) if n else None
+    base = datasheet_model(sheet)
+    return transfer_model(base, latencies) if n else base
+
+
+def measured_names(engine: Engine) -> list[str]:
+    """Devices with measurements, sorted."""
+    return sorted({s.latency.device.name for s in read.latencies(engine)})
+
+
+def add_sheet(engine: Engine, sheet: DataSheet) -> None:
+    """Store a data sheet with its device; measurements under that name are kept.
+
+    Raises:
+        InputError: the device has another data sheet already.
+    """
+    values: dict[str, Any] = {k: v for k, v in asdict(sheet).items() if v is not None}
+    device = Device(
+        name=sheet.name, kind=sheet.kind, model="data sheet", n_threads=1,
+        memory_bytes=sheet.memory_bytes, details={_KEY: values},
+    )  # fmt: skip
+    write.save_device(engine, device)
+    known = next(d for d in read.devices(engine) if d.name == sheet.name)
+    stored = (known.details or {}).get(_KEY)
+    if stored is None:
+        write.add_device_details(engine, sheet.name, {_KEY: values})
+    elif stored != values:
+        raise InputError(
+            f"device {sheet.name!r} has another data sheet already, and answers may rest on it; "
+            "give the new one another name"
+        )

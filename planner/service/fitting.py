@@ -1,0 +1,189 @@
+"""Learning from runs: results in, laws out. The part of the use cases that fits and stores fits."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+
+from sqlalchemy import Engine
+
+from planner.words.axes import COMPUTE_AXES
+from planner.errors import UnknownNameError
+from planner.evidence.study import Evidence, gather, limits_of_evidence
+from planner.laws.result import VERSION, LawFit
+from planner.evidence.published.tables import ResultTable, load_table
+from planner.words.records import TASKS, canonical_json, to_json
+from planner.store import read, write
+from planner.store.engine import exists, open_store
+from planner.store.read_evidence import fit_json, learned_runs
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImportReport:
+    """What an import did: rows stored now, rows that were there already, rows left out and why."""
+
+    name: str
+    provenance: str
+    n_new: int
+    n_known: int
+    left_out: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FitReport:
+    """A law with the evidence behind it, as stored under `fit_id`."""
+
+    fit_id: str
+    fit: LawFit
+    evidence: Evidence
+    notes: tuple[dict[str, str], ...] = ()
+
+
+def check_task(task: str) -> str:
+    """The task, if it is one.
+
+    Raises:
+        UnknownNameError: it is not.
+    """
+    if task not in TASKS:
+        raise UnknownNameError("task", task, TASKS)
+    return task
+
+
+def import_results(db: str | None, name_or_path: str) -> ImportReport:
+    """Store a published table, or the user's own CSV, as finished runs with their provenance.
+
+    A table that cannot be read leaves no database behind.
+    """
+    if exists(db):
+        _know_backbones(db)
+    table: ResultTable = load_table(name_or_path)
+    rows = [
+        write.ImportedRun(
+            trial=r.trial, record=r.record, source=r.source, source_kind=r.source_kind
+        )
+        for r in table.rows
+    ]
+    engine = open_store(db)
+    try:
+        count = write.import_runs(engine, rows, table.provenance)
+    finally:
+        engine.dispose()
+    return ImportReport(
+        name=table.name,
+        provenance=table.provenance,
+        n_new=count.n_new,
+        n_known=count.n_known,
+        left_out=table.left_out,
+    )
+
+
+def _know_backbones(db: str | None) -> None:
+    engine = open_store(db)
+    try:
+        read.load_backbones(engine)
+    finally:
+        engine.dispose()
+
+
+def fit(
+    db: str | None,
+    task: str,
+    *,
+    source: str | None = None,
+    dataset: str | None = None,
+    adaptation: str | None = None,
+    axes: tuple[str, ...] = COMPUTE_AXES,
+    law: str = "auto",
+    loss: str = "log",
+    seed: int = 0,
+) -> FitReport:
+    """Fit a law to the runs of one study and store it; the same evidence finds the stored fit."""
+    check_task(task)
+    engine = open_store(db, must_exist=True)
+    try:
+        return fit_with(engine, task, source, dataset, adaptation, axes, law, loss, seed)
+    finally:
+        engine.dispose()
+
+
+def fit_with(
+    engine: Engine,
+    task: str,
+    source: str | None,
+    dataset: str | None,
+    adaptation: str | None,
+    axes: tuple[str, ...],
+    law: str,
+    loss: str,
+    seed: int,
+    run_ids: frozenset[int] | None = None,
+    fit_id: str | None = None,
+) -> FitReport:
+    """As `fit`, on an open store; from those runs alone where `run_ids` says so.
+
+    With `fit_id` it is that stored law, whatever version of the code fitted it.
+    """
+    read.load_backbones(engine)
+    rows = learned_runs(engine, task)
+    if run_ids is not None:
+        rows = [r for r in rows if r.run_id in run_ids]
+    evidence = gather(rows, task, axes=axes, source=source, dataset=dataset, adaptation=adaptation)
+    settings = {"law": law, "loss": loss, "seed": seed, "version": VERSION}
+    selection = {"study": to_json(evidence.study), "axes": list(axes), **settings}
+    key = canonical_json([selection, evidence.digest])
+    fit_id = fit_id or hashlib.sha256(key.encode()).hexdigest()[:12]
+    stored = fit_json(engine, fit_id)
+    if stored is not None:
+        fitted = LawFit.from_json(json.loads(stored))
+    else:
+        from planner.laws.fit import fit_law  # the optimiser is not needed where a fit is stored
+
+        fitted = fit_law(evidence.observations, law=law, loss=loss, seed=seed)
+        write.save_fit(engine, _fit_row(fit_id, fitted, evidence, canonical_json(selection)))
+    notes = limits_of_evidence(evidence, _speakers(engine, evidence))
+    return FitReport(fit_id=fit_id, fit=fitted, evidence=evidence, notes=notes)
+
+
+def _speakers(engine: Engine, evidence: Evidence) -> int | None:
+    """Speakers that the first run was scored on; None where utterances or speakers are not known."""
+    scored = read.utterances(engine, evidence.rows[0].run_id)
+    names = {u.speaker for u in scored}
+    return len(names) if names and None not in names else None
+
+
+def _fit_row(fit_id: str, fitted: LawFit, evidence: Evidence, selection: str) -> write.FitRow:
+    runs: list[tuple[int, bool, str | None]] = [(r.run_id, True, None) for r in evidence.rows]
+    runs += [(run_id, False, reason) for run_id, reason in evidence.exclusions]
+    return write.FitRow(
+        fit_id=fit_id,
+        task=evidence.study.task,
+        metric=evidence.study.metric,
+        law=fitted.law,
+        status=fitted.status,
+        n_runs=len(evidence.rows),
+        objective=fitted.objective,
+        selection_json=selection,
+        fit_json=json.dumps(fitted.to_json(), separators=(",", ":")),
+        version=VERSION,
+        runs=tuple(runs),
+    )
+
+
+def warnings_of(report: FitReport) -> list[dict[str, str]]:
+    """What the law cannot say, and what was left out of it, with codes."""
+    # The exclusions are listed here once, with their counts.
+    kept = [w for w in report.fit.warnings if w.code != "rows-excluded"]
+    counted = all(r.n_errors is not None for r in report.evidence.rows)
+    # Rates of small counts over one test set agree by chance: no sign of a typing error.
+    kept = [w for w in kept if not (w.code == "repeated-values" and counted)]
+    out = [{"code": w.code, "message": w.message} for w in kept]
+    out += report.notes
+    if report.evidence.exclusions:
+        reasons: dict[str, int] = {}
+        for _, reason in report.evidence.exclusions:
+            reasons[reason] = reasons.get(reason, 0) + 1
+        listed = "; ".join(f"{n} x {reason}" for reason, n in reasons.items())
+        out.append({"code": "runs-left-out", "message": f"runs left out: {listed}"})
+    return out

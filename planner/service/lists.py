@@ -1,0 +1,199 @@
+"""What listings and detail pages show: stored rows as plain values, costs recomputed beside them."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from planner.words import catalogue
+from planner.costs.latency.data_sheets import DATA_SHEETS
+from planner.costs.flops.forward import forward_flops
+from planner.service.devices import data_sheet
+from planner.laws.result import LawFit
+from planner.words.records import canonical_json, to_json
+from planner.store import read
+from planner.store.engine import open_store
+from planner.store.read import FitRow, PlanRow, RunRow
+from planner.words.units import format_flops
+
+
+def runs(db: str | None, **filters: Any) -> list[dict[str, Any]]:
+    """Runs as plain rows, FLOPs of one window under `exact/1` beside the measured numbers."""
+    engine = open_store(db, must_exist=True)
+    try:
+        read.load_backbones(engine)
+        return [run_json(r) for r in read.runs(engine, **filters)]
+    finally:
+        engine.dispose()
+
+
+def run_json(row: RunRow) -> dict[str, Any]:
+    """One run as plain values; every key is a column's name."""
+    trial = row.trial
+    flat = {
+        f.name: getattr(row, f.name)
+        for f in dataclasses.fields(row)
+        if f.name not in ("trial", "trial_json")
+    }
+    flat = {k: v for k, v in flat.items() if v is None or isinstance(v, (str, int, float, bool))}
+    return {
+        "run_id": row.run_id,
+        "trial_id": row.trial_id,
+        "fingerprint": trial.fingerprint,
+        "task": trial.task,
+        "dataset": trial.dataset,
+        "backbone": trial.backbone,
+        "initialisation": trial.initialisation,
+        "audio_seconds": trial.audio_seconds,
+        "tokens_per_second": trial.reduction.tokens_per_second,
+        "reduction": str(trial.reduction),
+        "adaptation": str(trial.adaptation),
+        "seed": trial.seed,
+        **flat,
+        "flops": window_flops(row),
+        "flops_convention": "exact/1",
+    }
+
+
+def window_flops(row: RunRow) -> int | None:
+    """Exact FLOPs of one window with the run's own mean output tokens; None without a count."""
+    trial = row.trial
+    tokens = row.mean_output_tokens
+    if trial.task == "asr" and tokens is None:
+        return None
+    return forward_flops(
+        catalogue.backbone(trial.backbone),
+        audio_seconds=trial.audio_seconds,
+        reduction=trial.reduction,
+        n_output_tokens=max(round(tokens or 0), 1) if trial.task == "asr" else 0,
+        padding=trial.padding,
+        task=trial.task,
+    ).total
+
+
+def run_detail(db: str | None, run_id: int, *, utterances: bool = False) -> dict[str, Any]:
+    """Everything stored about one run."""
+    engine = open_store(db, must_exist=True)
+    try:
+        read.load_backbones(engine)
+        row = read.run(engine, run_id)
+        detail = {**run_json(row), "trial": to_json(row.trial)}
+        if utterances:
+            detail["utterances"] = [to_json(u) for u in read.utterances(engine, run_id)]
+        detail["steps"] = [to_json(s) for s in read.steps(engine, run_id)]
+        return detail
+    finally:
+        engine.dispose()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredFit:
+    """A fit as it was stored."""
+
+    fit_id: str
+    fit: LawFit
+    selection: dict[str, Any]
+
+
+def fits(db: str | None, task: str | None = None) -> list[dict[str, Any]]:
+    """Stored fits, latest last."""
+    engine = open_store(db, must_exist=True)
+    try:
+        return [fit_line(f) for f in read.fits(engine, task)]
+    finally:
+        engine.dispose()
+
+
+def fit(db: str | None, fit_id: str) -> StoredFit:
+    """One stored fit, reloaded bit for bit."""
+    engine = open_store(db, must_exist=True)
+    try:
+        row = read.fit(engine, fit_id)
+    finally:
+        engine.dispose()
+    return StoredFit(
+        fit_id=row.fit_id,
+        fit=LawFit.from_json(json.loads(row.fit_json)),
+        selection=json.loads(row.selection_json),
+    )
+
+
+def fit_line(row: FitRow) -> dict[str, Any]:
+    """A stored fit as one line of a list."""
+    keys = ("fit_id", "task", "metric", "law", "status", "n_runs", "objective", "created_utc")
+    return {k: getattr(row, k) for k in keys}
+
+
+def answers(db: str | None) -> list[dict[str, Any]]:
+    """Stored answers, latest last, one line each."""
+    engine = open_store(db, must_exist=True)
+    try:
+        return [answer_line(row) for row in read.plans(engine)]
+    finally:
+        engine.dispose()
+
+
+def answer_line(row: PlanRow) -> dict[str, Any]:
+    """A stored answer as one line of a list."""
+    answer = json.loads(row.answer_json)
+    best = answer["best"]
+    return {
+        "answer_id": row.answer_id,
+        "task": row.task,
+        "limits": canonical_json(answer["query"]["limits"]),
+        "best": best["label"] if best else None,
+        "error": best["prediction"]["error"] if best else None,
+        "fit_id": row.fit_id,
+        "created_utc": row.created_utc,
+    }
+
+
+def answer(db: str | None, answer_id: str) -> dict[str, Any]:
+    """One stored answer, as it was given."""
+    engine = open_store(db, must_exist=True)
+    try:
+        stored: dict[str, Any] = json.loads(read.plan(engine, answer_id).answer_json)
+        return stored
+    finally:
+        engine.dispose()
+
+
+def devices(db: str | None) -> list[dict[str, Any]]:
+    """Devices with measurements."""
+    engine = open_store(db, must_exist=True)
+    try:
+        counts: dict[str, int] = {}
+        for stored in read.latencies(engine):
+            name = stored.latency.device.name
+            counts[name] = counts.get(name, 0) + 1
+        return [
+            {
+                **to_json(d),
+                "n_latencies": counts.get(d.name, 0),
+                "known_by": known_by(counts.get(d.name, 0), data_sheet(engine, d.name) is not None),
+            }
+            for d in read.devices(engine)
+        ]
+    finally:
+        engine.dispose()
+
+
+def known_by(n_latencies: int, sheet: bool) -> str:
+    """What predictions on a device rest on, in words."""
+    parts = ["measurements"] if n_latencies else []
+    return " and ".join([*parts, *(["data sheet"] if sheet else [])]) or "nothing yet"
+
+
+def sheet_rows() -> list[dict[str, Any]]:
+    """The built-in data sheets, as rows like those of `devices`."""
+    return [
+        {
+            "name": s.name, "kind": s.kind, "model": "built-in data sheet", "n_latencies": 0,
+            "memory_bytes": s.memory_bytes, "known_by": "data sheet", "peak_flops": s.peak_flops,
+            "bandwidth": s.bandwidth, "dtype": s.dtype,
+            "peak": format_flops(s.peak_flops), "reach": f"{s.bandwidth / 1e9:,.0f} GB",
+        }
+        for s in DATA_SHEETS.values()
+    ]  # fmt: skip

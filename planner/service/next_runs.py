@@ -1,0 +1,273 @@
+"""After an answer: which runs to do next, and whether earlier answers came true."""
+
+from __future__ import annotations
+
+import json
+import math
+import tomllib
+from typing import Any
+
+import numpy as np
+
+from planner.service import asking
+from planner.plan.belief import measurements, run_variance
+from planner.errors import InputError
+from planner.evidence.study import Evidence, axis_value
+from planner.laws.result import LawFit
+from planner.service.fitting import warnings_of
+from planner.plan.question import CandidateTable, Floats, PlanQuery
+from planner.plan.choice import joint_probability
+from planner.plan.suggest import Suggestion, suggest
+from planner.words.records import to_json
+from planner.store import read
+from planner.store.engine import open_store
+from planner.store.read import RunRow
+from planner.store.read_evidence import Run
+
+WORTH = 1e-4
+"""Least value of a run in error: 0.01 points (assumption: nobody decides by less)."""
+
+
+def suggest_runs(
+    db: str | None, query: PlanQuery, hours: float, worth: float = WORTH
+) -> dict[str, Any]:
+    """The runs that would most improve this decision within so many hours of compute.
+
+    Raises:
+        InputError: hours or worth are not positive, or no run's duration is known.
+    """
+    for name, value in (("hours", hours), ("worth", worth)):
+        if not (math.isfinite(value) and value > 0):
+            raise InputError(f"{name} must be positive, got {value!r}")
+    query, table, report = asking.candidates_for(db, query)
+    feasible = joint_probability(table, query.limits) >= query.min_prob
+    if not feasible.any():
+        feasible = np.ones(len(table), dtype=bool)
+    noise = run_noise(report.evidence, report.fit, table)
+    each = _hours(report.evidence, table)
+    found = suggest(table.draws, noise, each, feasible, hours, worth)
+    return {
+        "query": {**to_json(query), "limits": query.limits},
+        "fit_id": report.fit_id,
+        "hours": hours,
+        "worth": worth,
+        "suggestions": [_suggestion_json(table, s) for s in found],
+        "verdict": _verdict(table, found, hours, worth),
+        "warnings": warnings_of(report),
+    }
+
+
+def run_noise(evidence: Evidence, fit: LawFit, table: CandidateTable) -> Floats:
+    """Variance of one more run's error about its configuration's own, shape (m,)."""
+    typical = measurements(evidence, ()).typical
+    return np.asarray(run_variance(fit, typical) * table.error**2)
+
+
+def _verdict(
+    table: CandidateTable, found: tuple[Suggestion, ...], hours: float, worth: float
+) -> str:
+    if found:
+        used = sum(s.hours for s in found)
+        return f"{len(found)} runs, {used:.2g} of {hours:.2g} hours"
+    return (
+        f"none is worth it: no run of {len(table)} within {hours:.2g} hours lowers the expected "
+        f"error of the choice by {100 * worth:.2g} points"
+    )
+
+
+def _suggestion_json(table: CandidateTable, s: Suggestion) -> dict[str, Any]:
+    return {
+        "config": table.configs[s.index].to_json(),
+        "label": table.configs[s.index].label,
+        "value": s.value,
+        "hours": s.hours,
+        "value_per_hour": s.value_per_hour,
+        "p_change": s.p_change,
+        "runs_so_far": len(table.run_ids[s.index]),
+    }
+
+
+def _hours(evidence: Evidence, table: CandidateTable) -> Floats:
+    """Hours that a run of each candidate takes: as measured, else by FLOPs from those measured."""
+    rows = [r for r in evidence.rows if r.train_seconds]
+    if not rows:
+        raise InputError(
+            "no run of this study has a duration, so the value of a run cannot be set against its "
+            "cost; suggest works on runs that were trained here"
+        )
+    seconds = {r.run_id: _seconds(r) for r in rows}
+    flops = table.costs["flops"].value
+    known = [
+        (j, np.mean([seconds[i] for i in ids if i in seconds]))
+        for j, ids in enumerate(table.run_ids)
+        if any(i in seconds for i in ids)
+    ]
+    rate = float(np.median([s / flops[j] for j, s in known]))
+    out = rate * flops
+    for j, s in known:
+        out[j] = s
+    return np.asarray(out / 3600.0, dtype=np.float64)
+
+
+def _seconds(row: Run) -> float:
+    return float(row.train_seconds or 0.0) + float(row.score_seconds or 0.0)
+
+
+def sweep_text(db: str | None, found: dict[str, Any], name: str) -> str:
+    """The suggested runs as a sweep file that `soundscale sweep run` takes.
+
+    The data, the optimisation and everything else are those of the sweep that the evidence is from;
+    each suggested configuration that was run before gets a seed of its own.
+
+    Raises:
+        InputError: the evidence does not come from a sweep of this database.
+    """
+    engine = open_store(db, must_exist=True)
+    try:
+        sweeps = read.sweeps(engine)
+        if not sweeps:
+            raise InputError(
+                "no sweep in this database tells how to run a trial; write a sweep file"
+            )
+        spec = _spec(read.sweep_status(engine, sweeps[-1].name).spec_json)
+    finally:
+        engine.dispose()
+    seeds = 1 + max((s["runs_so_far"] for s in found["suggestions"]), default=0)
+    return _toml(spec, found["suggestions"], name, seeds)
+
+
+def _spec(text: str) -> dict[str, Any]:
+    try:
+        value: dict[str, Any] = json.loads(text)
+    except ValueError:
+        value = tomllib.loads(text)
+    return value
+
+
+def _toml(spec: dict[str, Any], suggestions: list[dict[str, Any]], name: str, seeds: int) -> str:
+    keep = {k: v for k, v in spec.items() if k not in ("name", "axes", "design", "seeds")}
+    lines = [f'name = "{name}"', *_scalars(keep), f"seeds = [{seeds - 1}]", ""]
+    for key, value in keep.items():
+        if isinstance(value, dict) and any(v is not None for v in value.values()):
+            lines += [f"[{key}]", *_scalars(value), ""]
+    lines += ["[design]", 'kind = "list"', "runs = ["]
+    keys = ("backbone", "audio_seconds", "reduction", "adaptation")
+    for s in suggestions:
+        cells = ", ".join(f"{k} = {json.dumps(s['config'][k])}" for k in keys)
+        lines.append(f"    {{ {cells} }},")
+    return "\n".join([*lines, "]", ""])
+
+
+def _scalars(table: dict[str, Any]) -> list[str]:
+    """`key = value` lines of a table; what is None is left to its default."""
+    return [
+        f"{k} = {json.dumps(v, ensure_ascii=False)}"
+        for k, v in table.items()
+        if v is not None and not isinstance(v, dict)
+    ]
+
+
+def verification_sweep(db: str | None, answer_id: str) -> str:
+    """A sweep file with the recommended configuration of an answer, with a seed that was not run.
+
+    Raises:
+        InputError: there is no such answer, or no sweep tells how its runs were made.
+    """
+    engine = open_store(db, must_exist=True)
+    try:
+        stored = read.plan(engine, answer_id)
+        answer = json.loads(stored.answer_json)
+        config, study = answer["best"]["config"], answer["study"]
+        rows = read.runs(engine, task=stored.task)
+        seen = [r for r in rows if _same(r, config, {**study, "metric": r.metric})]
+    finally:
+        engine.dispose()
+    seed = max((r.trial.seed for r in seen), default=-1) + 1
+    one = {"config": config, "runs_so_far": seed}
+    return sweep_text(db, {"suggestions": [one]}, f"verify-{stored.answer_id}")
+
+
+def verify(db: str | None, answer_id: str) -> dict[str, Any]:
+    """Book a stored answer against the runs of its recommended configuration, and all answers.
+
+    A run counts when it was not among the evidence of the answer. The calibration is the share of
+    such runs inside the 90 % interval of a new run; drift is alarmed when their standardised
+    residuals' mean is further than 3 standard errors from 0, or the share is too low by chance
+    (binomial tail below 1 %).
+    """
+    engine = open_store(db, must_exist=True)
+    try:
+        rows = {r.run_id: r for r in read.runs(engine, status="finished")}
+        bookings = []
+        for stored in read.plans(engine):
+            fit_row = read.find_fit(engine, stored.fit_id) if stored.fit_id else None
+            if fit_row is None:
+                continue
+            fit = LawFit.from_json(json.loads(fit_row.fit_json))
+            bookings.append(_book(json.loads(stored.answer_json), fit, rows))
+        wanted = read.plan(engine, answer_id)
+    finally:
+        engine.dispose()
+    mine = next(b for b in bookings if b["answer_id"] == wanted.answer_id)
+    return {**mine, "calibration": calibration([o for b in bookings for o in b["outcomes"]])}
+
+
+def _book(answer: dict[str, Any], fit: LawFit, rows: dict[int, RunRow]) -> dict[str, Any]:
+    """Predicted against actual for the runs of the recommended configuration made since."""
+    evidence = set(answer["evidence"])
+    config, study = answer["best"]["config"], answer["study"]
+    outcomes = []
+    for row in rows.values():
+        if row.run_id in evidence or not _same(row, config, study) or row.error is None:
+            continue
+        point = [[_axis(row, name) for name in fit.axes]]
+        band = fit.predict(point, level=0.9, kind="new-run")
+        spread = math.log(float(band.high[0]) / float(band.low[0])) / (2 * 1.6448536269514722)
+        residual = math.log(row.error / float(band.mean[0]))
+        outcomes.append(
+            {
+                "run_id": row.run_id, "actual": row.error, "predicted": float(band.mean[0]),
+                "low": float(band.low[0]), "high": float(band.high[0]),
+                "inside": bool(band.low[0] <= row.error <= band.high[0]),
+                "z": residual / spread if spread > 0 else None,
+            }
+        )  # fmt: skip
+    return {
+        "answer_id": answer["answer_id"],
+        "label": answer["best"]["label"],
+        "prediction": answer["best"]["prediction"],
+        "outcomes": outcomes,
+    }
+
+
+def _axis(row: RunRow, name: str) -> float:
+    value = axis_value(row, name)
+    return float(value) if value is not None else math.nan
+
+
+def _same(row: RunRow, config: dict[str, Any], study: dict[str, Any]) -> bool:
+    trial = row.trial
+    same = (
+        trial.backbone == config["backbone"]
+        and trial.audio_seconds == config["audio_seconds"]
+        and str(trial.reduction) == config["reduction"]
+        and str(trial.adaptation) == config["adaptation"]
+        and trial.padding == config["padding"]
+        and trial.dataset_digest == study["dataset_digest"]
+        and row.metric == study["metric"]
+    )
+    return bool(same)
+
+
+def calibration(outcomes: list[dict[str, Any]]) -> dict[str, Any]:
+    """Share of outcomes inside their 90 % intervals, and whether predictions have drifted."""
+    unique = {o["run_id"]: o for o in outcomes}.values()
+    z = [o["z"] for o in unique if o["z"] is not None]
+    n = len(unique)
+    if n == 0:
+        return {"n": 0, "inside": None, "mean_z": None, "drift": False}
+    inside = sum(o["inside"] for o in unique)
+    tail = sum(math.comb(n, k) * 0.9**k * 0.1 ** (n - k) for k in range(inside + 1))
+    mean_z = sum(z) / len(z) if z else 0.0
+    drift = tail < 0.01 or (len(z) > 0 and abs(mean_z) * math.sqrt(len(z)) > 3.0)
+    return {"n": n, "inside": inside / n, "mean_z": mean_z, "drift": bool(drift)}

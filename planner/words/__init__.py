@@ -1,0 +1,1 @@
+"""Words: what travels between rooms, as frozen records; everything else imports these."""

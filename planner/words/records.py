@@ -1,0 +1,352 @@
+"""The frozen words that travel along the one path: trial, resources, run, evaluation, latency.
+
+Everything that decides a trial's result is a field of `Trial`, and every field is hashed into its
+`fingerprint`. How it is executed (`Resources`) is never hashed.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import hashlib
+import json
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+from planner.errors import InputError
+from planner.words.treatments import OPERATORS as OPERATORS
+from planner.words.treatments import PLACES as PLACES
+from planner.words.treatments import Adaptation as Adaptation
+from planner.words.treatments import Reduction as Reduction
+
+TRIAL_SCHEMA = "trial/1"
+"""Version of the fields below; part of the fingerprint, so that a new meaning is a new trial."""
+
+TASKS = {"asr": "wer", "emotion": "unweighted_error"}
+"""Task and the error metric a law is fitted to: word error rate; 1 - mean recall over classes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Optimisation:
+    """How it is trained. Rates are per parameter group; `None` means the recipe's default.
+
+    `batch_size` is the effective batch in examples, whatever the micro-batch.
+    """
+
+    optimiser: str = "adamw"
+    learning_rate: float = 1e-3
+    head_learning_rate: float | None = None
+    top_k_learning_rate: float | None = None
+    schedule: str = "linear"
+    warmup_fraction: float = 0.1
+    steps: int = 40
+    batch_size: int = 4
+    weight_decay: float = 0.0
+    clip_norm: float = 1.0
+
+    def __post_init__(self) -> None:
+        for name in ("learning_rate", "clip_norm"):
+            value = getattr(self, name)
+            if not (math.isfinite(value) and value > 0):
+                raise InputError(f"{name} must be positive, got {value!r}")
+        if self.steps < 0 or self.batch_size < 1:
+            raise InputError(
+                f"steps must be 0 or more and batch_size at least 1, got {self.steps!r} and {self.batch_size!r}"
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decoding:
+    """How text is generated and guarded against hallucination; recorded with every error rate.
+
+    `max_tokens_per_second` bounds the output by the window's length (assumption: nobody speaks more
+    than 8 tokens a second); `no_repeat_ngram` refuses a repeated n-gram (0: off). `window_cut` says
+    where long audio is cut into windows: at the quietest moment of a window's second half (`pause`)
+    or at its full length (`fixed`), which splits words.
+    """
+
+    beams: int = 1
+    max_new_tokens: int = 128
+    max_tokens_per_second: float = 8.0
+    no_repeat_ngram: int = 0
+    kv_cache: bool = True
+    window_cut: str = "pause"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """What is trained and scored: every field changes the result, so every field is hashed.
+
+    Attributes:
+        task: `asr` or `emotion`.
+        dataset: name of the data source; `dataset_digest` is the SHA-256 of its utterance list.
+        split_policy: how train and test were told apart (`speaker-disjoint`, `official`, …).
+        n_train: training examples; n_test: utterances scored.
+        reference_policy: `window` (all windows, full reference), `filter`, `truncate` (the study's).
+        backbone: catalogue name; initialisation: `pretrained`, or `random` for tests of the machinery.
+        audio_seconds: x_T, seconds that the encoder sees in one window.
+        reduction: x_V. padding: `dynamic` (shapes follow x_T), `bucketed` (training windows have their own
+            length, at most x_T, in batches of like lengths) or `padded30` (the study's execution).
+        normaliser: text normaliser by name, or `none`.
+    """
+
+    task: str
+    dataset: str
+    dataset_digest: str
+    split_policy: str
+    n_train: int
+    n_test: int
+    backbone: str
+    audio_seconds: float
+    reduction: Reduction = field(default_factory=Reduction)
+    adaptation: Adaptation = field(default_factory=Adaptation)
+    optimisation: Optimisation = field(default_factory=Optimisation)
+    decoding: Decoding = field(default_factory=Decoding)
+    reference_policy: str = "window"
+    initialisation: str = "pretrained"
+    padding: str = "dynamic"
+    normaliser: str = "whisper-english"
+    precision: str = "auto"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.task not in TASKS:
+            raise InputError(f"task must be one of {', '.join(TASKS)}, got {self.task!r}")
+        # 10 and 10.0 would hash apart: TOML reads an int where a user means seconds.
+        object.__setattr__(self, "audio_seconds", float(self.audio_seconds))
+        if not (math.isfinite(self.audio_seconds) and self.audio_seconds > 0):
+            raise InputError(f"audio_seconds must be positive, got {self.audio_seconds!r}")
+        if self.reference_policy not in ("window", "filter", "truncate"):
+            raise InputError(
+                f"reference_policy must be window, filter or truncate, got {self.reference_policy!r}"
+            )
+        if self.initialisation not in ("pretrained", "random"):
+            raise InputError(
+                f"initialisation must be pretrained or random, got {self.initialisation!r}"
+            )
+        if self.padding not in ("dynamic", "bucketed", "padded30"):
+            raise InputError(f"padding must be dynamic, bucketed or padded30, got {self.padding!r}")
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 (hex) of the canonical JSON of every field and of the schema's version."""
+        return hashlib.sha256(
+            f"{TRIAL_SCHEMA}\n{canonical_json(to_json(self))}".encode()
+        ).hexdigest()
+
+    def with_seed(self, seed: int) -> Trial:
+        """The same trial with another seed; what was checked before is not checked again."""
+        new = object.__new__(Trial)
+        for name in Trial.__slots__:
+            object.__setattr__(new, name, getattr(self, name))
+        object.__setattr__(new, "seed", seed)
+        return new
+
+    @property
+    def label(self) -> str:
+        """One readable line: `whisper-base · 8 s · 25 tokens/s (stem:2) · lora:8`."""
+        rate = f"{self.reduction.tokens_per_second:g} tokens/s"
+        if self.reduction.factor > 1:
+            rate += f" ({self.reduction})"
+        seed = f" · seed {self.seed}" if self.seed else ""
+        return f"{self.backbone} · {self.audio_seconds:g} s · {rate} · {self.adaptation}{seed}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resources:
+    """How a trial is executed; never hashed. `micro_batch` None: as large as the effective batch.
+
+    `gradient_checkpointing` runs layers again in the backward pass in place of keeping their
+    activations; `compile` compiles the encoder (torch.compile), which pays from some hundred steps on.
+    `validate` scores the validation split too, which a search of learning rates chooses by.
+    """
+
+    cpus: float = 1.0
+    gpus: float = 0.0
+    memory_bytes: int | None = None
+    device_label: str | None = None
+    micro_batch: int | None = None
+    max_attempts: int = 3
+    gradient_checkpointing: bool = False
+    compile: bool = False
+    validate: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Utterance:
+    """One scored utterance; for emotion, reference and hypothesis are labels and `n_units` is 1."""
+
+    utterance_id: str
+    speaker: str | None
+    reference: str
+    hypothesis: str
+    n_units: int
+    n_errors: int
+    n_substitutions: int | None = None
+    n_insertions: int | None = None
+    n_deletions: int | None = None
+    audio_seconds: float
+    audio_coverage: float = 1.0
+    n_output_tokens: int | None = None
+    failure_text: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluation:
+    """Error counts of one run on one split, with the definition that a rate alone hides.
+
+    `error` is n_errors / n_units for WER and 1 - mean recall for `unweighted_error`; `std_error`
+    comes from a bootstrap over utterances. Published rows carry a rate and no counts.
+    `mean_output_tokens` is that of one window, the end token included.
+    """
+
+    split: str
+    metric: str
+    error: float
+    n_units: int | None = None
+    n_errors: int | None = None
+    n_substitutions: int | None = None
+    n_insertions: int | None = None
+    n_deletions: int | None = None
+    n_utterances: int | None = None
+    n_broken: int = 0
+    std_error: float | None = None
+    selection: str = "final"
+    audio_coverage: float | None = None
+    speaker_overlap: int | None = None
+    mean_output_tokens: float | None = None
+    output_tokens: dict[str, float] | None = None
+    details: dict[str, Any] | None = None
+    utterances: tuple[Utterance, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Device:
+    """A device that latencies are measured on. `name` is short, stable and what `--device` takes."""
+
+    name: str
+    kind: str
+    model: str
+    n_threads: int
+    memory_bytes: int | None = None
+    driver: str | None = None
+    details: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Latency:
+    """Percentiles of one configuration's latency on one device, and how they were taken.
+
+    One sample is one utterance window of `audio_seconds` end to end (features, encoder, decoding of
+    `n_output_tokens`), batch `batch_size`, after `n_warmup` warm-ups, synchronised.
+    """
+
+    device: Device
+    backbone: str
+    audio_seconds: float
+    reduction: Reduction
+    n_output_tokens: int
+    p50_ms: float
+    p90_ms: float
+    p95_ms: float
+    p99_ms: float
+    n_samples: int
+    n_warmup: int
+    batch_size: int = 1
+    dtype: str = "float32"
+    attention: str = "sdpa"
+    kv_cache: bool = True
+    synchronised: bool = True
+    n_processes: int = 1
+    noise_floor: float | None = None
+    stages_ms: dict[str, float] | None = None
+    method: str = "probe/1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One optimiser step: loss, gradient norm before clipping, learning rate, seconds since start."""
+
+    step: int
+    loss: float
+    grad_norm: float
+    learning_rate: float
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRecord:
+    """The outcome of one attempt at a trial: what the runner hands to the store.
+
+    `status` is `finished` or `failed`; a failed run has a class (`out-of-memory`, `lost-node`,
+    `preempted`, `broken-data`, `diverged`, `missing-resource`, `programming-error`) and its text.
+    """
+
+    status: str
+    failure_class: str | None = None
+    failure_text: str | None = None
+    evaluations: tuple[Evaluation, ...] = ()
+    latencies: tuple[Latency, ...] = ()
+    steps: tuple[Step, ...] = ()
+    device: Device | None = None
+    n_params: int | None = None
+    n_trainable: int | None = None
+    train_seconds: float | None = None
+    score_seconds: float | None = None
+    train_audio_seconds: float | None = None
+    train_flops: float | None = None
+    peak_memory_bytes: int | None = None
+    micro_batch: int | None = None
+    precision: str | None = None
+    weights_source: str | None = None
+    weights_digest: str | None = None
+    data_source: str | None = None
+    artifact: str | None = None
+    host: str | None = None
+    versions: dict[str, str] | None = None
+    code_revision: str | None = None
+    details: dict[str, Any] | None = None
+
+
+@functools.cache
+def _field_names(kind: type) -> tuple[str, ...]:
+    """Fields of a record; empty for other types. A sweep of thousands asks for them all the time."""
+    if not dataclasses.is_dataclass(kind):
+        return ()
+    return tuple(f.name for f in dataclasses.fields(kind))
+
+
+def to_json(value: Any) -> Any:
+    """A record as plain JSON values, nested; reductions and adaptations keep all their fields."""
+    if value is None or isinstance(value, (str, int, float)):
+        return value
+    if names := _field_names(value.__class__):
+        return {name: to_json(getattr(value, name)) for name in names}
+    if isinstance(value, dict):
+        return {str(k): to_json(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [to_json(v) for v in value]
+    return value
+
+
+def canonical_json(value: Any) -> str:
+    """JSON with sorted keys and no spaces; NaN and infinities are refused.
+
+    Raises:
+        ValueError: a number is not finite.
+    """
+    return json.dumps(
+        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+    )
+
+
+def trial_from_json(value: dict[str, Any]) -> Trial:
+    """The trial that `to_json` wrote."""
+    nested = {
+        "reduction": Reduction,
+        "adaptation": Adaptation,
+        "optimisation": Optimisation,
+        "decoding": Decoding,
+    }
+    return Trial(**{k: nested[k](**v) if k in nested else v for k, v in value.items()})

@@ -1,0 +1,1 @@
+"""Campaigns: from trials to stored results, whoever dies."""

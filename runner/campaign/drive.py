@@ -1,0 +1,334 @@
+"""Drives a sweep: registers its trials, hands them to an executor, watches the database.
+
+The driver keeps no state of its own that matters. Killed at any moment, the same command started
+again finds what is finished, takes over what died, and goes on; several drivers may work on one
+sweep at once. What a trial's worker promises is in runner.campaign.worker.
+"""
+
+from __future__ import annotations
+
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from planner.errors import InputError, StoreError, TrialsFailedError
+from planner.words.records import Resources, Trial, canonical_json
+from runner.campaign import artifacts
+from runner.campaign.display import OPEN_STATES, Display, TimeLeft, counts
+from runner.campaign.executors import Executor, check_fits
+from runner.campaign.heartbeat import LEASE_SECONDS
+from runner.campaign.recovery import end_exhausted, give_back_dead, recover
+from runner.sweep.keys import SweepSpec
+from runner.campaign.worker import Job, Outcome, current_versions
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from planner.store.read import SweepStatus, TrialStatus
+
+
+POLL_SECONDS = 0.5
+"""Shortest time between two looks at the database (s)."""
+
+STATUS_SHARE = 0.05
+"""Largest share of its time that a driver spends reading the state of a large sweep."""
+
+STOP_SECONDS = 20.0
+"""How long running trials may take to give themselves back after Ctrl-C (s); the lease covers the rest."""
+
+BACKLOG = 2
+"""Tasks handed out for each one that can run, so that no worker waits for the driver."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CampaignResult:
+    """What a campaign found and did. Counts are of the sweep's trials."""
+
+    name: str
+    n_trials: int
+    n_finished_before: int
+    n_finished: int
+    n_failed: int
+    n_cancelled: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """Where a campaign works: the same for every trial of it."""
+
+    db: str
+    artifacts: str
+    """A folder or an fsspec URL (`runner.campaign.artifacts`)."""
+    weights: Path | None = None
+    lease_seconds: float = LEASE_SECONDS
+    poll_seconds: float = POLL_SECONDS
+
+
+def absolute_db(url: str | None) -> str:
+    """The database URL as any worker on this machine can open it, whatever its working directory."""
+    from planner.store.engine import resolve_url
+
+    resolved = resolve_url(url)
+    prefix = "sqlite:///"
+    if resolved.startswith(prefix):
+        return prefix + str(Path(resolved.removeprefix(prefix)).expanduser().resolve())
+    return resolved
+
+
+def run_campaign(
+    spec: SweepSpec,
+    trials: Sequence[tuple[Trial, Resources]],
+    setting: Setting,
+    make_executor: Callable[[], Executor],
+    display: Display,
+    work: Callable[[Trial], float] = lambda trial: 1.0,
+    registered: Callable[[Engine, int], object] = lambda engine, sweep_id: None,
+) -> CampaignResult:
+    """Train every trial of a sweep that is not finished; returns when none is waiting or running.
+
+    Args:
+        spec: the checked sweep file.
+        trials: what `runner.sweep.expand.expand` made of it.
+        setting: database, artifacts, weights.
+        make_executor: called only when there is something to train.
+        display: shows the progress.
+        work: a number that grows with a trial's duration, for the time left.
+        registered: called with the database and the sweep's key before anything is trained.
+
+    Raises:
+        InputError: the cluster cannot run a trial, spans hosts with a SQLite database, or a worker
+            runs another version.
+        TrialsFailedError: a programming error stopped the campaign.
+        StoreError: results cannot be stored.
+        KeyboardInterrupt: Ctrl-C or SIGTERM, after the running trials were given back.
+    """
+    from planner.store.claims import check_one_host
+    from planner.store.engine import open_store
+
+    engine = open_store(setting.db)
+    try:
+        check_one_host(engine, socket.gethostname())
+        return Campaign(engine, spec, trials, setting, display, work).run(make_executor, registered)
+    finally:
+        display.close()
+        engine.dispose()
+
+
+class Campaign:
+    """One driver of one sweep. `run_campaign` is the way in."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        spec: SweepSpec,
+        trials: Sequence[tuple[Trial, Resources]],
+        setting: Setting,
+        display: Display,
+        work: Callable[[Trial], float],
+    ) -> None:
+        self._engine, self._spec, self._setting = engine, spec, setting
+        self._trials, self._display, self._work = trials, display, work
+        self._in_flight: set[int] = set()
+        self._last_recovery = -float("inf")
+
+    def run(
+        self,
+        make_executor: Callable[[], Executor],
+        registered: Callable[[Engine, int], object],
+    ) -> CampaignResult:
+        """Register, train what is missing, report."""
+        from planner.store.wal import wal_reset_note
+        from planner.store.read import sweep_status
+        from planner.store.write import register_sweep
+
+        began = time.monotonic()
+        spec_json = canonical_json(self._spec.model_dump(mode="json"))
+        count = register_sweep(self._engine, self._spec.name, spec_json, self._trials)
+        self._sweep_id = count.sweep_id
+        registered(self._engine, count.sweep_id)
+        self._recover(force=True)
+        status = sweep_status(self._engine, self._spec.name)
+        self._announce(status)
+        if any(row.state in OPEN_STATES for row in status.rows):
+            if note := wal_reset_note(self._engine):
+                self._display.say(f"note: {note}")
+            self._train(make_executor, status, began)
+            status = sweep_status(self._engine, self._spec.name)
+        found = counts(status)
+        return CampaignResult(
+            name=self._spec.name,
+            n_trials=len(status.rows),
+            n_finished_before=count.n_finished,
+            n_finished=found["finished"],
+            n_failed=found["failed"],
+            n_cancelled=found["cancelled"],
+            seconds=time.monotonic() - began,
+        )
+
+    def _announce(self, status: SweepStatus) -> None:
+        name, found = self._spec.name, counts(status)
+        n_open = found["queued"] + found["running"]
+        if not n_open:
+            self._display.say(
+                f"nothing to train: {found['finished']} of {len(status.rows)} trials of sweep "
+                f"{name!r} are finished"
+            )
+        else:
+            self._display.say(
+                f"sweep {name!r}: {len(status.rows)} trials, {found['finished']} finished already, "
+                f"{n_open} to run"
+            )
+        if found["failed"]:
+            self._display.say(
+                f"{found['failed']} failed earlier; to try them again: soundscale sweep retry "
+                f"{name} --failed"
+            )
+        if found["cancelled"]:
+            self._display.say(
+                f"{found['cancelled']} are cancelled; to queue them again: soundscale sweep retry "
+                f"{name} --cancelled"
+            )
+
+    def _train(
+        self, make_executor: Callable[[], Executor], status: SweepStatus, began: float
+    ) -> None:
+        done = frozenset(r.trial_id for r in status.rows if r.state not in OPEN_STATES)
+        left = TimeLeft({r.trial_id: self._work(r.trial) for r in status.rows}, began, done)
+        executor = make_executor()
+        try:
+            with _sigterm_interrupts():
+                self._check(executor)
+                self._loop(executor, left)
+        except KeyboardInterrupt:
+            self._give_back(executor)
+            raise
+        except Exception:
+            executor.stop(STOP_SECONDS)
+            raise
+        finally:
+            executor.close()
+
+    def _check(self, executor: Executor) -> None:
+        """Refuse what cannot work before anything is claimed."""
+        others = executor.hosts - {socket.gethostname()}
+        if others and self._setting.db.startswith("sqlite"):
+            raise InputError(
+                f"the cluster has other hosts ({', '.join(sorted(others)[:3])}) and the database is "
+                f"SQLite, a file that only one machine can lock safely; use "
+                f"--db postgresql://USER@HOST/NAME, or --ray local"
+            )
+        check_fits(executor, self._spec.resources.on(executor.n_gpus))
+        artifacts.check(self._setting.artifacts)
+        if others and not artifacts.is_url(self._setting.artifacts):
+            self._display.say(
+                f"note: unless {self._setting.artifacts} is shared, each host keeps its own files there "
+                "and a trial that moves starts again; --artifacts URL goes anywhere (s3://…)"
+            )
+
+    def _loop(self, executor: Executor, left: TimeLeft) -> None:
+        from planner.store.read import sweep_status
+
+        resources = self._spec.resources.on(executor.n_gpus)
+        while True:
+            self._recover()
+            asked = time.monotonic()
+            status = sweep_status(self._engine, self._spec.name)
+            now = time.monotonic()
+            self._display.show(status, left.seconds(status.rows, now))
+            if not self._in_flight and not any(r.state in OPEN_STATES for r in status.rows):
+                return
+            self._submit(executor, resources, status.rows)
+            pause = max(self._setting.poll_seconds, (now - asked) / STATUS_SHARE)
+            for outcome in executor.collect(pause):
+                self._in_flight.discard(outcome.trial_id)
+                self._look_at(outcome)
+
+    def _submit(
+        self, executor: Executor, resources: Resources, rows: Sequence[TrialStatus]
+    ) -> None:
+        room = BACKLOG * max(1, executor.capacity(resources)) - len(self._in_flight)
+        waiting = (r for r in rows if r.state == "queued" and r.trial_id not in self._in_flight)
+        n_open = sum(row.state in OPEN_STATES for row in rows)
+        n_processes = max(1, min(executor.most_on_a_node(resources), n_open))
+        for row, _ in zip(waiting, range(room), strict=False):
+            executor.submit(
+                Job(
+                    trial_id=row.trial_id,
+                    label=row.trial.label,
+                    db=self._setting.db,
+                    data=self._spec.data_request,
+                    artifacts=self._setting.artifacts,
+                    weights=None if self._setting.weights is None else str(self._setting.weights),
+                    resources=resources,
+                    versions=current_versions(),
+                    lease_seconds=self._setting.lease_seconds,
+                    n_processes=n_processes,
+                )
+            )
+            self._in_flight.add(row.trial_id)
+
+    def _look_at(self, outcome: Outcome) -> None:
+        """End the campaign where going on would only repeat the same failure."""
+        text = (outcome.failure_text or "").strip()
+        if outcome.kind == "refused":
+            raise InputError(text)
+        if outcome.kind == "unstored":
+            raise StoreError(text)
+        if outcome.failure_class == "programming-error":
+            last = text.splitlines()[-1].strip() if text else "no text"
+            where = (
+                "its worker could not even begin"
+                if outcome.kind == "died"
+                else f"its trace is stored: soundscale sweep status {self._spec.name} -f json"
+            )
+            raise TrialsFailedError(
+                f"trial {outcome.trial_id} stopped the campaign with a programming error: {last}; "
+                f"{where}"
+            )
+        if outcome.kind == "died" and outcome.failure_class == "out-of-memory":
+            end_exhausted(self._engine, self._spec.name, outcome.trial_id, text)
+        if outcome.kind == "died":
+            # Its lease may have most of a minute to go; the process is known to be gone.
+            self._recover(force=True)
+
+    def _recover(self, *, force: bool = False) -> None:
+        """Queue again what lost its worker: expired leases, and dead processes of this host."""
+        if not force and time.monotonic() - self._last_recovery < self._setting.lease_seconds / 6:
+            return
+        self._last_recovery = time.monotonic()
+        recover(self._engine, self._spec.name, self._sweep_id)
+
+    def _give_back(self, executor: Executor) -> None:
+        """Stop the running trials; none of their attempts counts, however they ended."""
+        self._display.say("stopping: the running trials are given back")
+        executor.stop(STOP_SECONDS)
+        executor.close()
+        give_back_dead(self._engine, self._spec.name, self._in_flight)
+        self._display.say(
+            f"stopped; what is finished is stored. To go on, start the same command again; to see "
+            f"where it is: soundscale sweep status {self._spec.name}"
+        )
+
+
+@contextmanager
+def _sigterm_interrupts() -> Iterator[None]:
+    """SIGTERM (a scheduler's notice, `kill`) gives the trials back just as Ctrl-C does."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

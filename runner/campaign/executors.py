@@ -1,0 +1,324 @@
+"""Twin executors behind one interface: the same process, or a Ray cluster.
+
+Ray executes; it is never asked to remember. Its retries are off (`max_retries=0`): a task that Ray
+repeats would repeat its side effects, and one layer owns retries (runner.campaign.worker by failure class,
+through the database). A task that dies is only an `Outcome` of kind `died`; the lease that it held
+decides when its trial runs again.
+
+Each trial is one task with declared CPUs, GPUs (whole or fractional), memory and device label, and
+Ray packs them. Worker processes are reused between trials, so that the seconds of importing torch
+are paid once; with GPUs Ray starts a fresh process for each trial, so that no memory is left over.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from pathlib import Path
+from typing import Any, Protocol
+
+from planner.errors import InputError, MissingResourceError
+from planner.words.records import Resources
+from planner.words.units import format_bytes
+from runner.campaign.host import short_folder
+from runner.campaign.ray_security import ask_for_tokens, give_token, refuse_known_holes, require_token
+from runner.campaign.worker import Job, Outcome, work_on
+
+OBJECT_STORE_BYTES = 100 * 1024 * 1024
+"""Ray's object store (bytes): jobs and outcomes are a few kB; Ray's default is 30 % of the memory."""
+
+
+class Executor(Protocol):
+    """Runs jobs; says what became of them."""
+
+    hosts: frozenset[str]
+    n_gpus: float
+
+    def capacity(self, resources: Resources) -> int:
+        """How many trials of these resources run at once; 0 when no node can ever run one."""
+        ...
+
+    def most_on_a_node(self, resources: Resources) -> int:
+        """How many of them share one machine at most: what a latency was measured beside."""
+        ...
+
+    def submit(self, job: Job) -> None:
+        """Take a job; returns at once."""
+        ...
+
+    def collect(self, seconds: float) -> list[Outcome]:
+        """Outcomes since the last call; waits at most `seconds` for the first one."""
+        ...
+
+    def stop(self, seconds: float) -> list[Outcome]:
+        """Ask every running job to give its trial back and wait at most `seconds` for them."""
+        ...
+
+    def close(self) -> None:
+        """Let go of everything that this executor started."""
+        ...
+
+
+class InlineExecutor:
+    """One trial after another in a thread of this process: no cluster, the same path."""
+
+    def __init__(self, n_workers: int = 1, work: Callable[..., Outcome] = work_on) -> None:
+        self.hosts = frozenset({socket.gethostname()})
+        self.n_gpus = 0.0
+        self._work, self._n_workers = work, n_workers
+        self._stop = threading.Event()
+        self._pool = ThreadPoolExecutor(n_workers, thread_name_prefix="trial")
+        self._running: dict[Future[Outcome], Job] = {}
+
+    def capacity(self, resources: Resources) -> int:
+        """The number of threads, whatever a trial asks for: this process is all there is."""
+        return self._n_workers
+
+    def most_on_a_node(self, resources: Resources) -> int:
+        """The number of threads."""
+        return self._n_workers
+
+    def submit(self, job: Job) -> None:
+        """Queue a job for the next free thread."""
+        self._running[self._pool.submit(self._work, job, self._stop.is_set)] = job
+
+    def collect(self, seconds: float) -> list[Outcome]:
+        """Outcomes of the jobs that ended; an exception of the machinery itself is raised."""
+        if not self._running:
+            self._stop.wait(seconds)
+        done, _ = wait(self._running, timeout=seconds, return_when=FIRST_COMPLETED)
+        for future in done:
+            self._running.pop(future)
+        return [future.result() for future in done]
+
+    def stop(self, seconds: float) -> list[Outcome]:
+        """Stop at the next step; jobs that have not begun are dropped."""
+        self._stop.set()
+        for future in [f for f in self._running if f.cancel()]:
+            self._running.pop(future)
+        done, _ = wait(self._running, timeout=seconds)
+        return [future.result() for future in done if future.exception() is None]
+
+    def close(self) -> None:
+        """End the threads; a job that still runs is stopped at its next step."""
+        self._stop.set()
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+
+class RayExecutor:
+    """One Ray task a trial, on a local cluster that this process starts or on a running one.
+
+    Args:
+        address: `local` starts a cluster of this machine; `auto` or an address joins one.
+        n_workers: trials at once on a local cluster; None: one for each `cpus` of the machine.
+        cpus: CPUs of one trial, the size of a local worker.
+        gpus: logical GPUs of a local cluster; None: those that Ray finds.
+        work: what a task does; another function in tests of the machinery.
+
+    Raises:
+        MissingResourceError: Ray is not installed or has a known hole, or no cluster answers.
+        InputError: the cluster is open to strangers.
+    """
+
+    def __init__(
+        self,
+        address: str = "local",
+        *,
+        n_workers: int | None = None,
+        cpus: float = 1.0,
+        gpus: float | None = None,
+        work: Callable[..., Outcome] = work_on,
+    ) -> None:
+        ray = _import_ray()
+        self._ray = ray
+        self._folder: Path | None = None
+        self._owned = address == "local" and not ray.is_initialized()
+        self._connected = not ray.is_initialized()
+        if self._owned:
+            self._start_local(n_workers, cpus, gpus)
+        elif self._connected:
+            self._join(address)
+        nodes = [n for n in ray.nodes() if n["Alive"]]
+        if not self._owned:
+            require_token(ray, frozenset(n["NodeManagerAddress"] for n in nodes))
+        self.hosts = frozenset(n["NodeManagerHostname"] for n in nodes)
+        self.n_gpus = max((n["Resources"].get("GPU", 0.0) for n in nodes), default=0.0)
+        # A cluster of our own is exactly as large as was asked for.
+        self._limit = None if self._owned else n_workers
+        self._running: dict[Any, Job] = {}
+        self._work = ray.remote(work)
+
+    def _start_local(self, n_workers: int | None, cpus: float, gpus: float | None) -> None:
+        folder = short_folder()
+        self._folder = folder
+        _set_local_environment(cpus)
+        self._ray.init(
+            address="local",
+            num_cpus=None if n_workers is None else max(1, round(n_workers * cpus)),
+            num_gpus=gpus,
+            include_dashboard=False,
+            object_store_memory=OBJECT_STORE_BYTES,
+            log_to_driver=False,
+            logging_level="ERROR",
+            configure_logging=False,
+            _temp_dir=str(folder),
+        )
+
+    def _join(self, address: str) -> None:
+        try:
+            self._ray.init(
+                address=address,
+                log_to_driver=False,
+                logging_level="ERROR",
+                configure_logging=False,
+            )
+        except (ConnectionError, OSError, RuntimeError, ValueError) as problem:
+            text = str(problem).strip().splitlines() or [type(problem).__name__]
+            raise MissingResourceError(
+                f"no Ray cluster answers at {address!r}: {text[0]}; start one with `ray start "
+                f"--head`, give its token as RAY_AUTH_TOKEN, or use --ray local"
+            ) from None
+
+    def capacity(self, resources: Resources) -> int:
+        """Trials of these resources that the cluster's nodes hold together."""
+        total = sum(self._on_each_node(resources))
+        return total if self._limit is None else min(total, self._limit)
+
+    def most_on_a_node(self, resources: Resources) -> int:
+        """Trials of these resources on the node that holds the most of them."""
+        return max(self._on_each_node(resources), default=0)
+
+    def _on_each_node(self, resources: Resources) -> list[int]:
+        wanted = {k: v for k, v in _ray_resources(resources).items() if v > 0}
+        nodes = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
+        return [min(int(has.get(k, 0.0) / v + 1e-9) for k, v in wanted.items()) for has in nodes]
+
+    def submit(self, job: Job) -> None:
+        """Hand a trial to Ray; it claims the trial when it starts, not while it waits."""
+        wanted = _ray_resources(job.resources)
+        ref = self._work.options(
+            num_cpus=wanted.pop("CPU"),
+            num_gpus=wanted.pop("GPU"),
+            memory=wanted.pop("memory", None),
+            resources=wanted or None,
+            max_retries=0,
+            name=job.label,
+            runtime_env=None if self._owned else {"env_vars": _worker_environment(job.resources)},
+        ).remote(job)
+        self._running[ref] = job
+
+    def collect(self, seconds: float) -> list[Outcome]:
+        """Outcomes of the tasks that ended, whatever ended them."""
+        refs = list(self._running)
+        if not refs:
+            time.sleep(seconds)
+            return []
+        ready, _ = self._ray.wait(refs, num_returns=1, timeout=seconds)
+        more, _ = self._ray.wait(refs, num_returns=len(refs), timeout=0)
+        return [self._outcome(ref) for ref in dict.fromkeys([*ready, *more])]
+
+    def _outcome(self, ref: Any) -> Outcome:
+        job = self._running.pop(ref)
+        errors = self._ray.exceptions
+        try:
+            outcome: Outcome = self._ray.get(ref)
+            return outcome
+        except errors.TaskCancelledError:
+            return Outcome(trial_id=job.trial_id, kind="released")
+        except errors.OutOfMemoryError as problem:
+            return _died(job, "out-of-memory", problem)
+        except (errors.WorkerCrashedError, errors.NodeDiedError, errors.ObjectLostError) as problem:
+            return _died(job, "lost-node", problem)
+        except errors.RayTaskError as problem:
+            return _died(job, "programming-error", problem)
+
+    def stop(self, seconds: float) -> list[Outcome]:
+        """Interrupt every task; each gives its trial back, which takes one statement."""
+        for ref in self._running:
+            self._ray.cancel(ref, force=False)
+        refs = list(self._running)
+        ready, _ = (
+            self._ray.wait(refs, num_returns=len(refs), timeout=seconds) if refs else ([], [])
+        )
+        return [self._outcome(ref) for ref in ready]
+
+    def close(self) -> None:
+        """Shut a cluster of our own down and remove its folder; leave a joined one running."""
+        if self._connected:
+            self._ray.shutdown()
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def _set_local_environment(cpus: float) -> None:
+    """What the processes of a local cluster inherit, where the user has not said it.
+
+    Workers must not outvote each other for the cores.
+    """
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, int(cpus))))
+    give_token()
+
+
+def _import_ray() -> Any:
+    # Read once, when Ray is imported.
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_DEDUP_LOGS", "0")
+    ask_for_tokens()
+    try:
+        import ray
+    except ImportError:
+        raise MissingResourceError(
+            "Ray is not installed; install it with: pip install 'soundscale[runner]', or use --ray none"
+        ) from None
+    refuse_known_holes(ray.__version__)
+    return ray
+
+
+def _ray_resources(resources: Resources) -> dict[str, float]:
+    """A trial's needs in Ray's names; a device label is a custom resource of the nodes that have it."""
+    wanted: dict[str, float] = {"CPU": resources.cpus, "GPU": resources.gpus}
+    if resources.memory_bytes is not None:
+        wanted["memory"] = float(resources.memory_bytes)
+    if resources.device_label is not None:
+        wanted[resources.device_label] = 0.001
+    return wanted
+
+
+def _worker_environment(resources: Resources) -> dict[str, str]:
+    return {
+        "OMP_NUM_THREADS": str(max(1, int(resources.cpus))),
+        "RAY_USAGE_STATS_ENABLED": "0",
+    }
+
+
+def _died(job: Job, failure_class: str, problem: BaseException) -> Outcome:
+    lines = [line for line in str(problem).strip().splitlines() if line.strip()]
+    text = str(problem) if failure_class == "programming-error" else (lines or [""])[0]
+    return Outcome(
+        trial_id=job.trial_id, kind="died", failure_class=failure_class, failure_text=text
+    )
+
+
+def check_fits(executor: Executor, resources: Resources) -> int:
+    """Trials that run at once.
+
+    Raises:
+        InputError: no node of the cluster can ever run one.
+    """
+    n = executor.capacity(resources)
+    if n < 1:
+        asks = f"{resources.cpus:g} CPU, {resources.gpus:g} GPU"
+        if resources.memory_bytes:
+            asks += f", {format_bytes(resources.memory_bytes)}"
+        if resources.device_label:
+            asks += f", device label {resources.device_label}"
+        raise InputError(
+            f"a trial needs {asks}, no node of the cluster has that; lower [resources] in the sweep "
+            f"file or add a node"
+        )
+    return n

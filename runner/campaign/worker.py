@@ -1,0 +1,291 @@
+"""What runs inside one task: claim a trial, keep its lease, train it, store what came of it.
+
+The database decides everything. A claim carries a fencing token; a heartbeat thread with its own
+connection extends the lease by the database's clock and stops the work when the lease is lost; a
+result is stored only while the token is still the newest. So any process may die, pause or be cut
+off at any moment: the trial is stored once, by whoever holds the lease at the end.
+
+Retry by failure class, and this is the only layer that retries:
+
+| class | again? |
+|---|---|
+| out-of-memory | yes, with half the micro-batch (same effective batch), until it is 1 |
+| lost-node, preempted | yes |
+| diverged, broken-data, missing-resource | no: the same trial would end the same way |
+| programming-error | no, and the campaign stops |
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import socket
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from planner.costs.flops.forward import resolve_convention
+from planner.errors import InputError, MissingResourceError, StoreError
+from planner.words.records import TRIAL_SCHEMA, Resources, RunRecord
+from runner.campaign.artifacts import NoRoomError, Workplace, no_room, workplace
+from runner.data.clips import DataSpec
+from runner.campaign.heartbeat import LEASE_SECONDS, Heartbeat, StopWork
+from runner.trial.versions import code_revision, installed, versions
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from planner.store.claims import Claim, Worker
+
+NVIDIA_DRIVER = Path("/proc/driver/nvidia/version")
+"""There where a GPU can be expected to be one."""
+
+RETRIED = ("out-of-memory", "lost-node", "preempted")
+"""Failure classes of which another attempt may end better."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One trial to be worked on: all that a worker on another machine needs to know."""
+
+    trial_id: int
+    label: str
+    db: str
+    data: DataSpec
+    artifacts: str
+    weights: str | None
+    resources: Resources
+    versions: dict[str, str]
+    lease_seconds: float = LEASE_SECONDS
+    n_processes: int = 1
+    """Trials that may run on this machine at the same time, this one included."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What became of a job. The database holds the truth; this only tells the driver to look.
+
+    `kind`: `finished`; `failed` (for good); `retry` (queued again); `fenced` (the lease was lost,
+    nothing stored); `unstored` (the database cannot take the result); `not-claimed` (finished, or
+    another worker has it); `released` (stopped and given back); `refused` (this worker may not run
+    it); `died` (its process ended without a word).
+    """
+
+    trial_id: int
+    kind: str
+    failure_class: str | None = None
+    failure_text: str | None = None
+
+
+def current_versions() -> dict[str, str]:
+    """What must agree between driver and worker: package, counting convention, trial schema."""
+    return {
+        "soundscale": installed("soundscale") or "not installed",
+        "flops": resolve_convention("exact"),
+        "trial": TRIAL_SCHEMA,
+    }
+
+
+def version_mismatch(driver: dict[str, str], worker: dict[str, str]) -> str | None:
+    """One line that names both versions of whatever differs, or None."""
+    different = [
+        f"{name} {worker.get(name, 'unknown')} (driver: {driver.get(name, 'unknown')})"
+        for name in sorted({*driver, *worker})
+        if driver.get(name) != worker.get(name)
+    ]
+    if not different:
+        return None
+    return (
+        f"worker on {socket.gethostname()} runs {', '.join(different)}; every worker must run the "
+        f"driver's version, install soundscale {driver.get('soundscale', 'unknown')} there"
+    )
+
+
+def lacks(resources: Resources) -> str | None:
+    """What this worker was given and cannot use, in one line, or None.
+
+    A machine with NVIDIA's driver whose torch has no CUDA would train on its CPU for days without a
+    word. Where there is no driver, a GPU is a logical one (Ray's tests of packing) and means nothing.
+    """
+    if resources.gpus <= 0 or not NVIDIA_DRIVER.exists():
+        return None
+    import torch
+
+    if torch.cuda.is_available():
+        return None
+    return (
+        f"worker on {socket.gethostname()} was given a GPU that torch {torch.__version__} cannot "
+        f"use; install a CUDA build of torch there, or set gpus = 0 in [resources]"
+    )
+
+
+def this_worker() -> Worker:
+    """Who claims: host, process, version and code revision."""
+    from planner.store.claims import Worker
+
+    return Worker(
+        host=socket.gethostname(),
+        pid=os.getpid(),
+        version=current_versions()["soundscale"],
+        code_revision=code_revision(),
+    )
+
+
+def work_on(job: Job, stopped: Callable[[], bool] | None = None) -> Outcome:
+    """Claim a trial, run it, store its outcome. Raises nothing that a trial can cause.
+
+    Args:
+        job: the trial and where its database, data and weights are.
+        stopped: asked between steps; True gives the trial back (the inline executor's Ctrl-C).
+    """
+    from planner.store.claims import claim_trial
+    from planner.store.engine import open_store
+    from planner.store.read import load_backbones
+
+    unfit = version_mismatch(job.versions, current_versions()) or lacks(job.resources)
+    if unfit is not None:
+        return Outcome(trial_id=job.trial_id, kind="refused", failure_text=unfit)
+    engine = open_store(job.db, must_exist=True, worker=True)
+    try:
+        load_backbones(engine)
+        claim = claim_trial(engine, job.trial_id, this_worker(), job.lease_seconds)
+        if claim is None:
+            return Outcome(trial_id=job.trial_id, kind="not-claimed")
+        return _attempt(engine, job, claim, stopped or (lambda: False))
+    finally:
+        engine.dispose()
+
+
+def _attempt(engine: Engine, job: Job, claim: Claim, stopped: Callable[[], bool]) -> Outcome:
+    """One attempt under its heartbeat; the record is stored while the lease still lives."""
+    with Heartbeat(job.db, claim, job.lease_seconds, stopped) as heart:
+        try:
+            with workplace(job.artifacts, claim.trial.fingerprint) as place:
+                record = _run(engine, job, claim, heart, place)
+                outcome = store_record(engine, claim, record)
+                if outcome.kind in ("finished", "failed"):
+                    place.discard_checkpoints()
+                return outcome
+        except StopWork as stop:
+            if stop.why == "fenced":
+                return Outcome(trial_id=claim.trial_id, kind="fenced", failure_text=heart.reason)
+            return _released(engine, claim, "stopped by its driver")
+        except KeyboardInterrupt:
+            return _released(engine, claim, "stopped by its driver")
+        except NoRoomError as problem:
+            _released(engine, claim, str(problem))
+            return Outcome(trial_id=claim.trial_id, kind="unstored", failure_text=str(problem))
+
+
+def _released(engine: Engine, claim: Claim, why: str) -> Outcome:
+    """Give a trial back that was stopped for no fault of its own: the attempt does not count."""
+    from planner.store.claims import give_back
+
+    give_back(engine, claim, why)
+    return Outcome(trial_id=claim.trial_id, kind="released")
+
+
+def _run(engine: Engine, job: Job, claim: Claim, heart: Heartbeat, place: Workplace) -> RunRecord:
+    """`run_trial`, with whatever it raises turned into a record.
+
+    Raises:
+        NoRoomError: its files cannot be written for want of room, which is no fault of the trial.
+    """
+    from runner.trial.run import run_trial
+
+    try:
+        record = run_trial(
+            claim.trial,
+            attempt_resources(engine, job, claim),
+            data=job.data,
+            artifacts=place.folder,
+            weights_folder=Path(job.weights) if job.weights else None,
+            progress=heart.progress,
+            checkpoints=place.checkpoints,
+            on_checkpoint=place.keep,
+        )
+        return _completed(record, job, place)
+    except MissingResourceError as problem:
+        return _failed("missing-resource", str(problem))
+    except MemoryError as problem:
+        return _failed("out-of-memory", f"out of memory: {problem}")
+    except InputError as problem:
+        return _failed("broken-data", str(problem))
+    except Exception as problem:
+        if no_room(problem):
+            raise NoRoomError(job.artifacts, problem) from problem
+        return _failed("programming-error", traceback.format_exc())
+
+
+def _completed(record: RunRecord, job: Job, place: Workplace) -> RunRecord:
+    """A record with what only its worker knows: where its files are, and what ran beside it."""
+    beside = [dataclasses.replace(x, n_processes=job.n_processes) for x in record.latencies]
+    details = record.details
+    if place.problems:
+        details = (details or {}) | {"checkpoints_not_kept": place.problems[:5]}
+    return dataclasses.replace(
+        record,
+        latencies=tuple(beside),
+        artifact=place.publish(record.artifact),
+        details=details,
+    )
+
+
+def _failed(failure_class: str, text: str) -> RunRecord:
+    return RunRecord(
+        status="failed",
+        failure_class=failure_class,
+        failure_text=text,
+        host=socket.gethostname(),
+        code_revision=code_revision(),
+        versions=versions(),
+    )
+
+
+def attempt_resources(engine: Engine, job: Job, claim: Claim) -> Resources:
+    """The job's resources, with the micro-batch halved for each attempt that ran out of memory.
+
+    The effective batch stays what the trial says: gradients are accumulated over more steps.
+    """
+    from planner.store.read import attempts
+
+    n_exhausted = sum(a.failure_class == "out-of-memory" for a in attempts(engine, claim.trial_id))
+    if not n_exhausted:
+        return job.resources
+    full = job.resources.micro_batch or claim.trial.optimisation.batch_size
+    return dataclasses.replace(job.resources, micro_batch=max(1, full >> n_exhausted))
+
+
+def may_retry(record: RunRecord) -> bool:
+    """Whether another attempt may end better than this failed one."""
+    if record.failure_class == "out-of-memory":
+        return record.micro_batch is None or record.micro_batch > 1
+    return record.failure_class in RETRIED
+
+
+def store_record(engine: Engine, claim: Claim, record: RunRecord) -> Outcome:
+    """Store an attempt's record under the claim's token.
+
+    The store waits for a database that is away, and both statements are idempotent, so that a lost
+    acknowledgement stores nothing twice. What cannot be stored in the end is left to the lease.
+    """
+    from planner.store.claims import fail, finish
+
+    retry = record.status != "finished" and may_retry(record)
+    try:
+        if record.status == "finished":
+            kept, kind = finish(engine, claim, record), "finished"
+        else:
+            kept, kind = fail(engine, claim, record, retry=retry), "retry" if retry else "failed"
+    except StoreError as problem:
+        return Outcome(trial_id=claim.trial_id, kind="unstored", failure_text=str(problem))
+    if not kept:
+        return Outcome(trial_id=claim.trial_id, kind="fenced", failure_text="the lease was lost")
+    return Outcome(
+        trial_id=claim.trial_id,
+        kind=kind,
+        failure_class=record.failure_class,
+        failure_text=record.failure_text,
+    )

@@ -1,0 +1,1 @@
+"""Latency of a device, from fresh processes."""

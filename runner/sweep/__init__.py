@@ -1,0 +1,1 @@
+"""Sweeps: from a file to trials, and what they are expected to take."""

@@ -1,0 +1,259 @@
+"""From a sweep file to trials: star, grid, list or isoFLOP, duplicates removed, longest first."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from planner.words.catalogue import backbone
+from planner.costs.flops.forward import forward_flops
+from planner.costs.flops.training import training_flops as count_training
+from planner.errors import InputError
+from planner.words.records import Optimisation, Reduction, Resources, Trial
+from planner.words.units import format_flops
+from runner.data.clips import Corpus
+from runner.sweep.keys import SweepSpec
+from runner.sweep.file import load_spec
+
+__all__ = ["Combination", "SweepSpec", "combinations", "expand", "load_spec"]
+
+
+@dataclass(frozen=True, slots=True)
+class Combination:
+    """One level of each axis, as the sweep file writes it."""
+
+    backbone: str
+    audio_seconds: float
+    reduction: str
+    adaptation: str
+
+
+def combinations(spec: SweepSpec) -> list[Combination]:
+    """The combinations of levels that a design asks for, in a fixed order, none twice.
+
+    `grid`: every combination of the axes' levels.
+
+    `star`: a centre, and from it each axis's other levels one at a time. An axis that
+    `design.centre` does not name has its centre at its level of most compute (the longest audio,
+    the least reduction) or, for `adaptation`, at its first level. `backbone` left out of the centre
+    is crossed instead: every backbone gets its own whole star, so that size is seen at each length
+    and rate. The centre should not be the bottleneck of an arm, hence most compute.
+
+    `corners = true` adds to a star the combinations of the two extreme levels of each of its
+    compute axes (length, rate, and size where the centre names a backbone), which tell an
+    interaction from a sum. With 2 crossed backbones, 3 lengths and 3 rates, the star is
+    2 * (1 + 2 + 2) = 10 combinations, and the corners add 2 * 1 (shortest and most reduced); with
+    the centre at the middle levels they add 2 * 4.
+
+    `list`: exactly `design.runs`; a key that a run leaves out takes the axis's only level.
+
+    `isoflop`: those of the grid whose forward FLOPs for one window and `design.n_output_tokens`
+    lie within `design.tolerance` of one of `design.flops` (convention `exact`).
+
+    Raises:
+        InputError: a run of a list leaves out an axis of several levels, or no combination of the
+            grid is near one of the FLOP targets.
+    """
+    found = {
+        "grid": _grid,
+        "star": _star,
+        "list": _list,
+        "isoflop": _isoflop,
+    }[spec.design.kind](spec)
+    return list(dict.fromkeys(found))
+
+
+def _grid(spec: SweepSpec) -> list[Combination]:
+    axes = spec.axes
+    return [
+        Combination(*levels)
+        for levels in itertools.product(
+            axes.backbone, axes.audio_seconds, axes.reduction, axes.adaptation
+        )
+    ]
+
+
+def _star(spec: SweepSpec) -> list[Combination]:
+    axes, named = spec.axes, spec.design.centre
+    seconds = named.audio_seconds or max(axes.audio_seconds)
+    reduction = named.reduction or _by_factor(axes.reduction)[0]
+    adaptation = named.adaptation or axes.adaptation[0]
+    hubs = [named.backbone] if named.backbone else axes.backbone
+    found: list[Combination] = []
+    for hub in hubs:
+        centre = Combination(hub, seconds, reduction, adaptation)
+        found.append(centre)
+        if named.backbone:
+            found += [replace(centre, backbone=b) for b in axes.backbone]
+        found += [replace(centre, audio_seconds=t) for t in axes.audio_seconds]
+        found += [replace(centre, reduction=r) for r in axes.reduction]
+        found += [replace(centre, adaptation=a) for a in axes.adaptation]
+        if spec.design.corners:
+            found += _corners(spec, centre, with_size=named.backbone is not None)
+    return found
+
+
+def _corners(spec: SweepSpec, centre: Combination, *, with_size: bool) -> list[Combination]:
+    axes = spec.axes
+    lengths = (min(axes.audio_seconds), max(axes.audio_seconds))
+    rates = _by_factor(axes.reduction)
+    sizes = sorted(axes.backbone, key=lambda name: backbone(name).n_params)
+    ends = (sizes[0], sizes[-1]) if with_size else (centre.backbone,)
+    return [
+        Combination(size, seconds, reduction, centre.adaptation)
+        for size, seconds, reduction in itertools.product(ends, lengths, (rates[0], rates[-1]))
+    ]
+
+
+def _by_factor(reductions: Sequence[str]) -> list[str]:
+    return sorted(reductions, key=lambda text: Reduction.parse(text).factor)
+
+
+def _list(spec: SweepSpec) -> list[Combination]:
+    found = []
+    for i, run in enumerate(spec.design.runs):
+        levels = []
+        for name, given in run.model_dump().items():
+            choices = getattr(spec.axes, name)
+            if given is None and len(choices) != 1:
+                raise InputError(
+                    f"design.runs[{i}] leaves out {name}, which has {len(choices) or 'no'} levels "
+                    f"in [axes]; name one"
+                )
+            levels.append(choices[0] if given is None else given)
+        found.append(Combination(*levels))
+    return found
+
+
+def _isoflop(spec: SweepSpec) -> list[Combination]:
+    design = spec.design
+    grid = [
+        (
+            float(
+                forward_flops(
+                    backbone(c.backbone),
+                    audio_seconds=c.audio_seconds,
+                    reduction=Reduction.parse(c.reduction),
+                    n_output_tokens=design.n_output_tokens,
+                    padding=spec.padding,
+                    task=spec.task,
+                ).total
+            ),
+            c,
+        )
+        for c in _grid(spec)
+    ]
+    found = []
+    for target in design.flops:
+        near = [c for flops, c in grid if abs(flops - target) <= design.tolerance * target]
+        if not near:
+            flops, c = min(grid, key=lambda pair: abs(pair[0] - target))
+            raise InputError(
+                f"design.flops: no combination costs {format_flops(target)} within "
+                f"{design.tolerance:.0%}; the nearest is {c.backbone}, {c.audio_seconds:g} s, "
+                f"{c.reduction} with {format_flops(flops)}; add levels or widen design.tolerance"
+            )
+        found += near
+    return found
+
+
+def expand(
+    spec: SweepSpec, corpus: Corpus, *, cluster_gpus: float = 0.0
+) -> list[tuple[Trial, Resources]]:
+    """The trials of a sweep on a corpus, each with what it needs; the longest first.
+
+    Longest first (by training FLOPs), because it packs better: a long trial that starts last
+    leaves the other workers idle behind it (Graham 1969: at most 4/3 of the best makespan against
+    2 in any order), and the trial that is most likely to exceed the memory fails before hours are
+    spent on the others.
+
+    Args:
+        spec: the checked sweep file.
+        corpus: gives the data's name, digest, split policy and the sizes of its splits.
+        cluster_gpus: GPUs of the cluster; decides `resources.gpus` where the file leaves it out.
+
+    Raises:
+        InputError: learning rates are searched, and the corpus has no validation split to choose by.
+    """
+    resources = spec.resources.on(cluster_gpus)
+    if spec.optimisation.searches:
+        if not corpus.validation:
+            raise InputError(
+                "optimisation.learning_rate: a search chooses by the validation split, and the data has "
+                "none; set data.validation_fraction or data.validation_split, or give one rate"
+            )
+        resources = replace(resources, validate=True)
+    trials = [
+        _trial(spec, corpus, combination, optimisation, seed)
+        for combination in combinations(spec)
+        for optimisation in spec.optimisation.each(
+            combination.audio_seconds, combination.adaptation
+        )
+        for seed in dict.fromkeys(spec.seeds)
+    ]
+    unique = {trial.fingerprint: trial for trial in trials}
+    ordered = sorted(unique.values(), key=lambda t: -training_flops(t, corpus))
+    return [(trial, resources) for trial in ordered]
+
+
+def _trial(
+    spec: SweepSpec, corpus: Corpus, levels: Combination, optimisation: Optimisation, seed: int
+) -> Trial:
+    default = "whisper-english" if spec.task == "asr" else "none"
+    return Trial(
+        task=spec.task,
+        dataset=corpus.name,
+        dataset_digest=corpus.digest,
+        split_policy=corpus.split_policy,
+        n_train=len(corpus.train),
+        n_test=len(corpus.test),
+        # A hub id and a catalogue name of one backbone are one trial.
+        backbone=backbone(levels.backbone).name,
+        audio_seconds=levels.audio_seconds,
+        reduction=Reduction.parse(levels.reduction),
+        adaptation=spec.adaptation(levels.adaptation),
+        optimisation=optimisation,
+        decoding=spec.decoding,
+        reference_policy=spec.reference_policy,
+        initialisation=spec.initialisation,
+        padding=spec.padding,
+        normaliser=spec.normaliser or default,
+        precision=spec.precision,
+        seed=seed,
+    )
+
+
+CHARACTERS_PER_TOKEN = 4.0
+"""English text per token of Whisper's vocabulary (characters; assumption, for estimates alone)."""
+
+
+def n_label_tokens(trial: Trial, corpus: Corpus) -> int:
+    """Label tokens of one training window, estimated from the transcripts' mean rate of speech.
+
+    At least the end token; 1 for a class.
+    """
+    seconds = sum(clip.audio_seconds for clip in corpus.clips)
+    if trial.task != "asr" or not seconds:
+        return 1
+    characters = sum(len(clip.reference) for clip in corpus.clips)
+    tokens = trial.audio_seconds * characters / seconds / CHARACTERS_PER_TOKEN
+    return min(MOST_LABEL_TOKENS, 1 + round(tokens))
+
+
+MOST_LABEL_TOKENS = 440
+"""Labels that fit Whisper's 448 decoder positions beside the prompt (tokens)."""
+
+
+def training_flops(trial: Trial, corpus: Corpus) -> float:
+    """Training FLOPs of a whole trial, estimated (convention `exact`): a full batch at each step."""
+    each = count_training(
+        backbone(trial.backbone),
+        audio_seconds=trial.audio_seconds,
+        reduction=trial.reduction,
+        adaptation=trial.adaptation,
+        n_label_tokens=n_label_tokens(trial, corpus),
+        padding=trial.padding,
+        task=trial.task,
+    )
+    return float(each.total) * trial.optimisation.batch_size * trial.optimisation.steps

@@ -1,0 +1,207 @@
+"""Reads a sweep file and checks it: every fault is one line that names the key and the file.
+
+Pydantic checks types and bounds (runner.sweep.keys); here are the unknown keys with the nearest known one,
+and what only the catalogue and the recipe can tell.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from planner.words.catalogue import backbone
+from planner.costs.flops.lengths import check_seconds, encoder_tokens
+from planner.errors import InputError, SoundscaleError, UnknownNameError
+from planner.words.records import Reduction
+from runner.trial.recipe import OPTIMISERS, PRECISIONS, SCHEDULES
+from runner.sweep.keys import AXIS_NAMES, Level, SweepSpec
+
+
+def load_spec(path: str | Path) -> SweepSpec:
+    """Read and check a sweep file; a relative `data.path` starts at the file's folder.
+
+    Raises:
+        InputError: it cannot be read, is not TOML, or a key or value is wrong; one line that names
+            the key and the file.
+    """
+    where = Path(path)
+    try:
+        table = tomllib.loads(where.read_text(encoding="utf-8"))
+    except OSError as problem:
+        raise InputError(
+            f"cannot read sweep file {where}: {problem.strerror or problem}; give a TOML file"
+        ) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
+        raise InputError(f"sweep file {where} is not TOML: {problem}") from None
+    spec = parse_spec(table, where.name)
+    if spec.data.path is None:
+        return spec
+    there = where.parent / Path(spec.data.path).expanduser()
+    return spec.model_copy(update={"data": replace(spec.data, path=str(there.resolve()))})
+
+
+def parse_spec(table: dict[str, Any], where: str) -> SweepSpec:
+    """A sweep file's table, checked against its keys and against the catalogue of backbones.
+
+    Args:
+        table: what the TOML file holds.
+        where: the file's name, for messages.
+
+    Raises:
+        InputError: a key or a value is wrong.
+    """
+    _refuse_unknown_keys(SweepSpec, table, "", where)
+    try:
+        spec = SweepSpec.model_validate(table)
+    except ValidationError as problem:
+        raise _one_line(problem, where) from None
+    try:
+        _check_names(spec)
+        _check_against_catalogue(spec)
+        _check_design(spec)
+    except SoundscaleError as problem:
+        raise InputError(f"{where}: {problem}") from None
+    return spec
+
+
+def _keys(kind: Any) -> dict[str, Any] | None:
+    """Keys of a table and the type of each one; None for what is not a table."""
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        return {name: field.annotation for name, field in kind.model_fields.items()}
+    if isinstance(kind, type) and dataclasses.is_dataclass(kind):
+        return {f.name: None for f in dataclasses.fields(kind)}
+    return None
+
+
+def _refuse_unknown_keys(kind: Any, table: dict[str, Any], prefix: str, where: str) -> None:
+    keys = _keys(kind)
+    if keys is None:
+        return
+    for key, value in table.items():
+        if key not in keys:
+            raise _unknown_key(prefix, key, keys, where)
+        if isinstance(value, dict):
+            _refuse_unknown_keys(keys[key], value, f"{prefix}{key}.", where)
+        elif key == "runs" and isinstance(value, list):
+            for i, item in enumerate(v for v in value if isinstance(v, dict)):
+                _refuse_unknown_keys(Level, item, f"{prefix}{key}[{i}].", where)
+
+
+def _unknown_key(prefix: str, key: str, keys: dict[str, Any], where: str) -> InputError:
+    remedy = f"in {where}"
+    for section, kind in (_keys(SweepSpec) or {}).items():
+        if f"{section}." != prefix and key in (_keys(kind) or {}):
+            remedy += f", where {key} belongs under [{section}]"
+            break
+    if prefix and remedy == f"in {where}" and key in (_keys(SweepSpec) or {}):
+        remedy += f", where {key} belongs at the top"
+    known = [f"{prefix}{k}" for k in keys]
+    return UnknownNameError("key", f"{prefix}{key}", known, remedy=remedy)
+
+
+def _one_line(problem: ValidationError, where: str) -> InputError:
+    first, *others = problem.errors(include_url=False)
+    key = ""
+    for part in first["loc"]:
+        key += f"[{part}]" if isinstance(part, int) else (f".{part}" if key else str(part))
+    text = first["msg"].removeprefix("Value error, ")
+    text = text[:1].lower() + text[1:]
+    if first["type"] == "missing":
+        text = "is missing; the file must give it"
+    elif first["type"] == "too_short":
+        text = "has no level; list at least one value"
+    elif first["type"] != "value_error":
+        text = text.replace("input should", "must") + f", got {first['input']!r}"
+    more = f" (and {len(others)} more)" if others else ""
+    return InputError(f"{where}: {key}: {text}{more}")
+
+
+def _check_names(spec: SweepSpec) -> None:
+    """Words that the recipe knows, and one task."""
+    chosen = spec.optimisation
+    for key, name, known in (
+        ("optimisation.optimiser", chosen.optimiser, OPTIMISERS),
+        ("optimisation.schedule", chosen.schedule, SCHEDULES),
+        ("precision", spec.precision, PRECISIONS),
+    ):
+        if name is not None and name not in known:
+            raise UnknownNameError(key, name, known)
+    levels = _levels(spec, "adaptation")
+    for arm in chosen.arms:
+        if arm not in levels:
+            raise UnknownNameError("optimisation.arms", arm, levels)
+    if chosen.batch_size is not None and chosen.batch_audio_seconds is not None:
+        raise InputError(
+            "optimisation: batch_size and batch_audio_seconds both say how large a batch is; give one"
+        )
+    if spec.data.task not in (None, spec.task):
+        raise InputError(
+            f"data.task: {spec.data.task} is not the sweep's task {spec.task}; leave data.task out"
+        )
+
+
+def _check_against_catalogue(spec: SweepSpec) -> None:
+    """Every combination that the file could ask for must be one that a model can run."""
+    axes = {name: _levels(spec, name) for name in AXIS_NAMES}
+    for text in axes["adaptation"]:
+        with _under("axes.adaptation"):
+            spec.adaptation(text)
+    for name in axes["backbone"]:
+        with _under("axes.backbone"):
+            shape = backbone(name)
+            if spec.task == "asr" and shape.family != "whisper":
+                raise InputError(
+                    f"{name} has no decoder and writes no text; choose a whisper backbone or set "
+                    f'task = "emotion"'
+                )
+        for seconds in axes["audio_seconds"]:
+            with _under("axes.audio_seconds"):
+                check_seconds(shape, seconds)
+            with _under("padding"):
+                encoder_tokens(shape, seconds, Reduction(), spec.padding)
+            for text in axes["reduction"]:
+                with _under("axes.reduction"):
+                    encoder_tokens(shape, seconds, Reduction.parse(text), spec.padding)
+
+
+@contextmanager
+def _under(key: str) -> Iterator[None]:
+    """Errors raised inside name the key."""
+    try:
+        yield
+    except SoundscaleError as problem:
+        raise InputError(f"{key}: {problem}") from None
+
+
+def _levels(spec: SweepSpec, axis: str) -> list[Any]:
+    """All values of an axis: of [axes], of the centre and of the runs of a list."""
+    others = (getattr(level, axis) for level in (spec.design.centre, *spec.design.runs))
+    return list(dict.fromkeys([*getattr(spec.axes, axis), *(v for v in others if v is not None)]))
+
+
+def _check_design(spec: SweepSpec) -> None:
+    design = spec.design
+    for key, kind in (("runs", "list"), ("flops", "isoflop")):
+        if (design.kind == kind) != bool(getattr(design, key)):
+            needs = "needs" if design.kind == kind else "takes no"
+            raise InputError(
+                f"design.{key}: kind {design.kind} {needs} {key}; it belongs to {kind}"
+            )
+    for name in AXIS_NAMES:
+        if design.kind != "list" and not getattr(spec.axes, name):
+            raise InputError(
+                f"axes.{name}: is missing; a design of kind {design.kind} needs its levels"
+            )
+        level, levels = getattr(design.centre, name), getattr(spec.axes, name)
+        if level is not None and level not in levels:
+            raise InputError(
+                f"design.centre.{name}: {level!r} is no level of axes.{name}; use one of "
+                f"{', '.join(str(v) for v in levels)}"
+            )

@@ -1,0 +1,203 @@
+"""All that must be had before a sweep spends anything: its file, data, weights, and its estimate.
+
+Nothing here writes to the database, so that a missing file or a wrong key leaves nothing half-done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from planner.words.catalogue import backbone
+from planner.costs.flops.forward import forward_flops
+from planner.errors import InputError, MissingResourceError
+from planner.words.records import Resources, Trial
+from planner.words.units import format_flops
+from runner.sweep.keys import SweepSpec
+from runner.sweep.file import load_spec
+from runner.sweep.expand import expand, n_label_tokens, training_flops
+
+if TYPE_CHECKING:
+    from runner.data.clips import Corpus
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """A sweep that can start: its file, its corpus and its trials, the longest first."""
+
+    spec: SweepSpec
+    corpus: Corpus
+    trials: list[tuple[Trial, Resources]]
+
+
+def prepare(path: str | Path, db: str, say: Say) -> Prepared:
+    """Read a sweep file, find its data and expand it.
+
+    Args:
+        path: the sweep file.
+        db: a database URL; backbones that the user registered there are known to the file.
+        say: where talk goes, one line at a time.
+
+    Raises:
+        InputError: the file or a row of the data is wrong.
+        MissingResourceError: the data cannot be had.
+    """
+    from runner.data.corpus import load_corpus
+
+    know_backbones(db)
+    spec = load_spec(path)
+    corpus = load_corpus(spec.data_request, say=say)
+    say(
+        f"data {corpus.name}: {len(corpus.train)} clips to train on, {len(corpus.test)} to score, "
+        f"{corpus.split_policy} split, from {corpus.source}"
+    )
+    trials = expand(spec, corpus)
+    _check_windows([trial for trial, _ in trials], corpus)
+    return Prepared(spec=spec, corpus=corpus, trials=trials)
+
+
+def _check_windows(trials: Sequence[Trial], corpus: Corpus) -> None:
+    """A text cannot be cut with its audio, so that every length must hold some training clips."""
+    from runner.data.corpus import pack
+
+    trained = {t.audio_seconds for t in trials if t.task == "asr" and t.optimisation.steps}
+    for seconds in sorted(trained):
+        if not pack(corpus.train, seconds):
+            shortest = min(clip.audio_seconds for clip in corpus.train)
+            raise InputError(
+                f"axes.audio_seconds: no training clip fits a window of {seconds:g} s, the shortest "
+                f"has {shortest:.2f} s; use a longer window or shorter clips"
+            )
+
+
+def know_backbones(db: str) -> None:
+    """Register the user's own backbones; a database that is not there yet has none."""
+    from planner.store.engine import open_store
+    from planner.store.read import load_backbones
+
+    if database_exists(db):
+        engine = open_store(db, must_exist=True)
+        try:
+            load_backbones(engine)
+        finally:
+            engine.dispose()
+
+
+def database_exists(db: str) -> bool:
+    """False for a SQLite file that is not there; a PostgreSQL URL is taken to exist."""
+    prefix = "sqlite:///"
+    return not db.startswith(prefix) or Path(db.removeprefix(prefix)).exists()
+
+
+def find_weights(trials: Sequence[Trial], folder: Path | None, say: Say) -> None:
+    """Make sure that the weights of every pretrained trial can be had, and say from where.
+
+    Raises:
+        MissingResourceError: weights of a backbone cannot be had.
+    """
+    names = dict.fromkeys(t.backbone for t in trials if t.initialisation == "pretrained")
+    for name in names:
+        from runner.weights.resolve import resolve_weights
+
+        say(f"weights {name}: from {resolve_weights(name, folder=folder, say=say).source}")
+
+
+def states(db: str, trials: Sequence[Trial]) -> Mapping[str, str]:
+    """State of each trial that the database knows, by fingerprint; nothing is written."""
+    from planner.store.engine import open_store
+    from planner.store.read import trial_states
+
+    if not database_exists(db):
+        return {}
+    engine = open_store(db, must_exist=True)
+    try:
+        return trial_states(engine, [trial.fingerprint for trial in trials])
+    finally:
+        engine.dispose()
+
+
+def trial_work(corpus: Corpus) -> Callable[[Trial], float]:
+    """A number that grows with a trial's duration: its FLOPs of training and of scoring."""
+
+    def work(trial: Trial) -> float:
+        return training_flops(trial, corpus) + scoring_flops(trial, corpus)
+
+    return work
+
+
+def window_flops(trial: Trial, corpus: Corpus) -> float:
+    """Forward FLOPs of one window (convention `exact`), its output tokens estimated from the text."""
+    return float(
+        forward_flops(
+            backbone(trial.backbone),
+            audio_seconds=trial.audio_seconds,
+            reduction=trial.reduction,
+            n_output_tokens=n_label_tokens(trial, corpus),
+            padding=trial.padding,
+            task=trial.task,
+        ).total
+    )
+
+
+def scoring_flops(trial: Trial, corpus: Corpus) -> float:
+    """Forward FLOPs of scoring the whole test split in consecutive windows."""
+    n_windows = sum(max(1.0, clip.audio_seconds / trial.audio_seconds) for clip in corpus.test)
+    return n_windows * window_flops(trial, corpus)
+
+
+def estimate(prepared: Prepared, known: Mapping[str, str]) -> list[dict[str, Any]]:
+    """One row a trial, in the order of execution: what it is, whether it is done, what it costs."""
+    return [
+        {
+            "state": known.get(trial.fingerprint, "new"),
+            "backbone": trial.backbone,
+            "audio_seconds": trial.audio_seconds,
+            "reduction": str(trial.reduction),
+            "tokens_per_second": trial.reduction.tokens_per_second,
+            "adaptation": str(trial.adaptation),
+            "seed": trial.seed,
+            "window_flops": window_flops(trial, prepared.corpus),
+            "train_flops": training_flops(trial, prepared.corpus),
+            "score_flops": scoring_flops(trial, prepared.corpus),
+            "label": trial.label,
+            "fingerprint": trial.fingerprint,
+        }
+        for trial, _ in prepared.trials
+    ]
+
+
+def estimate_line(rows: Sequence[Mapping[str, Any]]) -> str:
+    """`24 trials · 3 finished already · 21 to run · training 412 PFLOPs, scoring 20 PFLOPs`."""
+    todo = [row for row in rows if row["state"] not in ("finished", "failed")]
+    done = sum(row["state"] == "finished" for row in rows)
+    failed = sum(row["state"] == "failed" for row in rows)
+    parts = [f"{len(rows)} trials", f"{done} finished already"]
+    if failed:
+        parts.append(f"{failed} failed")
+    parts.append(f"{len(todo)} to run")
+    if todo:
+        train, score = (sum(row[k] for row in todo) for k in ("train_flops", "score_flops"))
+        parts.append(f"training {format_flops(train)}, scoring {format_flops(score)}")
+    return " · ".join(parts)
+
+
+def require_runner() -> None:
+    """Say how to get the runner's libraries where they are missing.
+
+    Raises:
+        MissingResourceError: torch or pydantic is not installed.
+    """
+    from importlib.util import find_spec
+
+    missing = [
+        name for name in ("pydantic", "torch", "transformers", "peft") if not find_spec(name)
+    ]
+    if missing:
+        raise MissingResourceError(
+            f"sweeps need {', '.join(missing)}, which is not installed; run: "
+            "pip install 'soundscale[runner]'"
+        )

@@ -1,0 +1,283 @@
+"""What the sweep commands do, between parsing and printing."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from planner.cli.options import echo_json, echo_rows, talk
+from planner.errors import TrialsFailedError
+from planner.words.units import format_duration
+from runner.campaign import artifacts
+from runner.campaign import display
+from runner.sweep import forecast
+from runner.sweep import prepare
+from runner.sweep import report as sweep_report
+from runner.campaign.drive import CampaignResult, Setting, absolute_db, run_campaign
+from runner.campaign.display import OPEN_STATES
+from runner.campaign.executors import Executor, InlineExecutor, RayExecutor
+from runner.sweep.prepare import Prepared
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from planner.store.read import TrialStatus
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """How a sweep is to be run, as the command line says it."""
+
+    ray_address: str
+    workers: int | None
+    artifacts: str
+    weights: Path | None
+    quiet: bool
+
+
+def run(spec_path: Path, db: str | None, request: Request, output_format: str) -> None:
+    """`sweep run`: train what is missing, print the results.
+
+    Raises:
+        TrialsFailedError: trials failed; the table was printed.
+    """
+    result, rows = execute(spec_path, db, request)
+    if output_format == "json":
+        echo_json({"result": _result_json(result), "trials": rows})
+    else:
+        echo_rows(rows, output_format, RESULT_COLUMNS)
+    talk(result_line(result, absolute_db(db)))
+    raise_if_failed(result)
+
+
+RESULT_COLUMNS = (("label", "trial"), ("state", "state"), ("now", "result"))
+
+
+def execute(
+    spec_path: Path, db: str | None, request: Request
+) -> tuple[CampaignResult, list[dict[str, Any]]]:
+    """Prepare and run a campaign; its result and a row for each trial.
+
+    Raises:
+        InputError, MissingResourceError: as `prepare` and `run_campaign`.
+    """
+    from planner.store import forecasts
+
+    prepare.require_runner()
+    shown = display.choose(request.quiet)
+    url = absolute_db(db)
+    prepared = prepare.prepare(spec_path, url, shown.say)
+    trials = [trial for trial, _ in prepared.trials]
+    known = prepare.states(url, trials)
+    todo = [t for t in trials if known.get(t.fingerprint) not in ("finished", "failed")]
+    prepare.find_weights(todo, request.weights, shown.say)
+    expected = forecast.before(
+        prepared,
+        todo,
+        url,
+        here=request.ray_address in ("local", "none"),
+        gpus=request.ray_address == "local",
+    )
+    setting = Setting(
+        db=url, artifacts=artifacts.absolute(request.artifacts), weights=request.weights
+    )
+    result = run_campaign(
+        prepared.spec,
+        prepared.trials,
+        setting,
+        lambda: make_executor(request, prepared),
+        shown,
+        prepare.trial_work(prepared.corpus),
+        lambda engine, sweep_id: forecasts.save(engine, sweep_id, expected),
+    )
+    return result, status_rows(db, prepared.spec.name)[0]
+
+
+def make_executor(request: Request, prepared: Prepared) -> Executor:
+    """The executor that `--ray` names."""
+    if request.ray_address == "none":
+        return InlineExecutor(request.workers or 1)
+    cpus = prepared.spec.resources.cpus
+    return RayExecutor(request.ray_address, n_workers=request.workers, cpus=cpus)
+
+
+def dry_run(
+    spec_path: Path, db: str | None, output_format: str, *, device: str | None, workers: int | None
+) -> None:
+    """`sweep run --dry-run`: the trials and what they will take; nothing is written."""
+    prepare.require_runner()
+    url = absolute_db(db)
+    prepared = prepare.prepare(spec_path, url, talk)
+    known = prepare.states(url, [trial for trial, _ in prepared.trials])
+    found = forecast.dry_run(prepared, known, url, device, workers)
+    if output_format == "json":
+        echo_json(found)
+        return
+    talk(prepare.estimate_line(found["trials"]))
+    if output_format == "table":
+        found["trials"] = [sweep_report.shown_forecast(row) for row in found["trials"]]
+    echo_rows(found["trials"], output_format, sweep_report.FORECAST_COLUMNS)
+    talk(sweep_report.total_line(found["total"]))
+
+
+def report(db: str | None, name: str, output_format: str) -> None:
+    """`sweep report`: what each trial was expected to take, and what it took."""
+    with existing_store(db) as engine:
+        found = sweep_report.report(engine, name)
+    if output_format == "json":
+        echo_json(found)
+        return
+    rows = found["trials"]
+    if output_format == "table":
+        rows = [sweep_report.shown_outcome(row) for row in rows]
+    echo_rows(rows, output_format, sweep_report.REPORT_COLUMNS)
+    talk(sweep_report.summary_line(found["summary"]))
+
+
+def result_line(result: CampaignResult, db: str) -> str:
+    """What a campaign came to, in one line."""
+    from planner.store.engine import redacted
+
+    trained = result.n_finished - result.n_finished_before
+    parts = [f"{trained} trained now", f"{result.n_finished} of {result.n_trials} finished"]
+    if not trained and result.n_finished == result.n_trials:
+        parts = [f"all {result.n_trials} trials are finished, nothing was trained"]
+    if result.n_failed:
+        parts.append(f"{result.n_failed} failed")
+    if result.n_cancelled:
+        parts.append(f"{result.n_cancelled} cancelled")
+    parts += [format_duration(result.seconds), redacted(db)]
+    return f"sweep {result.name!r}: " + " · ".join(parts)
+
+
+def raise_if_failed(result: CampaignResult) -> None:
+    """Exit code 7 where trials failed.
+
+    Raises:
+        TrialsFailedError: trials failed.
+    """
+    if result.n_failed:
+        raise TrialsFailedError(
+            f"{result.n_failed} of {result.n_trials} trials of sweep {result.name!r} failed; why: "
+            f"soundscale sweep status {result.name}; again: soundscale sweep retry {result.name} "
+            f"--failed, then the same sweep run"
+        )
+
+
+def _result_json(result: CampaignResult) -> dict[str, Any]:
+    return {
+        "name": result.name,
+        "n_trials": result.n_trials,
+        "n_trained": result.n_finished - result.n_finished_before,
+        "n_finished": result.n_finished,
+        "n_failed": result.n_failed,
+        "n_cancelled": result.n_cancelled,
+        "seconds": round(result.seconds, 3),
+    }
+
+
+@contextmanager
+def existing_store(db: str | None) -> Iterator[Engine]:
+    """The database of a command that only makes sense on one that is there."""
+    from planner.store.engine import open_store
+
+    engine = open_store(db, must_exist=True)
+    try:
+        yield engine
+    finally:
+        engine.dispose()
+
+
+def sweep_rows(db: str | None) -> list[dict[str, Any]]:
+    """One row a sweep: its name and its trials by state."""
+    from planner.store import read
+
+    with existing_store(db) as engine:
+        return [
+            {
+                "name": s.name,
+                "created_utc": s.created_utc,
+                "trials": s.n_trials,
+                "finished": s.n_finished,
+                "running": s.n_running,
+                "queued": s.n_queued,
+                "failed": s.n_failed,
+                "cancelled": s.n_cancelled,
+            }
+            for s in read.sweeps(engine)
+        ]
+
+
+def status_rows(db: str | None, name: str) -> tuple[list[dict[str, Any]], str]:
+    """One row a trial of a sweep, and the totals as a line."""
+    from planner.store.read import sweep_status
+
+    with existing_store(db) as engine:
+        status = sweep_status(engine, name)
+        return [trial_row(row) for row in status.rows], display.totals(status, None)
+
+
+def trial_row(row: TrialStatus) -> dict[str, Any]:
+    """A trial of a sweep as plain values."""
+    return {
+        "trial_id": row.trial_id,
+        "label": row.trial.label,
+        "state": row.state,
+        "attempts": row.n_attempts,
+        "run_id": row.run_id,
+        "phase": row.phase,
+        "step": row.step,
+        "n_steps": row.n_steps,
+        "loss": row.loss,
+        "metric": row.metric,
+        "error": row.error,
+        "std_error": row.std_error,
+        "failure_class": row.failure_class,
+        "failure_text": row.failure_text,
+        "host": row.host,
+        "now": display.summary(row),
+    }
+
+
+def watch(db: str | None, name: str, seconds: float) -> None:
+    """Show a sweep from the database until nothing of it is waiting or running."""
+    from planner.store.read import sweep_status
+
+    shown = display.choose(quiet=False)
+    try:
+        with existing_store(db) as engine:
+            while True:
+                status = sweep_status(engine, name)
+                shown.show(status, None)
+                if not any(row.state in OPEN_STATES for row in status.rows):
+                    break
+                time.sleep(seconds)
+    finally:
+        shown.close()
+    talk(f"sweep {name!r}: {display.totals(status, None)}")
+
+
+def retry(db: str | None, name: str, *, failed: bool, cancelled: bool) -> int:
+    """Queue the failed, the cancelled or both kinds of a sweep's trials again; how many."""
+    from planner.store.claims import retry_cancelled, retry_failed
+
+    n = _on_sweep(db, name, retry_failed) if failed else 0
+    return n + (_on_sweep(db, name, retry_cancelled) if cancelled else 0)
+
+
+def cancel(db: str | None, name: str) -> int:
+    """Cancel the waiting and running trials of a sweep; how many."""
+    from planner.store.claims import cancel
+
+    return _on_sweep(db, name, cancel)
+
+
+def _on_sweep(db: str | None, name: str, act: Callable[[Engine, int], int]) -> int:
+    from planner.store.read import sweep_id_of
+
+    with existing_store(db) as engine:
+        return act(engine, sweep_id_of(engine, name))

@@ -1,0 +1,1 @@
+"""One trial from end to end: train, score, probe. Knows no SQL and no Ray."""

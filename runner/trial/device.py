@@ -1,0 +1,168 @@
+"""The device that a trial runs on: a short stable name, what it is, and its peak memory."""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import platform
+import re
+from pathlib import Path
+
+import torch
+
+from planner.words.records import Device, Resources
+
+
+def torch_device(resources: Resources) -> torch.device:
+    """CUDA where the trial was given a GPU and the worker has one, else the CPU."""
+    use_cuda = resources.gpus > 0 and torch.cuda.is_available()
+    return torch.device("cuda", torch.cuda.current_device()) if use_cuda else torch.device("cpu")
+
+
+def use_threads(resources: Resources) -> None:
+    """As many compute threads as the trial was given CPUs; more would thrash beside other workers."""
+    torch.set_num_threads(max(1, int(resources.cpus)))
+
+
+def describe(device: torch.device, label: str | None = None) -> Device:
+    """The device's record; `label` replaces the derived name."""
+    if device.type == "cuda":
+        return _cuda(device, label)
+    model = cpu_model()
+    threads = torch.get_num_threads()
+    return Device(
+        name=label or f"{cpu_name(model)}-{threads}t",
+        kind="cpu",
+        model=model,
+        n_threads=threads,
+        memory_bytes=_total_memory(),
+        driver=None,
+        details={"capability": torch.backends.cpu.get_cpu_capability(), "torch": torch.__version__},
+    )
+
+
+def _cuda(device: torch.device, label: str | None) -> Device:
+    found = torch.cuda.get_device_properties(device)
+    return Device(
+        name=label or gpu_name(found.name),
+        kind="cuda",
+        model=found.name,
+        n_threads=torch.get_num_threads(),
+        memory_bytes=int(found.total_memory),
+        driver=_nvidia_driver(),
+        details={
+            "capability": f"{found.major}.{found.minor}",
+            "cuda": torch.version.cuda,
+            "multiprocessors": found.multi_processor_count,
+            "torch": torch.__version__,
+        },
+    )
+
+
+def _slug(words: list[str]) -> str:
+    return "-".join(re.sub(r"[^a-z0-9.]+", "-", w.lower()).strip("-") for w in words if w)
+
+
+def cpu_name(model: str) -> str:
+    """A short name from the kernel's model string.
+
+    >>> cpu_name("AMD EPYC 9V74 80-Core Processor"), cpu_name("Intel(R) Xeon(R) CPU @ 2.20GHz")
+    ('amd-epyc-9v74', 'intel-xeon')
+    """
+    text = re.sub(r"\((R|TM|tm)\)|@.*$|\b\d+-Core\b|\b(Processor|CPU|Gen|with)\b", " ", model)
+    return _slug(text.split()[:4]) or "cpu"
+
+
+def gpu_name(model: str) -> str:
+    """A short name from the driver's model string; PCIe cards are kept apart, as they are slower.
+
+    >>> gpu_name("NVIDIA H100 80GB HBM3"), gpu_name("NVIDIA A100-SXM4-80GB")
+    ('h100', 'a100-sxm4-80gb')
+    >>> gpu_name("NVIDIA H100 PCIe"), gpu_name("NVIDIA GeForce RTX 4090")
+    ('h100-pcie', 'rtx-4090')
+    """
+    words = [w for w in model.split() if w.lower() not in ("nvidia", "tesla", "geforce")]
+    last = next((i for i, w in enumerate(words) if re.search(r"\d", w)), len(words) - 1)
+    kept = words[: last + 1] + [w for w in words[last + 1 :] if w.lower() == "pcie"]
+    return _slug(kept) or "cuda"
+
+
+def cpu_model() -> str:
+    """The processor's name as the kernel gives it."""
+    path = Path("/proc/cpuinfo")
+    if path.exists():
+        for line in path.read_text(errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine() or "cpu"
+
+
+CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
+"""What a container may use, where it is limited (cgroup v2)."""
+
+
+def _total_memory() -> int | None:
+    """Memory of the machine, or of the container where that may use less."""
+    path = Path("/proc/meminfo")
+    found = re.search(r"MemTotal:\s+(\d+) kB", path.read_text()) if path.exists() else None
+    machine = int(found.group(1)) * 1024 if found else None
+    limit = CGROUP_LIMIT.read_text().strip() if CGROUP_LIMIT.exists() else "max"
+    if not limit.isdigit():
+        return machine
+    return int(limit) if machine is None else min(machine, int(limit))
+
+
+def _nvidia_driver() -> str | None:
+    path = Path("/proc/driver/nvidia/version")
+    found = re.search(r"Kernel Module\s+([\d.]+)", path.read_text()) if path.exists() else None
+    return found.group(1) if found else None
+
+
+def _status_bytes(key: str) -> int | None:
+    path = Path("/proc/self/status")
+    found = re.search(rf"{key}:\s+(\d+) kB", path.read_text()) if path.exists() else None
+    return int(found.group(1)) * 1024 if found else None
+
+
+class PeakMemory:
+    """Most memory that was in use since `start`: allocated on CUDA, resident above the base on a CPU.
+
+    `held_bytes` are tensors that the process kept from earlier trials and this one uses (base
+    weights), so that the first and the tenth trial of a worker report the same.
+    """
+
+    def __init__(self, device: torch.device, held_bytes: int = 0) -> None:
+        self._device = device
+        self._held = held_bytes
+        self._base: int | None = None
+        gc.collect()
+        if device.type == "cuda":
+            torch.cuda.empty_cache()
+            torch.cuda.reset_peak_memory_stats(device)
+        else:
+            self._base = self._restart()
+
+    @staticmethod
+    def _restart() -> int | None:
+        """Give freed pages back and set the kernel's high-water mark to now; None where it cannot be."""
+        try:
+            ctypes.CDLL("libc.so.6").malloc_trim(0)
+            Path("/proc/self/clear_refs").write_text("5")
+        except (OSError, AttributeError):
+            return None
+        return _status_bytes("VmRSS")
+
+    def peak_bytes(self) -> int | None:
+        """Bytes, or None where the kernel does not tell."""
+        if self._device.type == "cuda":
+            return int(torch.cuda.max_memory_allocated(self._device))
+        peak = _status_bytes("VmHWM")
+        if peak is None or self._base is None:
+            return None
+        return max(0, peak - self._base) + self._held
+
+
+def synchronise(device: torch.device) -> None:
+    """Wait until the device has done what was asked of it."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)

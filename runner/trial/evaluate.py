@@ -1,0 +1,348 @@
+"""Scoring: long audio in consecutive windows, batched decoding, error counts for every utterance.
+
+The test split is scored once, after training (`selection` is `final`). A file that cannot be read
+is a row with its failure and counts in `n_broken`; it is neither an error nor a correct answer.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+
+from planner.errors import InputError
+from planner.words.records import TASKS, Decoding, Evaluation, Trial, Utterance
+from runner.data.audio import SAMPLE_RATE, Audio, AudioError
+from runner.data.clips import Clip, corpus_digest
+from runner.data.packing import coverage, load_clip, scored
+from runner.trial.features import BrokenDataError, autocast
+from runner.trial.metrics import (
+    character_counts,
+    class_scores,
+    normaliser,
+    quantiles,
+    rate_std_error,
+    recall_std_error,
+    word_counts,
+)
+from runner.models.base import Prediction, SpeechModel
+from runner.trial.segment import segments
+from runner.trial.train import OutOfMemoryError, Progress, Report, is_out_of_memory
+
+WINDOWS_AT_ONCE = 16
+"""Windows that are decoded together (assumption: small enough for a laptop at any x_T)."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Heard:
+    """One utterance, its windows' predictions, or why it could not be read."""
+
+    clip: Clip
+    seconds: float
+    n_windows: int = 0
+    predictions: list[Prediction] = field(default_factory=list)
+    failure_text: str | None = None
+
+
+def token_limit(decoding: Decoding, n_samples: int) -> int:
+    """Most output tokens of a window that holds so many samples, the end token included."""
+    by_length = math.ceil(decoding.max_tokens_per_second * n_samples / SAMPLE_RATE) + 1
+    return min(decoding.max_new_tokens, by_length)
+
+
+def _read(clip: Clip, trial: Trial) -> tuple[Heard, list[Audio]]:
+    try:
+        audio = load_clip(clip)
+    except AudioError as problem:
+        return Heard(clip=clip, seconds=clip.audio_seconds, failure_text=str(problem)), []
+    heard = Heard(clip=clip, seconds=len(audio) / SAMPLE_RATE)
+    cut = segments(audio, trial.audio_seconds, trial.reference_policy, trial.decoding.window_cut)
+    heard.n_windows = len(cut)
+    return heard, cut
+
+
+def predict(
+    model: SpeechModel,
+    batch: Sequence[Audio],
+    trial: Trial,
+    precision: str,
+) -> list[Prediction]:
+    """Predictions for a batch of windows; in halves where the whole does not fit in memory.
+
+    Raises:
+        OutOfMemoryError: a single window does not fit.
+    """
+    try:
+        return _predict(model, batch, trial, precision)
+    except (RuntimeError, MemoryError) as problem:
+        if not is_out_of_memory(problem):
+            raise
+        text = str(problem).splitlines()[0]
+    # Outside of the handler: the traceback would keep the failed batch's tensors alive.
+    if len(batch) == 1:
+        raise OutOfMemoryError(
+            f"scoring one window at a time does not fit in memory ({text}); "
+            "use a smaller backbone, a shorter audio_seconds or a larger device"
+        )
+    half = len(batch) // 2
+    return [
+        *predict(model, batch[:half], trial, precision),
+        *predict(model, batch[half:], trial, precision),
+    ]
+
+
+def _predict(
+    model: SpeechModel, batch: Sequence[Audio], trial: Trial, precision: str
+) -> list[Prediction]:
+    features = model.features(batch)
+    with torch.inference_mode(), autocast(features.device, precision):
+        encoded = model.encode(features)
+        limits = [token_limit(trial.decoding, len(window)) for window in batch]
+        return model.decode(encoded, trial.decoding, limits)
+
+
+def hear(
+    model: SpeechModel,
+    clips: Sequence[Clip],
+    trial: Trial,
+    precision: str,
+    report: Report | None = None,
+) -> Iterator[Heard]:
+    """Utterances with their predictions, in order; windows of several are decoded together."""
+    waiting: list[Heard] = []
+    queue: list[tuple[Heard, Audio]] = []
+    done = 0
+
+    def decode(n: int) -> None:
+        batch = queue[:n]
+        del queue[:n]
+        found = predict(model, [w for _, w in batch], trial, precision)
+        for (heard, _), prediction in zip(batch, found, strict=True):
+            heard.predictions.append(prediction)
+
+    def complete() -> Iterator[Heard]:
+        nonlocal done
+        while waiting and len(waiting[0].predictions) == waiting[0].n_windows:
+            done += 1
+            if report:
+                report(Progress(phase="score", step=done, n_steps=len(clips)))
+            yield waiting.pop(0)
+
+    for clip in clips:
+        heard, cut = _read(clip, trial)
+        waiting.append(heard)
+        queue += [(heard, window) for window in cut]
+        while len(queue) >= WINDOWS_AT_ONCE:
+            decode(WINDOWS_AT_ONCE)
+        yield from complete()
+    if queue:
+        decode(len(queue))
+    yield from complete()
+
+
+def evaluate(
+    model: SpeechModel,
+    clips: Sequence[Clip],
+    trial: Trial,
+    *,
+    precision: str,
+    split: str,
+    speaker_overlap: int | None = None,
+    labels: Sequence[str] = (),
+    report: Report | None = None,
+) -> Evaluation:
+    """Score a split at the trial's x_T, reference policy, decoding and normaliser.
+
+    Raises:
+        BrokenDataError: no utterance of the split can be read.
+        InputError: the split has no utterance that the reference policy scores.
+    """
+    chosen = scored(clips, trial.audio_seconds, trial.reference_policy)
+    if not chosen:
+        raise InputError(
+            f"the {split} split has no utterance to score with policy {trial.reference_policy} at "
+            f"{trial.audio_seconds:g} s; use reference_policy = window or a longer audio_seconds"
+        )
+    heard = list(hear(model, chosen, trial, precision, report))
+    sound = [h for h in heard if h.failure_text is None]
+    if not sound:
+        raise BrokenDataError(
+            f"none of {len(heard)} {split} utterances can be read; the first: {heard[0].failure_text}"
+        )
+    shared: dict[str, Any] = {
+        "split": split,
+        "metric": TASKS[trial.task],
+        "n_utterances": len(sound),
+        "n_broken": len(heard) - len(sound),
+        "selection": "final",
+        "audio_coverage": _covered(sound, len(clips) - len(chosen), clips, trial),
+        "speaker_overlap": speaker_overlap,
+    }
+    # Which utterances these were, whatever else the corpus holds.
+    more: dict[str, Any] = {"split_digest": corpus_digest(chosen)}
+    if trial.task == "emotion":
+        found = _emotion(heard, sound, trial, labels, shared)
+    else:
+        found = _recognition(heard, sound, trial, shared)
+        more["n_prompt_tokens"] = model.n_prompt_tokens
+    return replace(found, details=(found.details or {}) | more)
+
+
+def _covered(sound: Sequence[Heard], n_left_out: int, clips: Sequence[Clip], trial: Trial) -> float:
+    """Share of the split's audio that the encoder heard, utterances that a filter dropped included."""
+    heard = sum(
+        h.seconds * coverage(h.seconds, trial.audio_seconds, trial.reference_policy) for h in sound
+    )
+    dropped = 0.0
+    if n_left_out:
+        kept = {h.clip.utterance_id for h in sound}
+        dropped = sum(c.audio_seconds for c in clips if c.utterance_id not in kept and not c.fault)
+    return heard / (sum(h.seconds for h in sound) + dropped)
+
+
+def _broken_row(heard: Heard) -> Utterance:
+    return Utterance(
+        utterance_id=heard.clip.utterance_id,
+        speaker=heard.clip.speaker,
+        reference=heard.clip.reference,
+        hypothesis="",
+        n_units=0,
+        n_errors=0,
+        audio_seconds=heard.seconds,
+        audio_coverage=0.0,
+        failure_text=heard.failure_text,
+    )
+
+
+def _text_row(heard: Heard, trial: Trial) -> tuple[Utterance, tuple[int, int]]:
+    """One recognised utterance, and its character errors and characters."""
+    norm = normaliser(trial.normaliser)
+    text = " ".join(p.text for p in heard.predictions if p.text)
+    reference, hypothesis = norm(heard.clip.reference), norm(text)
+    words, characters = (
+        word_counts(reference, hypothesis),
+        character_counts(reference, hypothesis),
+    )
+    row = Utterance(
+        utterance_id=heard.clip.utterance_id,
+        speaker=heard.clip.speaker,
+        reference=heard.clip.reference,
+        hypothesis=text,
+        n_units=words.n_units,
+        n_errors=words.n_errors,
+        n_substitutions=words.n_substitutions,
+        n_insertions=words.n_insertions,
+        n_deletions=words.n_deletions,
+        audio_seconds=heard.seconds,
+        audio_coverage=coverage(heard.seconds, trial.audio_seconds, trial.reference_policy),
+        n_output_tokens=sum(p.n_tokens for p in heard.predictions),
+    )
+    return row, (characters.n_errors, characters.n_units)
+
+
+def _recognition(
+    heard: Sequence[Heard], sound: Sequence[Heard], trial: Trial, shared: dict[str, Any]
+) -> Evaluation:
+    """WER, CER and the output tokens that FLOPs and latency depend on."""
+    scored_rows = [_text_row(h, trial) for h in sound]
+    rows = [row for row, _ in scored_rows]
+    n_units = sum(r.n_units for r in rows)
+    if n_units == 0:
+        raise InputError(
+            f"the {shared['split']} split has no reference words; give transcripts that are not empty"
+        )
+    n_errors = sum(r.n_errors for r in rows)
+    std_error, cluster = rate_std_error(
+        [r.n_errors for r in rows], [r.n_units for r in rows], [r.speaker for r in rows]
+    )
+    per_window = [float(p.n_tokens) for h in sound for p in h.predictions]
+    wrong, characters = (sum(c[i] for _, c in scored_rows) for i in (0, 1))
+    details: dict[str, Any] = {
+        "cer": wrong / characters,
+        "n_character_errors": wrong,
+        "n_characters": characters,
+        "n_windows": len(per_window),
+        "windows_per_utterance": len(per_window) / len(sound),
+        "tokens_per_window": sum(per_window) / len(per_window),
+        "tokens_per_utterance": sum(per_window) / len(sound),
+        "n_windows_at_limit": sum(p.n_tokens >= trial.decoding.max_new_tokens for h in sound for p in h.predictions),
+        "std_error_by": cluster,
+        "normaliser": trial.normaliser,
+    }  # fmt: skip
+    return Evaluation(
+        **shared,
+        error=n_errors / n_units,
+        n_units=n_units,
+        n_errors=n_errors,
+        n_substitutions=sum(r.n_substitutions or 0 for r in rows),
+        n_insertions=sum(r.n_insertions or 0 for r in rows),
+        n_deletions=sum(r.n_deletions or 0 for r in rows),
+        std_error=std_error,
+        mean_output_tokens=details["tokens_per_window"],
+        output_tokens=dict(quantiles(per_window)),
+        details=details,
+        utterances=tuple(_in_order(heard, rows)),
+    )
+
+
+def _in_order(heard: Sequence[Heard], rows: Sequence[Utterance]) -> Iterator[Utterance]:
+    """Rows of all utterances in the split's order, broken ones among them."""
+    found = iter(rows)
+    for one in heard:
+        yield next(found) if one.failure_text is None else _broken_row(one)
+
+
+def _label_of(heard: Heard, labels: Sequence[str]) -> str:
+    """The class of highest mean log-probability over the utterance's windows."""
+    table = torch.tensor([p.log_probabilities for p in heard.predictions])
+    return labels[int(table.mean(dim=0).argmax())]
+
+
+def _emotion(
+    heard: Sequence[Heard],
+    sound: Sequence[Heard],
+    trial: Trial,
+    labels: Sequence[str],
+    shared: dict[str, Any],
+) -> Evaluation:
+    """1 - unweighted accuracy, with weighted accuracy, macro-F1 and confusion counts."""
+    references = [h.clip.reference for h in sound]
+    hypotheses = [_label_of(h, labels) for h in sound]
+    scores = class_scores(references, hypotheses, labels)
+    speakers = [h.clip.speaker for h in sound]
+    std_error, cluster = recall_std_error(references, hypotheses, labels, speakers)
+    rows = [
+        Utterance(
+            utterance_id=h.clip.utterance_id,
+            speaker=h.clip.speaker,
+            reference=reference,
+            hypothesis=hypothesis,
+            n_units=1,
+            n_errors=int(reference != hypothesis),
+            audio_seconds=h.seconds,
+            audio_coverage=coverage(h.seconds, trial.audio_seconds, trial.reference_policy),
+        )
+        for h, reference, hypothesis in zip(sound, references, hypotheses, strict=True)
+    ]
+    n_windows = sum(h.n_windows for h in sound)
+    return Evaluation(
+        **shared,
+        error=1.0 - scores.unweighted_accuracy,
+        n_units=len(rows),
+        n_errors=sum(r.n_errors for r in rows),
+        std_error=std_error,
+        details={
+            "unweighted_accuracy": scores.unweighted_accuracy,
+            "weighted_accuracy": scores.weighted_accuracy,
+            "macro_f1": scores.macro_f1,
+            "confusion": scores.confusion,
+            "recalls": scores.recalls,
+            "n_windows": n_windows,
+            "windows_per_utterance": n_windows / len(sound),
+            "std_error_by": cluster,
+        },
+        utterances=tuple(_in_order(heard, rows)),
+    )

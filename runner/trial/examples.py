@@ -1,0 +1,106 @@
+"""A trial's corpus and its windows: what is trained on, and what is timed."""
+
+from __future__ import annotations
+
+from functools import lru_cache, partial
+
+from planner.errors import InputError
+from planner.words.records import Trial
+from runner.data.audio import Audio, AudioError
+from runner.data.clips import Clip, Corpus, DataSpec
+from runner.data.packing import joined_seconds, load_example, pack, windows
+from runner.trial.features import BrokenDataError, Example
+
+
+@lru_cache(maxsize=4)
+def _loaded_corpus(data: DataSpec) -> Corpus:
+    from runner.data.corpus import load_corpus
+
+    return load_corpus(data)
+
+
+def corpus_of(trial: Trial, data: DataSpec) -> Corpus:
+    """The trial's corpus, kept between the trials of a process.
+
+    Raises:
+        InputError: what the request gives is not what the trial was registered with.
+    """
+    corpus = _loaded_corpus(data)
+    if corpus.digest != trial.dataset_digest:
+        raise InputError(
+            f"data {data.name!r} has digest {corpus.digest[:12]}, the trial was registered with "
+            f"{trial.dataset_digest[:12]}; the files changed: restore them, or register the sweep anew"
+        )
+    return corpus
+
+
+def training_examples(corpus: Corpus, trial: Trial) -> list[Example]:
+    """Training windows at the trial's x_T.
+
+    Speech recognition packs consecutive utterances into windows, as a text cannot be cut with its
+    audio; where windows have their own length (`bucketed`), each utterance is one. Emotion takes every
+    window of an utterance under its label (`truncate`: the first alone).
+    """
+    if trial.task == "asr":
+        packed = pack(corpus.train, trial.audio_seconds)
+        if trial.padding == "bucketed":
+            packed = [(clip,) for example in packed for clip in example]
+        return [
+            Example(
+                name=p[0].utterance_id, read=partial(load_example, p), seconds=joined_seconds(p)
+            )
+            for p in packed
+        ]
+    return [
+        Example(
+            name=f"{clip.utterance_id}[{i}]",
+            read=partial(_one_window, clip, trial, i),
+            seconds=min(trial.audio_seconds, clip.audio_seconds - i * trial.audio_seconds),
+        )
+        for clip in corpus.train
+        if clip.fault is None
+        for i in range(_n_windows(clip, trial))
+    ]
+
+
+def require_some(examples: list[Example], corpus: Corpus) -> list[Example]:
+    """The examples, or the reason why there is none although the split has clips, each of them broken.
+
+    Raises:
+        BrokenDataError: every training file is broken.
+    """
+    faults = [clip.fault for clip in corpus.train if clip.fault is not None]
+    if not examples and faults and len(faults) == len(corpus.train):
+        raise BrokenDataError(
+            f"none of {len(faults)} training files can be read; the first: {faults[0]}"
+        )
+    return examples
+
+
+def _n_windows(clip: Clip, trial: Trial) -> int:
+    """Windows of a clip that hold at least half of x_T; a shorter rest is too little to judge by.
+
+    The half is an assumption; the first window is always taken.
+    """
+    if trial.reference_policy != "window":
+        return 1
+    return max(1, round(clip.audio_seconds / trial.audio_seconds))
+
+
+def _one_window(clip: Clip, trial: Trial, index: int) -> tuple[Audio, str]:
+    cut = windows(load_example(clip)[0], trial.audio_seconds)
+    return cut[min(index, len(cut) - 1)], clip.reference
+
+
+def probe_window(corpus: Corpus, trial: Trial) -> Audio:
+    """A window of real test audio to time: the first of the longest utterance that can be read.
+
+    Raises:
+        BrokenDataError: none can be read.
+    """
+    for clip in sorted(corpus.test, key=lambda c: -c.audio_seconds):
+        try:
+            return windows(load_example(clip)[0], trial.audio_seconds)[0]
+        except AudioError:
+            continue
+    raise BrokenDataError("no test utterance can be read; check the data")

@@ -1,0 +1,357 @@
+"""One trial from end to end: data, model, training, scoring, latency, and a record of it all.
+
+What goes wrong with a trial (memory, divergence, broken files, weights that cannot be had) is a
+record with a status; a mistake in the program or in the request is raised.
+"""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from planner.words.catalogue import Whisper
+from planner.words.catalogue import backbone as known_backbone
+from planner.costs.flops.training import training_flops
+from planner.errors import InputError, MissingResourceError
+from planner.words.records import Evaluation, Latency, Resources, RunRecord, Trial, to_json
+from runner.weights.base_weights import BaseWeights, base_weights, held_bytes
+from runner.trial.checkpoint import Saving
+from runner.trial.counting import counted_flops
+from runner.data.clips import Corpus, DataSpec
+from runner.trial.device import PeakMemory, describe, torch_device, use_threads
+from runner.trial.evaluate import evaluate
+from runner.trial.examples import corpus_of, probe_window, require_some, training_examples
+from runner.trial.features import BrokenDataError, FeatureCache
+from runner.models.adapt import Group, adapt, execute_as, merge, save, trainable
+from runner.models.base import BuildRequest, SpeechModel, VariableLength, builder_for
+from runner.models.decode import require_greedy
+from runner.models.whisper import ByteTokenizer
+from runner.trial.probe import measure_latency
+from runner.trial.versions import code_revision, versions
+from runner.trial.recipe import micro_batch_for, precision_for
+from runner.trial.train import (
+    DivergedError,
+    OutOfMemoryError,
+    Progress,
+    Report,
+    Training,
+    train,
+)
+
+FAILURES: dict[type[Exception], str] = {
+    OutOfMemoryError: "out-of-memory",
+    torch.OutOfMemoryError: "out-of-memory",
+    MemoryError: "out-of-memory",
+    DivergedError: "diverged",
+    BrokenDataError: "broken-data",
+    MissingResourceError: "missing-resource",
+}
+"""What may happen to a trial, and the failure class it is stored under."""
+
+
+def run_trial(
+    trial: Trial,
+    resources: Resources,
+    *,
+    data: DataSpec,
+    artifacts: Path,
+    weights_folder: Path | None = None,
+    progress: Report | None = None,
+    checkpoints: Path | None = None,
+    every_steps: int = 50,
+    on_checkpoint: Callable[[Path], None] | None = None,
+) -> RunRecord:
+    """Train, score and probe one trial on this process's device.
+
+    Args:
+        trial: what is trained; its `dataset_digest` must be the corpus's.
+        resources: threads, GPU and micro-batch.
+        data: the request that the trial's corpus came from.
+        artifacts: folder that gets `FINGERPRINT/adapter.safetensors` and `adapter.json`.
+        weights_folder: local folder of weights, before cache, hub and registry.
+        progress: called at each step; what it raises stops the trial and is passed on.
+        checkpoints: folder that keeps `FINGERPRINT/step-….safetensors`; training goes on from the newest
+            one there. They stay when the trial is done, as its result may still have to be stored:
+            `runner.trial.checkpoint.discard` removes them. None: nothing is kept.
+        every_steps: steps between two checkpoints.
+        on_checkpoint: called with each new checkpoint's path.
+
+    Raises:
+        InputError: the trial cannot be asked for (digest, axis or target that does not fit).
+    """
+    use_threads(resources)
+    device = torch_device(resources)
+    saving = (
+        None
+        if checkpoints is None
+        else Saving(
+            folder=checkpoints / trial.fingerprint,
+            fingerprint=trial.fingerprint,
+            every_steps=every_steps,
+            then=on_checkpoint,
+        )
+    )
+    job = _Job(trial, resources, device, artifacts, weights_folder, progress, saving)
+    try:
+        return job.run(data)
+    except tuple(FAILURES) as problem:
+        kind = next(name for cls, name in FAILURES.items() if isinstance(problem, cls))
+        return job.record(status="failed", failure_class=kind, failure_text=str(problem))
+
+
+@dataclass(slots=True)
+class _Job:
+    """The stages of one trial, and what is known so far: a failed record keeps it too."""
+
+    trial: Trial
+    resources: Resources
+    device: torch.device
+    artifacts: Path
+    weights_folder: Path | None
+    report: Report | None
+    saving: Saving | None
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    def record(self, **more: Any) -> RunRecord:
+        """What is known now, as a record."""
+        known: dict[str, Any] = {
+            "device": describe(self.device, self.resources.device_label),
+            "host": socket.gethostname(),
+            "versions": versions(),
+            "code_revision": code_revision(),
+        }
+        return RunRecord(**(known | self.facts | more))
+
+    def run(self, data: DataSpec) -> RunRecord:
+        """All stages in order."""
+        trial, facts = self.trial, self.facts
+        require_greedy(trial.decoding)
+        facts["precision"] = precision = precision_for(trial.precision, self.device.type)
+        self._say("load", 0, 2)
+        corpus = corpus_of(trial, data)
+        facts["data_source"] = corpus.source
+        self._say("load", 1, 2)
+        self._require_room(corpus)
+        model, memory = self._build(corpus)
+        groups = adapt(model, trial.adaptation, trial.seed)
+        execute_as(model, self.resources)
+        facts["n_params"] = n_params(model)
+        facts["n_trainable"] = sum(p.numel() for _, p in trainable(model.module))
+        examples = require_some(training_examples(corpus, trial), corpus)
+        cache = FeatureCache(model, examples, precision=precision)
+        training = self._train(model, groups, cache, precision)
+        # The deployed form: adapters add nothing to FLOPs or latency once they are merged.
+        merge(model.module)
+        evaluations = self._score_all(model, corpus, precision)
+        latency = self._probe(model, corpus, evaluations[0], precision)
+        return self.record(
+            status="finished",
+            evaluations=evaluations,
+            latencies=(latency,),
+            peak_memory_bytes=memory.peak_bytes(),
+            details=_details(cache, training, corpus)
+            | {"counted_flops": _counted(trial, latency, corpus)},
+        )
+
+    def _say(self, phase: str, step: int, n_steps: int) -> None:
+        if self.report:
+            self.report(Progress(phase=phase, step=step, n_steps=n_steps))
+
+    def _require_room(self, corpus: Corpus) -> None:
+        """Fail before anything is built where one window at a time cannot fit this device.
+
+        Raises:
+            OutOfMemoryError: it cannot fit; no smaller micro-batch would help.
+        """
+        from runner.sweep.forecast import require_room
+
+        here = describe(self.device, self.resources.device_label)
+        try:
+            require_room(
+                self.trial, self.resources, corpus, here.name, here.kind, here.memory_bytes
+            )
+        except InputError as problem:
+            self.facts["micro_batch"] = 1
+            raise OutOfMemoryError(str(problem)) from None
+
+    def _build(self, corpus: Corpus) -> tuple[SpeechModel, PeakMemory]:
+        trial, backbone = self.trial, known_backbone(self.trial.backbone)
+        if trial.initialisation == "random":
+            memory = PeakMemory(self.device)
+            base = BaseWeights(state=None, tokenizer=ByteTokenizer())
+            self.facts["weights_source"] = "random initialisation"
+        else:
+            memory = PeakMemory(self.device, held_bytes(backbone.name, self.weights_folder))
+            base = base_weights(backbone.name, self.weights_folder)
+            self.facts["weights_source"] = base.source
+            self.facts["weights_digest"] = base.digest
+        request = BuildRequest(
+            trial=trial,
+            backbone=backbone,
+            device=self.device,
+            state=base.state,
+            tokenizer=base.tokenizer,
+            labels=corpus.labels,
+            config=base.config,
+        )
+        model = builder_for(backbone.family, trial.task)(request)
+        if trial.padding == "bucketed" and not isinstance(model, VariableLength):
+            raise InputError(
+                f"model family {backbone.family} has no windows of their own length (VariableLength in "
+                'runner.models.base); use padding = "dynamic"'
+            )
+        return model, memory
+
+    def _train(
+        self, model: SpeechModel, groups: list[Group], cache: FeatureCache, precision: str
+    ) -> Training:
+        trial, facts = self.trial, self.facts
+        try:
+            training = train(
+                model,
+                groups,
+                cache,
+                trial.optimisation,
+                seed=trial.seed,
+                micro_batch=micro_batch_for(trial, self.resources),
+                precision=precision,
+                report=self.report,
+                saving=self.saving,
+            )
+        except OutOfMemoryError:
+            facts["micro_batch"] = 1
+            raise
+        facts["steps"] = tuple(training.steps)
+        facts["micro_batch"] = training.micro_batch
+        facts["train_seconds"] = training.seconds
+        facts["train_audio_seconds"] = training.audio_seconds
+        facts["train_flops"] = _train_flops(trial, model, training, self.resources)
+        if groups:
+            meta = {
+                "trial": to_json(trial),
+                "weights_source": facts.get("weights_source"),
+                "weights_digest": facts.get("weights_digest"),
+                "labels": list(getattr(model, "labels", ())),
+                "versions": versions(),
+            }
+            facts["artifact"] = str(save(model.module, self.artifacts / trial.fingerprint, meta))
+        return training
+
+    def _score_all(
+        self, model: SpeechModel, corpus: Corpus, precision: str
+    ) -> tuple[Evaluation, ...]:
+        """Test first; and validation, where a search chooses by it and the test's details name it."""
+        started = time.monotonic()
+        scored = [self._score(model, corpus, precision, "test")]
+        if self.resources.validate and corpus.validation:
+            chosen_by = self._score(model, corpus, precision, "validation")
+            told = (scored[0].details or {}) | {"validation_error": chosen_by.error}
+            scored = [replace(scored[0], details=told), replace(chosen_by, selection="search")]
+        self.facts["score_seconds"] = time.monotonic() - started
+        return tuple(scored)
+
+    def _score(self, model: SpeechModel, corpus: Corpus, precision: str, split: str) -> Evaluation:
+        return evaluate(
+            model,
+            corpus.split(split),
+            self.trial,
+            precision=precision,
+            split=split,
+            speaker_overlap=corpus.speaker_overlap if split == "test" else None,
+            labels=corpus.labels,
+            report=self.report,
+        )
+
+    def _probe(
+        self, model: SpeechModel, corpus: Corpus, evaluation: Evaluation, precision: str
+    ) -> Latency:
+        tokens = evaluation.mean_output_tokens
+        return measure_latency(
+            model,
+            probe_window(corpus, self.trial),
+            self.trial,
+            n_output_tokens=0 if tokens is None else max(1, round(tokens)),
+            device_record=describe(self.device, self.resources.device_label),
+            device=self.device,
+            precision=precision,
+            report=self.report,
+        )
+
+
+def n_params(model: SpeechModel) -> int:
+    """Parameters of what is run (x_N): a classifier on Whisper's encoder has no decoder."""
+    backbone, heads = model.backbone, model.head_names()
+    if not (isinstance(backbone, Whisper) and heads):
+        return backbone.n_params
+    parts = (model.module.get_submodule(name) for name in heads)
+    return backbone.encoder_params + sum(p.numel() for part in parts for p in part.parameters())
+
+
+def _train_flops(
+    trial: Trial, model: SpeechModel, training: Training, resources: Resources
+) -> float | None:
+    """Training FLOPs by the closed forms, or None for what they do not count (DoRA, own families).
+
+    Windows count at their full length, and a frozen encoder once an epoch, though its states are kept.
+    """
+    if not training.n_examples:
+        return 0.0
+    per_example = training.n_target_units / training.n_examples
+    try:
+        counted = training_flops(
+            model.backbone,
+            audio_seconds=trial.audio_seconds,
+            reduction=trial.reduction,
+            adaptation=trial.adaptation,
+            n_label_tokens=round(per_example),
+            padding=trial.padding,
+            task=trial.task,
+            gradient_checkpointing=resources.gradient_checkpointing,
+        )
+    except InputError:
+        return None
+    return float(counted.total) * training.n_examples
+
+
+def _counted(trial: Trial, latency: Latency, corpus: Corpus) -> dict[str, int] | None:
+    """FLOPs of one window as torch counts them on this module; None for families it cannot count."""
+    backbone = known_backbone(trial.backbone)
+    try:
+        return counted_flops(backbone, trial, latency.n_output_tokens, corpus.labels)
+    except InputError:
+        return None
+
+
+def _details(cache: FeatureCache, training: Training, corpus: Corpus) -> dict[str, Any]:
+    faults = [clip.fault for clip in corpus.train if clip.fault is not None]
+    return {
+        "n_train_windows": len(cache),
+        "n_broken_train": len(cache.broken) + len(faults),
+        "broken_train": sorted([*cache.broken.values(), *faults])[:5],
+        "epochs": training.n_examples / len(cache) if len(cache) else 0.0,
+        "mean_target_units": (
+            training.n_target_units / training.n_examples if training.n_examples else None
+        ),
+        "resumed_at_steps": training.resumed_at,
+        "determinism": {
+            "algorithms": torch.are_deterministic_algorithms_enabled(),
+            "cudnn": torch.backends.cudnn.deterministic,
+            "cudnn_benchmark": torch.backends.cudnn.benchmark,
+            "float32_matmul": torch.get_float32_matmul_precision(),
+        },
+        "encoder_states_kept": cache.holds_states,
+        "padding_fraction": (
+            1.0 - training.audio_seconds / training.encoder_seconds
+            if training.encoder_seconds
+            else None
+        ),
+        "batch_audio_seconds": (
+            training.audio_seconds / len(training.steps) if training.steps else None
+        ),
+    }

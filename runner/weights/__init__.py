@@ -1,0 +1,1 @@
+"""Where checkpoints come from: folders, the hub, packages of a registry."""

@@ -1,0 +1,65 @@
+"""Pretrained tensors that a worker process keeps between its trials, so that they are read once."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from runner.models.base import Tokenizer
+from runner.weights.resolve import SpeechTokenizer, load_state, resolve_weights
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+KEPT = 2
+"""Backbones kept at once (assumption: a sweep's neighbouring trials use one or two)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BaseWeights:
+    """Tensors in transformers' naming, tokenizer and config, and where they came from."""
+
+    state: Mapping[str, Tensor] | None
+    tokenizer: Tokenizer | None
+    config: Mapping[str, Any] = field(default_factory=dict)
+    source: str = ""
+    digest: str | None = None
+
+
+_kept: OrderedDict[tuple[str, Path | None], BaseWeights] = OrderedDict()
+
+
+def base_weights(backbone_name: str, folder: Path | None) -> BaseWeights:
+    """The weights of a backbone, from memory where this process has read them before.
+
+    Raises:
+        MissingResourceError: they cannot be had.
+        InputError: the folder holds another backbone.
+    """
+    key = (backbone_name, folder)
+    if key not in _kept:
+        found = resolve_weights(backbone_name, folder=folder)
+        state, config, tokenizer = load_state(found)
+        _kept[key] = BaseWeights(
+            state=state,
+            tokenizer=None if tokenizer is None else SpeechTokenizer(tokenizer),
+            config=config,
+            source=found.source,
+            digest=found.digest,
+        )
+        while len(_kept) > KEPT:
+            _kept.popitem(last=False)
+    _kept.move_to_end(key)
+    return _kept[key]
+
+
+def held_bytes(backbone_name: str, folder: Path | None) -> int:
+    """Bytes that `base_weights` already holds for this backbone; 0 before its first use."""
+    held = _kept.get((backbone_name, folder))
+    if held is None or held.state is None:
+        return 0
+    distinct = {t.data_ptr(): t.numel() * t.element_size() for t in held.state.values()}
+    return sum(distinct.values())

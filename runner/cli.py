@@ -294,9 +294,9 @@ def probe(no_store: bool, db: str | None, output_format: str, **asked: Any) -> N
       soundscale probe --backbone whisper-tiny.en --audio-seconds 4 --audio-seconds 12 --reduce stem:2
     """
     from planner.costs.latency.probe_points import CALIBRATION_POINTS
-    from runner.sweep import prepare
-    from runner.probing import drive
     from runner.campaign.drive import absolute_db
+    from runner.probing import drive
+    from runner.sweep import prepare
 
     prepare.require_runner()
     prepare.know_backbones(absolute_db(db))

@@ -14,11 +14,11 @@ from typing import Any
 
 import click
 
-from planner.report import answer_text
-from planner.service import asking
 from planner.cli.options import echo_rows, talk
 from planner.errors import InfeasibleError
 from planner.plan.question import PlanQuery
+from planner.report import answer_text
+from planner.service import asking
 from planner.words.units import format_duration, format_flops, format_ms
 from runner import sweep_commands
 from runner.campaign.drive import CampaignResult, absolute_db

@@ -12,14 +12,12 @@ from typing import TYPE_CHECKING, Any
 from planner.cli.options import echo_json, echo_rows, talk
 from planner.errors import TrialsFailedError
 from planner.words.units import format_duration
-from runner.campaign import artifacts
-from runner.campaign import display
-from runner.sweep import forecast
-from runner.sweep import prepare
-from runner.sweep import report as sweep_report
-from runner.campaign.drive import CampaignResult, Setting, absolute_db, run_campaign
+from runner.campaign import artifacts, display
 from runner.campaign.display import OPEN_STATES
+from runner.campaign.drive import CampaignResult, Setting, absolute_db, run_campaign
 from runner.campaign.executors import Executor, InlineExecutor, RayExecutor
+from runner.sweep import forecast, prepare
+from runner.sweep import report as sweep_report
 from runner.sweep.prepare import Prepared
 
 if TYPE_CHECKING:

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import click
 
 from planner.errors import InputError, SoundscaleError
+from planner.report.tables import cell, plain_table
 from planner.words.units import parse_bytes, parse_error, parse_flops, parse_latency_ms
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -138,15 +139,6 @@ def echo_rows(
         echo_table([h for _, h in shown], [[cell(r.get(k)) for k, _ in shown] for r in rows])
 
 
-def cell(value: Any) -> str:
-    """A value as a table shows it: `–` for what is not known."""
-    if value is None:
-        return "–"
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    return str(value)
-
-
 def _csv_text(rows: Sequence[Mapping[str, Any]]) -> str:
     import csv
     import io
@@ -194,36 +186,3 @@ def echo_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         Console().print(table)
         return
     click.echo(plain_table(headings, rows))
-
-
-def plain_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Columns padded to their widest cell; numbers to the right.
-
-    >>> print(plain_table(["name", "n"], [["a", "1"], ["bb", "20"]]))
-    name   n
-    a      1
-    bb    20
-    """
-    widths = [max(len(str(r[i])) for r in [headings, *rows]) for i in range(len(headings))]
-    right = [bool(rows) and all(_numeric(str(r[i])) for r in rows) for i in range(len(headings))]
-    lines = []
-    for row in [headings, *rows]:
-        cells = [
-            str(c).rjust(w) if r else str(c).ljust(w)
-            for c, w, r in zip(row, widths, right, strict=True)
-        ]
-        lines.append("  ".join(cells).rstrip())
-    return "\n".join(lines)
-
-
-def _numeric(text: str) -> bool:
-    words = text.split(" ")
-    # A number with its unit, or with an interval; a sentence that opens with a number is text.
-    if len(words) > 2 and not text.endswith("]"):
-        return False
-    bare = words[0].rstrip("%")
-    try:
-        float(bare)
-    except ValueError:
-        return text == "–"
-    return True

@@ -14,12 +14,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from planner.words.catalogue import Backbone, Whisper
-from planner.costs.latency.probe_points import CORE
-from planner.costs.memory.peak import Memory
 from planner.costs.latency.nonnegative import student95
+from planner.costs.latency.probe_points import CORE
 from planner.costs.latency.transfer import COMMON_SD, EFFICIENCIES, DataSheet
+from planner.costs.memory.peak import Memory
 from planner.errors import InputError
+from planner.words.catalogue import Backbone, Whisper
 from planner.words.units import format_bytes
 
 LEVEL = 0.9

@@ -11,8 +11,8 @@ import math
 from collections import defaultdict
 from collections.abc import Sequence
 
+from planner.store.row_types import Run
 from planner.words.records import Optimisation, Trial
-from planner.store.read_evidence import Run
 
 RATES = ("learning_rate", "head_learning_rate", "top_k_learning_rate")
 """Fields of `Optimisation` that a search varies."""

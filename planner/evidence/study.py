@@ -17,13 +17,13 @@ from operator import attrgetter
 
 import numpy as np
 
-from planner.words.axes import COMPUTE_AXES, axis
-from planner.plan.configurations import dimensions
 from planner.errors import FitError, InputError
-from planner.laws.observations import Exclusion, Observations
-from planner.words.records import canonical_json
-from planner.store.read_evidence import Run
 from planner.evidence.rate_search import beaten
+from planner.laws.observations import Exclusion, Observations
+from planner.store.row_types import Run
+from planner.words.axes import COMPUTE_AXES, axis
+from planner.words.dimensions import dimensions
+from planner.words.records import canonical_json
 
 _PROVENANCE_ORDER = {"measured": 0, "imported": 1, "published": 2}
 DIVERGED_ABOVE = 1.0

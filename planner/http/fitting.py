@@ -8,13 +8,13 @@ from typing import Any
 
 from sqlalchemy import Engine
 
-from planner.service import fitting
-from planner.words.axes import COMPUTE_AXES
 from planner.errors import SoundscaleError
 from planner.http.problems import document, of_error
 from planner.http.schemas import FitQuestion
+from planner.service import fitting
 from planner.store import jobs
 from planner.store.jobs import Job
+from planner.words.axes import COMPUTE_AXES
 
 BEAT_SECONDS = 5.0
 

@@ -9,18 +9,17 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, HTTPException, Path, Query, Request
 from starlette.responses import Response
 
-from planner.service import lists
-from planner.report import answer_text
 from planner.errors import InputError
 from planner.http import openapi, sheets
 from planner.http.fitting import Fitting, job_json
 from planner.http.schemas import PLAIN_TEXT, FitQuestion
 from planner.http.working import workers
 from planner.http.world import World, encoded
-from planner.words.records import to_json
-from planner.store import jobs, read
-from planner.store import list_pages
+from planner.report import answer_text
+from planner.service import lists
+from planner.store import jobs, list_pages, read
 from planner.store.row_types import TrialStatus
+from planner.words.records import to_json
 
 MAX_ITEMS = 500
 

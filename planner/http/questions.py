@@ -16,8 +16,6 @@ from pydantic import BaseModel
 from starlette.responses import Response
 from starlette.types import Scope
 
-from planner.service import next_runs
-from planner.service import asking
 from planner.errors import InputError
 from planner.http import openapi, sheets
 from planner.http import schemas as s
@@ -26,9 +24,10 @@ from planner.http.working import workers
 from planner.http.world import Ready, World
 from planner.plan.frontier import pareto
 from planner.plan.question import PlanQuery
-from planner.words.records import to_json
 from planner.report.answer_text import frontier_rows
+from planner.service import asking, next_runs
 from planner.service.asking import Prepared
+from planner.words.records import to_json
 
 Asked = TypeVar("Asked", bound=s.Question)
 

@@ -7,15 +7,15 @@ from typing import Any
 from sqlalchemy import Engine, text
 
 from planner import __version__
+from planner.http.world import World
+from planner.plan.configurations import Config
+from planner.plan.frontier import kind_of, pareto
 from planner.report import law_curves
 from planner.service import asking
-from planner.http.world import World
-from planner.plan.frontier import kind_of, pareto
-from planner.plan.question import Config
-from planner.words.records import TASKS, Reduction
 from planner.service.asking import Prepared
 from planner.store.engine import redacted, resolve_url
 from planner.store.transactions import read
+from planner.words.records import TASKS, Reduction
 
 MAX_CANDIDATES = 2000
 """Candidates that the page is sent; beyond, those on the frontiers and the measured come first."""

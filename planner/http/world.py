@@ -21,14 +21,14 @@ from typing import Any, Generic, TypeVar
 
 from sqlalchemy import Engine, text
 
-from planner.service import asking
-from planner.service.circumstances import device_of
 from planner.errors import StoreError
 from planner.http.schemas import Question
 from planner.http.telemetry import Metrics
 from planner.plan.objectives import check_known
 from planner.plan.question import PlanQuery
+from planner.service import asking
 from planner.service.asking import Prepared
+from planner.service.circumstances import device_of
 from planner.store import read
 from planner.store.engine import open_store
 from planner.store.transactions import read as in_transaction

@@ -18,14 +18,14 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from planner.laws.uncertainty.bootstrap import refits
-from planner.laws.solver.dispersion import dispersion
-from planner.laws.uncertainty.intervals import condition_number
-from planner.laws.solver.losses import robust_sigma
 from planner.laws.observations import Exclusion, Floats, Observations
+from planner.laws.one_form import Fitted
 from planner.laws.parts import FitWarning, Parameter
 from planner.laws.result import STATUSES
-from planner.laws.one_form import Fitted
+from planner.laws.solver.dispersion import dispersion
+from planner.laws.solver.losses import robust_sigma
+from planner.laws.uncertainty.bootstrap import refits
+from planner.laws.uncertainty.intervals import condition_number
 
 ILL_CONDITIONED = 1e6
 """Condition number of the scaled Jacobian above which single parameters mean nothing."""

@@ -8,19 +8,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from planner.errors import InputError
-from planner.laws.uncertainty.bootstrap import bootstrap as resample
-from planner.laws.forms.coverage import DurationHistogram
 from planner.laws.diagnose import aicc, outliers, statuses_of, warnings_of
-from planner.laws.identify import design_of
-from planner.laws.uncertainty.intervals import condition_number, correlation_of
+from planner.laws.forms.coverage import DurationHistogram
 from planner.laws.forms.link import Link, link_for
-from planner.laws.solver.losses import loss_for, parse_loss
+from planner.laws.identify import design_of
 from planner.laws.observations import Observations, usable, usable_rows
-from planner.laws.uncertainty.parameters import parameters_of
+from planner.laws.one_form import Fitted, Setting, fit_form
 from planner.laws.parts import Bootstrap, FitWarning, FormScore, Parameter
 from planner.laws.result import VERSION, LawFit
 from planner.laws.selection import Candidate, select
-from planner.laws.one_form import Fitted, Setting, fit_form
+from planner.laws.solver.losses import loss_for, parse_loss
+from planner.laws.uncertainty.bootstrap import bootstrap as resample
+from planner.laws.uncertainty.intervals import condition_number, correlation_of
+from planner.laws.uncertainty.parameters import parameters_of
 
 
 def fit_law(

@@ -7,17 +7,22 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from planner.laws.forms.coverage import Covered, DurationHistogram
-from planner.laws.solver.estimate import N_STARTS, Estimate, Rows, automatic_threshold, estimate
 from planner.laws.forms.base import SLOPE, Form
-from planner.laws.identify import Design, design_of, flatten_one, short
-from planner.laws.uncertainty.intervals import Uncertainty, dispersion_of, jacobian_of, uncertainty_of
+from planner.laws.forms.coverage import Covered, DurationHistogram
 from planner.laws.forms.link import Link
-from planner.laws.solver.losses import Loss, parse_loss
-from planner.laws.solver.row_weights import between_run_variance, log_std_error
+from planner.laws.forms.registry import build_form
+from planner.laws.identify import Design, design_of, flatten_one, short
 from planner.laws.observations import Floats, Observations
 from planner.laws.parts import FitWarning, Member
-from planner.laws.forms.registry import build_form
+from planner.laws.solver.estimate import N_STARTS, Estimate, Rows, automatic_threshold, estimate
+from planner.laws.solver.losses import Loss, parse_loss
+from planner.laws.solver.row_weights import between_run_variance, log_std_error
+from planner.laws.uncertainty.intervals import (
+    Uncertainty,
+    dispersion_of,
+    jacobian_of,
+    uncertainty_of,
+)
 
 NEGLIGIBLE = 1e-6
 """A term below this share of the law at every run is not there."""

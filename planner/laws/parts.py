@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from planner.laws.forms.coverage import Covered, DurationHistogram
 from planner.laws.forms.base import Form
-from planner.laws.observations import Floats
+from planner.laws.forms.coverage import Covered, DurationHistogram
 from planner.laws.forms.registry import build_form
+from planner.laws.observations import Floats
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

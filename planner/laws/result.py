@@ -28,7 +28,7 @@ from planner.laws.parts import (
     Prediction,
     formula,
 )
-from planner.laws.student import t_quantile
+from planner.words.student import t_quantile
 
 SCHEMA = "law-fit/1"
 

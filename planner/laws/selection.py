@@ -23,15 +23,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from planner.errors import FitError
-from planner.laws.uncertainty.bootstrap import refits
 from planner.laws.diagnose import aicc
 from planner.laws.forms.base import LEFT_OUT, POWER, SLOPE
-from planner.laws.identify import Design
-from planner.laws.solver.losses import parse_loss
-from planner.laws.observations import Floats, Observations
 from planner.laws.forms.power_laws import COVARIATE
 from planner.laws.forms.registry import build_form
+from planner.laws.identify import Design
+from planner.laws.observations import Floats, Observations
 from planner.laws.one_form import Fitted, Setting, fit_form
+from planner.laws.solver.losses import parse_loss
+from planner.laws.uncertainty.bootstrap import refits
 
 HELD_OUT = (0.3, 0.15)
 """Shares of the rows, costliest first, that are held out."""

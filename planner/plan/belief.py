@@ -21,11 +21,11 @@ from hashlib import blake2b
 import numpy as np
 from numpy.typing import NDArray
 
-from planner.plan.configurations import config_of
 from planner.evidence.study import Evidence
 from planner.laws.result import LawFit
-from planner.plan.question import Config, Draws, Floats
-from planner.store.read_evidence import Run
+from planner.plan.configurations import Config, config_of
+from planner.plan.question import Draws, Floats
+from planner.store.row_types import Run
 
 OVERDISPERSION = 2.0
 """Variance of an error rate over that of independent words (assumption: words of an utterance fail

@@ -15,74 +15,29 @@ import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 import numpy as np
 
-from planner.words import catalogue
-from planner.plan.belief import belief, measurements
 from planner.costs.flops.forward import encoder_tokens
 from planner.costs.latency.model import LatencyModel
 from planner.costs.latency.stages import Alike
-from planner.plan.configurations import axis_columns, config_from, config_of, dimensions
-from planner.plan.configurations import axis_values as axis_values
 from planner.errors import InputError, OutsideDataError
 from planner.evidence.study import Evidence
 from planner.laws.result import LawFit
-from planner.levels import Columns, Ints
+from planner.plan.belief import belief, measurements
+from planner.plan.configurations import Columns, Config, Ints, axis_columns, config_from, config_of
+from planner.plan.configurations import axis_values as axis_values
 from planner.plan.objectives import Situation, costs_of
-from planner.plan.question import CandidateTable, Config, Floats, PlanQuery
+from planner.plan.question import Cost, Draws, Floats, PlanQuery
+from planner.plan.workload import Workload
+from planner.words import catalogue
+from planner.words.dimensions import dimensions
 from planner.words.records import Adaptation, Reduction
 
 MAX_DISTANCE = math.log(4.0)
 """ln distance outside the data to which a law is trusted: four times, as far as intervals are checked
 where no form holds the truth (tests/benchmarks/wrong_forms.py)."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Workload:
-    """What an utterance is: seconds of those that were scored, and output tokens.
-
-    Attributes:
-        seconds: durations of utterances, empty when unknown (each then takes one window).
-        output_tokens: mean output tokens of an utterance; source says where the number is from.
-        windows_at: windows of an utterance as measured, by x_T: audio is cut at pauses, so that
-            there are some more than seconds / x_T.
-    """
-
-    seconds: tuple[float, ...]
-    output_tokens: float
-    source: str
-    windows_at: dict[float, float] = field(default_factory=dict)
-
-    def windows(self, audio_seconds: float) -> float:
-        """Mean number of windows that an utterance takes at x_T."""
-        return float(self.windows_of(np.array([audio_seconds]))[0])
-
-    def windows_of(self, audio_seconds: Floats) -> Floats:
-        """As `windows`, at each of many lengths, shape (m,)."""
-        out = np.maximum(1.0, self._ceiling(audio_seconds) * self._surplus())
-        for length, measured in self.windows_at.items():
-            out[audio_seconds == length] = measured
-        return out
-
-    def _ceiling(self, audio_seconds: Floats) -> Floats:
-        """Windows by length alone, shape (m,)."""
-        if not self.seconds:
-            return np.ones(len(audio_seconds))
-        own, out = np.array(self.seconds), np.empty(len(audio_seconds))
-        step = max(2**16 // len(own), 1)  # so many lengths that the block stays in the cache
-        for start in range(0, len(out), step):
-            lengths = audio_seconds[start : start + step, None]
-            n = np.maximum(1.0, np.ceil(own / lengths - 1e-9))
-            out[start : start + step] = n.sum(axis=1) / len(own)
-        return out
-
-    def _surplus(self) -> float:
-        """Windows measured over windows by length alone, averaged over the lengths measured."""
-        if not self.windows_at:
-            return 1.0
-        by_length = self._ceiling(np.array(list(self.windows_at)))
-        return float(np.mean(np.array(list(self.windows_at.values())) / by_length))
 
 
 def configs_of(evidence: Evidence, query: PlanQuery, ran: Sequence[Config]) -> tuple[Config, ...]:
@@ -291,3 +246,58 @@ def _groups(columns: Columns, tokens: Ints) -> tuple[Alike, ...]:
             )
         )  # fmt: skip
     return tuple(out)
+
+
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CandidateTable:
+    """Every candidate with its predicted error and costs.
+
+    Attributes:
+        configs: length m.
+        error: expected error, shape (m,); error_low, error_high: interval of the mean at the level.
+        draws: joint draws of the mean error, shape (n_draws, m); quickest where those of one
+            candidate lie together (column-major). Single precision is enough: no draw is a result.
+        least_draw: the least draw of each candidate, shape (m,); worked out where not given.
+        costs: by name.
+        run_ids: the runs that measured each candidate (empty: it was never run).
+        measured_error: error of those runs, NaN where there is none.
+        distance: how far outside the data, in log range, 0 inside; shape (m,).
+        n_windows: windows that one utterance takes, shape (m,).
+        own_weight: share of a candidate's own runs in its expected error, shape (m,); 0 where not given.
+        unknown: costs that are not known, with the reason.
+        memo: what follows from the table alone, kept as each new limit asks for it again.
+    """
+
+    configs: tuple[Config, ...]
+    error: Floats
+    error_low: Floats
+    error_high: Floats
+    draws: Draws
+    costs: dict[str, Cost]
+    run_ids: tuple[tuple[int, ...], ...]
+    measured_error: Floats
+    distance: Floats
+    n_windows: Floats
+    least_draw: Draws = field(default_factory=lambda: np.empty(0))
+    own_weight: Floats = field(default_factory=lambda: np.empty(0))
+    unknown: dict[str, str] = field(default_factory=dict)
+    memo: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if len(self.least_draw) != len(self.configs):
+            object.__setattr__(self, "least_draw", self.draws.min(axis=0))
+        if len(self.own_weight) != len(self.configs):
+            object.__setattr__(self, "own_weight", np.zeros(len(self.configs)))
+
+    def __len__(self) -> int:
+        return len(self.configs)
+
+    def kept(self, name: str, make: Callable[[CandidateTable], Value]) -> Value:
+        """What `make` gives of this table, made once."""
+        if name not in self.memo:
+            self.memo[name] = make(self)
+        found: Value = self.memo[name]
+        return found

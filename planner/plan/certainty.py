@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from planner.plan.question import CandidateTable, Floats
+from planner.plan.candidates import CandidateTable
+from planner.plan.question import Floats
 
 BLOCK = 256
 """Candidates in a block: 1,000 draws of single precision are then 1 MB (assumption: half of a cache)."""

@@ -14,8 +14,9 @@ from statistics import NormalDist
 
 import numpy as np
 
+from planner.plan.candidates import CandidateTable
 from planner.plan.certainty import certainty
-from planner.plan.question import CandidateTable, Cost, Floats
+from planner.plan.question import Cost, Floats
 
 _NORMAL = NormalDist()
 _ERF = np.frompyfunc(math.erf, 1, 1)

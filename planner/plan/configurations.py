@@ -4,164 +4,25 @@ A dimension says how a run's level is read from its trial, in which order levels
 between (for a finer grid), and which coordinates of a law a level gives. The built-in ones are fields of
 `Config`; a further one (weight precision, sparsity, …) is a class with those methods, registered once:
 its levels then ride in `Config.extra`, are crossed with all others, and may be an axis of a law.
+
+Many configurations are held field by field (`Columns`): each field has few distinct values; a column
+holds those and, for every configuration, which one it has. What depends on one field is worked out
+once a value, and configurations are compared as integers.
 """
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterable, Sequence
-from typing import Any, Protocol
+from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from planner.words import catalogue
 from planner.errors import InputError
-from planner.levels import Columns
-from planner.plan.question import Config, Floats
-from planner.words.records import Reduction, Trial
-
-BUILT_IN = ("backbone", "audio_seconds", "reduction", "adaptation")
-FINER_STEPS = 3
-"""Levels put between two neighbours by a finer grid."""
-
-
-class Dimension(Protocol):
-    """One dimension of the candidate set.
-
-    Attributes:
-        name: field of `Config`, or key in `Config.extra`.
-        title: words for sentences.
-        coordinates: names of the law's axes that a level gives a value on.
-    """
-
-    name: str
-    title: str
-    coordinates: tuple[str, ...]
-
-    def of_trial(self, trial: Trial) -> Any:
-        """The level of a run."""
-        ...
-
-    def ordered(self, levels: Iterable[Any]) -> list[Any]:
-        """Distinct levels in order."""
-        ...
-
-    def finer(self, levels: Sequence[Any]) -> list[Any]:
-        """The levels and those between them; the levels alone where nothing lies between."""
-        ...
-
-    def coordinate(self, level: Any, axis: str) -> float:
-        """The level's value on one of `coordinates`."""
-        ...
-
-
-class _Backbone:
-    name, title = "backbone", "model"
-    coordinates: tuple[str, ...] = ("n_params",)
-
-    def of_trial(self, trial: Trial) -> str:
-        return trial.backbone
-
-    def ordered(self, levels: Iterable[str]) -> list[str]:
-        return sorted(set(levels))
-
-    def finer(self, levels: Sequence[str]) -> list[str]:
-        """Registered backbones of the same kind whose size lies between those that were run."""
-        known = [catalogue.backbone(name) for name in levels]
-        low, high = min(b.n_params for b in known), max(b.n_params for b in known)
-        kinds = {(b.family, b.name.endswith(".en")) for b in known}
-        between = [
-            b.name
-            for b in map(catalogue.backbone, catalogue.backbone_names())
-            if (b.family, b.name.endswith(".en")) in kinds and low <= b.n_params <= high
-        ]
-        return self.ordered([*levels, *between])
-
-    def coordinate(self, level: str, axis: str) -> float:
-        return float(catalogue.backbone(level).n_params)
-
-
-class _Window:
-    name, title = "audio_seconds", "window"
-    coordinates: tuple[str, ...] = ("audio_seconds",)
-
-    def of_trial(self, trial: Trial) -> float:
-        return trial.audio_seconds
-
-    def ordered(self, levels: Iterable[float]) -> list[float]:
-        return sorted(set(levels))
-
-    def finer(self, levels: Sequence[float]) -> list[float]:
-        """Geometric steps between neighbours, on the grid of 0.02 s that encoders can take."""
-        out = list(levels)
-        for a, b in itertools.pairwise(levels):
-            between = np.geomspace(a, b, FINER_STEPS + 2)[1:-1]
-            out += [round(round(s / 0.02) * 0.02, 2) for s in between.tolist()]
-        return self.ordered(out)
-
-    def coordinate(self, level: float, axis: str) -> float:
-        return level
-
-
-class _TokenRate:
-    name, title = "reduction", "token reduction"
-    coordinates: tuple[str, ...] = ("tokens_per_second",)
-
-    def of_trial(self, trial: Trial) -> Reduction:
-        return trial.reduction
-
-    def ordered(self, levels: Iterable[Reduction]) -> list[Reduction]:
-        return sorted(set(levels), key=lambda v: (v.factor, str(v)))
-
-    def finer(self, levels: Sequence[Reduction]) -> list[Reduction]:
-        """All whole factors up to the largest, by the treatment of the reduced levels."""
-        out = list(levels)
-        for level in levels:
-            head, _, tail = str(level).partition(":")
-            operator = ":".join(["", *tail.split(":")[1:]])
-            out += [Reduction.parse(f"{head}:{k}{operator}") for k in range(2, level.factor)]
-        return self.ordered(out)
-
-    def coordinate(self, level: Reduction, axis: str) -> float:
-        return level.tokens_per_second
-
-
-class _Adaptation:
-    name, title = "adaptation", "adaptation"
-    coordinates: tuple[str, ...] = ("lora_rank", "top_k_layers")
-
-    def of_trial(self, trial: Trial) -> Any:
-        return trial.adaptation
-
-    def ordered(self, levels: Iterable[Any]) -> list[Any]:
-        return list(dict.fromkeys(levels))
-
-    def finer(self, levels: Sequence[Any]) -> list[Any]:
-        return list(levels)
-
-    def coordinate(self, level: Any, axis: str) -> float:
-        value = level.lora_rank if axis == "lora_rank" else level.top_k_layers
-        return float(value or 0)
-
-
-_FIRST: tuple[Dimension, ...] = (_Backbone(), _Window(), _TokenRate(), _Adaptation())
-_DIMENSIONS: dict[str, Dimension] = {d.name: d for d in _FIRST}
-
-
-def register_dimension(new: Dimension) -> None:
-    """Add a dimension; an existing name is replaced."""
-    _DIMENSIONS[new.name] = new
-
-
-def forget_dimension(name: str) -> None:
-    """Take an added dimension away; the built-in ones stay."""
-    if name not in BUILT_IN:
-        _DIMENSIONS.pop(name, None)
-
-
-def dimensions() -> tuple[Dimension, ...]:
-    """All dimensions, the built-in ones first."""
-    return tuple(_DIMENSIONS.values())
+from planner.plan.question import Floats
+from planner.words.dimensions import BUILT_IN, Dimension, dimensions
+from planner.words.records import Adaptation, Reduction, Trial
 
 
 def config_of(trial: Trial) -> Config:
@@ -216,3 +77,129 @@ def _givers(axes: Sequence[str]) -> list[tuple[str, Dimension]]:
             "fit on the compute axes"
         )
     return [(axis, giver[axis]) for axis in axes]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, order=False)
+class Config:
+    """One configuration that could be deployed: a point on the three axes, and its adaptation."""
+
+    backbone: str
+    audio_seconds: float
+    reduction: Reduction
+    adaptation: Adaptation
+    padding: str = "dynamic"
+    extra: tuple[tuple[str, Any], ...] = ()
+
+    def value(self, name: str) -> Any:
+        """The level on one dimension of the candidate set."""
+        for key, level in self.extra:
+            if key == name:
+                return level
+        return getattr(self, name)
+
+    @property
+    def label(self) -> str:
+        """`whisper-small · 30 s window · 25 tokens/s (stem:2) · lora:16`."""
+        rate = f"{self.reduction.tokens_per_second:g} tokens/s"
+        if self.reduction.factor > 1:
+            rate += f" ({self.reduction})"
+        parts = [self.backbone, f"{self.audio_seconds:g} s window", rate, str(self.adaptation)]
+        return " · ".join([*parts, *(f"{k} {v}" for k, v in self.extra)])
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values; `reduction` and `adaptation` in the short form that commands take."""
+        return {
+            "backbone": self.backbone,
+            "audio_seconds": self.audio_seconds,
+            "reduction": str(self.reduction),
+            "tokens_per_second": self.reduction.tokens_per_second,
+            "adaptation": str(self.adaptation),
+            "padding": self.padding,
+            **{k: v if isinstance(v, (int, float, str, bool)) else str(v) for k, v in self.extra},
+        }
+
+
+Ints = NDArray[np.int64]
+FIELDS = ("backbone", "audio_seconds", "reduction", "adaptation", "padding", "extra")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Levels:
+    """One field of m configurations: its distinct values, and the index of each one's, shape (m,)."""
+
+    values: tuple[Any, ...]
+    code: Ints
+
+    @classmethod
+    def of(cls, values: Iterable[Hashable]) -> Levels:
+        """Values in the order that they first come in."""
+        by_value: dict[Hashable, int] = {}
+        # Most values are the very same few objects: their own hashes are slow to work out.
+        by_object: dict[int, int] = {}
+        kept, code = list(values), []
+        for value in kept:
+            found = by_object.get(id(value))
+            if found is None:
+                found = by_object[id(value)] = by_value.setdefault(value, len(by_value))
+            code.append(found)
+        return cls(tuple(by_value), np.array(code, dtype=np.int64))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Columns:
+    """Configurations as columns.
+
+    Attributes:
+        levels: of each of `FIELDS`.
+        key: one integer for each configuration, equal where they are, shape (m,).
+    """
+
+    levels: dict[str, Levels]
+    key: Ints
+
+    @classmethod
+    def of(cls, configs: Sequence[Config]) -> Columns:
+        """The columns of those configurations."""
+        levels = {name: Levels.of([getattr(c, name) for c in configs]) for name in FIELDS}
+        return cls(levels, _keys(levels))
+
+    def kept(self, chosen: NDArray[np.bool_]) -> Columns:
+        """The chosen ones alone, shape (m,)."""
+        levels = {n: Levels(v.values, v.code[chosen]) for n, v in self.levels.items()}
+        return Columns(levels, self.key[chosen])
+
+    def places(self, configs: Sequence[Config]) -> list[int | None]:
+        """Where each of the configurations is among these; None where it is not."""
+        index = {n: {v: i for i, v in enumerate(own.values)} for n, own in self.levels.items()}
+        at = {key: j for j, key in enumerate(self.key.tolist())}
+        distinct = {id(config): config for config in configs}
+        found: dict[int, int | None] = {}
+        for same, config in distinct.items():
+            codes = [index[name].get(getattr(config, name)) for name in FIELDS]
+            key = 0
+            for name, code in zip(FIELDS, codes, strict=True):
+                key = key * len(index[name]) + (0 if code is None else code)
+            found[same] = None if None in codes else at.get(key)
+        return [found[id(config)] for config in configs]
+
+    def equal(self, name: str, value: Any) -> NDArray[np.bool_]:
+        """Which ones have the value in a field, or in a dimension of `extra`, shape (m,)."""
+        if name in FIELDS:
+            own, has = self.levels[name], [v == value for v in self.levels[name].values]
+        else:
+            own = self.levels["extra"]
+            has = [dict(v).get(name) == value for v in own.values]
+        return np.array(has, dtype=np.bool_)[own.code]
+
+    @property
+    def audio_seconds(self) -> Floats:
+        """Length of each window, shape (m,)."""
+        own = self.levels["audio_seconds"]
+        return np.array(own.values, dtype=np.float64)[own.code]
+
+
+def _keys(levels: dict[str, Levels]) -> Ints:
+    key = np.zeros(len(levels[FIELDS[0]].code), dtype=np.int64)
+    for name in FIELDS:
+        key = key * len(levels[name].values) + levels[name].code
+    return key

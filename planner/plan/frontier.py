@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from planner.plan.question import CandidateTable
+from planner.plan.candidates import CandidateTable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,11 +17,12 @@ from typing import Any
 
 import numpy as np
 
-from planner.plan.configurations import axis_values
 from planner.evidence.study import Evidence
 from planner.laws.parts import Member
 from planner.laws.result import LawFit
-from planner.plan.question import CandidateTable, Floats
+from planner.plan.candidates import CandidateTable
+from planner.plan.configurations import axis_values
+from planner.plan.question import Floats
 
 STEP = 0.01
 """Half-step in ln x of the central difference."""

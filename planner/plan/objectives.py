@@ -15,14 +15,14 @@ from typing import Protocol
 import numpy as np
 
 from planner.costs.flops.forward import forward_parts, resolve_convention
-from planner.costs.latency.model import LatencyModel
-from planner.costs.memory.peak import inference_bytes
-from planner.costs.latency.stages import Alike
 from planner.costs.flops.trial import training_totals_of
+from planner.costs.latency.model import LatencyModel
+from planner.costs.latency.stages import Alike
+from planner.costs.memory.peak import inference_bytes
 from planner.errors import InputError
 from planner.evidence.study import Evidence
-from planner.levels import Ints
-from planner.plan.question import COST_UNITS, Config, Cost, Floats, PlanQuery
+from planner.plan.configurations import Config, Ints
+from planner.plan.question import COST_UNITS, Cost, Floats, PlanQuery
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from planner.errors import InputError, UnknownNameError
-from planner.words.records import Adaptation, Reduction
 
 Floats = NDArray[np.float64]
 Draws = NDArray[np.float32] | NDArray[np.float64]
-Value = TypeVar("Value")
 
 COST_UNITS = {
     "flops": "FLOPs",
@@ -24,46 +20,6 @@ COST_UNITS = {
     "train_flops": "FLOPs",
 }
 """The costs that a limit can be put on and their units; planner.plan.objectives adds to it."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, order=False)
-class Config:
-    """One configuration that could be deployed: a point on the three axes, and its adaptation."""
-
-    backbone: str
-    audio_seconds: float
-    reduction: Reduction
-    adaptation: Adaptation
-    padding: str = "dynamic"
-    extra: tuple[tuple[str, Any], ...] = ()
-
-    def value(self, name: str) -> Any:
-        """The level on one dimension of the candidate set."""
-        for key, level in self.extra:
-            if key == name:
-                return level
-        return getattr(self, name)
-
-    @property
-    def label(self) -> str:
-        """`whisper-small · 30 s window · 25 tokens/s (stem:2) · lora:16`."""
-        rate = f"{self.reduction.tokens_per_second:g} tokens/s"
-        if self.reduction.factor > 1:
-            rate += f" ({self.reduction})"
-        parts = [self.backbone, f"{self.audio_seconds:g} s window", rate, str(self.adaptation)]
-        return " · ".join([*parts, *(f"{k} {v}" for k, v in self.extra)])
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values; `reduction` and `adaptation` in the short form that commands take."""
-        return {
-            "backbone": self.backbone,
-            "audio_seconds": self.audio_seconds,
-            "reduction": str(self.reduction),
-            "tokens_per_second": self.reduction.tokens_per_second,
-            "adaptation": str(self.adaptation),
-            "padding": self.padding,
-            **{k: v if isinstance(v, (int, float, str, bool)) else str(v) for k, v in self.extra},
-        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,55 +144,3 @@ class Cost:
         z90 = 1.6448536269514722  # standard normal 95 % quantile
         spread = np.log(self.high) - np.log(self.low)
         return np.asarray(np.where(spread > 0, spread / (2 * z90), 0.0), dtype=np.float64)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CandidateTable:
-    """Every candidate with its predicted error and costs.
-
-    Attributes:
-        configs: length m.
-        error: expected error, shape (m,); error_low, error_high: interval of the mean at the level.
-        draws: joint draws of the mean error, shape (n_draws, m); quickest where those of one
-            candidate lie together (column-major). Single precision is enough: no draw is a result.
-        least_draw: the least draw of each candidate, shape (m,); worked out where not given.
-        costs: by name.
-        run_ids: the runs that measured each candidate (empty: it was never run).
-        measured_error: error of those runs, NaN where there is none.
-        distance: how far outside the data, in log range, 0 inside; shape (m,).
-        n_windows: windows that one utterance takes, shape (m,).
-        own_weight: share of a candidate's own runs in its expected error, shape (m,); 0 where not given.
-        unknown: costs that are not known, with the reason.
-        memo: what follows from the table alone, kept as each new limit asks for it again.
-    """
-
-    configs: tuple[Config, ...]
-    error: Floats
-    error_low: Floats
-    error_high: Floats
-    draws: Draws
-    costs: dict[str, Cost]
-    run_ids: tuple[tuple[int, ...], ...]
-    measured_error: Floats
-    distance: Floats
-    n_windows: Floats
-    least_draw: Draws = field(default_factory=lambda: np.empty(0))
-    own_weight: Floats = field(default_factory=lambda: np.empty(0))
-    unknown: dict[str, str] = field(default_factory=dict)
-    memo: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
-
-    def __post_init__(self) -> None:
-        if len(self.least_draw) != len(self.configs):
-            object.__setattr__(self, "least_draw", self.draws.min(axis=0))
-        if len(self.own_weight) != len(self.configs):
-            object.__setattr__(self, "own_weight", np.zeros(len(self.configs)))
-
-    def __len__(self) -> int:
-        return len(self.configs)
-
-    def kept(self, name: str, make: Callable[[CandidateTable], Value]) -> Value:
-        """What `make` gives of this table, made once."""
-        if name not in self.memo:
-            self.memo[name] = make(self)
-        found: Value = self.memo[name]
-        return found

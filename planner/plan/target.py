@@ -12,8 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from planner.plan.question import CandidateTable, Floats
+from planner.plan.candidates import CandidateTable
 from planner.plan.choice import joint_probability
+from planner.plan.question import Floats
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from planner.words.axes import axis
-from planner.cli.options import plain_table
+from planner.plan.wording import NAMES, amount, title
 from planner.report.fit_text import (
     compare_rows,
     compare_text,
@@ -16,7 +15,8 @@ from planner.report.fit_text import (
     stored_fit_json,
     table_text,
 )
-from planner.plan.explain import NAMES, amount, title
+from planner.report.tables import plain_table
+from planner.words.axes import axis
 
 __all__ = [
     "compare_rows",

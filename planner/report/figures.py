@@ -10,8 +10,8 @@ import functools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from planner.words.axes import axis
 from planner.errors import MissingResourceError
+from planner.words.axes import axis
 
 if TYPE_CHECKING:
     import altair as alt

@@ -11,15 +11,16 @@ from typing import Any
 
 import numpy as np
 
-from planner.words import catalogue
-from planner.words.axes import axis
-from planner.plan.belief import LARGEST_LOG
-from planner.plan.candidates import axis_values
 from planner.costs.flops.forward import forward_flops
 from planner.errors import InputError
 from planner.evidence.study import Evidence, axis_value
 from planner.laws.result import LawFit
-from planner.plan.question import CandidateTable, Config, Floats, PlanQuery
+from planner.plan.belief import LARGEST_LOG
+from planner.plan.candidates import CandidateTable, axis_values
+from planner.plan.configurations import Config
+from planner.plan.question import Floats, PlanQuery
+from planner.words import catalogue
+from planner.words.axes import axis
 from planner.words.records import Reduction
 
 N_POINTS = 41

@@ -15,15 +15,17 @@ import numpy as np
 from sqlalchemy import Engine
 
 from planner import __version__
-from planner.plan import candidates
-from planner.words import catalogue
-from planner.plan import influence
-from planner.words.axes import COMPUTE_AXES
-from planner.service.circumstances import AsOf, latencies_of, latency_model, resolved, workload_of
 from planner.costs.flops.lengths import check_seconds
-from planner.plan.configurations import axis_values
 from planner.errors import FitError, InfeasibleError, InputError, ProbabilityError
 from planner.laws.result import LawFit
+from planner.plan import answer as answer_json
+from planner.plan import candidates, explain, influence
+from planner.plan.candidates import CandidateTable
+from planner.plan.choice import Decision, decide
+from planner.plan.configurations import Config, axis_values
+from planner.plan.question import PlanQuery
+from planner.plan.target import decide_target
+from planner.service.circumstances import AsOf, latencies_of, latency_model, resolved, workload_of
 from planner.service.fitting import (
     FitReport,
     ImportReport,
@@ -33,13 +35,11 @@ from planner.service.fitting import (
     import_results,
     warnings_of,
 )
-from planner.plan import explain
-from planner.plan.question import CandidateTable, Config, PlanQuery
-from planner.plan.choice import Decision, decide
-from planner.plan.target import decide_target
-from planner.words.records import Reduction, canonical_json, to_json
 from planner.store import read, write
 from planner.store.engine import open_store
+from planner.words import catalogue
+from planner.words.axes import COMPUTE_AXES
+from planner.words.records import Reduction, canonical_json, to_json
 
 __all__ = [
     "Answer",
@@ -199,7 +199,7 @@ def target_from(prepared: Prepared, max_error: float, minimise: str) -> dict[str
         "fit_id": report.fit_id,
         "n_runs": len(report.evidence.rows),
         "warnings": warnings_of(report),
-        **explain.target_json(table, found, decision, query, max_error, minimise),
+        **answer_json.target_json(table, found, decision, query, max_error, minimise),
     }
     if found.best is None:
         raise InfeasibleError(answer["message"], answer)
@@ -248,7 +248,7 @@ def whatif_with(
     table = candidates.build(query, report.evidence, report.fit, workload, latency, [config])
     decision = decide(table, query.limits, query.min_prob, query.level)
     return {
-        **explain.option(table, decision, 0, query),
+        **answer_json.option(table, decision, 0, query),
         "query": {**to_json(query), "limits": query.limits},
         "fit_id": report.fit_id,
         "n_runs": len(report.evidence.rows),
@@ -323,23 +323,23 @@ def _answer(prepared: Prepared, decision: Decision) -> dict[str, Any]:
         "warnings": warnings_of(report),
     }
     if decision.best is None:
-        return {**answer, "best": None, **explain.nothing_fits(table, decision, query)}
+        return {**answer, "best": None, **answer_json.nothing_fits(table, decision, query)}
     best = decision.best
     return {
         **answer,
-        "best": explain.option(table, decision, best, query),
+        "best": answer_json.option(table, decision, best, query),
         # Of a fine grid thousands tie; the likeliest are listed and all are counted.
-        "ties": [explain.option(table, decision, j, query) for j in decision.ties[:N_TIES]],
+        "ties": [answer_json.option(table, decision, j, query) for j in decision.ties[:N_TIES]],
         "n_ties": len(decision.ties),
         "regret": {"expected": decision.regret, "bound_95": decision.regret_bound},
-        "runners_up": explain.runners_up(table, decision, query),
+        "runners_up": answer_json.runners_up(table, decision, query),
         "binding": list(decision.binding),
         "switches": {
             n: {"at": s.value, "config": table.configs[s.index].to_json()}
             for n, s in decision.switches.items()
         },
         "error_change_per_doubling": decision.doubling,
-        "steps": explain.steps(table, decision, query),
+        "steps": answer_json.steps(table, decision, query),
         "elasticity": influence.elasticities(
             report.fit,
             np.array(axis_values(table.configs[best], report.fit.axes)),

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 
 from sqlalchemy import Engine
 
-from planner.plan import candidates
-from planner.service import devices
-from planner.costs.latency.data_sheets import DATA_SHEETS
 from planner.costs.flops.forward import resolve_convention
+from planner.costs.latency.data_sheets import DATA_SHEETS
 from planner.costs.latency.model import LatencyModel
 from planner.errors import InputError, UnknownNameError
-from planner.service.fitting import FitReport
 from planner.plan.question import PlanQuery
+from planner.plan.workload import Workload
+from planner.service import devices
+from planner.service.fitting import FitReport
 from planner.store import read
 from planner.store.row_types import StoredLatency
 
@@ -93,7 +93,7 @@ def latency_model(
     return devices.model_of(engine, query.device, [s.latency for s in stored])
 
 
-def workload_of(engine: Engine, report: FitReport) -> candidates.Workload:
+def workload_of(engine: Engine, report: FitReport) -> Workload:
     """Durations and output tokens of the utterances that the study scored."""
     rows = report.evidence.rows
     means = [
@@ -104,14 +104,12 @@ def workload_of(engine: Engine, report: FitReport) -> candidates.Workload:
     windows_at = {r.setup.audio_seconds: r.mean_windows for r in rows if r.mean_windows is not None}
     seconds = tuple(read.utterance_seconds(engine, rows[0].run_id))
     if report.evidence.study.task != "asr":
-        return candidates.Workload(seconds=seconds, output_tokens=0.0, source="no decoder")
+        return Workload(seconds=seconds, output_tokens=0.0, source="no decoder")
     if means:
         mean = sum(means) / len(means)
         source = f"measured mean of {len(means)} runs"
-        return candidates.Workload(
-            seconds=seconds, output_tokens=mean, source=source, windows_at=windows_at
-        )
+        return Workload(seconds=seconds, output_tokens=mean, source=source, windows_at=windows_at)
     longest = max(r.setup.audio_seconds for r in rows)
     length = sum(seconds) / len(seconds) if seconds else longest
     tokens = DEFAULT_OUTPUT_TOKENS_PER_SECOND * length
-    return candidates.Workload(seconds=seconds, output_tokens=tokens, source="assumption")
+    return Workload(seconds=seconds, output_tokens=tokens, source="assumption")

@@ -6,19 +6,21 @@ import json
 from pathlib import Path
 from typing import Any
 
-from planner.words import catalogue
-from planner.service import devices
-from planner.service.circumstances import DEFAULT_OUTPUT_TOKENS_PER_SECOND, require_device
+from planner.costs.flops.forward import forward_flops
+from planner.costs.flops.lengths import check_seconds
+from planner.costs.flops.training import training_flops
 from planner.costs.latency.data_sheets import DATA_SHEETS
 from planner.costs.latency.model import LatencyModel
-from planner.costs.report import cost_report
-from planner.costs.flops.lengths import check_seconds
 from planner.costs.latency.transfer import DataSheet
+from planner.costs.memory.peak import inference_memory, trainable_parameters, training_memory
 from planner.errors import InputError, MissingResourceError, UnknownNameError
-from planner.plan.explain import amount
-from planner.words.records import Adaptation, Reduction
+from planner.service import devices
+from planner.service.circumstances import DEFAULT_OUTPUT_TOKENS_PER_SECOND, require_device
 from planner.store import read, write
 from planner.store.engine import exists, open_store
+from planner.words import catalogue
+from planner.words.catalogue import Backbone
+from planner.words.records import Adaptation, Reduction, to_json
 from planner.words.units import format_bytes, format_flops, parse_bytes, parse_flops
 
 
@@ -58,6 +60,76 @@ def cost_of(
     return {**found, "output_tokens": {"value": tokens, "source": source}}
 
 
+def cost_report(
+    backbone: Backbone,
+    *,
+    audio_seconds: float,
+    reduction: Reduction,
+    adaptation: Adaptation,
+    n_output_tokens: int,
+    kv_cache: bool = True,
+    convention: str = "exact",
+    latency_model: LatencyModel | None = None,
+    task: str | None = None,
+    padding: str = "dynamic",
+    dtype: str = "float32",
+    batch_size: int = 1,
+) -> dict[str, Any]:
+    """FLOPs of one window by part, peak memory, training cost of one example, latency if known.
+
+    Keys: `flops` {convention, total, parts}; `memory_bytes` {inference, training}, each {total, parts,
+    dtype}; `training` {adaptation, per, n_trainable, forward, …, total}, always in convention exact;
+    `latency_ms` {device, source, p50, p50_low, …, level} of a batch where a model is given, with
+    `real_time_factor` (p50 over the seconds of one window) and `audio_seconds_per_second` (seconds of all
+    windows of the batch over p50).
+
+    Raises:
+        InputError: an argument lies outside what the backbone allows.
+    """
+    shared: dict[str, Any] = {
+        "audio_seconds": audio_seconds, "reduction": reduction, "padding": padding, "task": task,
+    }  # fmt: skip
+    flops = forward_flops(
+        backbone, n_output_tokens=n_output_tokens, kv_cache=kv_cache, convention=convention, **shared
+    )  # fmt: skip
+    labels: dict[str, Any] = {"adaptation": adaptation, "n_label_tokens": max(n_output_tokens, 1)}
+    inference = inference_memory(
+        backbone, n_output_tokens=n_output_tokens, kv_cache=kv_cache, dtype=dtype, **shared
+    )
+    training = training_memory(backbone, **labels, **shared)
+    report: dict[str, Any] = {
+        "flops": to_json(flops),
+        "memory_bytes": {
+            "inference": {**to_json(inference), "dtype": dtype},
+            "training": {**to_json(training), "dtype": "float32", "micro_batch": 1},
+        },
+        "training": {
+            "adaptation": str(adaptation),
+            "per": "example",
+            "n_trainable": trainable_parameters(backbone, adaptation, task),
+            **to_json(training_flops(backbone, **labels, **shared)),
+        },
+    }
+    if latency_model is not None:
+        one = latency_model.predict(
+            backbone,
+            audio_seconds,
+            reduction,
+            n_output_tokens,
+            padding=padding,
+            batch_size=batch_size,
+        )
+        report["latency_ms"] = {
+            "device": latency_model.device, "source": one.source, "level": 0.9,
+            "p50": one.p50_ms, "p50_low": one.p50_low_ms, "p50_high": one.p50_high_ms,
+            "p95": one.p95_ms, "p95_low": one.p95_low_ms, "p95_high": one.p95_high_ms,
+            "batch_size": batch_size, "audio_seconds": audio_seconds,
+            "real_time_factor": one.p50_ms / 1e3 / audio_seconds,
+            "audio_seconds_per_second": batch_size * audio_seconds / (one.p50_ms / 1e3),
+        }  # fmt: skip
+    return report
+
+
 def _known_latency(db: str | None, device: str | None) -> LatencyModel | None:
     """The model of a device; the user's own backbones are known from here on.
 
@@ -80,53 +152,6 @@ def _known_latency(db: str | None, device: str | None) -> LatencyModel | None:
         return devices.model_of(engine, device, [s.latency for s in stored])
     finally:
         engine.dispose()
-
-
-def cost_text(found: dict[str, Any], asked: dict[str, Any]) -> str:
-    """Costs on one screen."""
-    flops = found["flops"]
-    tokens = found["output_tokens"]
-    lines = [
-        f"{asked['backbone']} · {asked['audio_seconds']:g} s · {asked['reduction']} · "
-        f"{asked['adaptation']} · {tokens['value']} output tokens ({tokens['source']})",
-        "",
-        f"  FLOPs        {format_flops(flops['total']):<16}{flops['convention']}, one window",
-    ]
-    for part, value in flops["parts"].items():
-        share = 100 * value / flops["total"] if flops["total"] else 0.0
-        lines.append(f"    {part:<17}{format_flops(value):<14}{share:5.1f} %")
-    for name, value in found["memory_bytes"].items():
-        if isinstance(value, dict) and "total" in value:
-            lines.append(f"  memory       {format_bytes(value['total']):<16}{name}")
-    lines += [f"  training     {line}" for line in _training_lines(found["training"])]
-    lines += _latency_lines(found.get("latency_ms"))
-    return "\n".join(lines)
-
-
-def _training_lines(training: dict[str, Any]) -> list[str]:
-    keys = ("forward", "activation_gradients", "weight_gradients", "recomputed", "total")
-    out = [f"{training['n_trainable']:<16,}trainable parameters, {training['adaptation']}"]
-    return out + [
-        f"{format_flops(training[k]):<16}{k.replace('_', ' ')}, one {training['per']}"
-        for k in keys
-        if training.get(k)
-    ]
-
-
-def _latency_lines(latency: dict[str, Any] | None) -> list[str]:
-    if latency is None:
-        return []
-    shown = []
-    for q in ("p50", "p95"):
-        value, low, high = (amount("latency_ms", latency[k]) for k in (q, f"{q}_low", f"{q}_high"))
-        where = f"{q} on {latency['device']}, {latency['source']}, 90 % [{low}, {high}]"
-        shown.append(f"  latency      {value:<16}{where}")
-    rate = latency["audio_seconds_per_second"]
-    return [
-        *shown,
-        f"  real time    {latency['real_time_factor']:<16.3g}p50 / {latency['audio_seconds']:g} s of audio",
-        f"  throughput   {rate:<16.3g}seconds of audio a second at batch {latency['batch_size']}",
-    ]
 
 
 def backbone_rows(db: str | None) -> list[dict[str, Any]]:

@@ -14,13 +14,13 @@ from typing import Any
 
 import numpy as np
 
-from planner.words import catalogue
-from planner.words.axes import COMPUTE_AXES
 from planner.costs.flops.forward import encoder_tokens, forward_flops
 from planner.errors import InputError, UnknownNameError
 from planner.laws.forms.registry import build_form
 from planner.plan import design
 from planner.plan.question import Floats
+from planner.words import catalogue
+from planner.words.axes import COMPUTE_AXES
 from planner.words.records import Reduction
 
 EXPONENT = 0.5
@@ -179,26 +179,3 @@ def _with_seeds(configs: list[dict[str, Any]]) -> list[dict[str, Any]]:
         out.append({**config, "seed": seen.get(key, 0)})
         seen[key] = seen.get(key, 0) + 1
     return out
-
-
-def design_text(found: dict[str, Any]) -> str:
-    """A design on one screen."""
-    from planner.cli.options import plain_table
-
-    rows = [
-        [r["backbone"], f"{r['audio_seconds']:g}", r["reduction"], str(r["seed"])]
-        for r in found["runs"]
-    ]
-    lines = [
-        f"  {line}"
-        for line in plain_table(["backbone", "audio s", "reduction", "seed"], rows).split("\n")
-    ]
-    lines.append("")
-    for name, width in found["half_widths"].items():
-        lines.append(f"  {name:<28} {'not identified' if width is None else f'± {width:.2g}'}")
-    width = found["prediction"]["half_width"]
-    target = " · ".join(str(v) for v in found["prediction"]["config"].values())
-    shown = "not identified" if width is None else f"± {100 * width:.2g} %"
-    lines.append(f"  error at {target}: {shown} ({100 * found['level']:.0f} %)")
-    lines.append(f"  assumed: {found['assumptions']}")
-    return "\n".join(lines)

@@ -17,8 +17,8 @@ from planner.costs.latency.data_sheets import DATA_SHEETS
 from planner.costs.latency.model import LatencyModel, configuration, fit_latency_model
 from planner.costs.latency.transfer import DataSheet, datasheet_model, transfer_model
 from planner.errors import InputError
-from planner.words.records import Device, Latency
 from planner.store import read, write
+from planner.words.records import Device, Latency
 
 OWN_MODEL = 6
 """Measured configurations from which a device needs no data sheet (assumption: 3 to 5 are anchors)."""

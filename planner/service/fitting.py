@@ -8,15 +8,15 @@ from dataclasses import dataclass
 
 from sqlalchemy import Engine
 
-from planner.words.axes import COMPUTE_AXES
 from planner.errors import UnknownNameError
+from planner.evidence.published.tables import ResultTable, load_table
 from planner.evidence.study import Evidence, gather, limits_of_evidence
 from planner.laws.result import VERSION, LawFit
-from planner.evidence.published.tables import ResultTable, load_table
-from planner.words.records import TASKS, canonical_json, to_json
 from planner.store import read, write
 from planner.store.engine import exists, open_store
 from planner.store.read_evidence import fit_json, learned_runs
+from planner.words.axes import COMPUTE_AXES
+from planner.words.records import TASKS, canonical_json, to_json
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,15 +7,15 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from planner.words import catalogue
-from planner.costs.latency.data_sheets import DATA_SHEETS
 from planner.costs.flops.forward import forward_flops
-from planner.service.devices import data_sheet
+from planner.costs.latency.data_sheets import DATA_SHEETS
 from planner.laws.result import LawFit
-from planner.words.records import canonical_json, to_json
+from planner.service.devices import data_sheet
 from planner.store import read
 from planner.store.engine import open_store
 from planner.store.read import FitRow, PlanRow, RunRow
+from planner.words import catalogue
+from planner.words.records import canonical_json, to_json
 from planner.words.units import format_flops
 
 

@@ -11,12 +11,12 @@ from __future__ import annotations
 from sqlalchemy import Connection, Engine, Exists, bindparam, exists, func, literal, select
 from sqlalchemy.sql import ColumnElement
 
-from planner.words.records import TASKS
 from planner.store.prepared import Prepared
 from planner.store.read_runs import run
-from planner.store.schema import DOUBLE, FINITE_MAX, devices, evaluations, latencies, runs, trials
 from planner.store.row_types import RunRow
+from planner.store.schema import DOUBLE, FINITE_MAX, devices, evaluations, latencies, runs, trials
 from planner.store.transactions import read
+from planner.words.records import TASKS
 
 FEW = 700
 """Most latencies that are listed. On a million runs 700 take 3 ms; where 700 of them are fast enough

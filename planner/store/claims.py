@@ -21,15 +21,14 @@ from dataclasses import dataclass
 from sqlalchemy import ColumnElement, Connection, Engine, select, update
 
 from planner.errors import InputError, StoreError
-from planner.words.records import Resources, RunRecord, Trial, trial_from_json
-from planner.store import leases, transactions
-from planner.store import to_rows
-from planner.store.wal import checkpoint
+from planner.store import leases, to_rows, transactions
 from planner.store.clock import NowSeconds, NowUtc
 from planner.store.dialects import Plain
 from planner.store.prepared import Prepared
 from planner.store.schema import runs, trials
 from planner.store.transactions import RETRY_SECONDS, read, write
+from planner.store.wal import checkpoint
+from planner.words.records import Resources, RunRecord, Trial, trial_from_json
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,8 +17,8 @@ import sqlalchemy as sa
 from sqlalchemy import Connection, Engine, Table
 
 from planner import __version__
-from planner.store.parquet import parquet_bytes, pyarrow
 from planner.errors import InputError, StoreError
+from planner.store.parquet import parquet_bytes, pyarrow
 from planner.store.schema import SCHEMA_REVISION, metadata
 from planner.store.transactions import read, write
 from planner.store.views import VIEWS

@@ -9,12 +9,11 @@ from datetime import datetime
 from sqlalchemy import Connection, Engine, RowMapping, and_, select
 
 from planner.costs.trial_forecast import Estimate, Forecast
-from planner.words.records import Trial
-from planner.store import schema
-from planner.store import to_rows
+from planner.store import schema, to_rows
 from planner.store.clock import NowUtc
 from planner.store.read_runs import trial_of
 from planner.store.transactions import read, write
+from planner.words.records import Trial
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

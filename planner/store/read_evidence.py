@@ -7,59 +7,18 @@ shared; the view's latencies and devices, which no law looks at, are not joined.
 from __future__ import annotations
 
 import json
-from typing import Any, NamedTuple
+from typing import Any
 
 from sqlalchemy import Engine, select
 
-from planner.words.records import Trial, trial_from_json
 from planner.store import schema
-from planner.store.row_types import RunRow
+from planner.store.row_types import LearnedRun
 from planner.store.transactions import read
 from planner.store.views import results
+from planner.words.records import Trial, trial_from_json
 
 _SEED = '"seed":'
 
-
-class LearnedRun(NamedTuple):
-    """A finished run as a law sees it: fields of `RunRow` by the same names.
-
-    `setup` is the trial with seed 0, one object for all runs that differ by their seed alone.
-    """
-
-    run_id: int
-    setup: Trial
-    seed: int
-    evaluation_details: dict[str, Any]
-    fingerprint: str
-    provenance: str
-    source: str | None
-    data_source: str | None
-    n_params: int
-    metric: str
-    split: str | None
-    error: float | None
-    std_error: float | None
-    n_units: int | None
-    n_errors: int | None
-    mean_output_tokens: float | None
-    train_flops: float | None
-    train_seconds: float | None
-    score_seconds: float | None
-
-    @property
-    def trial(self) -> Trial:
-        """The trial that was run."""
-        return self.setup if self.seed == 0 else self.setup.with_seed(self.seed)
-
-    @property
-    def mean_windows(self) -> float | None:
-        """As `RunRow.mean_windows`."""
-        found = self.evaluation_details.get("windows_per_utterance")
-        return None if found is None else float(found)
-
-
-Run = RunRow | LearnedRun
-"""A finished run, whole or with what a law looks at alone."""
 
 _COLUMNS = LearnedRun._fields[4:]
 _QUERY = (

@@ -7,12 +7,12 @@ import json
 
 from sqlalchemy import Connection, Engine, RowMapping, select
 
-from planner.words import catalogue
 from planner.errors import UnknownNameError
-from planner.words.records import Device, Latency, Reduction
 from planner.store import schema
 from planner.store.row_types import FitRow, FitRun, PlanRow, StoredLatency
 from planner.store.transactions import read
+from planner.words import catalogue
+from planner.words.records import Device, Latency, Reduction
 
 _DEVICE_FIELDS = ("name", "kind", "model", "n_threads", "memory_bytes", "driver")
 _LATENCY_FIELDS = tuple(

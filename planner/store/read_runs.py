@@ -10,11 +10,11 @@ from typing import Any
 from sqlalchemy import Engine, RowMapping, Select, exists, select
 
 from planner.errors import InputError
-from planner.words.records import Evaluation, Step, Trial, Utterance, trial_from_json
 from planner.store import schema
 from planner.store.row_types import RunRow
 from planner.store.transactions import read
 from planner.store.views import results
+from planner.words.records import Evaluation, Step, Trial, Utterance, trial_from_json
 
 _SOURCE = results.join(schema.trials, schema.trials.c.trial_id == results.c.trial_id)
 _RUNS = select(results, schema.trials.c.trial_json).select_from(_SOURCE).order_by(results.c.run_id)

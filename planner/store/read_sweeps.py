@@ -9,14 +9,13 @@ from typing import Any
 from sqlalchemy import Connection, Engine, RowMapping, Select, and_, case, func, select
 
 from planner.errors import UnknownNameError
-from planner.words.records import Resources
-from planner.store import schema
-from planner.store import to_rows
+from planner.store import schema, to_rows
 from planner.store.clock import NowSeconds, NowUtc
 from planner.store.read_runs import trial_of
-from planner.store.schema import TRIAL_STATES, runs, sweep_trials, trials
 from planner.store.row_types import SweepRow, SweepStatus, TrialStatus
+from planner.store.schema import TRIAL_STATES, runs, sweep_trials, trials
 from planner.store.transactions import read
+from planner.words.records import Resources
 
 _TRIAL_FIELDS = ("trial_id", "state", "token", "n_attempts", "max_attempts", "metric")
 _RUN_FIELDS = (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from planner.words.records import Latency, Resources, Trial
 
@@ -185,3 +185,45 @@ class PlanRow:
     answer_json: str
     version: str
     created_utc: str | None = None
+
+
+class LearnedRun(NamedTuple):
+    """A finished run as a law sees it: fields of `RunRow` by the same names.
+
+    `setup` is the trial with seed 0, one object for all runs that differ by their seed alone.
+    """
+
+    run_id: int
+    setup: Trial
+    seed: int
+    evaluation_details: dict[str, Any]
+    fingerprint: str
+    provenance: str
+    source: str | None
+    data_source: str | None
+    n_params: int
+    metric: str
+    split: str | None
+    error: float | None
+    std_error: float | None
+    n_units: int | None
+    n_errors: int | None
+    mean_output_tokens: float | None
+    train_flops: float | None
+    train_seconds: float | None
+    score_seconds: float | None
+
+    @property
+    def trial(self) -> Trial:
+        """The trial that was run."""
+        return self.setup if self.seed == 0 else self.setup.with_seed(self.seed)
+
+    @property
+    def mean_windows(self) -> float | None:
+        """As `RunRow.mean_windows`."""
+        found = self.evaluation_details.get("windows_per_utterance")
+        return None if found is None else float(found)
+
+
+Run = RunRow | LearnedRun
+"""A finished run, whole or with what a law looks at alone."""

@@ -14,8 +14,10 @@ from typing import Any
 from sqlalchemy import Connection, Table, insert, select
 from sqlalchemy.dialects import sqlite
 
-from planner.words import catalogue
 from planner.errors import InputError
+from planner.store import schema
+from planner.store.clock import NowUtc
+from planner.words import catalogue
 from planner.words.records import (
     TASKS,
     Device,
@@ -29,8 +31,6 @@ from planner.words.records import (
     canonical_json,
     to_json,
 )
-from planner.store import schema
-from planner.store.clock import NowUtc
 
 Row = dict[str, Any]
 

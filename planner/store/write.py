@@ -13,15 +13,14 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, bindparam, case, delete, insert, select, update
 
-from planner.words import catalogue
 from planner.errors import InputError, StoreError
-from planner.words.records import Device, Latency, Resources, RunRecord, Trial, canonical_json
-from planner.store import schema
-from planner.store import to_rows
+from planner.store import schema, to_rows
 from planner.store.clock import NowUtc
-from planner.store.schema import PROVENANCES, runs, sweep_trials, sweeps, trials
 from planner.store.row_types import FitRow, FitRun, PlanRow
+from planner.store.schema import PROVENANCES, runs, sweep_trials, sweeps, trials
 from planner.store.transactions import write
+from planner.words import catalogue
+from planner.words.records import Device, Latency, Resources, RunRecord, Trial, canonical_json
 
 __all__ = [
     "FitRow",

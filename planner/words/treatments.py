@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from planner.words.axes import ENCODER_TOKENS_PER_SECOND
 from planner.errors import InputError
+from planner.words.axes import ENCODER_TOKENS_PER_SECOND
 
 OPERATORS = ("stride", "mean-pool", "merge")
 PLACES = ("none", "stem", "layer", "output")

@@ -24,8 +24,8 @@ from runner.campaign.display import OPEN_STATES, Display, TimeLeft, counts
 from runner.campaign.executors import Executor, check_fits
 from runner.campaign.heartbeat import LEASE_SECONDS
 from runner.campaign.recovery import end_exhausted, give_back_dead, recover
-from runner.sweep.keys import SweepSpec
 from runner.campaign.worker import Job, Outcome, current_versions
+from runner.sweep.keys import SweepSpec
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -144,8 +144,8 @@ class Campaign:
         registered: Callable[[Engine, int], object],
     ) -> CampaignResult:
         """Register, train what is missing, report."""
-        from planner.store.wal import wal_reset_note
         from planner.store.read import sweep_status
+        from planner.store.wal import wal_reset_note
         from planner.store.write import register_sweep
 
         began = time.monotonic()

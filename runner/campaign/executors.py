@@ -26,7 +26,12 @@ from planner.errors import InputError, MissingResourceError
 from planner.words.records import Resources
 from planner.words.units import format_bytes
 from runner.campaign.host import short_folder
-from runner.campaign.ray_security import ask_for_tokens, give_token, refuse_known_holes, require_token
+from runner.campaign.ray_security import (
+    ask_for_tokens,
+    give_token,
+    refuse_known_holes,
+    require_token,
+)
 from runner.campaign.worker import Job, Outcome, work_on
 
 OBJECT_STORE_BYTES = 100 * 1024 * 1024

@@ -30,8 +30,8 @@ from planner.costs.flops.forward import resolve_convention
 from planner.errors import InputError, MissingResourceError, StoreError
 from planner.words.records import TRIAL_SCHEMA, Resources, RunRecord
 from runner.campaign.artifacts import NoRoomError, Workplace, no_room, workplace
-from runner.data.clips import DataSpec
 from runner.campaign.heartbeat import LEASE_SECONDS, Heartbeat, StopWork
+from runner.data.clips import DataSpec
 from runner.trial.versions import code_revision, installed, versions
 
 if TYPE_CHECKING:

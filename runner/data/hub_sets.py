@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from planner.errors import InputError, MissingResourceError
-from runner.weights import hub
 from runner.data import manifest
 from runner.data.clips import TEST, TRAIN, VALIDATION, DataSpec, Listing
+from runner.weights import hub
 from runner.weights.packages import Say, cache_folder, install
 
 MANIFEST = "manifest.jsonl"

@@ -9,16 +9,14 @@ A model of one's own needs a builder of this shape, named in the entry-point gro
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 
 from planner.words.catalogue import Backbone
-from planner.errors import UnknownNameError
 from planner.words.records import Decoding, Trial
 
 if TYPE_CHECKING:
@@ -31,7 +29,6 @@ Audio = npt.NDArray[np.float32]
 SAMPLE_RATE = 16_000
 """Samples per second of every waveform inside the runner (Hz)."""
 
-ENTRY_POINTS = "soundscale.models"
 
 BUCKET_SECONDS = 0.1
 """Windows of their own length are lengthened to a multiple of this (s), so that few shapes occur."""
@@ -202,36 +199,3 @@ class BuildRequest:
     labels: tuple[str, ...] = ()
     attention: str = "sdpa"
     config: Mapping[str, Any] = field(default_factory=dict)
-
-
-Builder = Callable[[BuildRequest], SpeechModel]
-
-
-def _own_builders() -> dict[str, Callable[[], Builder]]:
-    return {point.name: point.load for point in entry_points(group=ENTRY_POINTS)}
-
-
-def builder_for(family: str, task: str) -> Builder:
-    """The builder of a backbone family: built in, or from the entry-point group.
-
-    Raises:
-        UnknownNameError: no builder has the name.
-    """
-    if family == "whisper":
-        from runner.models import wav2vec2, whisper
-
-        return whisper.build if task == "asr" else wav2vec2.build_whisper_classifier
-    if family == "wav2vec2" and task == "emotion":
-        from runner.models import wav2vec2
-
-        return wav2vec2.build
-    own = _own_builders()
-    if family in own:
-        return own[family]()
-    known = ["whisper", *(["wav2vec2"] if task == "emotion" else []), *own]
-    raise UnknownNameError(
-        f"model family for {task}",
-        family,
-        known,
-        remedy=f"register a builder of your own in the entry-point group {ENTRY_POINTS}",
-    )

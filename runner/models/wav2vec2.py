@@ -12,9 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from planner.words.catalogue import Wav2Vec2, Whisper
 from planner.costs.flops.lengths import encoder_positions
 from planner.errors import InputError
+from planner.words.catalogue import Wav2Vec2, Whisper
 from planner.words.records import Decoding, Trial
 from runner.models.base import SAMPLE_RATE, Audio, BuildRequest, Prediction, own_length
 from runner.models.logmel import stack

@@ -14,9 +14,9 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from planner.words.catalogue import Whisper
 from planner.costs.flops.lengths import encoder_positions, mel_frames
 from planner.errors import InputError
+from planner.words.catalogue import Whisper
 from planner.words.records import Decoding, Trial
 from runner.models.base import (
     SAMPLE_RATE,

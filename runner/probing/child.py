@@ -127,7 +127,8 @@ def _model(
     job: Job, point: Point, device: torch.device, values: dict[str, Mapping[str, Tensor]]
 ) -> SpeechModel:
     """A model of the point; the random values of a backbone are drawn once and kept in `values`."""
-    from runner.models.base import BuildRequest, builder_for
+    from runner.models.base import BuildRequest
+    from runner.models.builders import builder_for
     from runner.models.whisper import ByteTokenizer
 
     shape, trial = backbone(point.backbone), trial_of(point)

@@ -21,11 +21,11 @@ from typing import Any
 
 import numpy as np
 
-from planner.words.catalogue import backbone
+from planner.costs.flops.lengths import check_seconds, encoder_tokens
 from planner.costs.latency.probe_points import calibration_points
 from planner.costs.latency.stages import Window
-from planner.costs.flops.lengths import check_seconds, encoder_tokens
 from planner.errors import InputError, SoundscaleError
+from planner.words.catalogue import backbone
 from planner.words.records import Device, Latency, Reduction
 from planner.words.units import format_ms
 from runner.probing.child import STAGES, Job, Point, Sampled, read_samples, write_job

@@ -6,15 +6,15 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from planner.words.catalogue import backbone
 from planner.costs.flops.forward import forward_flops
-from planner.costs.flops.training import training_flops as count_training
 from planner.errors import InputError
+from planner.words.catalogue import backbone
 from planner.words.records import Optimisation, Reduction, Resources, Trial
 from planner.words.units import format_flops
 from runner.data.clips import Corpus
-from runner.sweep.keys import SweepSpec
 from runner.sweep.file import load_spec
+from runner.sweep.keys import SweepSpec
+from runner.trial.estimates import training_flops
 
 __all__ = ["Combination", "SweepSpec", "combinations", "expand", "load_spec"]
 
@@ -222,38 +222,3 @@ def _trial(
         precision=spec.precision,
         seed=seed,
     )
-
-
-CHARACTERS_PER_TOKEN = 4.0
-"""English text per token of Whisper's vocabulary (characters; assumption, for estimates alone)."""
-
-
-def n_label_tokens(trial: Trial, corpus: Corpus) -> int:
-    """Label tokens of one training window, estimated from the transcripts' mean rate of speech.
-
-    At least the end token; 1 for a class.
-    """
-    seconds = sum(clip.audio_seconds for clip in corpus.clips)
-    if trial.task != "asr" or not seconds:
-        return 1
-    characters = sum(len(clip.reference) for clip in corpus.clips)
-    tokens = trial.audio_seconds * characters / seconds / CHARACTERS_PER_TOKEN
-    return min(MOST_LABEL_TOKENS, 1 + round(tokens))
-
-
-MOST_LABEL_TOKENS = 440
-"""Labels that fit Whisper's 448 decoder positions beside the prompt (tokens)."""
-
-
-def training_flops(trial: Trial, corpus: Corpus) -> float:
-    """Training FLOPs of a whole trial, estimated (convention `exact`): a full batch at each step."""
-    each = count_training(
-        backbone(trial.backbone),
-        audio_seconds=trial.audio_seconds,
-        reduction=trial.reduction,
-        adaptation=trial.adaptation,
-        n_label_tokens=n_label_tokens(trial, corpus),
-        padding=trial.padding,
-        task=trial.task,
-    )
-    return float(each.total) * trial.optimisation.batch_size * trial.optimisation.steps

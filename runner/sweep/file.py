@@ -16,12 +16,12 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from planner.words.catalogue import backbone
 from planner.costs.flops.lengths import check_seconds, encoder_tokens
 from planner.errors import InputError, SoundscaleError, UnknownNameError
+from planner.words.catalogue import backbone
 from planner.words.records import Reduction
-from runner.trial.recipe import OPTIMISERS, PRECISIONS, SCHEDULES
 from runner.sweep.keys import AXIS_NAMES, Level, SweepSpec
+from runner.trial.recipe import OPTIMISERS, PRECISIONS, SCHEDULES
 
 
 def load_spec(path: str | Path) -> SweepSpec:

@@ -10,7 +10,6 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from planner.words.catalogue import backbone
 from planner.costs.flops.forward import forward_flops
 from planner.costs.trial_forecast import (
     UNKNOWN,
@@ -21,16 +20,16 @@ from planner.costs.trial_forecast import (
     forecast,
     launch_seconds,
     rates_of,
-    require_memory,
     total_seconds,
 )
-from planner.costs.memory.peak import Memory, inference_memory, training_memory
 from planner.errors import InputError, UnknownNameError
+from planner.words.catalogue import backbone
 from planner.words.records import Device, Resources, Trial
 from runner.data.clips import Corpus
 from runner.sweep.prepare import Prepared, database_exists, estimate, scoring_flops
-from runner.trial.recipe import micro_batch_for, precision_for
-from runner.sweep.expand import n_label_tokens, training_flops
+from runner.trial.estimates import n_label_tokens, training_flops
+from runner.trial.memory import memory_of, require_room
+from runner.trial.recipe import micro_batch_for
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -159,37 +158,6 @@ def _other_seconds(row: RunRow) -> float | None:
     return whole.total_seconds() - (row.train_seconds or 0.0) - (row.score_seconds or 0.0)
 
 
-def memory_of(
-    trial: Trial,
-    n_labels: int,
-    micro_batch: int | None,
-    kind: str,
-    *,
-    gradient_checkpointing: bool = False,
-) -> Memory | None:
-    """The larger of training and scoring by the closed forms; None for what they do not count."""
-    from runner.trial.evaluate import WINDOWS_AT_ONCE
-
-    precision = precision_for(trial.precision, kind)
-    shared: dict[str, Any] = {
-        "audio_seconds": trial.audio_seconds, "reduction": trial.reduction, "padding": trial.padding,
-        "task": trial.task,
-    }  # fmt: skip
-    shape, batch = backbone(trial.backbone), micro_batch or trial.optimisation.batch_size
-    try:
-        training = training_memory(
-            shape, adaptation=trial.adaptation, n_label_tokens=n_labels, micro_batch=batch,
-            precision=precision, gradient_checkpointing=gradient_checkpointing, **shared,
-        )  # fmt: skip
-        scoring = inference_memory(
-            shape, n_output_tokens=n_labels if trial.task == "asr" else 0, dtype=precision,
-            batch_size=WINDOWS_AT_ONCE if micro_batch != 1 else 1, **shared,
-        )  # fmt: skip
-    except InputError:
-        return None
-    return max(training, scoring, key=lambda m: m.total)
-
-
 def work_of(trial: Trial, resources: Resources, corpus: Corpus, kind: str) -> Work:
     """What a trial asks of a device of that kind."""
     from runner.trial.evaluate import WINDOWS_AT_ONCE
@@ -290,26 +258,6 @@ def _known(db: str) -> Iterator[Engine | None]:
         yield engine
     finally:
         engine.dispose()
-
-
-def require_room(
-    trial: Trial,
-    resources: Resources,
-    corpus: Corpus,
-    device: str,
-    kind: str,
-    memory_bytes: int | None,
-) -> None:
-    """Refuse a trial that cannot fit a device's memory whatever its micro-batch.
-
-    Raises:
-        InputError: it cannot fit; the message carries the numbers.
-    """
-    labels = n_label_tokens(trial, corpus)
-    again = resources.gradient_checkpointing
-    least = memory_of(trial, labels, 1, kind, gradient_checkpointing=again)
-    if least is not None:
-        require_memory(trial.label, least, device, memory_bytes)
 
 
 def totals(prepared: Prepared, todo: Sequence[Trial], place: Place, workers: int) -> dict[str, Any]:

@@ -10,14 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from planner.words.catalogue import backbone
 from planner.costs.flops.forward import forward_flops
 from planner.errors import InputError, MissingResourceError
+from planner.words.catalogue import backbone
 from planner.words.records import Resources, Trial
 from planner.words.units import format_flops
-from runner.sweep.keys import SweepSpec
+from runner.sweep.expand import expand
 from runner.sweep.file import load_spec
-from runner.sweep.expand import expand, n_label_tokens, training_flops
+from runner.sweep.keys import SweepSpec
+from runner.trial.estimates import n_label_tokens, training_flops
 
 if TYPE_CHECKING:
     from runner.data.clips import Corpus

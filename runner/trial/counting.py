@@ -16,10 +16,11 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode, flop_registry
 
-from planner.words.catalogue import Backbone
 from planner.errors import InputError
+from planner.words.catalogue import Backbone
 from planner.words.records import Trial
-from runner.models.base import SAMPLE_RATE, Audio, BuildRequest, SpeechModel, builder_for
+from runner.models.base import SAMPLE_RATE, Audio, BuildRequest, SpeechModel
+from runner.models.builders import builder_for
 from runner.models.wav2vec2 import Classifier
 from runner.models.whisper import ByteTokenizer, WhisperRecogniser
 

@@ -18,6 +18,7 @@ from planner.words.records import TASKS, Decoding, Evaluation, Trial, Utterance
 from runner.data.audio import SAMPLE_RATE, Audio, AudioError
 from runner.data.clips import Clip, corpus_digest
 from runner.data.packing import coverage, load_clip, scored
+from runner.models.base import Prediction, SpeechModel
 from runner.trial.features import BrokenDataError, autocast
 from runner.trial.metrics import (
     character_counts,
@@ -28,9 +29,9 @@ from runner.trial.metrics import (
     recall_std_error,
     word_counts,
 )
-from runner.models.base import Prediction, SpeechModel
+from runner.trial.progress import Progress, Report
 from runner.trial.segment import segments
-from runner.trial.train import OutOfMemoryError, Progress, Report, is_out_of_memory
+from runner.trial.train import OutOfMemoryError, is_out_of_memory
 
 WINDOWS_AT_ONCE = 16
 """Windows that are decoded together (assumption: small enough for a laptop at any x_T)."""

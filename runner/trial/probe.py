@@ -16,10 +16,10 @@ import numpy as np
 import torch
 
 from planner.words.records import Device, Latency, Trial
+from runner.models.base import Audio, SpeechModel
 from runner.trial.device import synchronise
 from runner.trial.features import autocast
-from runner.models.base import Audio, SpeechModel
-from runner.trial.train import Progress, Report
+from runner.trial.progress import Progress, Report
 
 STAGES = ("features", "encoder", "decode")
 

@@ -15,34 +15,29 @@ from typing import Any
 
 import torch
 
-from planner.words.catalogue import Whisper
-from planner.words.catalogue import backbone as known_backbone
 from planner.costs.flops.training import training_flops
 from planner.errors import InputError, MissingResourceError
+from planner.words.catalogue import Whisper
+from planner.words.catalogue import backbone as known_backbone
 from planner.words.records import Evaluation, Latency, Resources, RunRecord, Trial, to_json
-from runner.weights.base_weights import BaseWeights, base_weights, held_bytes
+from runner.data.clips import Corpus, DataSpec
+from runner.models.adapt import Group, adapt, execute_as, merge, save, trainable
+from runner.models.base import BuildRequest, SpeechModel, VariableLength
+from runner.models.builders import builder_for
+from runner.models.decode import require_greedy
+from runner.models.whisper import ByteTokenizer
 from runner.trial.checkpoint import Saving
 from runner.trial.counting import counted_flops
-from runner.data.clips import Corpus, DataSpec
 from runner.trial.device import PeakMemory, describe, torch_device, use_threads
 from runner.trial.evaluate import evaluate
 from runner.trial.examples import corpus_of, probe_window, require_some, training_examples
 from runner.trial.features import BrokenDataError, FeatureCache
-from runner.models.adapt import Group, adapt, execute_as, merge, save, trainable
-from runner.models.base import BuildRequest, SpeechModel, VariableLength, builder_for
-from runner.models.decode import require_greedy
-from runner.models.whisper import ByteTokenizer
 from runner.trial.probe import measure_latency
-from runner.trial.versions import code_revision, versions
+from runner.trial.progress import Progress, Report
 from runner.trial.recipe import micro_batch_for, precision_for
-from runner.trial.train import (
-    DivergedError,
-    OutOfMemoryError,
-    Progress,
-    Report,
-    Training,
-    train,
-)
+from runner.trial.train import DivergedError, OutOfMemoryError, Training, train
+from runner.trial.versions import code_revision, versions
+from runner.weights.base_weights import BaseWeights, base_weights, held_bytes
 
 FAILURES: dict[type[Exception], str] = {
     OutOfMemoryError: "out-of-memory",
@@ -169,7 +164,7 @@ class _Job:
         Raises:
             OutOfMemoryError: it cannot fit; no smaller micro-batch would help.
         """
-        from runner.sweep.forecast import require_room
+        from runner.trial.memory import require_room
 
         here = describe(self.device, self.resources.device_label)
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -11,6 +11,8 @@ from torch import nn
 
 from planner.errors import SoundscaleError, UnknownNameError
 from planner.words.records import Optimisation, Step, to_json
+from runner.models.adapt import Group
+from runner.models.base import SpeechModel, SplitModel
 from runner.trial import checkpoint
 from runner.trial.features import (
     FeatureCache,
@@ -20,8 +22,7 @@ from runner.trial.features import (
     encoder_seconds,
     micro_batches,
 )
-from runner.models.adapt import Group
-from runner.models.base import SpeechModel, SplitModel
+from runner.trial.progress import Progress, Report
 from runner.trial.recipe import (
     OPTIMISERS,
     batch_indices,
@@ -29,20 +30,6 @@ from runner.trial.recipe import (
     learning_rates,
     schedule_factor,
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Progress:
-    """Where a trial is: `phase` is `load`, `train`, `score` or `probe`."""
-
-    phase: str
-    step: int
-    n_steps: int
-    loss: float | None = None
-
-
-Report = Callable[[Progress], None]
-"""Called at each step; may raise to stop the work."""
 
 
 class DivergedError(SoundscaleError):

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from planner.words import catalogue
 from planner.errors import InputError, MissingResourceError
+from planner.words import catalogue
 from runner.weights import hub
 from runner.weights.ctranslate2 import read_variables, to_transformers
 from runner.weights.packages import (

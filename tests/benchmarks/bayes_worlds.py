@@ -26,8 +26,9 @@ from simulated import CENTRE, Study, World, axes_of, sweep, world
 from worlds import N_QUERIES, N_RUNS, _charged, _choose, _limits, interval
 
 from planner.laws.fit import fit_law
-from planner.plan.question import CandidateTable, Floats
+from planner.plan.candidates import CandidateTable
 from planner.plan.choice import decide
+from planner.plan.question import Floats
 
 N_PARTICLES = 2000
 MOVES = 6

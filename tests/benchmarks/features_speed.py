@@ -12,8 +12,8 @@ import speech_bench
 import torch
 from transformers import WhisperFeatureExtractor
 
-from runner.trial.features import FeatureCache
 from runner.models.logmel import log_mel
+from runner.trial.features import FeatureCache
 
 N = 48
 

@@ -19,13 +19,13 @@ from pathlib import Path
 import fit_data
 import numpy as np
 
-from planner.laws.uncertainty.bootstrap import bootstrap
-from planner.laws.solver.estimate import estimate
 from planner.laws.fit import fit_law
-from planner.laws.solver.losses import Loss
-from planner.laws.observations import Observations
 from planner.laws.forms.registry import build_form
+from planner.laws.observations import Observations
 from planner.laws.one_form import Setting, fit_form, scaled_rows
+from planner.laws.solver.estimate import estimate
+from planner.laws.solver.losses import Loss
+from planner.laws.uncertainty.bootstrap import bootstrap
 
 
 def timed(function: Callable[[], object], n: int = 15) -> tuple[float, float]:

@@ -23,11 +23,11 @@ from typing import Any
 
 import numpy as np
 
-from planner.words.catalogue import Whisper, backbone, register
-from planner.costs.latency.probe_points import calibration_points
 from planner.costs.flops.forward import forward_flops
 from planner.costs.latency.model import fit_latency_model
+from planner.costs.latency.probe_points import calibration_points
 from planner.costs.latency.stages import GROUPS, Window
+from planner.words.catalogue import Whisper, backbone, register
 from planner.words.records import Decoding, Device, Latency, Reduction
 
 PROCESSES = 3

@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 import runner.trial.run as trial_room
-from runner.sweep.prepare import prepare
 from runner.sweep.file import load_spec
+from runner.sweep.prepare import prepare
 
 SHARE = 0.02
 """Target: at most this share of a trial of a minute."""

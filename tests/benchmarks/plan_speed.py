@@ -20,14 +20,16 @@ from pathlib import Path
 import numpy as np
 from simulated import DEVICE, WORKLOAD, Study, all_configs, latency_of, run_of, sweep, world
 
-from planner.plan.belief import Measurements, belief
 from planner.laws.fit import fit_law
 from planner.laws.result import LawFit
-from planner.plan.question import CandidateTable, Config, Cost
+from planner.plan.belief import Measurements, belief
+from planner.plan.candidates import CandidateTable
 from planner.plan.choice import decide
-from planner.words.records import Adaptation, Evaluation, Reduction, RunRecord
+from planner.plan.configurations import Config
+from planner.plan.question import Cost
 from planner.store import write
 from planner.store.engine import open_store
+from planner.words.records import Adaptation, Evaluation, Reduction, RunRecord
 
 N_DRAWS = 1000
 

@@ -32,10 +32,10 @@ FACTORS = ("none", "stem:2", "stem:4")
 
 def serve(db: str, n: int) -> None:
     """Run the service with a table of n candidates, after saying its port."""
-    from planner.plan import candidates
     from planner.http import server
     from planner.http.settings import Settings
-    from planner.plan.question import Config
+    from planner.plan import candidates
+    from planner.plan.configurations import Config
     from planner.words.records import Reduction
 
     def many(evidence: Any, query: Any, ran: Any) -> list[Config]:

@@ -16,17 +16,20 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from planner.plan import candidates
-from planner.words import catalogue
+from planner.costs.flops.training import training_flops
 from planner.costs.latency.model import fit_latency_model
 from planner.costs.latency.stages import COLUMNS, Window, regressors
-from planner.costs.flops.training import training_flops
 from planner.evidence.study import Evidence, gather
 from planner.laws.fit import fit_law
 from planner.laws.result import LawFit
-from planner.plan.question import CandidateTable, Config, Floats, PlanQuery
-from planner.words.records import Adaptation, Device, Latency, Reduction, Trial
+from planner.plan import candidates
+from planner.plan.candidates import CandidateTable
+from planner.plan.configurations import Config
+from planner.plan.question import Floats, PlanQuery
+from planner.plan.workload import Workload
 from planner.store.row_types import RunRow
+from planner.words import catalogue
+from planner.words.records import Adaptation, Device, Latency, Reduction, Trial
 
 BACKBONES = ("whisper-tiny", "whisper-base", "whisper-small", "whisper-medium")
 SECONDS = (5.0, 10.0, 15.0, 20.0, 30.0)
@@ -42,7 +45,7 @@ TAUS = (0.0, 0.02, 0.05)
 LATENCY_NOISE, LATENCY_TAU = 0.03, 0.10
 TFLOPS = 30e12
 """FLOP/s of training, for the hours of a run: assumption (a GPU at a tenth of its peak)."""
-WORKLOAD = candidates.Workload(seconds=UTTERANCES, output_tokens=OUTPUT_TOKENS, source="assumption")
+WORKLOAD = Workload(seconds=UTTERANCES, output_tokens=OUTPUT_TOKENS, source="assumption")
 CENTRE = np.array([1.5e8, 12.0, 25.0])
 DEVICE = Device(name="desk", kind="cpu", model="simulated", n_threads=1)
 

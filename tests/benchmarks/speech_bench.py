@@ -12,14 +12,15 @@ import torch
 
 from planner.words.catalogue import backbone
 from planner.words.records import Adaptation, Optimisation, Reduction, Trial
-from runner.weights.base_weights import base_weights
 from runner.data.clips import DataSpec
 from runner.data.corpus import load_corpus
 from runner.data.packing import load_example
-from runner.trial.features import Example
 from runner.models.adapt import Group, adapt
-from runner.models.base import Audio, BuildRequest, SpeechModel, builder_for
+from runner.models.base import Audio, BuildRequest, SpeechModel
+from runner.models.builders import builder_for
 from runner.models.whisper import ByteTokenizer
+from runner.trial.features import Example
+from runner.weights.base_weights import base_weights
 
 MEAN, MEDIAN, LONGEST = 7.18, 5.92, 30.0
 """LibriSpeech dev-clean's utterances (s): mean and median give a lognormal, cut at the window."""

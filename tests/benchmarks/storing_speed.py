@@ -25,9 +25,9 @@ ROOT = Path(__file__).resolve().parents[2]
 if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
-from planner.words.records import RunRecord, Step  # noqa: E402
 from planner.store import claims, schema  # noqa: E402
 from planner.store.engine import open_store  # noqa: E402
+from planner.words.records import RunRecord, Step  # noqa: E402
 from tests.store.samples import LEASE, WORKER, finished, sweep_of  # noqa: E402
 
 N_STEPS, N_UTTERANCES, TARGET = 400, 2_000, 0.6

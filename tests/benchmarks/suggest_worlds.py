@@ -16,12 +16,13 @@ from collections.abc import Callable
 import numpy as np
 from simulated import NOISES, Study, World, sweep, world
 
-from planner.service.next_runs import run_noise
-from planner.plan.configurations import config_of
 from planner.laws.result import LawFit
-from planner.plan.question import CandidateTable, Floats
+from planner.plan.candidates import CandidateTable
 from planner.plan.choice import decide
+from planner.plan.configurations import config_of
+from planner.plan.question import Floats
 from planner.plan.suggest import after, suggest
+from planner.service.next_runs import run_noise
 from planner.store.row_types import RunRow
 
 FIRST_RUNS, ROUNDS = 10, 4

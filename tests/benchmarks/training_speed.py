@@ -24,8 +24,8 @@ from torch import nn
 
 from planner.words.records import Adaptation, Optimisation
 from runner.data.packing import windows
-from runner.trial.features import FeatureCache
 from runner.models.base import SpeechModel
+from runner.trial.features import FeatureCache
 from runner.trial.recipe import batch_indices, bucketed_indices, length_runs
 from runner.trial.train import train
 

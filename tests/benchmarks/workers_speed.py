@@ -25,16 +25,16 @@ if str(ROOT) not in sys.path:
 import numpy as np  # noqa: E402
 import soundfile  # noqa: E402
 
-from planner.words.records import Evaluation, RunRecord  # noqa: E402
 from planner.store.claims import claim_trial, finish  # noqa: E402
 from planner.store.engine import open_store  # noqa: E402
 from planner.store.read import runs  # noqa: E402
-from runner.campaign import display
-from runner.sweep import prepare  # noqa: E402
+from planner.words.records import Evaluation, RunRecord  # noqa: E402
+from runner.campaign import display  # noqa: E402
 from runner.campaign.drive import Setting, run_campaign  # noqa: E402
 from runner.campaign.executors import RayExecutor  # noqa: E402
 from runner.campaign.heartbeat import Heartbeat  # noqa: E402
 from runner.campaign.worker import Job, Outcome, this_worker  # noqa: E402
+from runner.sweep import prepare  # noqa: E402
 
 TARGET = 0.95
 SPEC = """

@@ -15,10 +15,10 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from planner.words.axes import COMPUTE_AXES
-from planner.plan.belief import Measurements, belief
 from planner.laws.fit import fit_law
 from planner.laws.observations import Floats, Observations
+from planner.plan.belief import Measurements, belief
+from planner.words.axes import COMPUTE_AXES
 
 LEVELS = (1.0, 2.828, 8.0)
 BEYOND = 4.0

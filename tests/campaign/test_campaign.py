@@ -9,15 +9,15 @@ from pathlib import Path
 import pytest
 
 from planner.errors import InputError, TrialsFailedError
-from planner.words.records import Evaluation, RunRecord
 from planner.store.claims import Claim, claim_trial, finish
 from planner.store.engine import open_store
 from planner.store.read import attempts, runs, sweep_status
+from planner.words.records import Evaluation, RunRecord
 from runner.campaign import display
-from runner.sweep import prepare
 from runner.campaign.drive import CampaignResult, Setting, run_campaign
 from runner.campaign.executors import InlineExecutor
 from runner.campaign.worker import Job, Outcome, store_record, this_worker, work_on
+from runner.sweep import prepare
 
 
 @pytest.fixture

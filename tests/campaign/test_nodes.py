@@ -15,9 +15,9 @@ from planner.errors import InputError
 from planner.store.engine import open_store
 from planner.store.read import attempts, runs, steps, sweep_status, utterances
 from runner.campaign import display
-from runner.sweep import prepare
 from runner.campaign.drive import Setting, run_campaign
 from runner.campaign.executors import InlineExecutor
+from runner.sweep import prepare
 from tests.campaign.nodes import Nodes
 from tests.chaos.network import NEAR, Link
 

@@ -12,16 +12,16 @@ from pathlib import Path
 import pytest
 
 from planner.errors import InputError
-from planner.words.records import Resources
 from planner.store.engine import open_store
 from planner.store.read import attempts, latencies, runs, sweep_status
+from planner.words.records import Resources
 from runner.campaign import display
-from runner.sweep import prepare
 from runner.campaign.drive import CampaignResult, Setting, run_campaign
-from runner.data.clips import DataSpec
 from runner.campaign.executors import RayExecutor, check_fits
 from runner.campaign.host import short_folder
 from runner.campaign.worker import Job, Outcome
+from runner.data.clips import DataSpec
+from runner.sweep import prepare
 
 pytestmark = pytest.mark.ray
 

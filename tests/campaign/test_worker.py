@@ -10,14 +10,12 @@ from types import SimpleNamespace
 import pytest
 from sqlalchemy import Engine
 
-from planner.words.records import Resources, RunRecord, Trial
 from planner.store.claims import Claim, cancel, claim_trial, expire, finish
 from planner.store.engine import open_store
 from planner.store.read import attempts, sweep_status
 from planner.store.write import register_sweep
-from runner.campaign import heartbeat
-from runner.campaign import worker
-from runner.data.clips import DataSpec
+from planner.words.records import Resources, RunRecord, Trial
+from runner.campaign import heartbeat, worker
 from runner.campaign.worker import (
     Heartbeat,
     Job,
@@ -27,6 +25,7 @@ from runner.campaign.worker import (
     this_worker,
     work_on,
 )
+from runner.data.clips import DataSpec
 
 NOW = SimpleNamespace(phase="train", step=3, n_steps=9, loss=1.5)
 TRIAL = Trial(

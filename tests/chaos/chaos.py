@@ -32,11 +32,11 @@ if str(ROOT) not in sys.path:
 
 from sqlalchemy import text  # noqa: E402
 
-from planner.words.records import Resources  # noqa: E402
 from planner.store import claims  # noqa: E402
 from planner.store.engine import open_store  # noqa: E402
 from planner.store.transactions import read  # noqa: E402
 from planner.store.write import register_sweep  # noqa: E402
+from planner.words.records import Resources  # noqa: E402
 from tests.chaos.invariants import broken_invariants  # noqa: E402
 from tests.store.processes import CONTEXT  # noqa: E402
 from tests.store.samples import finished, trial  # noqa: E402

@@ -14,8 +14,8 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode, flop_registry
 
-from planner.words.catalogue import Wav2Vec2, Whisper
 from planner.costs.flops.lengths import encoder_positions, mel_frames
+from planner.words.catalogue import Wav2Vec2, Whisper
 from planner.words.records import Adaptation, Reduction
 
 # Operations that are no multiply-add of a product: looked through by hand, everything else is an error.

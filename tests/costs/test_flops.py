@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from planner.words.catalogue import backbone, backbone_names
 from planner.costs.flops.forward import forward_flops, resolve_convention
 from planner.costs.flops.lengths import conv_lengths, encoder_positions, encoder_tokens, mel_frames
 from planner.costs.flops.training import lora_parameters, training_flops
 from planner.errors import InputError
+from planner.words.catalogue import backbone, backbone_names
 from planner.words.records import Adaptation, Reduction
 
 # Published figures of arXiv 2606.22790 in GFLOPs: size, seconds, output stride, output tokens.

@@ -14,10 +14,10 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from planner.words.catalogue import Wav2Vec2, Whisper, backbone
 from planner.costs.flops.forward import forward_flops
 from planner.costs.flops.lengths import encoder_positions, encoder_tokens
 from planner.costs.flops.training import training_flops
+from planner.words.catalogue import Wav2Vec2, Whisper, backbone
 from planner.words.records import Adaptation, Reduction
 
 WHISPERS = ("tiny", "base", "small", "medium", "large-v3")

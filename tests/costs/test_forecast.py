@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from planner.words.catalogue import backbone
 from planner.costs.latency.data_sheets import DATA_SHEETS
+from planner.costs.memory.peak import training_memory
 from planner.costs.trial_forecast import (
     UNKNOWN,
     Outcome,
@@ -22,8 +22,8 @@ from planner.costs.trial_forecast import (
     require_memory,
     total_seconds,
 )
-from planner.costs.memory.peak import training_memory
 from planner.errors import InputError
+from planner.words.catalogue import backbone
 from planner.words.records import Adaptation
 
 SHEET = DATA_SHEETS["l4"]

@@ -12,14 +12,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import nnls as oracle
 
-from planner.words.catalogue import backbone
-from planner.costs.latency.probe_points import CORE, calibration_points
 from planner.costs.flops.forward import forward_flops
 from planner.costs.latency.model import fit_latency_model
 from planner.costs.latency.nonnegative import nnls
+from planner.costs.latency.probe_points import CORE, calibration_points
 from planner.costs.latency.stages import COLUMNS, GROUPS, Window, columns_of, regressors
-from planner.costs.latency.transfer import DataSheet, datasheet_costs, datasheet_model, transfer_model
+from planner.costs.latency.transfer import (
+    DataSheet,
+    datasheet_costs,
+    datasheet_model,
+    transfer_model,
+)
 from planner.errors import InputError, MissingResourceError, UnknownNameError
+from planner.words.catalogue import backbone
 from planner.words.records import Device, Latency, Reduction
 
 LAPTOP = Device(name="laptop", kind="cpu", model="made up", n_threads=1)

@@ -8,15 +8,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from planner.plan.candidates import Workload
-from planner.words.catalogue import Whisper, backbone, backbone_names
 from planner.costs.flops.forward import CONVENTIONS, forward_flops, forward_parts
-from planner.costs.memory.peak import inference_bytes, inference_memory
-from planner.costs.latency.stages import Window, alike
 from planner.costs.flops.trial import training_totals_of, trial_cost
+from planner.costs.latency.stages import Window, alike
+from planner.costs.memory.peak import inference_bytes, inference_memory
 from planner.errors import InputError
-from planner.levels import Columns
-from planner.plan.question import Config
+from planner.plan.configurations import Columns, Config
+from planner.plan.workload import Workload
+from planner.words.catalogue import Whisper, backbone, backbone_names
 from planner.words.records import Adaptation, Reduction, Trial
 
 CUTS = ("none", "stem:2", "output:3", "layer2:4", "layer1:2:mean-pool")

@@ -12,7 +12,6 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.weak import WeakIdKeyDictionary
 
-from planner.words.catalogue import backbone
 from planner.costs.memory.peak import (
     inference_memory,
     kv_cache_elements,
@@ -21,6 +20,7 @@ from planner.costs.memory.peak import (
     training_memory,
 )
 from planner.errors import InputError
+from planner.words.catalogue import backbone
 from planner.words.records import Adaptation, Reduction
 
 SHAPE = {"d_model": 96, "n_heads": 3, "ffn_dim": 384, "encoder_layers": 3}

@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from planner.words.catalogue import backbone
-from planner.costs.report import cost_report
 from planner.costs.latency.transfer import DataSheet, datasheet_model
 from planner.errors import InputError
+from planner.service.costs import cost_report
+from planner.words.catalogue import backbone
 from planner.words.records import Adaptation, Reduction
 
 ASKED = {

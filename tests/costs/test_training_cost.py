@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from planner.words.catalogue import backbone
 from planner.costs.flops.forward import forward_flops
-from planner.costs.flops.trial import trial_cost
 from planner.costs.flops.training import training_flops
+from planner.costs.flops.trial import trial_cost
 from planner.errors import InputError
+from planner.words.catalogue import backbone
 from planner.words.records import Adaptation, Optimisation, Reduction, Trial
 
 TRIAL = Trial(

@@ -29,8 +29,8 @@ BASE = "http://127.0.0.1:8000"
 @pytest.fixture(scope="session")
 def bench(tmp_path_factory: pytest.TempPathFactory) -> str:
     """The database of `worlds`, with one law fitted; shared, so tests only add to it."""
-    from planner.service import asking
     from planner.plan.question import PlanQuery
+    from planner.service import asking
 
     db = worlds.structured(tmp_path_factory.mktemp("bench"))
     asking.plan(db, PlanQuery(task="asr", flops=20e9))
@@ -83,7 +83,17 @@ class Served:
 
 def serve(db: str, *options: str, log: Path, wait: Callable[[], None] | None = None) -> Served:
     """Start the command on a free port and read from its first line where it listens."""
-    command = [sys.executable, "-m", "planner.cli.main", "serve", "--db", db, "--port", "0", *options]
+    command = [
+        sys.executable,
+        "-m",
+        "planner.cli.main",
+        "serve",
+        "--db",
+        db,
+        "--port",
+        "0",
+        *options,
+    ]
     with log.open("w") as out:
         process = subprocess.Popen(command, stderr=out, stdout=out, env={**os.environ})
     for _ in range(600):

@@ -146,7 +146,16 @@ def test_a_half_sent_request_is_dropped_and_others_go_on(own_bench, tmp_path):
 
 
 def test_another_address_without_a_token_is_refused_at_the_start(own_bench):
-    line = [sys.executable, "-m", "planner.cli.main", "serve", "--db", own_bench, "--host", "0.0.0.0"]
+    line = [
+        sys.executable,
+        "-m",
+        "planner.cli.main",
+        "serve",
+        "--db",
+        own_bench,
+        "--host",
+        "0.0.0.0",
+    ]
     done = subprocess.run(line, capture_output=True, text=True, timeout=60)
     assert done.returncode == 2
     assert "soundscale tokens add" in done.stderr

@@ -9,8 +9,7 @@ import pytest
 from sqlalchemy import text
 
 from planner.errors import InputError, StoreError
-from planner.store import readonly
-from planner.store import api_tokens
+from planner.store import api_tokens, readonly
 from planner.store.engine import open_store
 
 FAST = 0.25

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from planner.errors import InputError, UnknownNameError
-from planner.laws.solver.bounds import bounds_of
 from planner.laws.forms.registry import build_form, law_names, register_law
+from planner.laws.solver.bounds import bounds_of
 
 AXES = ("n_params", "audio_seconds", "n_train")
 POWER = dict.fromkeys(AXES, "power")

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from planner.errors import FitError, InputError, UnknownNameError
-from planner.laws.forms.coverage import DurationHistogram
 from planner.laws.fit import fit_law
+from planner.laws.forms.coverage import DurationHistogram
 from planner.laws.forms.link import link_for
-from planner.laws.solver.row_weights import between_run_variance
 from planner.laws.observations import Observations
+from planner.laws.solver.row_weights import between_run_variance
 from planner.laws.table import fit_table
 
 AXES = ("a", "b")

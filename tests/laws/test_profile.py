@@ -9,11 +9,11 @@ import pytest
 from scipy.optimize import least_squares
 from scipy.stats import t as student
 
-from planner.laws.uncertainty.profile_curves import profile_curves
 from planner.laws.fit import fit_law
-from planner.laws.observations import Observations
 from planner.laws.forms.registry import build_form
+from planner.laws.observations import Observations
 from planner.laws.result import LawFit
+from planner.laws.uncertainty.profile_curves import profile_curves
 
 POINTS = np.array([(a, b) for a in (1.0, 2.0, 4.0, 8.0) for b in (1.0, 3.0, 9.0)])
 TRUTH = 0.1 + 0.3 * POINTS[:, 0] ** -0.7 + 0.2 * POINTS[:, 1] ** -0.4

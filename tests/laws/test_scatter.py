@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from scipy.stats import f_oneway, linregress
 
-from planner.laws.solver.dispersion import dispersion, optimism
 from planner.laws.fit import fit_law
-from planner.laws.uncertainty.intervals import UNEQUAL, scatter_changes
-from planner.laws.solver.losses import Loss
 from planner.laws.observations import Observations
 from planner.laws.result import LawFit
+from planner.laws.solver.dispersion import dispersion, optimism
+from planner.laws.solver.losses import Loss
+from planner.laws.uncertainty.intervals import UNEQUAL, scatter_changes
 
 POINTS = np.array(list(itertools.product((1.0, 2.0, 4.0, 8.0), repeat=2)) * 3)
 TRUTH = 1.0 + 2.0 * POINTS[:, 0] ** -0.6 + POINTS[:, 1] ** -0.5

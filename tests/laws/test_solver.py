@@ -8,14 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import least_squares, nnls
 
-from planner.laws.uncertainty.bootstrap import bootstrap, refits, replicate_weights
-from planner.laws.solver.estimate import Rows, estimate, problem_of
-from planner.laws.solver.grid import halton, nonnegative
 from planner.laws.forms.link import Link
-from planner.laws.solver.losses import Loss
-from planner.laws.solver.damped_newton import descend
 from planner.laws.forms.registry import build_form
 from planner.laws.one_form import Setting, fit_form
+from planner.laws.solver.damped_newton import descend
+from planner.laws.solver.estimate import Rows, estimate, problem_of
+from planner.laws.solver.grid import halton, nonnegative
+from planner.laws.solver.losses import Loss
+from planner.laws.uncertainty.bootstrap import bootstrap, refits, replicate_weights
 
 ROLES = {"a": "power", "b": "power"}
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from planner.laws.student import t_cdf, t_quantile
+from planner.words.student import t_cdf, t_quantile
 
 
 @given(st.floats(-50, 50), st.floats(0.5, 500))

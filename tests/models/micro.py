@@ -9,7 +9,8 @@ import torch
 
 from planner.words.catalogue import backbone
 from planner.words.records import Adaptation, Optimisation, Reduction, Trial
-from runner.models.base import BuildRequest, builder_for
+from runner.models.base import BuildRequest
+from runner.models.builders import builder_for
 from runner.models.whisper import ByteTokenizer
 
 LABELS = ("anger", "fear", "joy")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from planner.words.catalogue import backbone
 from planner.costs.flops.training import lora_parameters
 from planner.errors import InputError
+from planner.words.catalogue import backbone
 from planner.words.records import Adaptation, Resources
 from runner.models.adapt import adapt, execute_as, load, merge, save, trainable, unmerge
 from tests.models.micro import make_model, make_trial, speechlike

@@ -10,12 +10,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from planner.words.catalogue import backbone, register
 from planner.costs.flops.forward import encoder_positions, encoder_tokens, forward_flops
 from planner.errors import InputError
+from planner.words.catalogue import backbone, register
 from planner.words.records import Reduction
-from runner.trial.counting import count, counted_flops, decoding_flops
 from runner.models.reduction import merge_adjacent, reduce_tokens
+from runner.trial.counting import count, counted_flops, decoding_flops
 from tests.models.micro import LABELS, make_model, make_trial, speechlike
 
 REDUCTIONS = ("none", "stem:2", "stem:3", "layer1:2", "layer2:3:mean-pool", "layer1:2:merge", "output:4")  # fmt: skip

@@ -9,9 +9,9 @@ import torch
 
 from planner.errors import InputError
 from planner.words.records import Adaptation, Optimisation
+from runner.models.adapt import adapt, trainable
 from runner.trial.checkpoint import KEPT, Checkpoint, Saving, discard, latest, save
 from runner.trial.features import Example, FeatureCache
-from runner.models.adapt import adapt, trainable
 from runner.trial.train import train
 from tests.models.micro import make_model, make_trial, speechlike
 

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from planner.words.records import Optimisation, Resources
+from runner.models.adapt import adapt, execute_as
 from runner.trial.checkpoint import Saving
 from runner.trial.features import Example, FeatureCache
-from runner.models.adapt import adapt, execute_as
 from runner.trial.train import train
 from tests.models.micro import make_model, make_trial, speechlike
 

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from planner.words.records import Adaptation
+from runner.models.adapt import adapt, trainable
 from runner.trial.features import (
     Example,
     FeatureCache,
@@ -19,7 +20,6 @@ from runner.trial.features import (
     encoder_seconds,
     micro_batches,
 )
-from runner.models.adapt import adapt, trainable
 from runner.trial.recipe import MOST_PADDING, batch_indices, bucketed_indices, length_runs
 from runner.trial.train import accumulate, train
 from tests.models.micro import LABELS, make_model, make_trial, speechlike

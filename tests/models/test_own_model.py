@@ -8,11 +8,12 @@ import pytest
 import torch
 from torch import nn
 
-from planner.words.catalogue import backbone, register
 from planner.errors import UnknownNameError
+from planner.words.catalogue import backbone, register
 from planner.words.records import Resources
-from runner.models import base
-from runner.models.base import Prediction, builder_for
+from runner.models import builders
+from runner.models.base import Prediction
+from runner.models.builders import builder_for
 from runner.models.logmel import log_mel
 from runner.trial.run import run_trial
 from tests.trial.made import trial_of
@@ -73,7 +74,7 @@ def installed(tmp_path, monkeypatch):
     folder.mkdir(parents=True)
     (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: mean-mel\nVersion: 1.0\n")
     target = f"{MeanMel.__module__}:MeanMel"
-    (folder / "entry_points.txt").write_text(f"[{base.ENTRY_POINTS}]\nmean-mel = {target}\n")
+    (folder / "entry_points.txt").write_text(f"[{builders.ENTRY_POINTS}]\nmean-mel = {target}\n")
     monkeypatch.syspath_prepend(str(tmp_path / "site"))
     mine = dataclasses.replace(backbone("wav2vec2-micro"), name="mean-mel-1", family="mean-mel")
     register(mine)

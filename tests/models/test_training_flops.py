@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from planner.words.catalogue import Wav2Vec2, backbone
 from planner.costs.flops.forward import encoder_positions
 from planner.costs.flops.training import training_flops
+from planner.words.catalogue import Wav2Vec2, backbone
 from planner.words.records import Adaptation
 from runner.models.adapt import adapt
 from tests.models.micro import make_model, make_trial, speechlike

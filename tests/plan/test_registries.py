@@ -5,16 +5,16 @@ import dataclasses
 import numpy as np
 import pytest
 
-from planner.plan import candidates
-from planner.plan import configurations
-from planner.plan import objectives
-from planner.words.axes import Axis, register_axis
 from planner.evidence.study import gather
 from planner.laws.fit import fit_law
+from planner.plan import candidates, objectives
 from planner.plan import question as plan_query
-from planner.plan.explain import amount, option
-from planner.plan.question import Cost, PlanQuery
+from planner.plan.answer import option
 from planner.plan.choice import decide
+from planner.plan.question import Cost, PlanQuery
+from planner.plan.wording import amount
+from planner.words import dimensions
+from planner.words.axes import Axis, register_axis
 from tests.benchmarks import simulated
 
 BITS = {"int8": 8.0, "float16": 16.0, "float32": 32.0}
@@ -53,10 +53,10 @@ def fourth(monkeypatch):
     monkeypatch.setattr(objectives, "OBJECTIVES", dict(objectives.OBJECTIVES))
     monkeypatch.setattr(objectives, "COST_UNITS", plan_query.COST_UNITS)
     register_axis(Axis(name="bits", symbol="b", unit="bits", title="weight precision"))
-    configurations.register_dimension(Precision())
+    dimensions.register_dimension(Precision())
     objectives.register_objective(Energy())
     yield
-    configurations.forget_dimension("precision")
+    dimensions.forget_dimension("precision")
     plan_query.COST_UNITS.pop("energy_joules")
 
 

@@ -2,7 +2,9 @@
 
 import numpy as np
 
-from planner.plan.question import CandidateTable, Config, Cost
+from planner.plan.candidates import CandidateTable
+from planner.plan.configurations import Config
+from planner.plan.question import Cost
 from planner.words.records import Adaptation, Reduction
 
 BACKBONES = ("whisper-tiny", "whisper-base", "whisper-small", "whisper-medium")

@@ -9,18 +9,18 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from planner.plan import candidates
-from planner.service import asking
-from planner.words.catalogue import backbone
 from planner.cli.main import cli
 from planner.costs.flops.forward import forward_flops
-from planner.costs.memory.peak import inference_memory
 from planner.costs.flops.trial import trial_cost
+from planner.costs.memory.peak import inference_memory
 from planner.errors import InfeasibleError, InputError, OutsideDataError, ProbabilityError
 from planner.evidence.study import gather
-from planner.plan.influence import elasticities, weights
 from planner.laws.fit import fit_law
+from planner.plan import candidates
+from planner.plan.influence import elasticities, weights
 from planner.plan.question import PlanQuery
+from planner.service import asking
+from planner.words.catalogue import backbone
 from planner.words.records import Reduction
 from tests.benchmarks import simulated
 from tests.service.test_measured import HEADER, ask, rows

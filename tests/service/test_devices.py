@@ -5,19 +5,17 @@ import math
 import pytest
 from click.testing import CliRunner
 
-from planner.service import costs
-from planner.service import devices
-from planner.service import asking
-from planner.words.catalogue import backbone
 from planner.cli.main import cli
 from planner.costs.latency.data_sheets import DATA_SHEETS
 from planner.costs.latency.stages import Window
 from planner.costs.latency.transfer import DataSheet, datasheet_model
 from planner.errors import InputError, UnknownNameError
 from planner.plan.question import PlanQuery
-from planner.words.records import Device, Latency, Reduction
+from planner.service import asking, costs, devices
 from planner.store.engine import open_store
 from planner.store.write import save_latencies
+from planner.words.catalogue import backbone
+from planner.words.records import Device, Latency, Reduction
 
 SHEET = DataSheet(name="box", kind="cuda", peak_flops=1e14, bandwidth=1e12)
 WINDOWS = [

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from planner.service import asking
 from planner.cli.main import cli
-from planner.report.fit_page import fit_page, left_out_rows
 from planner.laws.fit import fit_law
+from planner.report.fit_page import fit_page, left_out_rows
+from planner.service import asking
 
 pytest.importorskip("altair", reason="charts need Altair: pip install '.[notebooks]'")
 

@@ -5,14 +5,12 @@ import dataclasses
 import numpy as np
 import pytest
 
-from planner.service import next_runs
-from planner.service import lists
-from planner.service import asking
-from planner.plan.belief import belief, measurements
-from planner.plan.candidates import axis_values
 from planner.errors import InfeasibleError, InputError, UnknownNameError
 from planner.evidence.study import gather
+from planner.plan.belief import belief, measurements
+from planner.plan.candidates import axis_values
 from planner.plan.question import PlanQuery
+from planner.service import asking, lists, next_runs, verification
 from planner.store import read
 from planner.store.engine import open_store
 
@@ -146,7 +144,7 @@ def test_a_run_made_after_an_answer_is_booked_against_it(measured, tmp_path):
     )
     table.write_text(f"{HEADER}\n{line}\n")
     asking.import_results(db, str(table))
-    found = next_runs.verify(db, answer["answer_id"])
+    found = verification.verify(db, answer["answer_id"])
     assert [o["inside"] for o in found["outcomes"]] == [True]
     assert found["calibration"]["drift"] is False
 
@@ -154,8 +152,8 @@ def test_a_run_made_after_an_answer_is_booked_against_it(measured, tmp_path):
 def test_drift_is_alarmed_when_runs_leave_their_intervals_and_not_else():
     good = [{"run_id": i, "inside": True, "z": (-1) ** i * 0.5} for i in range(20)]
     bad = [{"run_id": i, "inside": False, "z": 4.0} for i in range(5)]
-    assert next_runs.calibration(good)["drift"] is False
-    assert next_runs.calibration(bad)["drift"] is True
+    assert verification.calibration(good)["drift"] is False
+    assert verification.calibration(bad)["drift"] is True
 
 
 def evidence_of(db):

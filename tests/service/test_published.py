@@ -2,10 +2,9 @@
 
 import pytest
 
-from planner.service import lists
-from planner.service import asking
 from planner.errors import FitError, InfeasibleError, InputError, UnknownNameError
 from planner.plan.question import PlanQuery
+from planner.service import asking, lists
 
 
 def ask(db, **question):

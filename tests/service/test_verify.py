@@ -11,15 +11,14 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from planner.service import next_runs
-from planner.service import asking
 from planner.cli.commands.plan import plan
 from planner.errors import InputError, MissingResourceError
 from planner.plan.question import PlanQuery
+from planner.service import asking, next_runs
 from planner.store import write
 from planner.store.engine import open_store
-from runner.sweep.file import parse_spec
 from runner.sweep.expand import combinations
+from runner.sweep.file import parse_spec
 from tests.service.test_measured import HEADER, rows
 
 SPEC = """
@@ -80,7 +79,15 @@ def test_running_it_hands_the_file_to_the_runner_whose_error_is_heard(answered, 
     spec = tomllib.loads(SPEC.replace('"prompts"', '"no/such/speech"'))
     write.register_sweep(engine, "second", json.dumps(spec), [])
     engine.dispose()
-    command = [sys.executable, "-m", "planner.cli.main", "plan", "verify", answer["answer_id"], "--run"]
+    command = [
+        sys.executable,
+        "-m",
+        "planner.cli.main",
+        "plan",
+        "verify",
+        answer["answer_id"],
+        "--run",
+    ]
     done = subprocess.run(
         [*command, "--db", db], capture_output=True, text=True, check=False, cwd=tmp_path
     )
@@ -102,7 +109,15 @@ def test_the_recommendation_is_trained_and_booked_against_what_was_predicted(tmp
     db = str(tmp_path / "runs.db")
     shutil.copy(Path(__file__).parents[1] / "fixtures" / "quickstart.db", db)
     answer = asking.plan(db, PlanQuery(task="asr", flops=20e9)).json
-    command = [sys.executable, "-m", "planner.cli.main", "plan", "verify", answer["answer_id"], "--run"]
+    command = [
+        sys.executable,
+        "-m",
+        "planner.cli.main",
+        "plan",
+        "verify",
+        answer["answer_id"],
+        "--run",
+    ]
     done = subprocess.run(
         [*command, "--db", db, "-f", "json"],
         capture_output=True,

@@ -4,6 +4,8 @@ import math
 
 from sqlalchemy import Engine, text
 
+from planner.store.claims import Worker
+from planner.store.write import register_sweep
 from planner.words.records import (
     Device,
     Evaluation,
@@ -15,8 +17,6 @@ from planner.words.records import (
     Trial,
     Utterance,
 )
-from planner.store.claims import Worker
-from planner.store.write import register_sweep
 
 WORKER = Worker(host="node-a", pid=7, version="0.1.0", code_revision="abc")
 LEASE = 600.0

@@ -7,11 +7,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
 
-from planner.words.records import Evaluation, RunRecord
-from planner.store import read
-from planner.store import best_run
+from planner.store import best_run, read
 from planner.store.schema import metadata
 from planner.store.write import ImportedRun, import_runs
+from planner.words.records import Evaluation, RunRecord
 from tests.store.samples import CPU, latency, trial
 
 PHONE = dataclasses.replace(CPU, name="phone")

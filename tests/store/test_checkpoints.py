@@ -6,9 +6,9 @@ import sqlite3
 import pytest
 
 from planner.store import wal
-from planner.store.wal import checkpoint, wal_reset_note
 from planner.store.claims import expire
 from planner.store.engine import open_store
+from planner.store.wal import checkpoint, wal_reset_note
 from tests.store.samples import count, sweep_of
 
 

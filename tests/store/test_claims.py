@@ -6,7 +6,6 @@ import pytest
 from sqlalchemy.exc import IntegrityError
 
 from planner.errors import InputError, StoreError
-from planner.words.records import Resources
 from planner.store import leases, read, transactions
 from planner.store.claims import (
     Progress,
@@ -24,6 +23,7 @@ from planner.store.claims import (
     retry_failed,
 )
 from planner.store.write import register_sweep
+from planner.words.records import Resources
 from tests.store.samples import (
     LEASE,
     WORKER,

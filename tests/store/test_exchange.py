@@ -6,10 +6,10 @@ import pytest
 from sqlalchemy import text
 
 from planner.errors import InputError, StoreError
-from planner.words.records import Resources
 from planner.store import exchange
 from planner.store.claims import claim_next, fail, finish
 from planner.store.write import register_sweep
+from planner.words.records import Resources
 from tests.store.samples import LEASE, WORKER, failed, finished, rows_of, sweep_of, trial
 
 pytest.importorskip("pyarrow", reason="needs the extra parquet")

@@ -2,10 +2,11 @@
 
 import pytest
 
-from planner.words.records import Evaluation, RunRecord
 from planner.store import read
-from planner.store.read_evidence import LearnedRun, learned_runs
+from planner.store.read_evidence import learned_runs
+from planner.store.row_types import LearnedRun
 from planner.store.write import ImportedRun, import_runs
+from planner.words.records import Evaluation, RunRecord
 from tests.store.samples import latency, trial
 
 OWN = ("trial", "mean_windows")

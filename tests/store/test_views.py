@@ -2,14 +2,13 @@
 
 import json
 
-from planner.service import next_runs
-from planner.service import asking
 from planner.plan.question import PlanQuery
-from planner.words.records import Reduction, Resources
+from planner.service import asking, verification
 from planner.store import write
 from planner.store.claims import claim_next, finish
 from planner.store.engine import open_store
 from planner.store.write import register_sweep
+from planner.words.records import Reduction, Resources
 from tests.http import worlds
 from tests.store.samples import LEASE, WORKER, finished, latency, rows_of, trial
 
@@ -81,7 +80,7 @@ def test_the_view_books_the_runs_that_verify_books(tmp_path):
     answer = asking.plan(db, query)
     again = [row | {"seed": 7, "error": row["error"] * 1.01} for row in worlds.rows()]
     asking.import_results(db, str(worlds.write_table(tmp_path / "bench.csv", again)))
-    booked = next_runs.verify(db, answer.json["answer_id"])["outcomes"]
+    booked = verification.verify(db, answer.json["answer_id"])["outcomes"]
     engine = open_store(db)
     found = rows_of(engine, "SELECT run_id, actual_error FROM v_planned_vs_actual")
     engine.dispose()

@@ -6,12 +6,12 @@ import math
 
 import pytest
 
-from planner.words import catalogue
 from planner.errors import InputError, StoreError, UnknownNameError
-from planner.words.records import Evaluation, Resources, RunRecord
 from planner.store import read, write
 from planner.store.claims import cancel, claim_next, fail, finish
 from planner.store.write import FitRow, ImportedRun, PlanRow, import_runs, register_sweep
+from planner.words import catalogue
+from planner.words.records import Evaluation, Resources, RunRecord
 from tests.store.samples import (
     CPU,
     LEASE,

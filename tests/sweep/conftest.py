@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from runner.data.clips import Clip, Corpus
-from runner.sweep.keys import SweepSpec
 from runner.sweep.file import parse_spec
+from runner.sweep.keys import SweepSpec
 
 GOOD = """
 name = "asr"

@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 
 from planner.errors import InputError
 from planner.words.records import Reduction
-from runner.sweep.keys import AXIS_NAMES, SweepSpec
+from runner.sweep.expand import Combination, combinations, expand
 from runner.sweep.file import load_spec, parse_spec
-from runner.sweep.expand import Combination, combinations, expand, training_flops
+from runner.sweep.keys import AXIS_NAMES, SweepSpec
+from runner.trial.estimates import training_flops
 
 STAR = 'kind = "star"'
 
@@ -66,8 +67,8 @@ def test_a_list_that_leaves_out_an_axis_of_several_levels_says_which(spec_with):
 
 
 def test_isoflop_keeps_what_costs_the_target_within_the_tolerance(spec_with):
-    from planner.words.catalogue import backbone
     from planner.costs.flops.forward import forward_flops
+    from planner.words.catalogue import backbone
 
     spec = spec_with((STAR, 'kind = "isoflop"\nflops = "5G"\ntolerance = 0.3'))
     for c in combinations(spec):

@@ -7,10 +7,10 @@ import dataclasses
 import pytest
 
 from planner.errors import InputError
-from planner.evidence.study import gather
-from planner.words.records import Optimisation, Reduction, Trial
-from planner.store.read import RunRow
 from planner.evidence.rate_search import beaten
+from planner.evidence.study import gather
+from planner.store.read import RunRow
+from planner.words.records import Optimisation, Reduction, Trial
 from runner.sweep.expand import expand
 
 ARMS = """[optimisation.arms."full"]

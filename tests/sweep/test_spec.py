@@ -6,8 +6,8 @@ import pytest
 
 from planner.errors import InputError
 from planner.words.records import Optimisation
-from runner.sweep.keys import OptimisationSection
 from runner.sweep.file import load_spec
+from runner.sweep.keys import OptimisationSection
 
 BAD = [
     pytest.param("reduction =", "reductions =", "did you mean axes.reduction?", id="misspelt-axis"),

@@ -13,8 +13,8 @@ import pytest
 from safetensors.torch import load_file
 
 from planner.words.records import Resources, to_json
-from runner.trial.checkpoint import Saving, discard, latest
 from runner.models.adapt import ADAPTER_FILE
+from runner.trial.checkpoint import Saving, discard, latest
 from runner.trial.run import run_trial
 from tests.trial.made import trial_of
 

@@ -6,8 +6,8 @@ import threading
 
 import pytest
 
-from planner.words import catalogue
 from planner.errors import MissingResourceError
+from planner.words import catalogue
 from runner.weights import hub
 from runner.weights.resolve import load_state, resolve_weights
 

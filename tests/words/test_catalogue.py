@@ -2,8 +2,8 @@
 
 import pytest
 
-from planner.words import catalogue
 from planner.errors import InputError, UnknownNameError
+from planner.words import catalogue
 
 # study.md 3.1, counted by instantiating transformers configs.
 PUBLISHED = {

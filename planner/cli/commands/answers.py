@@ -45,8 +45,8 @@ def answers_show(answer_id: str, db: str | None, output_format: str) -> None:
     Example:
       soundscale answers show 7f3a9100ab12
     """
-    from planner.service import lists
     from planner.report import answer_text
+    from planner.service import lists
 
     stored = lists.answer(db, answer_id)
     if output_format != "table":

@@ -34,13 +34,14 @@ def costs(output_format: str, **asked: Any) -> None:
       soundscale costs --backbone whisper-small --audio-seconds 30 --reduce stem:2 --adapt lora:16 -f json
       soundscale costs --backbone whisper-small --audio-seconds 30 --device h100 --batch-size 8
     """
+    from planner.report.cost_text import cost_text
     from planner.service import costs
 
     found = costs.cost_of(**asked)
     if output_format != "table":
         echo_json(found)
         return
-    click.echo(costs.cost_text(found, asked))
+    click.echo(cost_text(found, asked))
 
 
 @click.group()

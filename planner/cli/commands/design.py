@@ -33,6 +33,7 @@ def design(
       soundscale design --task asr --runs 24 --kind star
       soundscale design --task asr --runs 24 --backbone whisper-tiny --backbone whisper-small
     """
+    from planner.report.design_text import design_text
     from planner.service import design
 
     found = design.design_sweep(
@@ -42,4 +43,4 @@ def design(
     if output_format != "table":
         echo_json(found)
         return
-    click.echo(design.design_text(found))
+    click.echo(design_text(found))

@@ -179,8 +179,8 @@ def fit_show(fit_id: str, db: str | None, output_format: str) -> None:
     Example:
       soundscale fit show f7802f7f3f76
     """
-    from planner.service import lists
     from planner.report import answer_text
+    from planner.service import lists
 
     stored = lists.fit(db, fit_id)
     if output_format != "table":

@@ -206,12 +206,12 @@ def plan_verify(
     Example:
       soundscale plan verify 7f3a9100ab12
     """
-    from planner.service import next_runs
     from planner.report import answer_text
+    from planner.service import verification
 
     if run:
         _run_recommended(ctx, db, answer_id)
-    found = next_runs.verify(db, answer_id)
+    found = verification.verify(db, answer_id)
     if output_format != "table":
         echo_json(found)
         return
@@ -224,8 +224,8 @@ def _run_recommended(ctx: click.Context, db: str | None, answer_id: str) -> None
     import sys
     from pathlib import Path
 
-    from planner.service import next_runs
     from planner.errors import MissingResourceError
+    from planner.service import next_runs
 
     root = ctx.find_root().command
     sweep = root.get_command(ctx, "sweep") if isinstance(root, click.Group) else None
@@ -261,11 +261,11 @@ def frontier(db: str | None, output_format: str, cost: str, **question: Any) -> 
     Example:
       soundscale frontier --task asr --x flops
     """
+    from planner.errors import InputError
+    from planner.plan.frontier import pareto
+    from planner.plan.wording import amount
     from planner.report import answer_text
     from planner.service import asking
-    from planner.errors import InputError
-    from planner.plan.explain import amount
-    from planner.plan.frontier import pareto
 
     _, table, _ = asking.candidates_for(db, _query(question))
     name = COST_NAMES[cost]
@@ -276,7 +276,7 @@ def frontier(db: str | None, output_format: str, cost: str, **question: Any) -> 
         for row in rows:
             row["cost"] = amount(name, row[name])
             row["wer"] = (
-                f"{report.percent(row['error'])} [{100 * row['low']:.2f}, {100 * row['high']:.2f}]"
+                f"{answer_text.percent(row['error'])} [{100 * row['low']:.2f}, {100 * row['high']:.2f}]"
             )
     columns = [
         ("cost", cost), ("wer", "error, 90 % interval"), ("backbone", "backbone"),
@@ -335,8 +335,8 @@ def suggest(
     """
     from pathlib import Path
 
-    from planner.service import next_runs
     from planner.report import answer_text
+    from planner.service import next_runs
 
     found = next_runs.suggest_runs(db, _query(question), hours, worth)
     if emit and found["suggestions"]:

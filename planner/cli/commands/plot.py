@@ -66,13 +66,12 @@ def plot_frontier(
       soundscale plot frontier --task asr --x latency --png frontier.png --svg frontier.svg
       soundscale plot frontier --task asr --html frontier.html
     """
-    from planner.report import figures
-    from planner.report import answer_text
-    from planner.service import asking
-    from planner.plan.explain import amount
     from planner.plan.frontier import pareto
     from planner.plan.question import PlanQuery
+    from planner.plan.wording import amount
+    from planner.report import answer_text, figures
     from planner.report.terminal_plot import scatter
+    from planner.service import asking
 
     query = PlanQuery(task=task, source=source, dataset=dataset, adaptation=adaptation)
     _, table, _ = asking.candidates_for(db, query)
@@ -110,10 +109,9 @@ def plot_fit(
       soundscale plot fit --task asr
       soundscale plot fit --task asr --svg fit.svg
     """
-    from planner.report import fit_rows
-    from planner.report import figures
-    from planner.service import asking
+    from planner.report import figures, fit_rows
     from planner.report.terminal_plot import scatter
+    from planner.service import asking
 
     found = asking.fit(db, task, source=source, dataset=dataset, adaptation=adaptation)
     rows = fit_rows.fit_rows(found)
@@ -147,11 +145,10 @@ def plot_axes(
       soundscale plot axes --task asr
       soundscale plot axes --task asr --png axes.png
     """
-    from planner.report import fit_rows
-    from planner.report import figures
+    from planner.report import figures, fit_rows
+    from planner.report.terminal_plot import scatter
     from planner.service import asking
     from planner.words.axes import axis
-    from planner.report.terminal_plot import scatter
 
     found = asking.fit(db, task, source=source, dataset=dataset, adaptation=adaptation)
     rows = fit_rows.fit_rows(found)

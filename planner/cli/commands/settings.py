@@ -72,8 +72,8 @@ def completion(shell: str) -> None:
     """
     from click.shell_completion import get_completion_class
 
-    from planner.cli.main import cli
     from planner.cli.completion import VARIABLE
+    from planner.cli.main import cli
 
     found = get_completion_class(shell)
     assert found is not None

@@ -17,7 +17,6 @@ from typing import cast
 
 import numpy as np
 
-from planner.words.catalogue import Backbone, Wav2Vec2, Whisper
 from planner.costs.flops import same2026
 from planner.costs.flops.ledger import PARTS, Ledger
 from planner.costs.flops.lengths import (
@@ -34,6 +33,7 @@ from planner.costs.flops.modules import (
     generation_entries,
 )
 from planner.errors import InputError, UnknownNameError
+from planner.words.catalogue import Backbone, Wav2Vec2, Whisper
 from planner.words.records import TASKS, Reduction
 
 __all__ = [

@@ -25,8 +25,8 @@ from typing import overload
 import numpy as np
 from numpy.typing import NDArray
 
-from planner.words.catalogue import WHISPER_WINDOW_SECONDS, Backbone, Wav2Vec2, Whisper
 from planner.errors import InputError
+from planner.words.catalogue import WHISPER_WINDOW_SECONDS, Backbone, Wav2Vec2, Whisper
 from planner.words.records import Reduction
 
 MEL_FRAMES_PER_SECOND = 100

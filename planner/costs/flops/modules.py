@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from planner.words.catalogue import GATE_WIDTH, Backbone, Wav2Vec2, Whisper
 from planner.costs.flops.ledger import Ledger
 from planner.costs.flops.lengths import (
     Count,
@@ -24,6 +23,7 @@ from planner.costs.flops.lengths import (
     least,
     mel_frames,
 )
+from planner.words.catalogue import GATE_WIDTH, Backbone, Wav2Vec2, Whisper
 from planner.words.records import Reduction
 
 CLASSIFIER_PROJECTION = 256

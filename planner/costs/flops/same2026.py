@@ -8,10 +8,10 @@ encoder shrink with audio that its code pads back to 30 s. Against an exact coun
 
 from __future__ import annotations
 
-from planner.words.catalogue import Backbone, Wav2Vec2
 from planner.costs.flops.ledger import PARTS
 from planner.costs.flops.lengths import Count, Seconds, check_all_seconds, whole
 from planner.errors import InputError
+from planner.words.catalogue import Backbone, Wav2Vec2
 from planner.words.records import Reduction
 
 CONVENTION = "same2026/1"

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import cast
 
-from planner.words.catalogue import Backbone, Wav2Vec2, Whisper
 from planner.costs.flops.forward import (
     CONVENTIONS,
     check_task,
@@ -20,8 +19,15 @@ from planner.costs.flops.forward import (
 )
 from planner.costs.flops.ledger import Ledger
 from planner.costs.flops.lengths import Count, Seconds, least
-from planner.costs.flops.modules import FROZEN, Treatment, classifier_walk, decoder_walk, encoder_walk
+from planner.costs.flops.modules import (
+    FROZEN,
+    Treatment,
+    classifier_walk,
+    decoder_walk,
+    encoder_walk,
+)
 from planner.errors import InputError, UnknownNameError
+from planner.words.catalogue import Backbone, Wav2Vec2, Whisper
 from planner.words.records import Adaptation, Reduction
 from planner.words.treatments import decoder_only
 

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from planner.costs.flops.forward import forward_flops, prompt_tokens
+from planner.costs.flops.training import TrainingFlops, training_flops, training_totals
+from planner.costs.latency.stages import Alike
+from planner.errors import InputError
 from planner.words.catalogue import Backbone
 from planner.words.catalogue import backbone as find_backbone
-from planner.costs.flops.forward import forward_flops, prompt_tokens
-from planner.costs.latency.stages import Alike
-from planner.costs.flops.training import TrainingFlops, training_flops, training_totals
-from planner.errors import InputError
 from planner.words.records import Trial
 
 

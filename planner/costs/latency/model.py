@@ -1,9 +1,9 @@
 """Latency on a device from its measurements: a non-negative sum of stages, with an interval.
 
-p50 of one window is the sum of its stages (planner.costs.latency.stages), each fitted by non-negative least
-squares on relative errors: to its own times where the measurements tell the stages apart, else all
-together. How many columns are used follows the number of measured configurations (planner.costs.latency.stage_fit), down to
-one rate of FLOPs from a single measurement. The interval (90 %) is Student-t: the stages' spreads and
+p50 of one window is the sum of its stages (stages.py), each fitted by non-negative least squares on
+relative errors: to its own times where the measurements tell the stages apart, else all together.
+How many columns are used follows the number of measured configurations (stage_fit.py), down to one
+rate of FLOPs from a single measurement. The interval (90 %) is Student-t: the stages' spreads and
 parameter variances, weighted by their shares of the prediction, widened outside the measured range.
 p95 is p50 times the device's median ratio of the two, whose scatter widens its interval.
 
@@ -21,11 +21,19 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from planner.words.catalogue import Backbone, backbone
-from planner.costs.latency.stage_fit import fit_stages
 from planner.costs.latency.nonnegative import Fitted, student95
-from planner.costs.latency.stages import COLUMNS, Alike, Floats, Window, alike, quantities, regressors
+from planner.costs.latency.stage_fit import fit_stages
+from planner.costs.latency.stages import (
+    COLUMNS,
+    Alike,
+    Floats,
+    Window,
+    alike,
+    quantities,
+    regressors,
+)
 from planner.errors import InputError, MissingResourceError
+from planner.words.catalogue import Backbone, backbone
 from planner.words.records import Latency, Reduction
 
 LEAST_SD = 0.02

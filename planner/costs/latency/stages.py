@@ -20,7 +20,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from planner.words.catalogue import Backbone, Whisper
 from planner.costs.flops.forward import forward_parts, prompt_tokens
 from planner.costs.flops.lengths import (
     MEL_FRAMES_PER_SECOND,
@@ -30,6 +29,7 @@ from planner.costs.flops.lengths import (
     encoder_tokens,
     mel_frames,
 )
+from planner.words.catalogue import Backbone, Whisper
 from planner.words.records import Reduction
 
 Floats = NDArray[np.float64]

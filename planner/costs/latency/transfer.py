@@ -24,9 +24,9 @@ from planner.costs.latency.model import (
     usable,
     window_of,
 )
-from planner.costs.memory.peak import element_bytes
 from planner.costs.latency.nonnegative import Fitted
 from planner.costs.latency.stages import COLUMNS, GROUPS, Floats, columns_of, regressors
+from planner.costs.memory.peak import element_bytes
 from planner.errors import InputError, UnknownNameError
 from planner.words.records import Latency
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from planner.words.catalogue import Backbone, Wav2Vec2, Whisper
 from planner.costs.flops.lengths import (
     ceil_div,
     conv_lengths,
@@ -19,6 +18,7 @@ from planner.costs.flops.lengths import (
     mel_frames,
 )
 from planner.costs.flops.modules import CLASSIFIER_PROJECTION, Treatment
+from planner.words.catalogue import Backbone, Wav2Vec2, Whisper
 from planner.words.records import Reduction
 
 

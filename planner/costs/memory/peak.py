@@ -15,9 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import cast, overload
 
-from planner.words.catalogue import Backbone, Wav2Vec2, Whisper
 from planner.costs.flops.forward import check_task, prompt_tokens
-from planner.costs.memory.activations import saved_elements
 from planner.costs.flops.lengths import (
     SAMPLE_RATE,
     Count,
@@ -31,9 +29,11 @@ from planner.costs.flops.lengths import (
     mel_frames,
     rounded,
 )
-from planner.costs.flops.training import lora_parameters, treatment_of
 from planner.costs.flops.modules import CLASSIFIER_LABELS, CLASSIFIER_PROJECTION, Treatment
+from planner.costs.flops.training import lora_parameters, treatment_of
+from planner.costs.memory.activations import saved_elements
 from planner.errors import InputError, UnknownNameError
+from planner.words.catalogue import Backbone, Wav2Vec2, Whisper
 from planner.words.records import Adaptation, Reduction
 
 BYTES = {"float32": 4, "bfloat16": 2, "float16": 2, "int8": 1}

@@ -17,8 +17,8 @@ from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
 
-from planner.words import catalogue
 from planner.errors import InputError, SoundscaleError, UnknownNameError
+from planner.words import catalogue
 from planner.words.records import (
     TASKS,
     Adaptation,
@@ -84,7 +84,9 @@ def load_table(name_or_path: str) -> ResultTable:
         InputError: the table cannot be read; the message names the row and the column.
     """
     if name_or_path in PUBLISHED:
-        text = (resources.files("planner.evidence.published") / PUBLISHED[name_or_path]).read_text("utf-8")
+        text = (resources.files("planner.evidence.published") / PUBLISHED[name_or_path]).read_text(
+            "utf-8"
+        )
         return _read(name_or_path, "published", text)
     path = Path(name_or_path)
     if not path.is_file():

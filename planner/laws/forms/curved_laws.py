@@ -27,8 +27,16 @@ from planner.laws.forms.base import (
     Posynomial,
     log_sum,
 )
+from planner.laws.forms.power_laws import (
+    Roles,
+    Term,
+    additive,
+    compose,
+    log_linear,
+    power_axes,
+    single,
+)
 from planner.laws.observations import Floats
-from planner.laws.forms.power_laws import Roles, Term, additive, compose, log_linear, power_axes, single
 
 Derivatives = tuple[Floats, list[Floats], dict[tuple[int, int], Floats]]
 """Value (b, n), first derivatives, and second derivatives by pairs of the factor's parameters."""

@@ -11,8 +11,7 @@ import importlib.metadata
 from collections.abc import Callable
 
 from planner.errors import UnknownNameError
-from planner.laws.forms import curved_laws
-from planner.laws.forms import power_laws
+from planner.laws.forms import curved_laws, power_laws
 from planner.laws.forms.base import Form
 from planner.laws.forms.power_laws import Roles
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from planner.laws.forms.base import Form, ParameterSpec
-from planner.laws.solver.grid import LEVELS_BY_DIMENSION, Cells, product_cells
 from planner.laws.observations import Floats
+from planner.laws.solver.grid import LEVELS_BY_DIMENSION, Cells, product_cells
 
 SHALLOWEST, STEEPEST = 0.01, 25.0
 """Bounds of an exponent times the axis's log range: a term that changes by 1 % or by e^25 over the

@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from planner.laws.forms.base import Evaluator, Form
-from planner.laws.solver.losses import Loss, robust_sigma
 from planner.laws.observations import Floats
+from planner.laws.solver.losses import Loss, robust_sigma
 
 Flags = NDArray[np.bool_]
 Index = NDArray[np.intp]

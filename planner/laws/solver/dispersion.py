@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from planner.laws.solver.losses import HUBER_TUNING, MAD_TO_SIGMA, Loss, robust_sigma
 from planner.laws.observations import Floats
+from planner.laws.solver.losses import HUBER_TUNING, MAD_TO_SIGMA, Loss, robust_sigma
 
 TUNINGS = (HUBER_TUNING, 0.7, 0.35, 0.15)
 """Thresholds tried, in robust standard deviations, widest first: from nearly normal noise to noise

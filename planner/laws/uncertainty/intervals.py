@@ -11,10 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from planner.laws.observations import Floats
 from planner.laws.solver.dispersion import Dispersion, dispersion
 from planner.laws.solver.estimate import Estimate, Rows
-from planner.laws.observations import Floats
-from planner.laws.student import regularised_beta
+from planner.words.student import regularised_beta
 
 UNEQUAL = 0.05
 """Probability of the test below which scatter is taken as unequal. Always taking it so widens intervals

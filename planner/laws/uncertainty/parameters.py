@@ -13,14 +13,14 @@ import math
 
 import numpy as np
 
-from planner.laws.solver.estimate import Estimate, Rows
 from planner.laws.forms.base import ParameterSpec
-from planner.laws.uncertainty.intervals import Uncertainty
 from planner.laws.forms.link import Link
 from planner.laws.observations import Floats
 from planner.laws.parts import Parameter
+from planner.laws.solver.estimate import Estimate, Rows
+from planner.laws.uncertainty.intervals import Uncertainty
 from planner.laws.uncertainty.profile import Asked, Profile, profiles
-from planner.laws.student import t_quantile
+from planner.words.student import t_quantile
 
 NOT_IDENTIFIED = 1.0
 """A positive parameter whose logarithm has a larger standard error is not identified: its 90 %

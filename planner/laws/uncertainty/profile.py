@@ -14,11 +14,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from planner.laws.solver.estimate import Rows, problem_of
 from planner.laws.forms.base import Form
-from planner.laws.solver.losses import Loss
-from planner.laws.solver.damped_newton import LocalModel, Problem, descend, local_model
 from planner.laws.observations import Floats
+from planner.laws.solver.damped_newton import LocalModel, Problem, descend, local_model
+from planner.laws.solver.estimate import Rows, problem_of
+from planner.laws.solver.losses import Loss
 
 FIRST_STEP = 0.4
 """First step, in half-widths of the Wald interval."""

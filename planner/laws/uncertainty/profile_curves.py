@@ -7,16 +7,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from planner.laws.forms.coverage import DurationHistogram
 from planner.laws.fit import ordered
+from planner.laws.forms.coverage import DurationHistogram
 from planner.laws.forms.link import Link
-from planner.laws.solver.losses import Loss
 from planner.laws.observations import Floats, Observations
-from planner.laws.parts import Parameter
-from planner.laws.uncertainty.profile import Asked, curve
-from planner.laws.result import LawFit
 from planner.laws.one_form import Fitted, Setting, fit_form
-from planner.laws.student import t_quantile
+from planner.laws.parts import Parameter
+from planner.laws.result import LawFit
+from planner.laws.solver.losses import Loss
+from planner.laws.uncertainty.profile import Asked, curve
+from planner.words.student import t_quantile
 
 PROFILED = ("floor", "exponent", "signed", "slope", "change")
 """Kinds of parameters that are drawn: the floor and every exponent."""

@@ -17,11 +17,11 @@ ROOT = Path(__file__).resolve().parents[3]
 if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
-from planner.words.records import Evaluation, RunRecord  # noqa: E402
 from planner.store import write  # noqa: E402
 from planner.store.claims import claim_next, fail, finish  # noqa: E402
 from planner.store.engine import open_store  # noqa: E402
 from planner.store.schema import SCHEMA_REVISION  # noqa: E402
+from planner.words.records import Evaluation, RunRecord  # noqa: E402
 from tests.store.samples import LEASE, WORKER, failed, finished, sweep_of, trial  # noqa: E402
 
 

@@ -1,0 +1,48 @@
+"""How costs, limits and differences are worded in an answer."""
+
+from __future__ import annotations
+
+from planner.plan.question import COST_UNITS, PlanQuery
+from planner.words.units import format_bytes, format_flops, format_ms
+
+NAMES = {
+    "flops": "FLOPs",
+    "latency_ms": "latency",
+    "memory_bytes": "memory",
+    "train_flops": "training FLOPs",
+}
+
+
+LIMIT_NAMES = {**NAMES, "flops": "FLOP", "train_flops": "training FLOP"}
+
+
+MAX_LISTED = 5
+"""Runners-up, ties and runs of the choice that an answer lists (assumption: one screen)."""
+
+
+def amount(name: str, value: float) -> str:
+    """A cost with its unit, for people: `394.3 GFLOPs`, `212 ms`, `1.9 GiB`."""
+    if name in ("flops", "train_flops"):
+        return format_flops(value)
+    if name == "memory_bytes":
+        return format_bytes(value)
+    return format_ms(value) if name == "latency_ms" else f"{value:.4g} {COST_UNITS[name]}"
+
+
+def title(name: str) -> str:
+    """What a cost is called."""
+    return NAMES.get(name, name)
+
+
+def said(name: str, value: float) -> str:
+    """A cost in a sentence: its name goes without saying where the unit tells it."""
+    return amount(name, value) if name == "flops" else f"{title(name)} {amount(name, value)}"
+
+
+def points(error: float) -> str:
+    """A difference of two errors in percentage points: `0.30 points`."""
+    return f"{100 * error:.2g} points"
+
+
+def _limits(query: PlanQuery) -> str:
+    return " and ".join(said(k, v) for k, v in query.limits.items())

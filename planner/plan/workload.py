@@ -1,0 +1,57 @@
+"""What an utterance is: its windows and output tokens."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from planner.plan.configurations import axis_values as axis_values
+from planner.plan.question import Floats
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workload:
+    """What an utterance is: seconds of those that were scored, and output tokens.
+
+    Attributes:
+        seconds: durations of utterances, empty when unknown (each then takes one window).
+        output_tokens: mean output tokens of an utterance; source says where the number is from.
+        windows_at: windows of an utterance as measured, by x_T: audio is cut at pauses, so that
+            there are some more than seconds / x_T.
+    """
+
+    seconds: tuple[float, ...]
+    output_tokens: float
+    source: str
+    windows_at: dict[float, float] = field(default_factory=dict)
+
+    def windows(self, audio_seconds: float) -> float:
+        """Mean number of windows that an utterance takes at x_T."""
+        return float(self.windows_of(np.array([audio_seconds]))[0])
+
+    def windows_of(self, audio_seconds: Floats) -> Floats:
+        """As `windows`, at each of many lengths, shape (m,)."""
+        out = np.maximum(1.0, self._ceiling(audio_seconds) * self._surplus())
+        for length, measured in self.windows_at.items():
+            out[audio_seconds == length] = measured
+        return out
+
+    def _ceiling(self, audio_seconds: Floats) -> Floats:
+        """Windows by length alone, shape (m,)."""
+        if not self.seconds:
+            return np.ones(len(audio_seconds))
+        own, out = np.array(self.seconds), np.empty(len(audio_seconds))
+        step = max(2**16 // len(own), 1)  # so many lengths that the block stays in the cache
+        for start in range(0, len(out), step):
+            lengths = audio_seconds[start : start + step, None]
+            n = np.maximum(1.0, np.ceil(own / lengths - 1e-9))
+            out[start : start + step] = n.sum(axis=1) / len(own)
+        return out
+
+    def _surplus(self) -> float:
+        """Windows measured over windows by length alone, averaged over the lengths measured."""
+        if not self.windows_at:
+            return 1.0
+        by_length = self._ceiling(np.array(list(self.windows_at)))
+        return float(np.mean(np.array(list(self.windows_at.values())) / by_length))

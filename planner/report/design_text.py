@@ -1,0 +1,28 @@
+"""A design, as text."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def design_text(found: dict[str, Any]) -> str:
+    """A design on one screen."""
+    from planner.report.tables import plain_table
+
+    rows = [
+        [r["backbone"], f"{r['audio_seconds']:g}", r["reduction"], str(r["seed"])]
+        for r in found["runs"]
+    ]
+    lines = [
+        f"  {line}"
+        for line in plain_table(["backbone", "audio s", "reduction", "seed"], rows).split("\n")
+    ]
+    lines.append("")
+    for name, width in found["half_widths"].items():
+        lines.append(f"  {name:<28} {'not identified' if width is None else f'± {width:.2g}'}")
+    width = found["prediction"]["half_width"]
+    target = " · ".join(str(v) for v in found["prediction"]["config"].values())
+    shown = "not identified" if width is None else f"± {100 * width:.2g} %"
+    lines.append(f"  error at {target}: {shown} ({100 * found['level']:.0f} %)")
+    lines.append(f"  assumed: {found['assumptions']}")
+    return "\n".join(lines)

@@ -1,0 +1,48 @@
+"""Tables as plain text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+
+def cell(value: Any) -> str:
+    """A value as a table shows it: `–` for what is not known."""
+    if value is None:
+        return "–"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return str(value)
+
+
+def plain_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Columns padded to their widest cell; numbers to the right.
+
+    >>> print(plain_table(["name", "n"], [["a", "1"], ["bb", "20"]]))
+    name   n
+    a      1
+    bb    20
+    """
+    widths = [max(len(str(r[i])) for r in [headings, *rows]) for i in range(len(headings))]
+    right = [bool(rows) and all(_numeric(str(r[i])) for r in rows) for i in range(len(headings))]
+    lines = []
+    for row in [headings, *rows]:
+        cells = [
+            str(c).rjust(w) if r else str(c).ljust(w)
+            for c, w, r in zip(row, widths, right, strict=True)
+        ]
+        lines.append("  ".join(cells).rstrip())
+    return "\n".join(lines)
+
+
+def _numeric(text: str) -> bool:
+    words = text.split(" ")
+    # A number with its unit, or with an interval; a sentence that opens with a number is text.
+    if len(words) > 2 and not text.endswith("]"):
+        return False
+    bare = words[0].rstrip("%")
+    try:
+        float(bare)
+    except ValueError:
+        return text == "–"
+    return True

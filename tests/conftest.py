@@ -17,6 +17,28 @@ from sqlalchemy import Engine
 from planner.store.engine import open_store
 from planner.store.schema import metadata
 
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # A core for each worker; set before torch and NumPy look.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+ROOT = Path(__file__).resolve().parent
+SHARED = {"page": "browser", "http": "service"}
+"""Folder -> what all of its tests share and start once."""
+
+
+def _group(item: pytest.Item) -> str:
+    """The tests that one worker takes together, as they share what is slow to make."""
+    if item.get_closest_marker("ray"):
+        return "ray"
+    folder = item.path.relative_to(ROOT).parts[0]
+    return SHARED.get(folder, str(item.path.relative_to(ROOT)))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(_group(item)))
+
+
 # How long an example takes says what else the machine does, not whether the code is right.
 hypothesis.settings.register_profile("soundscale", deadline=None)
 hypothesis.settings.load_profile("soundscale")

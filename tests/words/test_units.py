@@ -34,7 +34,7 @@ POSITIVE = st.floats(1e-3, 1e17, allow_nan=False)
         (parse_error, "8%", 0.08),
         (parse_error, "0.08", 0.08),
     ],
-    ids=str,
+    ids=lambda v: getattr(v, "__name__", str(v)),
 )
 def test_a_quantity_is_read_in_its_unit(reader, text, value):
     assert reader(text) == pytest.approx(value)

@@ -7,6 +7,7 @@ that `/v1/answers/{id}` shows it and `soundscale answers replay` makes it again.
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Annotated, Any, Generic, TypeVar
@@ -21,7 +22,7 @@ from planner.http import openapi, sheets
 from planner.http import schemas as s
 from planner.http.query_string import asked, parameters
 from planner.http.working import workers
-from planner.http.world import Ready, World
+from planner.http.world import Made, Ready, World
 from planner.plan.frontier import pareto
 from planner.plan.question import PlanQuery
 from planner.report.answer_text import frontier_rows
@@ -37,7 +38,7 @@ class _UseCase(Generic[Asked]):
     """One kind of question.
 
     Attributes:
-        make: the JSON value of the answer from what was prepared.
+        make: the answer as a JSON object from what was prepared.
         extra: what the question holds beside its `PlanQuery`.
         check: refuses a question before any work.
         keep: stores the answer of a POST.
@@ -46,22 +47,22 @@ class _UseCase(Generic[Asked]):
     path: str
     model: type[Asked]
     summary: str
-    make: Callable[[World, Prepared, Asked], Any]
+    make: Callable[[World, Prepared, Asked], dict[str, Any]]
     extra: Callable[[Asked], Hashable] = lambda question: None
     check: Callable[[PlanQuery], PlanQuery] = lambda query: query
     keep: bool = False
     post: bool = True
 
 
-def _plan(world: World, prepared: Prepared, question: s.LimitedQuestion) -> Any:
+def _plan(world: World, prepared: Prepared, question: s.LimitedQuestion) -> dict[str, Any]:
     return asking.answer_from(prepared).json
 
 
-def _target(world: World, prepared: Prepared, question: s.TargetQuestion) -> Any:
+def _target(world: World, prepared: Prepared, question: s.TargetQuestion) -> dict[str, Any]:
     return asking.target_from(prepared, question.error, s.COSTS[question.minimise])
 
 
-def _frontier(world: World, prepared: Prepared, question: s.FrontierQuestion) -> Any:
+def _frontier(world: World, prepared: Prepared, question: s.FrontierQuestion) -> dict[str, Any]:
     name = s.COSTS[question.x]
     table = prepared.table
     if name not in table.costs:
@@ -75,22 +76,22 @@ def _frontier(world: World, prepared: Prepared, question: s.FrontierQuestion) ->
     }
 
 
-def _whatif(world: World, prepared: Prepared, question: s.WhatIfQuestion) -> Any:
+def _whatif(world: World, prepared: Prepared, question: s.WhatIfQuestion) -> dict[str, Any]:
     return asking.whatif_with(
         world.engine, prepared.query, prepared.report, question.backbone,
         question.audio_seconds, question.reduction,
     )  # fmt: skip
 
 
-def _suggest(world: World, prepared: Prepared, question: s.SuggestQuestion) -> Any:
-    return next_runs.suggest_runs(world.db, prepared.query, question.hours, question.worth)
+def _suggest(world: World, prepared: Prepared, question: s.SuggestQuestion) -> dict[str, Any]:
+    return next_runs.suggest_from(prepared, question.hours, question.worth)
 
 
-def _candidates(world: World, prepared: Prepared, question: s.Question) -> Any:
+def _candidates(world: World, prepared: Prepared, question: s.Question) -> dict[str, Any]:
     return sheets.candidates(prepared)
 
 
-def _curves(world: World, prepared: Prepared, question: s.CurvesQuestion) -> Any:
+def _curves(world: World, prepared: Prepared, question: s.CurvesQuestion) -> dict[str, Any]:
     return sheets.drawn(prepared, question.backbone, question.audio_seconds, question.reduction)
 
 
@@ -139,17 +140,18 @@ async def answer(request: Request, case: _UseCase[Any], question: Any, *, keep: 
     state = world.known_state()
     if state is None:
         state = await asyncio.to_thread(world.state)
-    body = None if keep else world.found(state, case.path, query, extra)
-    if body is None:
-        body = await workers(request).run(
+    made = None if keep else world.found(state, case.path, query, extra)
+    if made is None:
+        made = await workers(request).run(
             lambda: _worked_out(world, state, case, question, query, extra, keep=keep)
         )
     headers = {}
-    if case.keep:
-        request.scope["state"]["answer_id"] = headers["X-Answer-Id"] = _answer_id(body)
+    if made.answer_id is not None:
+        request.scope["state"]["answer_id"] = headers["X-Answer-Id"] = made.answer_id
     if request.method == "GET":
-        world.remember(state, words(request.scope), Ready(body, headers, request.scope["route"]))
-    return Response(body, media_type="application/json", headers=headers)
+        ready = Ready(made.body, headers, request.scope["route"])
+        world.remember(state, words(request.scope), ready)
+    return Response(made.body, media_type="application/json", headers=headers)
 
 
 def words(scope: Scope) -> Hashable:
@@ -166,15 +168,11 @@ def _worked_out(
     extra: Hashable,
     *,
     keep: bool,
-) -> bytes:
+) -> Made:
+    made = world.answer(state, case.path, query, extra, lambda p: case.make(world, p, question))
     if keep:
-        asking.keep(world.engine, asking.answer_from(world.prepared(query)))
-    return world.answer(state, case.path, query, extra, lambda p: case.make(world, p, question))
-
-
-def _answer_id(body: bytes) -> str:
-    """The id at the start of an answer's JSON, without parsing all of it."""
-    return body[14:26].decode("ascii", "replace")
+        asking.keep(world.engine, json.loads(made.body))
+    return made
 
 
 def router() -> APIRouter:

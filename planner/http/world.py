@@ -59,6 +59,19 @@ Value = TypeVar("Value")
 
 
 @dataclass(frozen=True, slots=True)
+class Made:
+    """An answer's JSON, and its id where it is one that can be stored."""
+
+    body: bytes
+    answer_id: str | None
+
+    @classmethod
+    def of(cls, answer: dict[str, Any]) -> Made:
+        """The answer written out."""
+        return cls(encoded(answer), answer.get("answer_id"))
+
+
+@dataclass(frozen=True, slots=True)
 class Ready:
     """An answer as it was sent: its body, the headers that only it has, and the route that gave it."""
 
@@ -125,7 +138,9 @@ class World:
         self._tables: Kept[Prepared] = Kept(
             N_TABLES, "table", metrics, lambda p: p.table.draws.nbytes, TABLE_BYTES
         )
-        self._answers: Kept[bytes] = Kept(N_ANSWERS, "answer", metrics, len, ANSWER_BYTES)
+        self._answers: Kept[Made] = Kept(
+            N_ANSWERS, "answer", metrics, lambda made: len(made.body), ANSWER_BYTES
+        )
         self._asked: Kept[Ready] = Kept(
             N_ANSWERS, "asked", metrics, lambda r: len(r.body), ANSWER_BYTES
         )
@@ -258,8 +273,8 @@ class World:
         kind: str,
         query: PlanQuery,
         extra: Hashable,
-        make: Callable[[Prepared], Any],
-    ) -> bytes:
+        make: Callable[[Prepared], dict[str, Any]],
+    ) -> Made:
         """JSON of an answer; the same question on the same evidence is worked out once.
 
         Args:
@@ -267,14 +282,14 @@ class World:
             kind: which use case.
             query: the question.
             extra: what the use case takes beside it.
-            make: the answer's JSON value from the prepared question.
+            make: the answer as a JSON object from the prepared question.
         """
         return self._answers.get(
             (state, kind, query, extra),
-            lambda: encoded(make(self._prepared(state, query))),
+            lambda: Made.of(make(self._prepared(state, query))),
         )
 
-    def found(self, state: str, kind: str, query: PlanQuery, extra: Hashable) -> bytes | None:
+    def found(self, state: str, kind: str, query: PlanQuery, extra: Hashable) -> Made | None:
         """The JSON of an answer that is ready, without any work."""
         return self._answers.find((state, kind, query, extra))
 

@@ -76,6 +76,7 @@ def runners_up(table: CandidateTable, decision: Decision, query: PlanQuery) -> l
     for j in [*following, *better]:
         entry = option(table, decision, j, query)
         entry["feasible"] = bool(decision.feasible[j])
+        entry["tie"] = j in decision.ties
         entry["rejected_because"] = rejection(table, decision, j, query)
         out.append(entry)
     return out

@@ -120,10 +120,20 @@ def _rests_on(answer: dict[str, Any]) -> list[str]:
     return lines
 
 
+def is_tie(entry: dict[str, Any], answer: dict[str, Any]) -> bool:
+    """Whether a runner-up cannot be told from the choice.
+
+    Answers stored before the entries said so list their first ties, which hold every runner-up that is one.
+    """
+    if "tie" in entry:
+        return bool(entry["tie"])
+    return any(entry["config"] == tie["config"] for tie in answer["ties"])
+
+
 def _alternatives(answer: dict[str, Any]) -> list[str]:
     rows = [
         [
-            "tie" if "tie" in r["rejected_because"] else "next" if r["feasible"] else "over",
+            "tie" if is_tie(r, answer) else "next" if r["feasible"] else "over",
             r["label"],
             percent(r["prediction"]["error"]),
             r["rejected_because"],

@@ -56,6 +56,7 @@ __all__ = [
     "plan",
     "plan_target",
     "prepare",
+    "prepared_of",
     "replay",
     "target_from",
     "warnings_of",
@@ -105,7 +106,7 @@ def plan(db: str | None, query: PlanQuery) -> Answer:
     try:
         prepared = prepare(engine, query)
         answer = answer_from(prepared)
-        keep(engine, answer)
+        keep(engine, answer.json)
     finally:
         engine.dispose()
     return answer
@@ -156,9 +157,18 @@ def answer_from(prepared: Prepared) -> Answer:
     return Answer(json=answer, table=table, decision=decision, report=report, query=query)
 
 
-def keep(engine: Engine, answer: Answer) -> None:
-    """Store an answer under its id; the same answer again changes nothing."""
-    write.save_plan(engine, _plan_row(answer.json, answer.report.fit_id, answer.query))
+def keep(engine: Engine, answer: dict[str, Any]) -> None:
+    """Store an answer, as its JSON, under its id; the same answer again changes nothing."""
+    query = {name: value for name, value in answer["query"].items() if name != "limits"}
+    row = write.PlanRow(
+        answer_id=answer["answer_id"],
+        fit_id=answer["fit_id"],
+        task=query["task"],
+        query_json=canonical_json(query),
+        answer_json=canonical_json(answer),
+        version=__version__,
+    )
+    write.save_plan(engine, row)
 
 
 def plan_target(
@@ -272,16 +282,29 @@ def replay(db: str | None, answer_id: str) -> tuple[bool, dict[str, Any]]:
     finally:
         engine.dispose()
     now = answer_from(prepared).json
-    return canonical_json(now) == stored.answer_json, now
+    return canonical_json(_as_stored(now, before)) == stored.answer_json, now
+
+
+def _as_stored(now: dict[str, Any], before: dict[str, Any]) -> dict[str, Any]:
+    """The answer without the keys that answers did not have yet when this one was stored."""
+    if all("tie" in entry for entry in before.get("runners_up", ())):
+        return now
+    bare = [{k: v for k, v in entry.items() if k != "tie"} for entry in now["runners_up"]]
+    return {**now, "runners_up": bare}
 
 
 def candidates_for(db: str | None, query: PlanQuery) -> tuple[PlanQuery, CandidateTable, FitReport]:
     """All candidates with predictions and costs, for the frontier, what-if and notebooks."""
+    prepared = prepared_of(db, query)
+    return prepared.query, prepared.table, prepared.report
+
+
+def prepared_of(db: str | None, query: PlanQuery) -> Prepared:
+    """As `prepare`, on the database of that URL."""
     check_task(query.task)
     engine = open_store(db, must_exist=True)
     try:
-        prepared = prepare(engine, query)
-        return prepared.query, prepared.table, prepared.report
+        return prepare(engine, query)
     finally:
         engine.dispose()
 
@@ -350,14 +373,3 @@ def _answer(prepared: Prepared, decision: Decision) -> dict[str, Any]:
         "reasons": explain.reasons(table, decision, query),
         "evidence": [r.run_id for r in report.evidence.rows],
     }
-
-
-def _plan_row(answer: dict[str, Any], fit_id: str, query: PlanQuery) -> write.PlanRow:
-    return write.PlanRow(
-        answer_id=answer["answer_id"],
-        fit_id=fit_id,
-        task=query.task,
-        query_json=canonical_json(to_json(query)),
-        answer_json=canonical_json(answer),
-        version=__version__,
-    )

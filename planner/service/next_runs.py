@@ -18,6 +18,7 @@ from planner.plan.choice import joint_probability
 from planner.plan.question import Floats, PlanQuery
 from planner.plan.suggest import Suggestion, suggest
 from planner.service import asking
+from planner.service.asking import Prepared
 from planner.service.fitting import warnings_of
 from planner.service.verification import _same
 from planner.store import read
@@ -37,10 +38,14 @@ def suggest_runs(
     Raises:
         InputError: hours or worth are not positive, or no run's duration is known.
     """
-    for name, value in (("hours", hours), ("worth", worth)):
-        if not (math.isfinite(value) and value > 0):
-            raise InputError(f"{name} must be positive, got {value!r}")
-    query, table, report = asking.candidates_for(db, query)
+    _check(hours, worth)
+    return suggest_from(asking.prepared_of(db, query), hours, worth)
+
+
+def suggest_from(prepared: Prepared, hours: float, worth: float = WORTH) -> dict[str, Any]:
+    """As `suggest_runs`, from what was prepared."""
+    _check(hours, worth)
+    query, table, report = prepared.query, prepared.table, prepared.report
     feasible = joint_probability(table, query.limits) >= query.min_prob
     if not feasible.any():
         feasible = np.ones(len(table), dtype=bool)
@@ -56,6 +61,12 @@ def suggest_runs(
         "verdict": _verdict(table, found, hours, worth),
         "warnings": warnings_of(report),
     }
+
+
+def _check(hours: float, worth: float) -> None:
+    for name, value in (("hours", hours), ("worth", worth)):
+        if not (math.isfinite(value) and value > 0):
+            raise InputError(f"{name} must be positive, got {value!r}")
 
 
 def run_noise(evidence: Evidence, fit: LawFit, table: CandidateTable) -> Floats:

@@ -79,7 +79,7 @@ export function warnings(list) {
 
 export function alternatives(answer, onPick) {
   const columns = [
-    { title: "", show: (r) => tag(r) },
+    { title: "", show: (r) => tag(r, answer) },
     { title: "configuration", wide: true, show: (r) => r.label },
     { title: "error", num: true, show: (r) => `${percent(r.prediction.error, 2)}` },
     { title: "90 % interval".replace("90", String(Math.round(100 * answer.best.prediction.level))), num: true, show: (r) => `${percent(r.prediction.low, 2)} – ${percent(r.prediction.high, 2)}` },
@@ -90,8 +90,15 @@ export function alternatives(answer, onPick) {
   return table(columns, answer.runners_up, { label: "Other configurations" });
 }
 
-function tag(row) {
-  const kind = row.rejected_because.includes("tie") ? "tie" : row.feasible ? "next" : "over";
+// An answer stored before its entries said so lists its first ties, which hold every runner-up that is one.
+function isTie(row, answer) {
+  if ("tie" in row) return row.tie;
+  const same = (config) => Object.keys(row.config).every((name) => config[name] === row.config[name]);
+  return answer.ties.some((tie) => same(tie.config));
+}
+
+function tag(row, answer) {
+  const kind = isTie(row, answer) ? "tie" : row.feasible ? "next" : "over";
   return el("span", { class: `tag ${kind}` }, kind === "over" ? "over the limit" : kind === "tie" ? "tie" : "next best");
 }
 

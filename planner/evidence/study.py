@@ -180,17 +180,33 @@ def gather(
     """
     if not rows:
         raise FitError(
-            f"no finished run of task {task}: run a sweep (soundscale quickstart) or "
-            "import results (soundscale runs import same2026)"
+            f"no finished run of task {task}: run a sweep (soundscale quickstart) or import results "
+            "(soundscale runs import same2026)"
         )
     asked = [r for r in rows if _wanted(r, source, dataset, adaptation)]
     if not asked:
         raise InputError(_nothing_matches(rows, source, dataset, adaptation))
     kinds = _Kinds(asked, axes)
-    studies = [kinds.study[k] for k in kinds.of]
-    study = _choose(asked, studies)
-    kept, exclusions = [], []
+    study = _choose(asked, studies := [kinds.study[k] for k in kinds.of])
     place = _place([r for r, s in zip(asked, studies, strict=True) if s is study])
+    kept, exclusions = _parted(asked, kinds, study, axes, place)
+    if not kept:
+        raise FitError(f"every run of {study.label} was left out: {exclusions[0][1]}")
+    kept.sort(key=lambda r: r.run_id)
+    return Evidence(
+        study=dataclasses.replace(study, place=place),
+        axes=tuple(axes),
+        rows=tuple(kept),
+        observations=_observations(kept, axes, exclusions),
+        exclusions=tuple(exclusions),
+    )
+
+
+def _parted(
+    asked: Sequence[Run], kinds: _Kinds, study: Study, axes: Sequence[str], place: str
+) -> tuple[list[Run], list[tuple[int, str]]]:
+    """The runs that the law is fitted to, and the others' ids with the first reason against each."""
+    kept, exclusions = [], []
     worse_rates = beaten(asked)
     early, late = kinds.reasons(study, axes, place)
     for row, kind in zip(asked, kinds.of, strict=True):
@@ -200,20 +216,7 @@ def gather(
             exclusions.append((row.run_id, reason))
         else:
             kept.append(row)
-    if not kept:
-        raise FitError(f"every run of {study.label} was left out: {exclusions[0][1]}")
-    ordered = sorted(kept, key=lambda r: r.run_id)
-    return Evidence(
-        study=_placed(study, place),
-        axes=tuple(axes),
-        rows=tuple(ordered),
-        observations=_observations(ordered, axes, exclusions),
-        exclusions=tuple(exclusions),
-    )
-
-
-def _placed(study: Study, place: str) -> Study:
-    return dataclasses.replace(study, place=place)
+    return kept, exclusions
 
 
 def _nothing_matches(
@@ -284,23 +287,6 @@ def _reason_of_axes(row: Run, axes: Sequence[str]) -> str | None:
         if value is None or value <= 0:
             return f"no positive value on axis {name}"
     return None
-
-
-def limits_of_evidence(evidence: Evidence, n_speakers: int | None) -> tuple[dict[str, str], ...]:
-    """What no number of such runs can tell: voices that were not heard, unlike kinds of model."""
-    out = []
-    if n_speakers == 1:
-        message = "one speaker was scored: nothing here tells how other voices would do"
-        out.append({"code": "one-speaker", "message": message})
-    names = sorted({r.setup.backbone for r in evidence.rows})
-    english = [n for n in names if n.endswith(".en")]
-    if english and len(english) < len(names):
-        message = (
-            f"sizes differ in kind: {', '.join(english)} is English only, the others are "
-            "multilingual, so an effect of size cannot be told from one of training"
-        )
-        out.append({"code": "mixed-kinds", "message": message})
-    return tuple(out)
 
 
 def _observations(

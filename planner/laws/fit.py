@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,10 +55,7 @@ def fit_law(
         InputError: an argument is not known.
         UnknownNameError: no law has the name.
     """
-    if not 0 < level < 1:
-        raise InputError(f"level must lie between 0 and 1, got {level!r}")
-    if bootstrap < 0 or bootstrap == 1:
-        raise InputError(f"bootstrap must be 0 or at least 2 replicates, got {bootstrap!r}")
+    _check(level, bootstrap)
     loss = loss_for(loss, len(observations))
     parse_loss(loss)
     chosen = link_for(observations, link)
@@ -65,19 +63,25 @@ def fit_law(
     setting = Setting(loss=loss, link=chosen, coverage=coverage)
     auto = law == "auto"
     candidates = select(table, design_of(table), setting) if auto else [_named(table, law, setting)]
-    best = candidates[0].fitted
-    assert best is not None
-    resampled = None
-    if bootstrap:
-        resampled = resample(
-            best.estimate, best.rows, table.group, n=bootstrap, level=level, seed=seed
-        )
     given = np.flatnonzero(usable_rows(observations, signed=chosen.name == "signed"))
-    fit = _assemble(
-        table, candidates, best, setting, seed, level, resampled, row_numbers=given[order]
+    selected = _Selected(
+        table=table, candidates=candidates, setting=setting, level=level, row_numbers=given[order]
     )
+    resampled = selected.resampled(bootstrap, seed) if bootstrap else None
+    return _in_given_order(_assemble(selected, seed, resampled), order)
+
+
+def _check(level: float, bootstrap: int) -> None:
+    if not 0 < level < 1:
+        raise InputError(f"level must lie between 0 and 1, got {level!r}")
+    if bootstrap < 0 or bootstrap == 1:
+        raise InputError(f"bootstrap must be 0 or at least 2 replicates, got {bootstrap!r}")
+
+
+def _in_given_order(fit: LawFit, order: NDArray[np.intp]) -> LawFit:
+    """The fit with its rows as the caller gave them; `order` is that of `ordered`."""
     back = np.argsort(order)
-    ids = tuple(table.run_ids[i] for i in back) if table.run_ids else ()
+    ids = tuple(fit.run_ids[i] for i in back) if fit.run_ids else ()
     return dataclasses.replace(fit, residuals=tuple(fit.residuals[i] for i in back), run_ids=ids)
 
 
@@ -102,22 +106,77 @@ def _named(table: Observations, law: str, setting: Setting) -> Candidate:
     )
 
 
-def _assemble(
-    table: Observations,
-    candidates: list[Candidate],
-    best: Fitted,
-    setting: Setting,
-    seed: int,
-    level: float,
-    resampled: Bootstrap | None,
-    *,
-    row_numbers: NDArray[np.intp],
-) -> LawFit:
-    estimate = best.estimate
-    parameters = _parameters(best, level, table.metric, setting)
-    warnings = warnings_of(table, best, parameters, row_numbers)
-    if "outliers" not in {warning.code for warning in warnings}:
-        warnings += _outliers_of_additive(candidates, level, table.metric, setting, row_numbers)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Selected:
+    """The forms that were fitted to a table, the best first.
+
+    Attributes:
+        table: the rows, in the order of `ordered`.
+        candidates: the forms.
+        setting: what all of them were fitted under.
+        level: probability of the parameters' intervals.
+        row_numbers: of each row of the table, its number in the table that was given, shape (n,).
+    """
+
+    table: Observations
+    candidates: list[Candidate]
+    setting: Setting
+    level: float
+    row_numbers: NDArray[np.intp]
+
+    @property
+    def best(self) -> Fitted:
+        """The form that is chosen."""
+        best = self.candidates[0].fitted
+        assert best is not None
+        return best
+
+    def weighed(self) -> list[Candidate]:
+        """The forms that predictions are made of."""
+        return [c for c in self.candidates if c.fitted is not None and c.weight > 0]
+
+    def parameters(self, fitted: Fitted) -> tuple[Parameter, ...]:
+        """One form's parameters with their intervals."""
+        return parameters_of(
+            fitted.estimate,
+            fitted.rows,
+            fitted.spread,
+            fitted.rise,
+            self.level,
+            self.table.metric,
+            self.setting.link,
+        )
+
+    def resampled(self, n: int, seed: int) -> Bootstrap:
+        """The best form fitted to n replicates of the rows."""
+        best, group = self.best, self.table.group
+        return resample(best.estimate, best.rows, group, n=n, level=self.level, seed=seed)
+
+    def warnings(self, parameters: tuple[Parameter, ...]) -> tuple[FitWarning, ...]:
+        """Of the best form, whose parameters are given."""
+        warnings = warnings_of(self.table, self.best, parameters, self.row_numbers)
+        if "outliers" in {warning.code for warning in warnings}:
+            return warnings
+        return warnings + self._outliers_of_additive()
+
+    def _outliers_of_additive(self) -> tuple[FitWarning, ...]:
+        """Outliers of the plain law: one with more terms may have bent itself to them."""
+        for candidate in self.candidates[1:]:
+            if candidate.law == "additive" and candidate.fitted is not None:
+                parameters = self.parameters(candidate.fitted)
+                return tuple(
+                    dataclasses.replace(
+                        warning, message=f"under the additive law {warning.message}"
+                    )
+                    for warning in outliers(candidate.fitted, parameters, self.row_numbers)
+                )
+        return ()
+
+
+def _assemble(selected: _Selected, seed: int, resampled: Bootstrap | None) -> LawFit:
+    table, setting, best = selected.table, selected.setting, selected.best
+    estimate, parameters = best.estimate, selected.parameters(best)
+    warnings = selected.warnings(parameters)
     statuses = statuses_of(warnings)
     free = [spec.name not in estimate.at_bound for spec in best.form.parameters]
     return LawFit(
@@ -134,17 +193,15 @@ def _assemble(
         loss=setting.loss,
         delta=estimate.loss.delta,
         objective=estimate.objective,
-        forms=tuple(_score(candidate) for candidate in candidates),
-        members=tuple(
-            c.fitted.member(c.weight) for c in candidates if c.fitted is not None and c.weight > 0
-        ),
+        forms=tuple(_score(candidate) for candidate in selected.candidates),
+        members=tuple(c.fitted.member(c.weight) for c in selected.weighed() if c.fitted),
         domain=tuple((axis, *table.domain(axis)) for axis in table.axes),
         levels=tuple((axis, table.levels(axis)) for axis in table.axes),
         n_runs=len(table),
         n_parameters=best.form.n_parameters,
         dof=best.dof,
         sigma=best.sigma,
-        level=level,
+        level=selected.level,
         correlation=tuple(tuple(row) for row in correlation_of(best.covariance).tolist()),
         condition_number=condition_number(best.jacobian[:, free]) if any(free) else 1.0,
         gradient_norm=estimate.gradient_norm,
@@ -159,38 +216,6 @@ def _assemble(
         scatter=best.spread.scatter,
         doubt=estimate.loss.doubt,
     )
-
-
-def _parameters(
-    fitted: Fitted, level: float, metric: str, setting: Setting
-) -> tuple[Parameter, ...]:
-    return parameters_of(
-        fitted.estimate,
-        fitted.rows,
-        fitted.spread,
-        fitted.rise,
-        level,
-        metric,
-        setting.link,
-    )
-
-
-def _outliers_of_additive(
-    candidates: list[Candidate],
-    level: float,
-    metric: str,
-    setting: Setting,
-    row_numbers: NDArray[np.intp],
-) -> tuple[FitWarning, ...]:
-    """Outliers of the plain law: one with more terms may have bent itself to them."""
-    for candidate in candidates[1:]:
-        if candidate.law == "additive" and candidate.fitted is not None:
-            parameters = _parameters(candidate.fitted, level, metric, setting)
-            return tuple(
-                dataclasses.replace(warning, message=f"under the additive law {warning.message}")
-                for warning in outliers(candidate.fitted, parameters, row_numbers)
-            )
-    return ()
 
 
 def _score(candidate: Candidate) -> FormScore:

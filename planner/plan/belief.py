@@ -38,7 +38,7 @@ deleted, every class missed), so nobody need do worse. Few runs give draws far a
 POOL = 2**17
 """Windows in a pool of normals: half a megabyte, so that it stays in the cache."""
 BLOCK = 4096
-"""Candidates whose draws are worked out together."""
+"""Candidates whose draws are worked out together: a hundred thousand need no more memory than theirs."""
 MAX_THREADS = 4
 """Blocks at the same time: each holds some 100 MB for 1,000 draws."""
 
@@ -135,9 +135,6 @@ def belief(
 ) -> Belief:
     """What is believed about the error of each candidate.
 
-    Candidates are gone through in blocks, so that a hundred thousand of them need no more memory than
-    their draws.
-
     Args:
         fit: the law.
         x: candidates on the law's axes, shape (m, k).
@@ -155,10 +152,8 @@ def belief(
 
     def work(start: int) -> None:
         b = slice(start, start + BLOCK)
-        logs = np.log(fit.draws(x[b], n_draws, seed)).T.astype(np.float32, order="C")
-        w, s = weight[b, None].astype(np.float32), spread[b, None].astype(np.float32)
-        logs += w * (observed[b, None].astype(np.float32) - logs)
-        logs += s * streams.of(labels[b])
+        of_law = np.log(fit.draws(x[b], n_draws, seed)).T.astype(np.float32, order="C")
+        logs = _drawn(of_law, observed[b], weight[b], spread[b], streams.of(labels[b]))
         rows[b] = np.exp(np.minimum(logs, np.float32(LARGEST_LOG)))
         bounds[:, b] = _quantiles(rows[b], level)
         least[b] = rows[b].min(axis=1)
@@ -172,6 +167,13 @@ def belief(
         least_draw=least,
         own_weight=weight,
     )
+
+
+def _drawn(of_law: Draws, observed: Floats, weight: Floats, spread: Floats, own: Draws) -> Draws:
+    """Draws of ln error, shape (m, n): those of the law drawn towards the runs, with scatter of its own."""
+    of_law += weight[:, None].astype(np.float32) * (observed[:, None].astype(np.float32) - of_law)
+    of_law += spread[:, None].astype(np.float32) * own
+    return of_law
 
 
 def _weighed(

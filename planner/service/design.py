@@ -59,12 +59,7 @@ def design_sweep(
         InputError: too few runs or levels, or a level that a backbone cannot take.
         UnknownNameError: an unknown task, kind or backbone.
     """
-    if task not in DEFAULTS:
-        raise UnknownNameError("task", task, DEFAULTS)
-    if kind not in design.KINDS:
-        raise UnknownNameError("kind of design", kind, design.KINDS)
-    if runs < 1 or not (math.isfinite(sigma) and sigma > 0):
-        raise InputError(f"runs and sigma must be positive, got {runs!r} and {sigma!r}")
+    _check(task, runs, kind, sigma)
     names = list(backbones) or DEFAULTS[task]["backbone"]
     seconds = [float(s) for s in audio_seconds] or DEFAULTS[task]["audio_seconds"]
     cuts = [str(Reduction.parse(r)) for r in reductions] or DEFAULTS[task]["reduction"]
@@ -92,6 +87,15 @@ def design_sweep(
         "runs": _with_seeds([_config(names, seconds, cuts, p) for p in chosen]),
         "assumptions": f"additive law, equal terms at the centre, exponents {EXPONENT:g}, scatter {sigma:g}",
     }  # fmt: skip
+
+
+def _check(task: str, runs: int, kind: str, sigma: float) -> None:
+    if task not in DEFAULTS:
+        raise UnknownNameError("task", task, DEFAULTS)
+    if kind not in design.KINDS:
+        raise UnknownNameError("kind of design", kind, design.KINDS)
+    if runs < 1 or not (math.isfinite(sigma) and sigma > 0):
+        raise InputError(f"runs and sigma must be positive, got {runs!r} and {sigma!r}")
 
 
 def _z(level: float) -> float:

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from sqlalchemy import Engine
 
 from planner.errors import UnknownNameError
+from planner.evidence.limits import limits_of_evidence
 from planner.evidence.published.tables import ResultTable, load_table
-from planner.evidence.study import Evidence, gather, limits_of_evidence
+from planner.evidence.study import Evidence, gather
 from planner.laws.result import VERSION, LawFit
 from planner.store import read, write
 from planner.store.engine import exists, open_store

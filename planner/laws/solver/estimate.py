@@ -10,10 +10,11 @@ import numpy as np
 from planner.laws.forms.base import Form
 from planner.laws.observations import Floats
 from planner.laws.solver.bounds import bounds_of, cells_of, log_regression
-from planner.laws.solver.damped_newton import Descent, Problem, descend, follow, local_model
+from planner.laws.solver.damped_newton import Descent, Problem, descend, local_model
 from planner.laws.solver.dispersion import tuned_threshold
 from planner.laws.solver.grid import projected_starts
 from planner.laws.solver.losses import Loss
+from planner.laws.solver.thresholds import follow
 
 N_STARTS = 6
 GRID_ROWS = 400

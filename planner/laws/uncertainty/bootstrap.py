@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 from planner.laws.observations import Floats
 from planner.laws.parts import Bootstrap
 from planner.laws.solver.bounds import cells_of, log_regression
-from planner.laws.solver.damped_newton import Problem, approach, descend
+from planner.laws.solver.damped_newton import Problem, descend
 from planner.laws.solver.estimate import Estimate, Rows, problem_of
 from planner.laws.solver.grid import projected_starts
 from planner.laws.solver.losses import robust_sigma
+from planner.laws.solver.thresholds import approach
 
 BETTER = 1e-7
 """A second start wins where its objective is lower by more than this share."""

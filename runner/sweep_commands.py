@@ -181,13 +181,10 @@ def _result_json(result: CampaignResult) -> dict[str, Any]:
 @contextmanager
 def existing_store(db: str | None) -> Iterator[Engine]:
     """The database of a command that only makes sense on one that is there."""
-    from planner.store.engine import open_store
+    from planner.store.engine import opened
 
-    engine = open_store(db, must_exist=True)
-    try:
+    with opened(db, must_exist=True) as engine:
         yield engine
-    finally:
-        engine.dispose()
 
 
 def sweep_rows(db: str | None) -> list[dict[str, Any]]:

@@ -7,14 +7,13 @@ import socket
 from typing import Any
 
 import uvicorn
-from sqlalchemy import Engine
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from planner.errors import InputError
 from planner.http.app import create
 from planner.http.settings import Settings
 from planner.store import api_tokens
-from planner.store.engine import open_store
+from planner.store.engine import opened
 
 KEEP_ALIVE_SECONDS = 5
 BACKLOG = 1024
@@ -90,11 +89,8 @@ def check(settings: Settings) -> None:
     """
     if settings.loopback:
         return
-    engine: Engine = open_store(settings.db, must_exist=True)
-    try:
+    with opened(settings.db, must_exist=True) as engine:
         in_use = [t for t in api_tokens.tokens(engine) if t.revoked_utc is None]
-    finally:
-        engine.dispose()
     if not in_use:
         raise InputError(
             f"--host {settings.host} can be reached from other machines and there is no token to ask "

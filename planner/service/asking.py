@@ -36,7 +36,7 @@ from planner.service.fitting import (
     warnings_of,
 )
 from planner.store import read, write
-from planner.store.engine import open_store
+from planner.store.engine import opened
 from planner.words import catalogue
 from planner.words.axes import COMPUTE_AXES
 from planner.words.records import Reduction, canonical_json, to_json
@@ -102,13 +102,10 @@ def plan(db: str | None, query: PlanQuery) -> Answer:
         FitError: there is nothing to learn from, or the law may not be planned from.
     """
     query = check_limits(query)
-    engine = open_store(db, must_exist=True)
-    try:
+    with opened(db, must_exist=True) as engine:
         prepared = prepare(engine, query)
         answer = answer_from(prepared)
         keep(engine, answer.json)
-    finally:
-        engine.dispose()
     return answer
 
 
@@ -180,11 +177,8 @@ def plan_target(
         InfeasibleError: no configuration reaches the target; says which one would be reached.
     """
     check_task(query.task)
-    engine = open_store(db, must_exist=True)
-    try:
+    with opened(db, must_exist=True) as engine:
         prepared = prepare(engine, query)
-    finally:
-        engine.dispose()
     return target_from(prepared, max_error, minimise)
 
 
@@ -226,14 +220,11 @@ def whatif(
 ) -> dict[str, Any]:
     """One configuration's prediction, costs and probability of each limit, measured or not."""
     check_task(query.task)
-    engine = open_store(db, must_exist=True)
-    try:
+    with opened(db, must_exist=True) as engine:
         report = _usable_fit(engine, query)
         return whatif_with(
             engine, resolved(engine, query), report, backbone, audio_seconds, reduction
         )
-    finally:
-        engine.dispose()
 
 
 def whatif_with(
@@ -268,8 +259,7 @@ def whatif_with(
 
 def replay(db: str | None, answer_id: str) -> tuple[bool, dict[str, Any]]:
     """Make a stored answer again from what it knew; whether it is the same, and the answer now."""
-    engine = open_store(db, must_exist=True)
-    try:
+    with opened(db, must_exist=True) as engine:
         stored = read.plan(engine, answer_id)
         before = json.loads(stored.answer_json)
         runs = read.fit(engine, before["fit_id"]).runs
@@ -279,8 +269,6 @@ def replay(db: str | None, answer_id: str) -> tuple[bool, dict[str, Any]]:
             latency_id=before["evidence_latency_id"],
         )
         prepared = prepare(engine, PlanQuery(**json.loads(stored.query_json)), as_of)
-    finally:
-        engine.dispose()
     now = answer_from(prepared).json
     return canonical_json(_as_stored(now, before)) == stored.answer_json, now
 
@@ -302,11 +290,8 @@ def candidates_for(db: str | None, query: PlanQuery) -> tuple[PlanQuery, Candida
 def prepared_of(db: str | None, query: PlanQuery) -> Prepared:
     """As `prepare`, on the database of that URL."""
     check_task(query.task)
-    engine = open_store(db, must_exist=True)
-    try:
+    with opened(db, must_exist=True) as engine:
         return prepare(engine, query)
-    finally:
-        engine.dispose()
 
 
 def _usable_fit(engine: Engine, query: PlanQuery, as_of: AsOf | None = None) -> FitReport:

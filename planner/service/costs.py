@@ -17,7 +17,7 @@ from planner.errors import InputError, MissingResourceError, UnknownNameError
 from planner.service import devices
 from planner.service.circumstances import DEFAULT_OUTPUT_TOKENS_PER_SECOND, require_device
 from planner.store import read, write
-from planner.store.engine import exists, open_store
+from planner.store.engine import exists, opened
 from planner.words import catalogue
 from planner.words.catalogue import Backbone
 from planner.words.records import Adaptation, Reduction, to_json
@@ -142,26 +142,20 @@ def _known_latency(db: str | None, device: str | None) -> LatencyModel | None:
                 "device", device, sorted(DATA_SHEETS), remedy="there is no database yet"
             )
         return devices.model_of(None, device, []) if device else None
-    engine = open_store(db)
-    try:
+    with opened(db) as engine:
         read.load_backbones(engine)
         if device is None:
             return None
         require_device(engine, device, devices.measured_names(engine))
         stored = read.latencies(engine, device=device)
         return devices.model_of(engine, device, [s.latency for s in stored])
-    finally:
-        engine.dispose()
 
 
 def backbone_rows(db: str | None) -> list[dict[str, Any]]:
     """The catalogue as rows, the user's own backbones included."""
     if exists(db):
-        engine = open_store(db)
-        try:
+        with opened(db) as engine:
             read.load_backbones(engine)
-        finally:
-            engine.dispose()
     keys = (
         "name", "family", "task", "n_params", "encoder_params", "d_model", "encoder_layers",
         "n_heads", "ffn_dim", "max_audio_seconds", "hub_id",
@@ -183,11 +177,8 @@ def add_backbone(db: str | None, path_or_id: str, name: str | None) -> catalogue
     hub_id = path_or_id if not Path(path_or_id).exists() else None
     added = catalogue.from_config(name or default or "custom", config, hub_id)
     catalogue.register(added)
-    engine = open_store(db)
-    try:
+    with opened(db) as engine:
         write.add_backbone(engine, added)
-    finally:
-        engine.dispose()
     return added
 
 
@@ -210,11 +201,8 @@ def add_device(
         name=name, kind=kind, peak_flops=parse_flops(peak_flops), bandwidth=parse_bytes(bandwidth),
         dtype=dtype, memory_bytes=round(parse_bytes(memory)) if memory else None,
     )  # fmt: skip
-    engine = open_store(db)
-    try:
+    with opened(db) as engine:
         devices.add_sheet(engine, sheet)
-    finally:
-        engine.dispose()
     return (
         f"added {name}: {format_flops(sheet.peak_flops)} a second in {dtype}, "
         f"{format_bytes(sheet.bandwidth)} a second; predictions are tagged datasheet until it is measured"

@@ -14,7 +14,7 @@ from planner.evidence.published.tables import ResultTable, load_table
 from planner.evidence.study import Evidence, gather
 from planner.laws.result import VERSION, LawFit
 from planner.store import read, write
-from planner.store.engine import exists, open_store
+from planner.store.engine import exists, opened
 from planner.store.read_evidence import fit_json, learned_runs
 from planner.words.axes import COMPUTE_AXES
 from planner.words.records import TASKS, canonical_json, to_json
@@ -66,11 +66,8 @@ def import_results(db: str | None, name_or_path: str) -> ImportReport:
         )
         for r in table.rows
     ]
-    engine = open_store(db)
-    try:
+    with opened(db) as engine:
         count = write.import_runs(engine, rows, table.provenance)
-    finally:
-        engine.dispose()
     return ImportReport(
         name=table.name,
         provenance=table.provenance,
@@ -81,11 +78,8 @@ def import_results(db: str | None, name_or_path: str) -> ImportReport:
 
 
 def _know_backbones(db: str | None) -> None:
-    engine = open_store(db)
-    try:
+    with opened(db) as engine:
         read.load_backbones(engine)
-    finally:
-        engine.dispose()
 
 
 def fit(
@@ -102,11 +96,8 @@ def fit(
 ) -> FitReport:
     """Fit a law to the runs of one study and store it; the same evidence finds the stored fit."""
     check_task(task)
-    engine = open_store(db, must_exist=True)
-    try:
+    with opened(db, must_exist=True) as engine:
         return fit_with(engine, task, source, dataset, adaptation, axes, law, loss, seed)
-    finally:
-        engine.dispose()
 
 
 def fit_with(

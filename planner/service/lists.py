@@ -12,7 +12,7 @@ from planner.costs.latency.data_sheets import DATA_SHEETS
 from planner.laws.result import LawFit
 from planner.service.devices import data_sheet
 from planner.store import read
-from planner.store.engine import open_store
+from planner.store.engine import opened
 from planner.store.read import FitRow, PlanRow, RunRow
 from planner.words import catalogue
 from planner.words.records import canonical_json, to_json
@@ -21,12 +21,9 @@ from planner.words.units import format_flops
 
 def runs(db: str | None, **filters: Any) -> list[dict[str, Any]]:
     """Runs as plain rows, FLOPs of one window under `exact/1` beside the measured numbers."""
-    engine = open_store(db, must_exist=True)
-    try:
+    with opened(db, must_exist=True) as engine:
         read.load_backbones(engine)
         return [run_json(r) for r in read.runs(engine, **filters)]
-    finally:
-        engine.dispose()
 
 
 def run_json(row: RunRow) -> dict[str, Any]:
@@ -75,8 +72,7 @@ def window_flops(row: RunRow) -> int | None:
 
 def run_detail(db: str | None, run_id: int, *, utterances: bool = False) -> dict[str, Any]:
     """Everything stored about one run."""
-    engine = open_store(db, must_exist=True)
-    try:
+    with opened(db, must_exist=True) as engine:
         read.load_backbones(engine)
         row = read.run(engine, run_id)
         detail = {**run_json(row), "trial": to_json(row.trial)}
@@ -84,8 +80,6 @@ def run_detail(db: str | None, run_id: int, *, utterances: bool = False) -> dict
             detail["utterances"] = [to_json(u) for u in read.utterances(engine, run_id)]
         detail["steps"] = [to_json(s) for s in read.steps(engine, run_id)]
         return detail
-    finally:
-        engine.dispose()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,20 +93,14 @@ class StoredFit:
 
 def fits(db: str | None, task: str | None = None) -> list[dict[str, Any]]:
     """Stored fits, latest last."""
-    engine = open_store(db, must_exist=True)
-    try:
+    with opened(db, must_exist=True) as engine:
         return [fit_line(f) for f in read.fits(engine, task)]
-    finally:
-        engine.dispose()
 
 
 def fit(db: str | None, fit_id: str) -> StoredFit:
     """One stored fit, reloaded bit for bit."""
-    engine = open_store(db, must_exist=True)
-    try:
+    with opened(db, must_exist=True) as engine:
         row = read.fit(engine, fit_id)
-    finally:
-        engine.dispose()
     return StoredFit(
         fit_id=row.fit_id,
         fit=LawFit.from_json(json.loads(row.fit_json)),
@@ -128,11 +116,8 @@ def fit_line(row: FitRow) -> dict[str, Any]:
 
 def answers(db: str | None) -> list[dict[str, Any]]:
     """Stored answers, latest last, one line each."""
-    engine = open_store(db, must_exist=True)
-    try:
+    with opened(db, must_exist=True) as engine:
         return [answer_line(row) for row in read.plans(engine)]
-    finally:
-        engine.dispose()
 
 
 def answer_line(row: PlanRow) -> dict[str, Any]:
@@ -152,18 +137,14 @@ def answer_line(row: PlanRow) -> dict[str, Any]:
 
 def answer(db: str | None, answer_id: str) -> dict[str, Any]:
     """One stored answer, as it was given."""
-    engine = open_store(db, must_exist=True)
-    try:
+    with opened(db, must_exist=True) as engine:
         stored: dict[str, Any] = json.loads(read.plan(engine, answer_id).answer_json)
         return stored
-    finally:
-        engine.dispose()
 
 
 def devices(db: str | None) -> list[dict[str, Any]]:
     """Devices with measurements."""
-    engine = open_store(db, must_exist=True)
-    try:
+    with opened(db, must_exist=True) as engine:
         counts: dict[str, int] = {}
         for stored in read.latencies(engine):
             name = stored.latency.device.name
@@ -176,8 +157,6 @@ def devices(db: str | None) -> list[dict[str, Any]]:
             }
             for d in read.devices(engine)
         ]
-    finally:
-        engine.dispose()
 
 
 def known_by(n_latencies: int, sheet: bool) -> str:

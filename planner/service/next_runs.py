@@ -22,7 +22,7 @@ from planner.service.asking import Prepared
 from planner.service.fitting import warnings_of
 from planner.service.verification import _same
 from planner.store import read
-from planner.store.engine import open_store
+from planner.store.engine import opened
 from planner.store.row_types import Run
 from planner.words.records import to_json
 
@@ -134,16 +134,13 @@ def sweep_text(db: str | None, found: dict[str, Any], name: str) -> str:
     Raises:
         InputError: the evidence does not come from a sweep of this database.
     """
-    engine = open_store(db, must_exist=True)
-    try:
+    with opened(db, must_exist=True) as engine:
         sweeps = read.sweeps(engine)
         if not sweeps:
             raise InputError(
                 "no sweep in this database tells how to run a trial; write a sweep file"
             )
         spec = _spec(read.sweep_status(engine, sweeps[-1].name).spec_json)
-    finally:
-        engine.dispose()
     seeds = 1 + max((s["runs_so_far"] for s in found["suggestions"]), default=0)
     return _toml(spec, found["suggestions"], name, seeds)
 
@@ -185,15 +182,12 @@ def verification_sweep(db: str | None, answer_id: str) -> str:
     Raises:
         InputError: there is no such answer, or no sweep tells how its runs were made.
     """
-    engine = open_store(db, must_exist=True)
-    try:
+    with opened(db, must_exist=True) as engine:
         stored = read.plan(engine, answer_id)
         answer = json.loads(stored.answer_json)
         config, study = answer["best"]["config"], answer["study"]
         rows = read.runs(engine, task=stored.task)
         seen = [r for r in rows if _same(r, config, {**study, "metric": r.metric})]
-    finally:
-        engine.dispose()
     seed = max((r.trial.seed for r in seen), default=-1) + 1
     one = {"config": config, "runs_so_far": seed}
     return sweep_text(db, {"suggestions": [one]}, f"verify-{stored.answer_id}")

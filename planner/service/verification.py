@@ -9,7 +9,7 @@ from typing import Any
 from planner.evidence.study import axis_value
 from planner.laws.result import LawFit
 from planner.store import read
-from planner.store.engine import open_store
+from planner.store.engine import opened
 from planner.store.read import RunRow
 
 
@@ -21,8 +21,7 @@ def verify(db: str | None, answer_id: str) -> dict[str, Any]:
     residuals' mean is further than 3 standard errors from 0, or the share is too low by chance
     (binomial tail below 1 %).
     """
-    engine = open_store(db, must_exist=True)
-    try:
+    with opened(db, must_exist=True) as engine:
         rows = {r.run_id: r for r in read.runs(engine, status="finished")}
         bookings = []
         for stored in read.plans(engine):
@@ -32,8 +31,6 @@ def verify(db: str | None, answer_id: str) -> dict[str, Any]:
             fit = LawFit.from_json(json.loads(fit_row.fit_json))
             bookings.append(_book(json.loads(stored.answer_json), fit, rows))
         wanted = read.plan(engine, answer_id)
-    finally:
-        engine.dispose()
     mine = next(b for b in bookings if b["answer_id"] == wanted.answer_id)
     return {**mine, "calibration": calibration([o for b in bookings for o in b["outcomes"]])}
 

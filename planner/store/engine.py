@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 import re
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from sqlalchemy import URL, Engine, make_url
@@ -139,6 +141,26 @@ def open_store(
         engine.dispose()
         raise
     return engine
+
+
+@contextmanager
+def opened(
+    url: str | None,
+    *,
+    must_exist: bool = False,
+    worker: bool = False,
+    wait_seconds: float = 0.0,
+) -> Iterator[Engine]:
+    """As `open_store`, for the length of a `with` block; its connections are closed at the end.
+
+    Raises:
+        SoundscaleError: as for `open_store`.
+    """
+    engine = open_store(url, must_exist=must_exist, worker=worker, wait_seconds=wait_seconds)
+    try:
+        yield engine
+    finally:
+        engine.dispose()
 
 
 def upgrade(url: str | None) -> tuple[str | None, str]:

@@ -12,7 +12,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -110,15 +110,11 @@ def run_campaign(
         KeyboardInterrupt: Ctrl-C or SIGTERM, after the running trials were given back.
     """
     from planner.store.claims import check_one_host
-    from planner.store.engine import open_store
+    from planner.store.engine import opened
 
-    engine = open_store(setting.db)
-    try:
+    with opened(setting.db) as engine, closing(display):
         check_one_host(engine, socket.gethostname())
         return Campaign(engine, spec, trials, setting, display, work).run(make_executor, registered)
-    finally:
-        display.close()
-        engine.dispose()
 
 
 class Campaign:

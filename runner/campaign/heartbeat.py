@@ -90,15 +90,12 @@ class Heartbeat:
         self._lost.set()
 
     def _beat(self) -> None:
-        from planner.store.engine import open_store
+        from planner.store.engine import opened
 
-        engine = open_store(self._db, must_exist=True, worker=True)
-        try:
+        with opened(self._db, must_exist=True, worker=True) as engine:
             pause = min(BEAT_SECONDS, self._lease / BEATS_PER_LEASE)
             while not self._over.wait(pause) and not self._lost.is_set():
                 self._extend(engine)
-        finally:
-            engine.dispose()
 
     def _extend(self, engine: Engine) -> None:
         from sqlalchemy.exc import SQLAlchemyError

@@ -141,21 +141,18 @@ def work_on(job: Job, stopped: Callable[[], bool] | None = None) -> Outcome:
         stopped: asked between steps; True gives the trial back (the inline executor's Ctrl-C).
     """
     from planner.store.claims import claim_trial
-    from planner.store.engine import open_store
+    from planner.store.engine import opened
     from planner.store.read import load_backbones
 
     unfit = version_mismatch(job.versions, current_versions()) or lacks(job.resources)
     if unfit is not None:
         return Outcome(trial_id=job.trial_id, kind="refused", failure_text=unfit)
-    engine = open_store(job.db, must_exist=True, worker=True)
-    try:
+    with opened(job.db, must_exist=True, worker=True) as engine:
         load_backbones(engine)
         claim = claim_trial(engine, job.trial_id, this_worker(), job.lease_seconds)
         if claim is None:
             return Outcome(trial_id=job.trial_id, kind="not-claimed")
         return _attempt(engine, job, claim, stopped or (lambda: False))
-    finally:
-        engine.dispose()
 
 
 def _attempt(engine: Engine, job: Job, claim: Claim, stopped: Callable[[], bool]) -> Outcome:

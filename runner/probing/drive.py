@@ -279,14 +279,11 @@ def run(db: str | None, request: ProbeRequest, output_format: str, *, store: boo
 
 
 def _save(db: str | None, latencies: list[Latency]) -> None:
-    from planner.store.engine import open_store
+    from planner.store.engine import opened
     from planner.store.write import save_latencies
 
-    engine = open_store(db)
-    try:
+    with opened(db) as engine:
         save_latencies(engine, latencies)
-    finally:
-        engine.dispose()
 
 
 def check(request: ProbeRequest) -> None:

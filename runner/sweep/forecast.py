@@ -248,16 +248,13 @@ def dry_run(
 @contextmanager
 def _known(db: str) -> Iterator[Engine | None]:
     """The database where it is there already; a forecast creates none."""
-    from planner.store.engine import open_store
+    from planner.store.engine import opened
 
     if not database_exists(db):
         yield None
         return
-    engine = open_store(db, must_exist=True)
-    try:
+    with opened(db, must_exist=True) as engine:
         yield engine
-    finally:
-        engine.dispose()
 
 
 def totals(prepared: Prepared, todo: Sequence[Trial], place: Place, workers: int) -> dict[str, Any]:

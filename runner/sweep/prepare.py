@@ -77,15 +77,12 @@ def _check_windows(trials: Sequence[Trial], corpus: Corpus) -> None:
 
 def know_backbones(db: str) -> None:
     """Register the user's own backbones; a database that is not there yet has none."""
-    from planner.store.engine import open_store
+    from planner.store.engine import opened
     from planner.store.read import load_backbones
 
     if database_exists(db):
-        engine = open_store(db, must_exist=True)
-        try:
+        with opened(db, must_exist=True) as engine:
             load_backbones(engine)
-        finally:
-            engine.dispose()
 
 
 def database_exists(db: str) -> bool:
@@ -109,16 +106,13 @@ def find_weights(trials: Sequence[Trial], folder: Path | None, say: Say) -> None
 
 def states(db: str, trials: Sequence[Trial]) -> Mapping[str, str]:
     """State of each trial that the database knows, by fingerprint; nothing is written."""
-    from planner.store.engine import open_store
+    from planner.store.engine import opened
     from planner.store.read import trial_states
 
     if not database_exists(db):
         return {}
-    engine = open_store(db, must_exist=True)
-    try:
+    with opened(db, must_exist=True) as engine:
         return trial_states(engine, [trial.fingerprint for trial in trials])
-    finally:
-        engine.dispose()
 
 
 def trial_work(corpus: Corpus) -> Callable[[Trial], float]:

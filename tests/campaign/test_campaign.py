@@ -10,7 +10,7 @@ import pytest
 
 from planner.errors import InputError, TrialsFailedError
 from planner.store.claims import Claim, claim_trial, finish
-from planner.store.engine import open_store
+from planner.store.engine import open_store, opened
 from planner.store.read import attempts, runs, sweep_status
 from planner.words.records import Evaluation, RunRecord
 from runner.campaign import display
@@ -43,11 +43,8 @@ def campaign(tmp_path: Path, write_spec: Callable[..., Path]) -> Callable[..., C
 
 
 def rows_of(tmp_path: Path, db: str = "") -> list:
-    engine = open_store(db or f"sqlite:///{tmp_path}/runs.db")
-    try:
+    with opened(db or f"sqlite:///{tmp_path}/runs.db") as engine:
         return runs(engine)
-    finally:
-        engine.dispose()
 
 
 @pytest.mark.parametrize("task", ["asr", "emotion"])
@@ -82,14 +79,11 @@ HALF = Evaluation(split="test", metric="wer", error=0.5, n_units=2, n_errors=1)
 
 
 def end_with(job: Job, record: RunRecord) -> Outcome:
-    engine = open_store(job.db)
-    try:
+    with opened(job.db) as engine:
         claim = claim_trial(engine, job.trial_id, this_worker(), 60.0)
         if claim is None:
             return Outcome(trial_id=job.trial_id, kind="not-claimed")
         return store_record(engine, claim, record)
-    finally:
-        engine.dispose()
 
 
 def never(job: Job, stopped: Callable[[], bool]) -> Outcome:

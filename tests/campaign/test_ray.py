@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from planner.errors import InputError
-from planner.store.engine import open_store
+from planner.store.engine import open_store, opened
 from planner.store.read import attempts, latencies, runs, sweep_status
 from planner.words.records import Resources
 from runner.campaign import display
@@ -65,19 +65,13 @@ def campaign(cluster: RayExecutor, tmp_path: Path) -> Callable[[Path], CampaignR
 
 
 def rows_of(tmp_path: Path) -> list:
-    engine = open_store(f"sqlite:///{tmp_path}/runs.db")
-    try:
+    with opened(f"sqlite:///{tmp_path}/runs.db") as engine:
         return runs(engine)
-    finally:
-        engine.dispose()
 
 
 def latencies_of(tmp_path: Path) -> list:
-    engine = open_store(f"sqlite:///{tmp_path}/runs.db")
-    try:
+    with opened(f"sqlite:///{tmp_path}/runs.db") as engine:
         return latencies(engine)
-    finally:
-        engine.dispose()
 
 
 def wait_for(tmp_path: Path, state: str) -> list:

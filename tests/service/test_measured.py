@@ -12,7 +12,7 @@ from planner.plan.candidates import axis_values
 from planner.plan.question import PlanQuery
 from planner.service import asking, lists, next_runs, verification
 from planner.store import read
-from planner.store.engine import open_store
+from planner.store.engine import opened
 
 HEADER = (
     "task,backbone,audio_seconds,reduction,adaptation,error,std_error,n_units,mean_output_tokens,"
@@ -157,11 +157,8 @@ def test_drift_is_alarmed_when_runs_leave_their_intervals_and_not_else():
 
 
 def evidence_of(db):
-    engine = open_store(db)
-    try:
+    with opened(db) as engine:
         return gather(read.runs(engine, task="asr", status="finished"), "asr")
-    finally:
-        engine.dispose()
 
 
 def test_a_sharp_measurement_outweighs_the_law_and_a_blunt_one_does_not(measured):

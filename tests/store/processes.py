@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from planner.store import claims
-from planner.store.engine import open_store
+from planner.store.engine import open_store, opened
 from tests.store.samples import LEASE, WORKER, finished, rows_of
 
 CONTEXT = multiprocessing.get_context("forkserver")
@@ -39,11 +39,8 @@ def _at_once(barrier: Any, answers: Any, function: Callable[..., Any], args: Any
 
 def open_and_count(url: str) -> int:
     """Open a database, set up or not, and count its trials."""
-    engine = open_store(url)
-    try:
+    with opened(url) as engine:
         return int(rows_of(engine, "SELECT count(*) FROM trials")[0][0])
-    finally:
-        engine.dispose()
 
 
 def claim_all(url: str, sweep_id: int) -> list[int]:

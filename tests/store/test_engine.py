@@ -9,7 +9,7 @@ from sqlalchemy import text
 from planner.errors import InputError, MigrationError, MissingResourceError, StoreError
 from planner.store import transactions
 from planner.store.claims import claim_next, finish
-from planner.store.engine import connect, open_store, redacted, resolve_url, upgrade
+from planner.store.engine import connect, open_store, opened, redacted, resolve_url, upgrade
 from planner.store.schema import SCHEMA_REVISION
 from planner.store.transactions import write
 from tests.store.samples import LEASE, WORKER, count, finished, sweep_of
@@ -117,18 +117,30 @@ def test_a_database_of_something_else_is_left_alone(db_url):
 
 def test_a_new_database_is_set_up_by_whoever_meets_it_first(db_url):
     for _ in range(2):
-        engine = open_store(db_url)
-        assert count(engine, "trials") == 0
-        engine.dispose()
+        with opened(db_url) as engine:
+            assert count(engine, "trials") == 0
     assert upgrade(db_url) == (SCHEMA_REVISION, SCHEMA_REVISION)
 
 
-@pytest.mark.parametrize("opened", [open_store, upgrade])
-def test_a_newer_database_is_refused_with_both_revisions(db_url, open_at, opened):
+def test_a_store_is_closed_at_the_end_of_its_block_whatever_happens_in_it(db_url):
+    pools = []
+
+    def used():
+        with opened(db_url) as engine:
+            pools.extend([engine, engine.pool])
+            raise KeyError(count(engine, "trials"))
+
+    with pytest.raises(KeyError):
+        used()
+    assert pools[0].pool is not pools[1]
+
+
+@pytest.mark.parametrize("open_it", [open_store, upgrade])
+def test_a_newer_database_is_refused_with_both_revisions(db_url, open_at, open_it):
     with open_at(db_url).begin() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     with pytest.raises(MigrationError, match=f"9999.*{SCHEMA_REVISION}.*does not know"):
-        opened(db_url)
+        open_it(db_url)
 
 
 def test_what_is_acknowledged_is_synced_and_what_may_be_lost_is_not(sqlite_store):

@@ -80,13 +80,10 @@ def export(folder: Path, db: str | None, views: bool, output_format: str) -> Non
       soundscale db export for-analysis --views
     """
     from planner.store import exchange
-    from planner.store.engine import open_store
+    from planner.store.engine import opened
 
-    engine = open_store(db, must_exist=True)
-    try:
+    with opened(db, must_exist=True) as engine:
         counts = exchange.export(engine, folder, views=views)
-    finally:
-        engine.dispose()
     echo_rows([{"table": t, "rows": n} for t, n in counts.items()], output_format)
     talk(f"wrote {folder}")
 
@@ -103,11 +100,8 @@ def import_(folder: Path, db: str | None, output_format: str) -> None:
       soundscale db import backup --db copy.db
     """
     from planner.store import exchange
-    from planner.store.engine import open_store
+    from planner.store.engine import opened
 
-    engine = open_store(db)
-    try:
+    with opened(db) as engine:
         counts = exchange.load(engine, folder)
-    finally:
-        engine.dispose()
     echo_rows([{"table": t, "rows": n} for t, n in counts.items()], output_format)

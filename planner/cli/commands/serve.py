@@ -80,17 +80,14 @@ def add_token(name: str, db: str | None, scopes: tuple[str, ...], source: TextIO
       soundscale tokens add lab --scope admin --from lab.token
     """
     from planner.store import api_tokens as store
-    from planner.store.engine import open_store
+    from planner.store.engine import opened
 
     given = None if source is None else source.read(4096).strip()
     if given == "":
         raise InputError("the file holds no token; leave --from out and a random one is made")
     token = given or store.new_token()
-    engine = open_store(db, must_exist=True)
-    try:
+    with opened(db, must_exist=True) as engine:
         store.add(engine, name, token, scopes)
-    finally:
-        engine.dispose()
     if given is None:
         click.echo(token)
         talk(f"token {name!r} with scope {' '.join(scopes)}; it is not shown again")
@@ -109,10 +106,9 @@ def list_tokens(db: str | None, output_format: str) -> None:
       soundscale tokens list
     """
     from planner.store import api_tokens as store
-    from planner.store.engine import open_store
+    from planner.store.engine import opened
 
-    engine = open_store(db, must_exist=True)
-    try:
+    with opened(db, must_exist=True) as engine:
         rows = [
             {
                 "name": t.name, "scopes": " ".join(t.scopes), "created_utc": t.created_utc,
@@ -120,8 +116,6 @@ def list_tokens(db: str | None, output_format: str) -> None:
             }
             for t in store.tokens(engine)
         ]  # fmt: skip
-    finally:
-        engine.dispose()
     echo_rows(rows, output_format, empty="no token is stored")
 
 
@@ -137,13 +131,10 @@ def revoke_token(name: str, db: str | None, output_format: str) -> None:
       soundscale tokens revoke ci
     """
     from planner.store import api_tokens as store
-    from planner.store.engine import open_store
+    from planner.store.engine import opened
 
-    engine = open_store(db, must_exist=True)
-    try:
+    with opened(db, must_exist=True) as engine:
         store.revoke(engine, name)
-    finally:
-        engine.dispose()
     if output_format != "table":
         echo_json({"name": name, "revoked": True})
         return

@@ -245,9 +245,23 @@ def data_check(source: str, task: str | None, output_format: str) -> None:
       soundscale data check train.jsonl
       soundscale data check LibriSpeech -f json
     """
-    from runner.data import report
+    from planner.errors import InputError
+    from runner.data.report import check_source, report_text
 
-    report.run(source, task, output_format)
+    report = check_source(source, task, talk)
+    if output_format == "json":
+        echo_json(report.to_json())
+    elif output_format != "table":
+        echo_rows(report.faults, output_format)
+    elif report.contents:
+        click.echo(report_text(report.contents))
+    rows = report.faulty_rows
+    if rows:
+        if output_format == "table":
+            echo_rows(rows, "table", (("row", "row"), ("problem", "problem")))
+        raise InputError(
+            f"{len(rows)} rows of {source} cannot be used; correct or drop them, then check again"
+        )
 
 
 @click.command()
@@ -304,4 +318,5 @@ def probe(no_store: bool, db: str | None, output_format: str, **asked: Any) -> N
         asked["points"] = CALIBRATION_POINTS
     request = drive.ProbeRequest(**asked)
     drive.check(request)
-    drive.run(db, request, output_format, store=not no_store)
+    latencies = drive.probe(db, request, talk, store=not no_store)
+    echo_rows([drive.row_of(latency) for latency in latencies], output_format, drive.COLUMNS)

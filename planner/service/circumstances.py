@@ -17,6 +17,7 @@ from planner.plan.workload import Workload
 from planner.service import devices
 from planner.service.fitting import FitReport
 from planner.store import read
+from planner.store.device_sheets import data_sheet
 from planner.store.row_types import StoredLatency
 
 DEFAULT_OUTPUT_TOKENS_PER_SECOND = 3.3
@@ -66,7 +67,7 @@ def require_device(engine: Engine, name: str, measured: Sequence[str]) -> None:
     Raises:
         UnknownNameError: it is neither.
     """
-    if name not in measured and devices.data_sheet(engine, name) is None:
+    if name not in measured and data_sheet(engine, name) is None:
         sheets = f"data sheets are known of {', '.join(sorted(DATA_SHEETS))}"
         remedy = f"measure it with: soundscale probe, or soundscale devices add; {sheets}"
         raise UnknownNameError("device", name, measured, remedy=remedy)

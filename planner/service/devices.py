@@ -13,24 +13,15 @@ from typing import Any
 
 from sqlalchemy import Engine
 
-from planner.costs.latency.data_sheets import DATA_SHEETS
 from planner.costs.latency.model import LatencyModel, configuration, fit_latency_model
 from planner.costs.latency.transfer import DataSheet, datasheet_model, transfer_model
 from planner.errors import InputError
 from planner.store import read, write
+from planner.store.device_sheets import DETAIL, data_sheet
 from planner.words.records import Device, Latency
 
 OWN_MODEL = 6
 """Measured configurations from which a device needs no data sheet (assumption: 3 to 5 are anchors)."""
-_KEY = "datasheet"
-
-
-def data_sheet(engine: Engine | None, name: str) -> DataSheet | None:
-    """The data sheet of a device by its name, the user's own first; None where there is none."""
-    for device in read.devices(engine) if engine is not None else ():
-        if device.name == name and device.details and _KEY in device.details:
-            return DataSheet(**device.details[_KEY])
-    return DATA_SHEETS.get(name)
 
 
 def model_of(engine: Engine | None, name: str, latencies: Sequence[Latency]) -> LatencyModel | None:
@@ -62,13 +53,13 @@ def add_sheet(engine: Engine, sheet: DataSheet) -> None:
     values: dict[str, Any] = {k: v for k, v in asdict(sheet).items() if v is not None}
     device = Device(
         name=sheet.name, kind=sheet.kind, model="data sheet", n_threads=1,
-        memory_bytes=sheet.memory_bytes, details={_KEY: values},
+        memory_bytes=sheet.memory_bytes, details={DETAIL: values},
     )  # fmt: skip
     write.save_device(engine, device)
     known = next(d for d in read.devices(engine) if d.name == sheet.name)
-    stored = (known.details or {}).get(_KEY)
+    stored = (known.details or {}).get(DETAIL)
     if stored is None:
-        write.add_device_details(engine, sheet.name, {_KEY: values})
+        write.add_device_details(engine, sheet.name, {DETAIL: values})
     elif stored != values:
         raise InputError(
             f"device {sheet.name!r} has another data sheet already, and answers may rest on it; "

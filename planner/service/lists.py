@@ -10,8 +10,8 @@ from typing import Any
 from planner.costs.flops.forward import forward_flops
 from planner.costs.latency.data_sheets import DATA_SHEETS
 from planner.laws.result import LawFit
-from planner.service.devices import data_sheet
 from planner.store import read
+from planner.store.device_sheets import data_sheet
 from planner.store.engine import opened
 from planner.store.read import FitRow, PlanRow, RunRow
 from planner.words import catalogue

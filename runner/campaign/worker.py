@@ -39,9 +39,6 @@ if TYPE_CHECKING:
 
     from planner.store.claims import Claim, Worker
 
-NVIDIA_DRIVER = Path("/proc/driver/nvidia/version")
-"""There where a GPU can be expected to be one."""
-
 RETRIED = ("out-of-memory", "lost-node", "preempted")
 """Failure classes of which another attempt may end better."""
 
@@ -103,22 +100,13 @@ def version_mismatch(driver: dict[str, str], worker: dict[str, str]) -> str | No
     )
 
 
-def lacks(resources: Resources) -> str | None:
-    """What this worker was given and cannot use, in one line, or None.
-
-    A machine with NVIDIA's driver whose torch has no CUDA would train on its CPU for days without a
-    word. Where there is no driver, a GPU is a logical one (Ray's tests of packing) and means nothing.
-    """
-    if resources.gpus <= 0 or not NVIDIA_DRIVER.exists():
+def _lacks(resources: Resources) -> str | None:
+    """What this worker was given and cannot use, in one line, or None."""
+    if resources.gpus <= 0:
         return None
-    import torch
+    from runner.trial.device import unusable_gpu
 
-    if torch.cuda.is_available():
-        return None
-    return (
-        f"worker on {socket.gethostname()} was given a GPU that torch {torch.__version__} cannot "
-        f"use; install a CUDA build of torch there, or set gpus = 0 in [resources]"
-    )
+    return unusable_gpu(resources)
 
 
 def this_worker() -> Worker:
@@ -144,7 +132,7 @@ def work_on(job: Job, stopped: Callable[[], bool] | None = None) -> Outcome:
     from planner.store.engine import opened
     from planner.store.read import load_backbones
 
-    unfit = version_mismatch(job.versions, current_versions()) or lacks(job.resources)
+    unfit = version_mismatch(job.versions, current_versions()) or _lacks(job.resources)
     if unfit is not None:
         return Outcome(trial_id=job.trial_id, kind="refused", failure_text=unfit)
     with opened(job.db, must_exist=True, worker=True) as engine:

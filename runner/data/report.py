@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import click
-
-from planner.cli.options import echo_json, echo_rows, talk
 from planner.errors import InputError, SoundscaleError
 from planner.words.units import format_duration
 from runner.data import manifest
@@ -15,28 +14,33 @@ from runner.data.clips import DataSpec
 from runner.data.corpus import FOLDERS, check, list_clips, load_corpus
 
 
-def run(source: str, task: str | None, output_format: str) -> None:
-    """Check a source and print the report.
+@dataclass(frozen=True, slots=True)
+class CheckReport:
+    """What a source holds, empty where rows of its manifest cannot be used, and those rows."""
+
+    contents: dict[str, Any]
+    faulty_rows: list[dict[str, Any]]
+
+    @property
+    def faults(self) -> list[dict[str, Any]]:
+        """One row a fault, of the manifest and of the files."""
+        return [*self.faulty_rows, *_file_faults(self.contents)]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return self.contents | {"faulty_rows": self.faulty_rows}
+
+
+def check_source(source: str, task: str | None, say: Callable[[str], None]) -> CheckReport:
+    """Check a source.
 
     Raises:
-        InputError: there is no such source, or rows of a manifest cannot be used (after the report).
+        InputError: there is no such source.
         MissingResourceError: the data cannot be had.
     """
     request = request_of(source, task)
     rows = row_faults(request)
-    found = {} if rows else check(load_corpus(request), say=talk)
-    if output_format == "json":
-        echo_json(found | {"faulty_rows": rows})
-    elif output_format != "table":
-        echo_rows([*rows, *_file_faults(found)], output_format)
-    elif found:
-        click.echo(report_text(found))
-    if rows:
-        if output_format == "table":
-            echo_rows(rows, "table", (("row", "row"), ("problem", "problem")))
-        raise InputError(
-            f"{len(rows)} rows of {source} cannot be used; correct or drop them, then check again"
-        )
+    return CheckReport({} if rows else check(load_corpus(request), say=say), rows)
 
 
 def request_of(source: str, task: str | None) -> DataSpec:

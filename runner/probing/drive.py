@@ -13,7 +13,7 @@ import math
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -258,24 +258,24 @@ COLUMNS = (
 )
 
 
-def run(db: str | None, request: ProbeRequest, output_format: str, *, store: bool) -> None:
-    """Measure, store where asked, print."""
-    from planner.cli.options import echo_rows, talk
-
+def probe(
+    db: str | None, request: ProbeRequest, say: Callable[[str], None], *, store: bool
+) -> list[Latency]:
+    """Measure every point in fresh processes, and store the latencies where asked."""
     points = points_of(request)
-    talk(f"{len(points)} points, {request.n_processes} fresh processes one after the other")
+    say(f"{len(points)} points, {request.n_processes} fresh processes one after the other")
     found: list[list[Sampled]] = [[] for _ in points]
     for k, samples in measure(request, points):
         for i, sampled in enumerate(samples):
             found[i].append(sampled)
         worst = max(range(len(points)), key=lambda i: sum(map(sum, found[i][-1].seconds)))
         slow = format_ms(1e3 * float(np.median([sum(s) for s in found[worst][-1].seconds])))
-        talk(f"  process {k + 1} of {request.n_processes} done; the slowest point takes {slow}")
+        say(f"  process {k + 1} of {request.n_processes} done; the slowest point takes {slow}")
     latencies = [latency_of(p, s, request) for p, s in zip(points, found, strict=True)]
     if store:
         _save(db, latencies)
-    echo_rows([row_of(latency) for latency in latencies], output_format, COLUMNS)
-    talk(f"device {latencies[0].device.name}: {'stored' if store else 'not stored'}")
+    say(f"device {latencies[0].device.name}: {'stored' if store else 'not stored'}")
+    return latencies
 
 
 def _save(db: str | None, latencies: list[Latency]) -> None:

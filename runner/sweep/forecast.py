@@ -56,9 +56,9 @@ def place_here(engine: Engine | None, resources: Resources) -> Place:
 
 def resources_here(prepared: Prepared) -> Resources:
     """What a trial of the sweep is given on this machine: a GPU where it has one, unless it says less."""
-    import torch
+    from runner.trial.device import n_gpus
 
-    return prepared.spec.resources.on(float(torch.cuda.device_count()))
+    return prepared.spec.resources.on(n_gpus())
 
 
 def place_named(engine: Engine | None, name: str) -> Place:
@@ -68,7 +68,7 @@ def place_named(engine: Engine | None, name: str) -> Place:
         UnknownNameError: neither is known.
     """
     from planner.costs.latency.data_sheets import DATA_SHEETS
-    from planner.service.devices import data_sheet
+    from planner.store.device_sheets import data_sheet
     from planner.store.read import devices
 
     known = {d.name: d for d in (devices(engine) if engine is not None else ())}
@@ -91,7 +91,7 @@ def place_named(engine: Engine | None, name: str) -> Place:
 
 def place_of(engine: Engine | None, device: Device) -> Place:
     """A device with the rates of its earlier trials, of its data sheet, or of assumptions alone."""
-    from planner.service.devices import data_sheet
+    from planner.store.device_sheets import data_sheet
 
     sheet = data_sheet(engine, device.name)
     base = sheet or UNKNOWN["cpu" if device.kind == "cpu" else "cuda"]

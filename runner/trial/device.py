@@ -6,11 +6,15 @@ import ctypes
 import gc
 import platform
 import re
+import socket
 from pathlib import Path
 
 import torch
 
 from planner.words.records import Device, Resources
+
+NVIDIA_DRIVER = Path("/proc/driver/nvidia/version")
+"""There where a GPU can be expected to be one."""
 
 
 def torch_device(resources: Resources) -> torch.device:
@@ -166,3 +170,24 @@ def synchronise(device: torch.device) -> None:
     """Wait until the device has done what was asked of it."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
+
+
+def unusable_gpu(resources: Resources) -> str | None:
+    """What this worker was given and cannot use, in one line, or None.
+
+    A machine with NVIDIA's driver whose torch has no CUDA would train on its CPU for days without a
+    word. Where there is no driver, a GPU is a logical one (Ray's tests of packing) and means nothing.
+    """
+    if resources.gpus <= 0 or not NVIDIA_DRIVER.exists():
+        return None
+    if torch.cuda.is_available():
+        return None
+    return (
+        f"worker on {socket.gethostname()} was given a GPU that torch {torch.__version__} cannot "
+        f"use; install a CUDA build of torch there, or set gpus = 0 in [resources]"
+    )
+
+
+def n_gpus() -> float:
+    """GPUs that torch can use on this machine."""
+    return float(torch.cuda.device_count())

@@ -5,7 +5,7 @@ import pytest
 from planner.errors import InputError
 from planner.store.engine import open_store
 from planner.store.read import latencies
-from runner.probing.drive import ProbeRequest, candidates, check, points_of, run
+from runner.probing.drive import ProbeRequest, candidates, check, points_of, probe
 
 
 def request(**changes: object) -> ProbeRequest:
@@ -23,9 +23,9 @@ def request(**changes: object) -> ProbeRequest:
     return ProbeRequest(**(values | changes))
 
 
-def test_a_probe_stores_what_it_measured_and_how(tmp_path, capsys):
+def test_a_probe_stores_what_it_measured_and_how(tmp_path):
     db = f"sqlite:///{tmp_path}/p.db"
-    run(db, request(backbones=("whisper-micro", "wav2vec2-micro")), "json", store=True)
+    probe(db, request(backbones=("whisper-micro", "wav2vec2-micro")), print, store=True)
     engine = open_store(db)
     found = [stored.latency for stored in latencies(engine, "here")]
     engine.dispose()
@@ -55,12 +55,12 @@ def test_a_probe_without_axes_chooses_few_points_that_differ_in_every_axis():
     )
 
 
-def test_fresh_processes_pool_their_samples_and_tell_how_far_they_differ(tmp_path, capsys):
+def test_fresh_processes_pool_their_samples_and_tell_how_far_they_differ(tmp_path):
     db = f"sqlite:///{tmp_path}/p.db"
     asked = request(
         reductions=("none",), batch_sizes=(1, 2), n_processes=2, n_samples=6, attention="eager"
     )
-    run(db, asked, "json", store=True)
+    probe(db, asked, print, store=True)
     engine = open_store(db)
     found = [stored.latency for stored in latencies(engine, "here")]
     engine.dispose()

@@ -257,7 +257,7 @@ def test_a_worker_without_the_gpu_that_it_was_given_says_so_and_claims_nothing(
 ):
     finish_nothing(held)
     token = held.row().token
-    monkeypatch.setattr(worker, "NVIDIA_DRIVER", tmp_path)
+    monkeypatch.setattr("runner.trial.device.NVIDIA_DRIVER", tmp_path)
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     outcome = work_on(job_of(held, tmp_path, resources=Resources(gpus=0.5)))
     assert outcome.kind == "refused"

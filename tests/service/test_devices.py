@@ -12,6 +12,7 @@ from planner.costs.latency.transfer import DataSheet, datasheet_model
 from planner.errors import InputError, UnknownNameError
 from planner.plan.question import PlanQuery
 from planner.service import asking, costs, devices
+from planner.store.device_sheets import data_sheet
 from planner.store.engine import open_store
 from planner.store.write import save_latencies
 from planner.words.catalogue import backbone
@@ -100,9 +101,9 @@ def test_a_measured_device_can_be_given_its_data_sheet(db):
     save_latencies(engine, [measurement(*WINDOWS[0])])
     other = DataSheet(name="box2", kind="cpu", peak_flops=1e11, bandwidth=1e10)
     devices.add_sheet(engine, other)
-    assert devices.data_sheet(engine, "box2") == other
-    assert devices.data_sheet(engine, "box").bandwidth == 1e12
-    assert devices.data_sheet(engine, "none") is None
+    assert data_sheet(engine, "box2") == other
+    assert data_sheet(engine, "box").bandwidth == 1e12
+    assert data_sheet(engine, "none") is None
 
 
 def test_a_plan_may_be_asked_for_a_device_by_its_data_sheet(published):

@@ -1,9 +1,13 @@
-"""Anybody's table: columns by name in, a fit and predictions as plain JSON values out."""
+"""Anybody's table: columns by name or a pandas frame in; plain JSON values, or a frame of predictions, out.
+
+pandas is imported by those who ask for a frame (`prediction_frame`) or hold one: 250 ms of processor time
+that nobody else pays.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, Union
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,12 +17,28 @@ from planner.laws.fit import fit_law
 from planner.laws.observations import Floats, Observations
 from planner.laws.result import LawFit
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 Columns = Mapping[str, Sequence[Any]]
-"""Column name to values; a pandas frame is one too."""
+"""Column name to values."""
+Table = Union[Columns, "pd.DataFrame"]
+"""What callers may give: columns by name, or a pandas frame."""
+
+
+def columns_of(table: Table) -> Columns:
+    """The columns by name; missing values of a frame (NA, NaN, NaT) are None."""
+    if isinstance(table, Mapping):
+        return table
+    present = table.notna()
+    return {
+        str(name): [v if p else None for v, p in zip(table[name], present[name], strict=True)]
+        for name in table.columns
+    }
 
 
 def fit_table(
-    columns: Columns,
+    table: Table,
     *,
     axes: Sequence[str],
     error: str,
@@ -29,28 +49,15 @@ def fit_table(
     law: str = "auto",
     loss: str = "auto",
     bootstrap: int = 0,
-    predict: Columns | None = None,
+    predict: Table | None = None,
     level: float = 0.9,
     link: str = "log",
     seed: int = 0,
 ) -> dict[str, Any]:
     """Fit a law to columns of a table and predict the rows of another one.
 
-    Args:
-        columns: the table of runs.
-        axes: columns that the law depends on.
-        error: column of the metric.
-        group: column whose equal values mark dependent runs (seeds or checkpoints of one trial).
-        weight: column of relative row weights.
-        std_error: column of each error's standard error.
-        cost: column by which selection holds out the costliest rows.
-        law: name of a form, or `auto`.
-        loss: `log`, `huber:auto`, `huber:DELTA`, or `auto`: `huber:auto` from 50 rows on, else `log`.
-        bootstrap: replicates, 0 for none.
-        predict: another table with the axes' columns, or None.
-        level: probability of all intervals.
-        link: `log`, `odds` or `signed`.
-        seed: of everything random.
+    The names of columns are those of `table_observations`, the options those of `fit_law`; `predict` is another
+    table with the axes' columns, or None.
 
     Returns:
         `law`, `formula`, `parameters`, `objective` (sum over rows of weight times loss of the log
@@ -61,10 +68,10 @@ def fit_table(
         InputError: a value is no number, or an option is not known.
         UnknownNameError: a column is not in its table.
     """
-    table = table_observations(
-        columns, axes=axes, error=error, group=group, weight=weight, std_error=std_error, cost=cost
+    runs = table_observations(
+        table, axes=axes, error=error, group=group, weight=weight, std_error=std_error, cost=cost
     )
-    fit = fit_law(table, law=law, loss=loss, bootstrap=bootstrap, level=level, link=link, seed=seed)
+    fit = fit_law(runs, law=law, loss=loss, bootstrap=bootstrap, level=level, link=link, seed=seed)
     answer = {key: value for key, value in fit.to_json().items() if key != "schema"}
     answer["formula"] = fit.formula()
     answer["predictions"] = [] if predict is None else predictions(fit, predict, level)
@@ -72,7 +79,7 @@ def fit_table(
 
 
 def table_observations(
-    columns: Columns,
+    table: Table,
     *,
     axes: Sequence[str],
     error: str,
@@ -83,11 +90,21 @@ def table_observations(
 ) -> Observations:
     """The columns as observations; rows are judged when they are fitted.
 
+    Args:
+        table: the runs.
+        axes: columns that the law depends on.
+        error: column of the metric.
+        group: column whose equal values mark dependent runs (seeds or checkpoints of one trial).
+        weight: column of relative row weights.
+        std_error: column of each error's standard error.
+        cost: column by which selection holds out the costliest rows.
+
     Raises:
         FitError: the table has no rows.
         InputError: a value is no number, or no axis is named.
         UnknownNameError: a column is not in the table.
     """
+    columns = columns_of(table)
     if not axes:
         raise InputError("a fit needs at least one axis column; name them with axes")
     if len(columns[_known(columns, error)]) == 0:
@@ -104,14 +121,14 @@ def table_observations(
     )
 
 
-def predictions(fit: LawFit, columns: Columns, level: float = 0.9) -> list[dict[str, Any]]:
+def predictions(fit: LawFit, table: Table, level: float = 0.9) -> list[dict[str, Any]]:
     """One record for each row: the mean's interval, a new run's, and the distance outside the data.
 
     Raises:
         InputError: an axis value is missing or not positive; the row is named.
         UnknownNameError: an axis is not among the columns.
     """
-    x = numbers_of(columns, fit.axes)
+    x = numbers_of(columns_of(table), fit.axes)
     bad = ~(np.isfinite(x) & (x > 0))
     if bad.any():
         row, column = (int(i) for i in np.argwhere(bad)[0])
@@ -134,6 +151,32 @@ def predictions(fit: LawFit, columns: Columns, level: float = 0.9) -> list[dict[
         }
         for row in range(len(x))
     ]
+
+
+def prediction_frame(fit: LawFit, table: Table, level: float = 0.9) -> pd.DataFrame:
+    """`predictions` as a pandas frame: a row for each of the table's, `distance` as `distance_AXIS`.
+
+    >>> import pandas as pd
+    >>> runs = pd.DataFrame({"size": [1, 2, 4, 8, 16], "wer": [0.5, 0.4, 0.33, 0.28, 0.245]})
+    >>> fit = fit_law(table_observations(runs, axes=["size"], error="wer"), law="additive")
+    >>> list(prediction_frame(fit, runs[:2]).columns)
+    ['size', 'mean', 'low', 'high', 'new_run_low', 'new_run_high', 'distance_size']
+
+    Raises:
+        InputError: an axis value is missing or not positive; the row is named.
+        UnknownNameError: an axis is not among the columns.
+    """
+    import pandas as pd
+
+    plain = ["mean", "low", "high", "new_run_low", "new_run_high"]
+    rows = [
+        {**{k: row[k] for k in (*fit.axes, *plain)},
+         **{f"distance_{axis}": row["distance"][axis] for axis in fit.axes}}
+        for row in predictions(fit, table, level)
+    ]  # fmt: skip
+    names = [*fit.axes, *plain, *(f"distance_{axis}" for axis in fit.axes)]
+    index = None if isinstance(table, Mapping) else table.index
+    return pd.DataFrame(rows, columns=names, index=index)
 
 
 def numbers_of(columns: Columns, names: Sequence[str]) -> Floats:

@@ -1,4 +1,10 @@
-"""Student's t distribution by continued fractions: planning needs no scipy at query time."""
+"""Student's t distribution by continued fractions: planning needs no scipy at query time.
+
+scipy.special has stdtr, stdtrit and betainc, which tests/words/test_student.py compares these with. They are
+not used, as every cold plan predicts with intervals: importing scipy.special takes 150 ms of processor
+time, the whole plan 540 (measured). And their last bits differ (7e-13 at most), while fits and answers are
+stored with ours and must replay to the last bit.
+"""
 
 from __future__ import annotations
 
@@ -69,3 +75,23 @@ def t_quantile(probability: float, dof: float) -> float:
             break
         low, high = (middle, high) if t_cdf(middle, dof) < probability else (low, middle)
     return 0.5 * (low + high)
+
+
+def t_quantile_95(dof: float) -> float:
+    """95 % quantile of Student's t, by the expansion in 1/dof of Abramowitz and Stegun 26.7.5.
+
+    Within 0.3 % of `t_quantile` from 3 degrees of freedom on, within 0.04 % from 5; below 3 that of the next
+    lower whole number. Latency intervals take it, of which a plan may need one for each of 100,000 candidates:
+    4 us instead of 2.4 ms (measured); stored answers under a latency limit hold its values.
+
+    >>> round(t_quantile_95(10), 3), round(t_quantile_95(1e9), 3)
+    (1.812, 1.645)
+    """
+    z = 1.6448536269514722
+    n = max(dof, 1.0)
+    if n < 3:
+        return {1: 6.3138, 2: 2.9200}[int(n)]
+    g1 = (z**3 + z) / 4
+    g2 = (5 * z**5 + 16 * z**3 + 3 * z) / 96
+    g3 = (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384
+    return z + g1 / n + g2 / n**2 + g3 / n**3

@@ -1,4 +1,4 @@
-"""The solver against scipy, exact non-negative least squares, and the bootstrap's second start."""
+"""The solver against scipy's."""
 
 from __future__ import annotations
 
@@ -6,16 +6,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.optimize import least_squares, nnls
+from scipy.optimize import least_squares
 
-from planner.laws.forms.link import Link
 from planner.laws.forms.registry import build_form
-from planner.laws.one_form import Setting, fit_form
 from planner.laws.solver.damped_newton import descend
 from planner.laws.solver.estimate import Rows, estimate, problem_of
-from planner.laws.solver.grid import halton, nonnegative
 from planner.laws.solver.losses import Loss
-from planner.laws.uncertainty.bootstrap import bootstrap, refits, replicate_weights
 
 ROLES = {"a": "power", "b": "power"}
 
@@ -55,15 +51,6 @@ def test_huber_agrees_with_scipy(delta):
     assert ours.objective <= theirs.cost * (1 + 1e-9)
 
 
-@settings(max_examples=50, deadline=None)
-@given(st.integers(0, 10_000), st.integers(1, 4))
-def test_small_nonnegative_least_squares_agrees_with_scipy(seed, k):
-    rng = np.random.default_rng(seed)
-    a, b = rng.normal(size=(9, k)), rng.normal(size=9)
-    reduction, _ = nonnegative((a.T @ a)[None], (a.T @ b)[None])
-    assert b @ b - reduction[0] == pytest.approx(nnls(a, b)[1] ** 2, rel=1e-6, abs=1e-9)
-
-
 def test_all_starts_reach_one_optimum_on_clean_data():
     fitted = estimate(build_form("additive", ROLES), rows_of(1), Loss())
     assert fitted.n_agree == fitted.n_starts
@@ -84,24 +71,6 @@ def test_a_noise_free_law_of_any_size_is_recovered(seed):
     assert fitted.theta == pytest.approx(theta, abs=1e-6)
 
 
-def test_replicates_draw_whole_groups():
-    group = np.array([0, 0, 1, 1, 2, 2])
-    weights = replicate_weights(6, group, 50, np.random.default_rng(0))
-    assert (weights[:, ::2] == weights[:, 1::2]).all()
-    assert (weights.sum(1) == 6).all()
-
-
-@pytest.mark.parametrize("delta", [None, 0.004])
-def test_a_replicate_ends_where_it_would_alone(delta):
-    form, rows = build_form("additive", ROLES), rows_of(3, n=40)
-    best = estimate(form, rows, Loss(delta=delta))
-    weights = replicate_weights(40, None, 300, np.random.default_rng(1))
-    together, _ = refits(best, rows, weights)
-    for i in (0, 63, 64, 65, 250, 299):
-        alone, _ = refits(best, rows, weights[i : i + 1])
-        assert together[i] == pytest.approx(alone[0], abs=1e-6)
-
-
 def test_a_start_is_given_no_more_steps_than_it_was_promised():
     form, rows = build_form("additive", ROLES), rows_of(5)
     starts = np.random.default_rng(0).normal(0, 2, (100, form.n_parameters))
@@ -109,27 +78,3 @@ def test_a_start_is_given_no_more_steps_than_it_was_promised():
     assert found.n_steps <= 300
     assert not found.converged.all()
     assert np.isfinite(found.objective).all()
-
-
-def test_the_bootstrap_finds_several_basins_in_the_raw_points(chinchilla):
-    fitted = fit_form(chinchilla, "additive", Setting(loss="huber:1e-3", link=Link()))
-    found = bootstrap(fitted.estimate, fitted.rows, None, n=60, level=0.9, seed=0)
-    assert found.second_start_wins > 0
-
-
-def test_bootstrap_deviations_match_the_published_ones(clean_chinchilla):
-    fitted = fit_form(clean_chinchilla, "additive", Setting(loss="huber:1e-3", link=Link()))
-    found = bootstrap(fitted.estimate, fitted.rows, None, n=300, level=0.9, seed=0)
-    names = [spec.name for spec in fitted.form.parameters]
-    deviation = dict(zip(names, found.std_errors, strict=True))
-    # 1,000 pairs replicates gave E .0252, alpha .0147, beta .0204 (README of the data).
-    assert deviation["E"] == pytest.approx(0.0252, rel=0.2)
-    assert deviation["alpha_n_params"] == pytest.approx(0.0147, rel=0.2)
-    assert deviation["alpha_n_tokens"] == pytest.approx(0.0204, rel=0.2)
-    assert found.second_start_wins == 0
-
-
-def test_halton_points_fill_the_square():
-    points = halton(64, 2)
-    counts = np.histogram2d(points[:, 0], points[:, 1], bins=4, range=[[0, 1], [0, 1]])[0]
-    assert counts.min() >= 2

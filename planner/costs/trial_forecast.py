@@ -14,12 +14,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from planner.costs.latency.nonnegative import student95
 from planner.costs.latency.probe_points import CORE
 from planner.costs.latency.transfer import COMMON_SD, EFFICIENCIES, DataSheet
 from planner.costs.memory.peak import Memory
 from planner.errors import InputError
 from planner.words.catalogue import Backbone, Whisper
+from planner.words.student import t_quantile_95
 from planner.words.units import format_bytes
 
 LEVEL = 0.9
@@ -257,7 +257,7 @@ def total_seconds(works: Sequence[Work], rates: Rates) -> Estimate:
 
 
 def _interval(value: float, sd: float, dof: float) -> Estimate:
-    half = student95(dof) * sd
+    half = t_quantile_95(dof) * sd
     return Estimate(value=value, low=value * math.exp(-half), high=value * math.exp(half))
 
 

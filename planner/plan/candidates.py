@@ -19,9 +19,9 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from planner.costs.flops.forward import encoder_tokens
+from planner.costs.flops.lengths import encoder_tokens, tokens_of
 from planner.costs.latency.model import LatencyModel
-from planner.costs.latency.stages import Alike
+from planner.costs.windows import Placed, windows_of
 from planner.errors import InputError, OutsideDataError
 from planner.evidence.study import Evidence
 from planner.laws.result import LawFit
@@ -99,16 +99,14 @@ def _possible_lengths(
     """The lengths of window that the backbone takes with that reduction."""
     shape = catalogue.backbone(name)
 
-    def possible(seconds: float | Floats) -> bool:
+    def possible(seconds: Sequence[float]) -> bool:
         try:
-            encoder_tokens(shape, seconds, reduction, padding)
+            tokens_of(windows_of(shape, seconds, reduction, padding=padding))
         except InputError:
             return False
         return True
 
-    if possible(np.array(lengths, dtype=np.float64)):
-        return set(lengths)
-    return {s for s in lengths if possible(s)}
+    return set(lengths) if possible(lengths) else {s for s in lengths if possible([s])}
 
 
 def build(
@@ -124,10 +122,7 @@ def build(
     Raises:
         OutsideDataError: everything that could be chosen lies too far outside the data.
     """
-    # Runs that differ by their seed share one object, and so does what is made of it.
-    setups = {id(r.setup): r.setup for r in evidence.rows}
-    made = {key: config_of(setup) for key, setup in setups.items()}
-    ran = [made[id(r.setup)] for r in evidence.rows]
+    ran = _ran(evidence)
     chosen = tuple(configs if configs is not None else configs_of(evidence, query, ran))
     columns = Columns.of(chosen)
     x = axis_columns(columns, evidence.axes)
@@ -148,24 +143,22 @@ def build(
     costs, unknown = costs_of(situation)
     measured = measurements(evidence, chosen, ran_at)
     labels = [c.label for c in chosen]
-    found = belief(fit, x, labels, measured, query.n_draws, query.seed, query.level)
+    error = belief(fit, x, labels, measured, query.n_draws, query.seed, query.level)
     table = CandidateTable(
-        configs=chosen,
-        error=found.error,
-        error_low=found.low,
-        error_high=found.high,
-        draws=found.draws,
-        least_draw=found.least_draw,
-        own_weight=found.own_weight,
-        costs=costs,
-        run_ids=measured.run_ids,
-        measured_error=measured.error,
-        distance=distance,
-        n_windows=n_windows,
-        unknown=unknown,
-    )
+        configs=chosen, distance=distance, n_windows=n_windows, costs=costs, unknown=unknown,
+        error=error.error, error_low=error.low, error_high=error.high, own_weight=error.own_weight,
+        draws=error.draws, least_draw=error.least_draw,
+        run_ids=measured.run_ids, measured_error=measured.error,
+    )  # fmt: skip
     table.kept("columns", lambda _: columns)
     return table
+
+
+def _ran(evidence: Evidence) -> list[Config]:
+    """The configuration of each run; runs that differ by their seed share one object."""
+    setups = {id(r.setup): r.setup for r in evidence.rows}
+    made = {key: config_of(setup) for key, setup in setups.items()}
+    return [made[id(r.setup)] for r in evidence.rows]
 
 
 def _too_far(configs: Sequence[Config], distance: Floats) -> str:
@@ -225,26 +218,23 @@ def _tokens(
     return np.maximum(np.rint(tokens), 1.0).astype(np.int64)
 
 
-def _groups(columns: Columns, tokens: Ints) -> tuple[Alike, ...]:
-    """The candidates by all that is not seconds and output tokens."""
+def _groups(columns: Columns, tokens: Ints) -> tuple[Placed, ...]:
+    """The candidates' windows by all that is not seconds and output tokens."""
     names = ("backbone", "reduction", "adaptation", "padding")
     key = np.zeros(len(tokens), dtype=np.int64)
     for name in names:
         key = key * len(columns.levels[name].values) + columns.levels[name].code
     order = np.argsort(key, kind="stable")
-    seconds, any_tokens = columns.audio_seconds, bool(tokens.any())
-    out = []
+    seconds, out = columns.audio_seconds, []
     for at in np.split(order, np.flatnonzero(np.diff(key[order])) + 1):
         backbone, reduction, _, padding = (
             columns.levels[n].values[columns.levels[n].code[at[0]]] for n in names
         )
-        out.append(
-            Alike(
-                backbone=catalogue.backbone(backbone), reduction=reduction, at=at,
-                audio_seconds=seconds[at], n_output_tokens=tokens[at] if any_tokens else 0,
-                padding=padding,
-            )
+        windows = windows_of(
+            catalogue.backbone(backbone), seconds[at], reduction, n_output_tokens=tokens[at],
+            padding=padding,
         )  # fmt: skip
+        out.append((at, windows))
     return tuple(out)
 
 

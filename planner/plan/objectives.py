@@ -17,8 +17,8 @@ import numpy as np
 from planner.costs.flops.forward import forward_parts, resolve_convention
 from planner.costs.flops.trial import training_totals_of
 from planner.costs.latency.model import LatencyModel
-from planner.costs.latency.stages import Alike
 from planner.costs.memory.peak import inference_bytes
+from planner.costs.windows import Placed
 from planner.errors import InputError
 from planner.evidence.study import Evidence
 from planner.plan.configurations import Config, Ints
@@ -34,7 +34,7 @@ class Situation:
         n_windows: windows of one utterance, shape (m,).
         tokens: output tokens of one window, shape (m,).
         latency: the device's model, None without one.
-        groups: the candidates by all that is not seconds and output tokens: counted group by group.
+        groups: the candidates' windows by all that is not seconds and output tokens.
     """
 
     query: PlanQuery
@@ -44,7 +44,7 @@ class Situation:
     n_windows: Floats
     tokens: Ints
     latency: LatencyModel | None
-    groups: Sequence[Alike]
+    groups: Sequence[Placed]
 
 
 class Objective(Protocol):
@@ -67,13 +67,9 @@ class _Flops:
         query = situation.query
         convention = resolve_convention(query.convention)
         one = np.empty(len(situation.configs))
-        for g in situation.groups:
-            parts = forward_parts(
-                g.backbone, audio_seconds=g.audio_seconds, reduction=g.reduction,
-                n_output_tokens=g.n_output_tokens, padding=g.padding, convention=convention,
-                task=query.task,
-            )  # fmt: skip
-            one[g.at] = sum(parts.values())
+        for at, windows in situation.groups:
+            parts = forward_parts(windows, convention=convention, task=query.task)
+            one[at] = sum(parts.values())
         value = one * situation.n_windows
         if query.demand is None:
             return Cost.exact(self.name, value, convention)
@@ -91,11 +87,8 @@ class _Memory:
 
     def of(self, situation: Situation) -> Cost | str:
         value = np.empty(len(situation.configs))
-        for g in situation.groups:
-            value[g.at] = inference_bytes(
-                g.backbone, audio_seconds=g.audio_seconds, reduction=g.reduction,
-                n_output_tokens=g.n_output_tokens, padding=g.padding, task=situation.query.task,
-            )  # fmt: skip
+        for at, windows in situation.groups:
+            value[at] = inference_bytes(windows, situation.query.task)
         return Cost.exact(self.name, value, "closed form")
 
 
@@ -113,8 +106,9 @@ class _Latency:
                 f"latency is predicted at p50 and p95, not {q}; ask with --quantile p95"
             )
         # A device is measured with windows at their own length, however a study padded them.
-        groups = [dataclasses.replace(g, padding="dynamic") for g in situation.groups]
-        found = model.predict_alike(groups)
+        found = model.predict_placed(
+            [(at, dataclasses.replace(w, padding="dynamic")) for at, w in situation.groups]
+        )
         value, low, high = (
             getattr(found, name) * situation.n_windows
             for name in (f"{q}_ms", f"{q}_low_ms", f"{q}_high_ms")
@@ -144,10 +138,10 @@ def training_flops_of(situation: Situation) -> Floats | str:
     first = situation.evidence.rows[0]
     out = np.full(len(situation.configs), np.nan)
     if first.provenance == "measured":
-        for g in situation.groups:
-            adaptation = situation.configs[int(g.at[0])].adaptation
+        for at, windows in situation.groups:
+            adaptation = situation.configs[int(at[0])].adaptation
             trial = dataclasses.replace(first.trial, adaptation=adaptation)
-            out[g.at] = training_totals_of(trial, g)
+            out[at] = training_totals_of(trial, windows)
     for j, found in own.items():
         out[j] = float(np.mean(found))
     if np.isnan(out).any():

@@ -12,7 +12,9 @@ from planner.costs.flops.training import training_flops
 from planner.costs.latency.data_sheets import DATA_SHEETS
 from planner.costs.latency.model import LatencyModel
 from planner.costs.latency.transfer import DataSheet
-from planner.costs.memory.peak import inference_memory, trainable_parameters, training_memory
+from planner.costs.memory.parameters import trainable_parameters
+from planner.costs.memory.peak import inference_memory, training_memory
+from planner.costs.windows import Windows, windows_of
 from planner.errors import InputError, MissingResourceError, UnknownNameError
 from planner.service import devices
 from planner.service.circumstances import DEFAULT_OUTPUT_TOKENS_PER_SECOND, require_device
@@ -79,9 +81,7 @@ def cost_report(
 
     Keys: `flops` {convention, total, parts}; `memory_bytes` {inference, training}, each {total, parts,
     dtype}; `training` {adaptation, per, n_trainable, forward, …, total}, always in convention exact;
-    `latency_ms` {device, source, p50, p50_low, …, level} of a batch where a model is given, with
-    `real_time_factor` (p50 over the seconds of one window) and `audio_seconds_per_second` (seconds of all
-    windows of the batch over p50).
+    `latency_ms` {device, source, p50, p50_low, …, level} of a batch where a model is given.
 
     Raises:
         InputError: an argument lies outside what the backbone allows.
@@ -89,45 +89,56 @@ def cost_report(
     shared: dict[str, Any] = {
         "audio_seconds": audio_seconds, "reduction": reduction, "padding": padding, "task": task,
     }  # fmt: skip
-    flops = forward_flops(
-        backbone, n_output_tokens=n_output_tokens, kv_cache=kv_cache, convention=convention, **shared
-    )  # fmt: skip
-    labels: dict[str, Any] = {"adaptation": adaptation, "n_label_tokens": max(n_output_tokens, 1)}
-    inference = inference_memory(
-        backbone, n_output_tokens=n_output_tokens, kv_cache=kv_cache, dtype=dtype, **shared
-    )
-    training = training_memory(backbone, **labels, **shared)
+    output = {"n_output_tokens": n_output_tokens, "kv_cache": kv_cache, **shared}
+    labels = {"adaptation": adaptation, "n_label_tokens": max(n_output_tokens, 1), **shared}
     report: dict[str, Any] = {
-        "flops": to_json(flops),
+        "flops": to_json(forward_flops(backbone, convention=convention, **output)),
         "memory_bytes": {
-            "inference": {**to_json(inference), "dtype": dtype},
-            "training": {**to_json(training), "dtype": "float32", "micro_batch": 1},
+            "inference": {**to_json(inference_memory(backbone, dtype=dtype, **output)), "dtype": dtype},
+            "training": _training_memory(backbone, labels),
         },
-        "training": {
-            "adaptation": str(adaptation),
-            "per": "example",
-            "n_trainable": trainable_parameters(backbone, adaptation, task),
-            **to_json(training_flops(backbone, **labels, **shared)),
-        },
-    }
+        "training": _training(backbone, labels),
+    }  # fmt: skip
     if latency_model is not None:
-        one = latency_model.predict(
-            backbone,
-            audio_seconds,
-            reduction,
-            n_output_tokens,
-            padding=padding,
+        window = windows_of(
+            backbone, audio_seconds, reduction, n_output_tokens=n_output_tokens, padding=padding,
             batch_size=batch_size,
-        )
-        report["latency_ms"] = {
-            "device": latency_model.device, "source": one.source, "level": 0.9,
-            "p50": one.p50_ms, "p50_low": one.p50_low_ms, "p50_high": one.p50_high_ms,
-            "p95": one.p95_ms, "p95_low": one.p95_low_ms, "p95_high": one.p95_high_ms,
-            "batch_size": batch_size, "audio_seconds": audio_seconds,
-            "real_time_factor": one.p50_ms / 1e3 / audio_seconds,
-            "audio_seconds_per_second": batch_size * audio_seconds / (one.p50_ms / 1e3),
-        }  # fmt: skip
+        )  # fmt: skip
+        report["latency_ms"] = _latency(latency_model, window)
     return report
+
+
+def _training_memory(backbone: Backbone, labels: dict[str, Any]) -> dict[str, Any]:
+    peak = to_json(training_memory(backbone, **labels))
+    return {**peak, "dtype": "float32", "micro_batch": 1}
+
+
+def _training(backbone: Backbone, labels: dict[str, Any]) -> dict[str, Any]:
+    adaptation = labels["adaptation"]
+    return {
+        "adaptation": str(adaptation),
+        "per": "example",
+        "n_trainable": trainable_parameters(backbone, adaptation, labels["task"]),
+        **to_json(training_flops(backbone, **labels)),
+    }
+
+
+def _latency(model: LatencyModel, window: Windows) -> dict[str, Any]:
+    """Latency of one window or batch.
+
+    `real_time_factor` is p50 over the seconds of one window, `audio_seconds_per_second` the seconds of all
+    windows of the batch over p50.
+    """
+    (one,) = model.predict_each([window])
+    audio_seconds = float(window.audio_seconds[0])
+    return {
+        "device": model.device, "source": one.source, "level": 0.9,
+        "p50": one.p50_ms, "p50_low": one.p50_low_ms, "p50_high": one.p50_high_ms,
+        "p95": one.p95_ms, "p95_low": one.p95_low_ms, "p95_high": one.p95_high_ms,
+        "batch_size": window.batch_size, "audio_seconds": audio_seconds,
+        "real_time_factor": one.p50_ms / 1e3 / audio_seconds,
+        "audio_seconds_per_second": window.batch_size * audio_seconds / (one.p50_ms / 1e3),
+    }  # fmt: skip
 
 
 def _known_latency(db: str | None, device: str | None) -> LatencyModel | None:

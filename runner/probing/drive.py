@@ -23,7 +23,7 @@ import numpy as np
 
 from planner.costs.flops.lengths import check_seconds, encoder_tokens
 from planner.costs.latency.probe_points import calibration_points
-from planner.costs.latency.stages import Window
+from planner.costs.windows import windows_of
 from planner.errors import InputError, SoundscaleError
 from planner.words.catalogue import backbone
 from planner.words.records import Device, Latency, Reduction
@@ -127,10 +127,10 @@ def points_of(request: ProbeRequest) -> list[Point]:
     if request.points is None or len(found) <= request.points:
         return found
     windows = [
-        Window(
-            backbone=backbone(p.backbone),
-            audio_seconds=p.audio_seconds,
-            reduction=Reduction.parse(p.reduction),
+        windows_of(
+            backbone(p.backbone),
+            p.audio_seconds,
+            Reduction.parse(p.reduction),
             n_output_tokens=p.n_output_tokens,
             batch_size=p.batch_size,
         )

@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +27,9 @@ import numpy as np
 from planner.costs.flops.forward import forward_flops
 from planner.costs.latency.model import fit_latency_model
 from planner.costs.latency.probe_points import calibration_points
-from planner.costs.latency.stages import GROUPS, Window
-from planner.words.catalogue import Whisper, backbone, register
+from planner.costs.latency.stages import GROUPS
+from planner.costs.windows import Windows, windows_of
+from planner.words.catalogue import Backbone, Whisper, backbone, register
 from planner.words.records import Decoding, Device, Latency, Reduction
 
 PROCESSES = 3
@@ -47,6 +49,22 @@ def register_shapes() -> None:
                 n_mels=80, vocab_size=51865, ffn_dim=4 * d,
             )
         )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Window:
+    """One window by its numbers: these are drawn, compared and timed one by one."""
+
+    backbone: Backbone
+    audio_seconds: float
+    reduction: Reduction
+    n_output_tokens: int
+
+    def counted(self) -> Windows:
+        """What its costs are counted for."""
+        return windows_of(
+            self.backbone, self.audio_seconds, self.reduction, n_output_tokens=self.n_output_tokens
+        )
 
 
 def pool(n: int) -> list[Window]:
@@ -131,7 +149,9 @@ def measure(out: Path, rounds: int, seed: int, n: int) -> None:
 def chosen(n_holdouts: int) -> list[Window]:
     """Calibration points first, then the held-out ones."""
     candidates = pool(N_CALIBRATION + 2 * n_holdouts)
-    points = calibration_points(candidates, N_CALIBRATION, seconds=90.0, samples=15)
+    points = calibration_points(
+        [w.counted() for w in candidates], N_CALIBRATION, seconds=90.0, samples=15
+    )
     rest = [w for i, w in enumerate(candidates) if i not in points]
     return [*(candidates[i] for i in points), *rest[:n_holdouts]]
 
@@ -170,7 +190,8 @@ def report(clock: str, windows: list[Window], seconds: np.ndarray) -> None:
     from scipy.stats import spearmanr
 
     found = [latency_of(w, s) for w, s in zip(windows, seconds, strict=True)]
-    predicted = fit_latency_model(found[:N_CALIBRATION]).predict_many(windows[N_CALIBRATION:])
+    model = fit_latency_model(found[:N_CALIBRATION])
+    predicted = model.predict_each([w.counted() for w in windows[N_CALIBRATION:]])
     held, noise = found[N_CALIBRATION:], noise_floor(seconds)
     pairs = list(zip(predicted, held, strict=True))
     errors = np.array([abs(p.p50_ms / m.p50_ms - 1) for p, m in pairs])

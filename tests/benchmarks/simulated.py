@@ -18,7 +18,8 @@ import numpy as np
 
 from planner.costs.flops.training import training_flops
 from planner.costs.latency.model import fit_latency_model
-from planner.costs.latency.stages import COLUMNS, Window, regressors
+from planner.costs.latency.stages import COLUMNS, regressors
+from planner.costs.windows import Windows, windows_of
 from planner.evidence.study import Evidence, gather
 from planner.laws.fit import fit_law
 from planner.laws.result import LawFit
@@ -126,11 +127,11 @@ def tokens(config: Config) -> int:
     return max(round(OUTPUT_TOKENS / WORKLOAD.windows(config.audio_seconds)), 1)
 
 
-def window(config: Config) -> Window:
+def window(config: Config) -> Windows:
     """The window whose latency is measured."""
-    return Window(
-        backbone=catalogue.backbone(config.backbone), audio_seconds=config.audio_seconds,
-        reduction=config.reduction, n_output_tokens=tokens(config),
+    return windows_of(
+        catalogue.backbone(config.backbone), config.audio_seconds, config.reduction,
+        n_output_tokens=tokens(config),
     )  # fmt: skip
 
 

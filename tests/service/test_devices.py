@@ -7,8 +7,8 @@ from click.testing import CliRunner
 
 from planner.cli.main import cli
 from planner.costs.latency.data_sheets import DATA_SHEETS
-from planner.costs.latency.stages import Window
 from planner.costs.latency.transfer import DataSheet, datasheet_model
+from planner.costs.windows import windows_of
 from planner.errors import InputError, UnknownNameError
 from planner.plan.question import PlanQuery
 from planner.service import asking, costs, devices
@@ -27,10 +27,8 @@ ADD = ["devices", "add", "box", "--peak-flops", "100T", "--bandwidth", "1TB"]
 
 def measurement(name, seconds):
     """One that is 1.3 times what the data sheet says."""
-    window = Window(
-        backbone=backbone(name), audio_seconds=seconds, reduction=Reduction(), n_output_tokens=20
-    )
-    p50 = 1.3 * datasheet_model(SHEET).predict_many([window])[0].p50_ms
+    window = windows_of(backbone(name), seconds, n_output_tokens=20)
+    p50 = 1.3 * datasheet_model(SHEET).predict_each([window])[0].p50_ms
     device = Device(name="box", kind="cuda", model="a box", n_threads=1)
     return Latency(
         device=device, backbone=name, audio_seconds=seconds, reduction=Reduction(), n_output_tokens=20,
@@ -74,15 +72,15 @@ def test_anchors_narrow_what_a_data_sheet_says(db):
 @pytest.mark.parametrize("name", sorted(DATA_SHEETS))
 def test_every_built_in_data_sheet_predicts_with_a_wide_interval(name):
     model = devices.model_of(None, name, [])
-    one = model.predict(backbone("whisper-small"), 30.0, Reduction(), 50)
+    (one,) = model.predict_each([windows_of(backbone("whisper-small"), 30.0, n_output_tokens=50)])
     assert one.source == "datasheet"
     assert one.p50_high_ms > 3 * one.p50_ms > 0
 
 
 def test_a_faster_device_is_faster():
-    shape = backbone("whisper-large-v3")
+    window = windows_of(backbone("whisper-large-v3"), 30.0, n_output_tokens=1)
     times = [
-        devices.model_of(None, name, []).predict(shape, 30.0, Reduction(), 1).p50_ms
+        devices.model_of(None, name, []).predict_each([window])[0].p50_ms
         for name in ("h200", "a100-sxm4-80gb", "t4")
     ]
     assert times == sorted(times)

@@ -3,8 +3,9 @@
 Convention `exact/1`: 2 per multiply-add of convolutions, projections and both attention products;
 cross-attention keys and values once where there is a cache; causal masks not halved, as eager attention
 computes the whole square; adapters merged at inference. Left out: softmax, norms, activations, biases,
-pooling, embedding look-ups, the loss, the optimiser's step, mel features. Counts are integers, equal to
-`torch.utils.flop_counter.FlopCounterMode` on the real modules (tests/costs/test_flops_against_torch.py).
+pooling, embedding look-ups, the loss, the optimiser's step, mel features. Counts are integers below 2^63
+(planner/costs/windows.py says how far that reaches), equal to
+`torch.utils.flop_counter.FlopCounterMode` on the real modules (tests/costs/flops/test_flops_against_torch.py).
 
 `same2026/1` is the study's formula (planner/costs/flops/same2026.py): for comparison, never the default.
 """
@@ -13,25 +14,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import cast
-
-import numpy as np
 
 from planner.costs.flops import same2026
 from planner.costs.flops.ledger import PARTS, Ledger
-from planner.costs.flops.lengths import (
-    Count,
-    Seconds,
-    encoder_positions,
-    encoder_tokens,
-    mel_frames,
-)
+from planner.costs.flops.lengths import encoder_positions, encoder_tokens, mel_frames
 from planner.costs.flops.modules import (
     FROZEN,
     classifier_walk,
     encoder_walk,
     generation_entries,
 )
+from planner.costs.windows import NO_REDUCTION, Ints, Windows, windows_of
 from planner.errors import InputError, UnknownNameError
 from planner.words.catalogue import Backbone, Wav2Vec2, Whisper
 from planner.words.records import TASKS, Reduction
@@ -103,11 +96,12 @@ def prompt_tokens(backbone: Backbone) -> int:
     return 2 if english else 4
 
 
-def check_tokens(backbone: Whisper, n_prompt: int, n_output: Count) -> None:
-    if isinstance(n_output, np.ndarray):
-        for end in (n_output.min(), n_output.max()):
-            check_tokens(backbone, n_prompt, int(end))
-        return
+def check_tokens(backbone: Whisper, n_prompt: int, n_output: int) -> None:
+    """Refuse prompt and output tokens that the decoder cannot take.
+
+    Raises:
+        InputError: one is no integer or too small, or both need more positions than there are.
+    """
     for name, value, lowest in (
         ("n_prompt_tokens", n_prompt, 1),
         ("n_output_tokens", n_output, 0),
@@ -155,17 +149,14 @@ def forward_flops(
     >>> forward_flops(backbone("whisper-tiny"), audio_seconds=30.0).total
     36937728000
     """
+    chosen_convention, chosen = resolve_convention(convention), check_task(backbone, task)
+    n_prompt = prompt_tokens(backbone) if n_prompt_tokens is None else n_prompt_tokens
+    if chosen == "asr" and isinstance(backbone, Whisper):
+        check_tokens(backbone, n_prompt, n_output_tokens)
     counted = _forward(
-        backbone,
-        audio_seconds,
-        reduction or Reduction(),
-        n_output_tokens,
-        prompt_tokens(backbone) if n_prompt_tokens is None else n_prompt_tokens,
-        padding,
-        bool(kv_cache),
-        resolve_convention(convention),
-        check_task(backbone, task),
-    )
+        backbone, audio_seconds, reduction or NO_REDUCTION, n_output_tokens, n_prompt, padding,
+        bool(kv_cache), chosen_convention, chosen,
+    )  # fmt: skip
     return replace(counted, parts=dict(counted.parts))
 
 
@@ -181,65 +172,45 @@ def _forward(
     convention: str,
     task: str,
 ) -> Flops:
-    counted = _walked(
-        backbone, audio_seconds, reduction, n_output, n_prompt, padding, kv_cache, convention, task
+    one = windows_of(backbone, audio_seconds, reduction, n_output_tokens=n_output, padding=padding)
+    counted = forward_parts(
+        one, n_prompt_tokens=n_prompt, kv_cache=kv_cache, convention=convention, task=task
     )
-    parts = cast("dict[str, int]", counted)
+    parts = {part: int(flops[0]) for part, flops in counted.items()}
     return Flops(convention=convention, total=sum(parts.values()), parts=parts)
 
 
 def forward_parts(
-    backbone: Backbone,
+    windows: Windows,
     *,
-    audio_seconds: Seconds,
-    reduction: Reduction,
-    n_output_tokens: Count = 0,
-    padding: str = "dynamic",
+    n_prompt_tokens: int | None = None,
     kv_cache: bool = True,
     convention: str = "exact/1",
     task: str | None = None,
-) -> dict[str, Count]:
-    """FLOPs by part of many windows at once, each as `forward_flops` counts it.
-
-    Args:
-        backbone: dimensions.
-        audio_seconds: of each window, shape (m,).
-        reduction: x_V of all.
-        n_output_tokens: of each window, shape (m,), all positive; or 0 for all.
-        padding: of all.
-        kv_cache: of all.
-        convention: see `CONVENTIONS`.
-        task: the backbone's own by default.
+) -> dict[str, Ints]:
+    """FLOPs by part, each of shape (m,): of each window alone, as `forward_flops` says.
 
     Raises:
         InputError: an argument lies outside what the backbone allows.
     """
-    return _walked(
-        backbone, audio_seconds, reduction, n_output_tokens, prompt_tokens(backbone), padding,
-        kv_cache, resolve_convention(convention), check_task(backbone, task),
-    )  # fmt: skip
-
-
-def _walked(
-    backbone: Backbone,
-    audio_seconds: Seconds,
-    reduction: Reduction,
-    n_output: Count,
-    n_prompt: int,
-    padding: str,
-    kv_cache: bool,
-    convention: str,
-    task: str,
-) -> dict[str, Count]:
-    if task == "asr":
-        assert isinstance(backbone, Whisper)
-        check_tokens(backbone, n_prompt, n_output)
-    if convention == same2026.CONVENTION:
-        return same2026.parts(backbone, audio_seconds, reduction, n_output)
-    ledger = Ledger()
-    n_source, grad = encoder_walk(ledger, backbone, audio_seconds, reduction, padding)
+    convention, task = resolve_convention(convention), check_task(windows.backbone, task)
+    backbone, n_output = windows.backbone, windows.n_output_tokens
+    n_prompt = prompt_tokens(backbone) if n_prompt_tokens is None else n_prompt_tokens
     if task == "asr" and isinstance(backbone, Whisper):
-        generation_entries(ledger, backbone, n_source, n_prompt, n_output, kv_cache)
-    else:
+        check_all_tokens(windows, n_prompt)
+    if convention == same2026.CONVENTION:
+        return same2026.parts(windows)
+    ledger = Ledger(len(windows))
+    n_source, grad = encoder_walk(ledger, windows)
+    if task != "asr" or not isinstance(backbone, Whisper):
         classifier_walk(ledger, backbone, n_source, grad, FROZEN)
+    elif windows.generates:
+        generation_entries(ledger, backbone, n_source, n_prompt, n_output, kv_cache)
     return ledger.forward
+
+
+def check_all_tokens(windows: Windows, n_prompt: int) -> None:
+    """As `check_tokens`, of all windows."""
+    assert isinstance(windows.backbone, Whisper)
+    for end in (windows.n_output_tokens.min(), windows.n_output_tokens.max()):
+        check_tokens(windows.backbone, n_prompt, int(end))

@@ -8,25 +8,27 @@ projections see an input that needs no gradient, a key without adapter asks for 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import numpy as np
 
-from planner.costs.flops.lengths import Count
+from planner.costs.windows import Ints
 
 PARTS = ("stem", "encoder", "cross_attention", "decoder", "head")
 """Where the work is done; every count is told apart by these, zeros included."""
 
 
-def _zeros() -> dict[str, Count]:
-    return dict.fromkeys(PARTS, 0)
+Count = int | Ints
+"""Of each window, shape (m,), or the same of all."""
 
 
-@dataclass(slots=True)
 class Ledger:
-    """Forward, activation-gradient and weight-gradient FLOPs by part. Integers throughout, of one window or of many."""
+    """Forward, activation-gradient and weight-gradient FLOPs of m windows by part, integers of shape (m,)."""
 
-    forward: dict[str, Count] = field(default_factory=_zeros)
-    activation: dict[str, Count] = field(default_factory=_zeros)
-    weight: dict[str, Count] = field(default_factory=_zeros)
+    __slots__ = ("activation", "forward", "weight")
+
+    def __init__(self, m: int) -> None:
+        self.forward, self.activation, self.weight = (
+            {part: np.zeros(m, dtype=np.int64) for part in PARTS} for _ in range(3)
+        )
 
     def linear(
         self,

@@ -14,17 +14,18 @@ Every reduction by k keeps `ceil(n / k)` of n tokens: Whisper's stem by a stride
 convolution, wav2vec2's stem on the convolutional features before the feature projection, `layer L` on
 the hidden states after encoder layer L (from 1), `output` on the last hidden states.
 
-Seconds may be one number or an array of many windows; counts are then arrays too, of the same integers.
+Lengths are decided for `Windows`, as arrays; the functions that take one window's seconds give its integer.
 """
 
 from __future__ import annotations
 
 import math
-from typing import overload
+from dataclasses import replace
+from typing import TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
+from planner.costs.windows import NO_REDUCTION, Floats, Ints, Windows, windows_of
 from planner.errors import InputError
 from planner.words.catalogue import WHISPER_WINDOW_SECONDS, Backbone, Wav2Vec2, Whisper
 from planner.words.records import Reduction
@@ -35,20 +36,10 @@ SAMPLE_RATE = 16_000
 """Sample rate of both families (samples/s)."""
 PADDINGS = ("dynamic", "bucketed", "padded30")
 
-Ints = NDArray[np.int64]
-Count = int | Ints
-"""A count of one window, or of many."""
-Seconds = float | NDArray[np.float64]
-"""Length of one window, or of many."""
-
-_NONE = Reduction()
+Whole = TypeVar("Whole", int, Ints)
 
 
-@overload
-def ceil_div(value: int, by: int) -> int: ...
-@overload
-def ceil_div(value: Count, by: int) -> Count: ...
-def ceil_div(value: Count, by: int) -> Count:
+def ceil_div(value: Whole, by: int) -> Whole:
     """Smallest integer at least value / by.
 
     >>> ceil_div(1500, 7)
@@ -57,33 +48,9 @@ def ceil_div(value: Count, by: int) -> Count:
     return -(-value // by)
 
 
-def least(values: Count) -> int:
-    """The smallest of a count."""
-    return values if isinstance(values, int) else int(values.min())
-
-
-def largest(first: Count, *more: Count) -> Count:
-    """The largest of several counts, window by window."""
-    out = first
-    for other in more:
-        out = (
-            max(out, other)
-            if isinstance(out, int) and isinstance(other, int)
-            else np.maximum(out, other)
-        )
-    return out
-
-
-def whole(values: Seconds) -> Count:
-    """The whole part of numbers that are not negative."""
-    return values.astype(np.int64) if isinstance(values, np.ndarray) else int(values)
-
-
-def rounded(values: Seconds) -> Count:
+def rounded(values: Floats) -> Ints:
     """Nearest integers, halves to even as `round` has it."""
-    if isinstance(values, np.ndarray):
-        return np.rint(values).astype(np.int64)
-    return round(values)
+    return np.rint(values).astype(np.int64)
 
 
 def check_seconds(backbone: Backbone, audio_seconds: float) -> float:
@@ -106,13 +73,11 @@ def check_seconds(backbone: Backbone, audio_seconds: float) -> float:
     return seconds
 
 
-def check_all_seconds(backbone: Backbone, audio_seconds: Seconds) -> Seconds:
-    """As `check_seconds`, of one window or of many."""
-    if not isinstance(audio_seconds, np.ndarray):
-        return check_seconds(backbone, audio_seconds)
-    for end in (audio_seconds.min(), audio_seconds.max()):
-        check_seconds(backbone, float(end))
-    return audio_seconds
+def checked_seconds(windows: Windows) -> Floats:
+    """The seconds of the windows, as `check_seconds` allows them."""
+    for end in (windows.audio_seconds.min(), windows.audio_seconds.max()):
+        check_seconds(windows.backbone, float(end))
+    return windows.audio_seconds
 
 
 def check_padding(padding: str) -> None:
@@ -125,76 +90,50 @@ def check_padding(padding: str) -> None:
         raise InputError(f"padding must be one of {', '.join(PADDINGS)}, got {padding!r}")
 
 
-@overload
-def mel_frames(
-    backbone: Whisper,
-    audio_seconds: float,
-    reduction: Reduction = ...,
-    padding: str = ...,
-) -> int: ...
-@overload
-def mel_frames(
-    backbone: Whisper,
-    audio_seconds: Seconds,
-    reduction: Reduction = ...,
-    padding: str = ...,
-) -> Count: ...
-def mel_frames(
-    backbone: Whisper,
-    audio_seconds: Seconds,
-    reduction: Reduction = _NONE,
-    padding: str = "dynamic",
-) -> Count:
-    """Mel frames that the encoder is given (the input's last dimension).
+def mel_frames_of(windows: Windows) -> Ints:
+    """Mel frames that a Whisper encoder is given (the input's last dimension), shape (m,).
 
     Raises:
         InputError: seconds or padding are not allowed, or no frame is left.
     """
-    seconds = check_all_seconds(backbone, audio_seconds)
-    check_padding(padding)
+    most = 2 * _whisper(windows).max_source_positions
+    seconds = checked_seconds(windows)
+    check_padding(windows.padding)
     frames = rounded(MEL_FRAMES_PER_SECOND * seconds)
-    if padding == "padded30":
-        frames = 2 * backbone.max_source_positions
-    if least(frames) < 1:
+    if windows.padding == "padded30":
+        frames = np.full_like(frames, most)
+    if frames.min() < 1:
         raise InputError(
             f"audio_seconds {np.min(seconds):g} gives no mel frame; use at least "
             f"{1 / MEL_FRAMES_PER_SECOND:g} s"
         )
-    unit = 2 * reduction.factor
+    unit = 2 * windows.reduction.factor
     whole = unit * ceil_div(frames, unit)
-    if reduction.place == "stem":
-        return whole
-    most = 2 * backbone.max_source_positions
-    return min(whole, most) if isinstance(whole, int) else np.minimum(whole, most)
+    return whole if windows.reduction.place == "stem" else np.minimum(whole, most)
 
 
-@overload
-def conv_lengths(
-    backbone: Wav2Vec2, audio_seconds: float, padding: str = ...
-) -> tuple[int, ...]: ...
-@overload
-def conv_lengths(
-    backbone: Wav2Vec2, audio_seconds: Seconds, padding: str = ...
-) -> tuple[Count, ...]: ...
-def conv_lengths(
-    backbone: Wav2Vec2, audio_seconds: Seconds, padding: str = "dynamic"
-) -> tuple[Count, ...]:
-    """Frames after each convolution of the wav2vec2 front end.
+def _whisper(windows: Windows) -> Whisper:
+    assert isinstance(windows.backbone, Whisper)
+    return windows.backbone
 
-    >>> from planner.words.catalogue import backbone
-    >>> conv_lengths(backbone("wav2vec2-base"), 4.0)[-1]
-    199
+
+def conv_lengths_of(windows: Windows) -> tuple[Ints, ...]:
+    """Frames after each convolution of the wav2vec2 front end, each of shape (m,).
 
     Raises:
         InputError: the seconds are not allowed or too short for one frame.
     """
-    seconds = check_all_seconds(backbone, audio_seconds)
-    check_padding(padding)
-    n = rounded(SAMPLE_RATE * (WHISPER_WINDOW_SECONDS if padding == "padded30" else seconds))
-    lengths: list[Count] = []
+    backbone, seconds = windows.backbone, checked_seconds(windows)
+    assert isinstance(backbone, Wav2Vec2)
+    check_padding(windows.padding)
+    heard = seconds
+    if windows.padding == "padded30":
+        heard = np.full_like(seconds, WHISPER_WINDOW_SECONDS)
+    n = rounded(SAMPLE_RATE * heard)
+    lengths: list[Ints] = []
     for kernel, stride in zip(backbone.conv_kernel, backbone.conv_stride, strict=True):
         n = (n - kernel) // stride + 1
-        if least(n) < 1:
+        if n.min() < 1:
             raise InputError(
                 f"audio_seconds {np.min(seconds):g} is too short for one frame of {backbone.name}; "
                 f"use at least {_shortest_samples(backbone) / SAMPLE_RATE:g} s"
@@ -213,74 +152,42 @@ def _shortest_samples(backbone: Wav2Vec2) -> int:
     return n
 
 
-@overload
-def encoder_positions(
-    backbone: Backbone,
-    audio_seconds: float,
-    reduction: Reduction = ...,
-    padding: str = ...,
-) -> int: ...
-@overload
-def encoder_positions(
-    backbone: Backbone,
-    audio_seconds: Seconds,
-    reduction: Reduction = ...,
-    padding: str = ...,
-) -> Count: ...
-def encoder_positions(
-    backbone: Backbone,
-    audio_seconds: Seconds,
-    reduction: Reduction = _NONE,
-    padding: str = "dynamic",
-) -> Count:
-    """Tokens that enter the first transformer layer; for Whisper the rows of its position table.
+def positions_of(windows: Windows) -> Ints:
+    """Tokens that enter the first transformer layer, shape (m,); for Whisper rows of its position table.
 
-    At the stem by k, Whisper keeps every k-th row: `table[::k][:encoder_positions(...)]`.
+    At the stem by k, Whisper keeps every k-th row: `table[::k][:n]` for n positions.
 
     Raises:
         InputError: seconds, padding or reduction are not allowed for this backbone.
     """
+    backbone, reduction = windows.backbone, windows.reduction
     if isinstance(backbone, Whisper):
-        unreduced = mel_frames(backbone, audio_seconds, _NONE, padding) // 2
+        unreduced = mel_frames_of(replace(windows, reduction=NO_REDUCTION)) // 2
         if reduction.place == "stem" and reduction.operator != "stride":
             raise InputError(
                 f"reduction {reduction} is not possible on the stem of {backbone.name}; "
                 f"use stem:{reduction.factor} or layer1:{reduction.factor}:{reduction.operator}"
             )
-        stem = mel_frames(backbone, audio_seconds, reduction, padding) // 2
+        stem = mel_frames_of(windows) // 2
     else:
-        unreduced = stem = conv_lengths(backbone, audio_seconds, padding)[-1]
-    _check_reduction(backbone, reduction, least(unreduced))
+        unreduced = stem = conv_lengths_of(windows)[-1]
+    _check_reduction(backbone, reduction, int(unreduced.min()))
     return ceil_div(stem, reduction.factor) if reduction.place == "stem" else stem
 
 
-@overload
-def encoder_tokens(
-    backbone: Backbone,
-    audio_seconds: float,
-    reduction: Reduction = ...,
-    padding: str = ...,
-) -> int: ...
-@overload
-def encoder_tokens(
-    backbone: Backbone,
-    audio_seconds: Seconds,
-    reduction: Reduction = ...,
-    padding: str = ...,
-) -> Count: ...
-def encoder_tokens(
-    backbone: Backbone,
-    audio_seconds: Seconds,
-    reduction: Reduction = _NONE,
-    padding: str = "dynamic",
-) -> Count:
-    """Tokens that leave the encoder: what the decoder attends to, or what the head pools.
+def tokens_of(windows: Windows) -> Ints:
+    """Tokens that leave the encoder, shape (m,): what the decoder attends to, or what the head pools.
 
     Raises:
         InputError: seconds, padding or reduction are not allowed for this backbone.
     """
-    n = encoder_positions(backbone, audio_seconds, reduction, padding)
-    return ceil_div(n, reduction.factor) if reduction.place in ("layer", "output") else n
+    return after_reduction(windows, positions_of(windows))
+
+
+def after_reduction(windows: Windows, positions: Ints) -> Ints:
+    """Tokens left of those that entered the first layer, shape (m,)."""
+    inside = windows.reduction.place in ("layer", "output")
+    return ceil_div(positions, windows.reduction.factor) if inside else positions
 
 
 def _check_reduction(backbone: Backbone, reduction: Reduction, unreduced: int) -> None:
@@ -293,3 +200,46 @@ def _check_reduction(backbone: Backbone, reduction: Reduction, unreduced: int) -
             f"reduction {reduction} names a layer that {backbone.name} does not have; "
             f"use layer 1 to {backbone.encoder_layers}"
         )
+
+
+def mel_frames(
+    backbone: Whisper,
+    audio_seconds: float,
+    reduction: Reduction = NO_REDUCTION,
+    padding: str = "dynamic",
+) -> int:
+    """`mel_frames_of` one window."""
+    return int(mel_frames_of(windows_of(backbone, audio_seconds, reduction, padding=padding))[0])
+
+
+def conv_lengths(
+    backbone: Wav2Vec2, audio_seconds: float, padding: str = "dynamic"
+) -> tuple[int, ...]:
+    """`conv_lengths_of` one window.
+
+    >>> from planner.words.catalogue import backbone
+    >>> conv_lengths(backbone("wav2vec2-base"), 4.0)[-1]
+    199
+    """
+    lengths = conv_lengths_of(windows_of(backbone, audio_seconds, padding=padding))
+    return tuple(int(n[0]) for n in lengths)
+
+
+def encoder_positions(
+    backbone: Backbone,
+    audio_seconds: float,
+    reduction: Reduction = NO_REDUCTION,
+    padding: str = "dynamic",
+) -> int:
+    """`positions_of` one window."""
+    return int(positions_of(windows_of(backbone, audio_seconds, reduction, padding=padding))[0])
+
+
+def encoder_tokens(
+    backbone: Backbone,
+    audio_seconds: float,
+    reduction: Reduction = NO_REDUCTION,
+    padding: str = "dynamic",
+) -> int:
+    """`tokens_of` one window."""
+    return int(tokens_of(windows_of(backbone, audio_seconds, reduction, padding=padding))[0])

@@ -3,8 +3,8 @@
 A walk follows the modules of transformers (`WhisperForConditionalGeneration`,
 `WhisperForAudioClassification`, `Wav2Vec2ForSequenceClassification`) in eager attention, batch 1.
 Equal layers are entered once with a multiplier, so a walk costs the same for 4 layers and for 32; and
-lengths may be arrays, so that it costs about the same for one window and for thousands.
-tests/costs/test_flops_against_torch.py compares every walk, as integers, with torch's own counter.
+lengths are arrays, so that it costs about the same for one window and for thousands.
+tests/costs/flops/test_flops_against_torch.py compares every walk, as integers, with torch's own counter.
 """
 
 from __future__ import annotations
@@ -13,16 +13,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from planner.costs.flops.ledger import Ledger
+from planner.costs.flops.ledger import Count, Ledger
 from planner.costs.flops.lengths import (
-    Count,
-    Seconds,
-    ceil_div,
-    conv_lengths,
-    encoder_positions,
-    least,
-    mel_frames,
+    Whole,
+    after_reduction,
+    conv_lengths_of,
+    mel_frames_of,
+    positions_of,
 )
+from planner.costs.windows import Ints, Windows
 from planner.words.catalogue import GATE_WIDTH, Backbone, Wav2Vec2, Whisper
 from planner.words.records import Reduction
 
@@ -87,42 +86,35 @@ class _Layer:
         return self.linear(part, "fc2", n, inner, self.width, hidden)
 
 
-def _runs(n_layers: int, *borders: int) -> Iterator[tuple[int, int]]:
+def runs_of_layers(n_layers: int, *borders: int) -> Iterator[tuple[int, int]]:
     """Half-open runs of layer indices (from 0) between the borders."""
     edges = sorted({0, n_layers, *(b for b in borders if 0 < b < n_layers)})
     yield from pairwise(edges)
 
 
 def encoder_walk(
-    ledger: Ledger,
-    backbone: Backbone,
-    audio_seconds: Seconds,
-    reduction: Reduction,
-    padding: str = "dynamic",
-    treatment: Treatment = FROZEN,
-) -> tuple[Count, bool]:
+    ledger: Ledger, windows: Windows, treatment: Treatment = FROZEN
+) -> tuple[Ints, bool]:
     """Enter stem and transformer layers.
 
     Returns:
-        Tokens that leave the encoder, and whether they need a gradient.
+        Tokens that leave the encoder, shape (m,), and whether they need a gradient.
     """
-    n = encoder_positions(backbone, audio_seconds, reduction, padding)
+    backbone, reduction, n = windows.backbone, windows.reduction, positions_of(windows)
     if treatment.decoder_only:
         treatment = replace(treatment, adapted=frozenset())
     if isinstance(backbone, Whisper):
-        frames = mel_frames(backbone, audio_seconds, reduction, padding)
-        grad = _whisper_stem(ledger, backbone, frames, reduction, treatment)
+        grad = _whisper_stem(ledger, backbone, mel_frames_of(windows), reduction, treatment)
         pre_norm = True
     else:
-        lengths = conv_lengths(backbone, audio_seconds, padding)
-        grad = _wav2vec2_stem(ledger, backbone, lengths, n, treatment)
+        grad = _wav2vec2_stem(ledger, backbone, conv_lengths_of(windows), n, treatment)
         # Models with a layer norm in each convolution are the ones with pre-norm layers.
         pre_norm = backbone.layer_norm_each_conv
     reduced_from = reduction.layer or backbone.encoder_layers
     top_from = 0 if treatment.full else backbone.encoder_layers - treatment.top_k
-    after = ceil_div(n, reduction.factor) if reduction.place in ("layer", "output") else n
+    after = after_reduction(windows, n)
     # The first layer stands alone: its input may need no gradient, the others' always alike.
-    for first, last in _runs(backbone.encoder_layers, 1, reduced_from, top_from):
+    for first, last in runs_of_layers(backbone.encoder_layers, 1, reduced_from, top_from):
         trained = first >= top_from
         layer = _Layer(ledger, backbone.d_model, treatment, trained, last - first)
         tokens = after if reduction.place == "layer" and first >= reduced_from else n
@@ -135,7 +127,7 @@ def encoder_walk(
 
 
 def _whisper_stem(
-    ledger: Ledger, backbone: Whisper, frames: Count, reduction: Reduction, treatment: Treatment
+    ledger: Ledger, backbone: Whisper, frames: Ints, reduction: Reduction, treatment: Treatment
 ) -> bool:
     d, full = backbone.d_model, treatment.full
     ledger.convolution("stem", frames, 3, backbone.n_mels, d, trained=full)
@@ -144,7 +136,7 @@ def _whisper_stem(
 
 
 def _wav2vec2_stem(
-    ledger: Ledger, backbone: Wav2Vec2, lengths: tuple[Count, ...], n: Count, treatment: Treatment
+    ledger: Ledger, backbone: Wav2Vec2, lengths: tuple[Ints, ...], n: Ints, treatment: Treatment
 ) -> bool:
     full, previous = treatment.full, 1
     for length, kernel, width in zip(lengths, backbone.conv_kernel, backbone.conv_dim, strict=True):
@@ -165,10 +157,10 @@ def _wav2vec2_stem(
 def decoder_walk(
     ledger: Ledger,
     backbone: Whisper,
-    n_source: Count,
+    n_source: Ints,
     source_grad: bool,
-    n_tokens: Count,
-    n_labels: Count,
+    n_tokens: Ints,
+    n_labels: Ints,
     treatment: Treatment,
 ) -> None:
     """Enter one teacher-forced pass of n_tokens over n_source encoder tokens, causal mask not halved.
@@ -176,7 +168,7 @@ def decoder_walk(
     The vocabulary projection runs on the n_labels positions that have a label.
     """
     grad = treatment.full
-    for first, last in _runs(backbone.decoder_layers, 1):
+    for first, last in runs_of_layers(backbone.decoder_layers, 1):
         layer = _Layer(ledger, backbone.d_model, treatment, treatment.full, last - first)
         grad = layer.attention("decoder", n_tokens, n_tokens, grad, grad) or grad
         grad = layer.attention("cross_attention", n_tokens, n_source, grad, source_grad) or grad
@@ -187,7 +179,7 @@ def decoder_walk(
 
 
 def classifier_walk(
-    ledger: Ledger, backbone: Backbone, n_tokens: Count, grad: bool, treatment: Treatment
+    ledger: Ledger, backbone: Backbone, n_tokens: Ints, grad: bool, treatment: Treatment
 ) -> None:
     """Enter the classification head: a projector on every token, the mean, one more projection."""
     trained = treatment.full or treatment.head
@@ -201,9 +193,9 @@ def classifier_walk(
 def generation_entries(
     ledger: Ledger,
     backbone: Whisper,
-    n_source: Count,
+    n_source: Ints,
     n_prompt: int,
-    n_output: Count,
+    n_output: Ints,
     kv_cache: bool,
 ) -> None:
     """Enter greedy decoding: a prefill of n_prompt tokens, then n_output - 1 steps.
@@ -211,11 +203,8 @@ def generation_entries(
     The prefill yields the first output token, so the last one is never fed back. With a cache, a step
     at length t attends to t tokens and cross-attention keys and values are formed once; without one,
     every step runs the whole prefix again and forms them again. The vocabulary projection runs once for
-    each output token (transformers' own `generate` projects the whole prefill). Of many windows all
-    have output tokens, or none has.
+    each output token (transformers' own `generate` projects the whole prefill).
     """
-    if least(n_output) == 0:
-        return
     d, layers, steps = backbone.d_model, backbone.decoder_layers, n_output - 1
     fed = n_prompt + steps  # tokens that pass the decoder, each once
     # Sum over steps of the length attended to: p + 1, …, p + steps.
@@ -235,9 +224,9 @@ def generation_entries(
     ledger.linear("head", n_output, d, backbone.vocab_size)
 
 
-def _sum(n: Count) -> Count:
+def _sum(n: Whole) -> Whole:
     return n * (n + 1) // 2
 
 
-def _sum_of_squares(n: Count) -> Count:
+def _sum_of_squares(n: Whole) -> Whole:
     return n * (n + 1) * (2 * n + 1) // 6

@@ -6,19 +6,21 @@ left out.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import cast
+
+import numpy as np
 
 from planner.costs.flops.forward import (
     CONVENTIONS,
+    check_all_tokens,
     check_task,
     check_tokens,
     prompt_tokens,
     resolve_convention,
 )
 from planner.costs.flops.ledger import Ledger
-from planner.costs.flops.lengths import Count, Seconds, least
 from planner.costs.flops.modules import (
     FROZEN,
     Treatment,
@@ -26,6 +28,7 @@ from planner.costs.flops.modules import (
     decoder_walk,
     encoder_walk,
 )
+from planner.costs.windows import NO_REDUCTION, Ints, Windows, windows_of
 from planner.errors import InputError, UnknownNameError
 from planner.words.catalogue import Backbone, Wav2Vec2, Whisper
 from planner.words.records import Adaptation, Reduction
@@ -143,9 +146,10 @@ def training_flops(
     if convention != CONVENTIONS[0]:
         raise InputError(f"convention {convention} does not define training FLOPs; use exact")
     n_prompt = prompt_tokens(backbone) if n_prompt_tokens is None else n_prompt_tokens
-    _check_labels(backbone, chosen, n_prompt, n_label_tokens)
+    if chosen == "asr" and isinstance(backbone, Whisper):
+        check_tokens(backbone, n_prompt, n_label_tokens)
     return _training(
-        backbone, audio_seconds, reduction or Reduction(), adaptation, n_label_tokens, n_prompt,
+        backbone, audio_seconds, reduction or NO_REDUCTION, adaptation, n_label_tokens, n_prompt,
         padding, chosen, gradient_checkpointing,
     )  # fmt: skip
 
@@ -162,11 +166,11 @@ def _training(
     task: str,
     checkpointing: bool,
 ) -> TrainingFlops:
-    counts = _trained(
-        backbone, audio_seconds, reduction, adaptation, n_label_tokens, n_prompt, padding, task,
-        checkpointing,
-    )  # fmt: skip
-    forward, activation, weight, recomputed = cast("tuple[int, int, int, int]", counts)
+    one = windows_of(
+        backbone, audio_seconds, reduction, n_output_tokens=n_label_tokens, padding=padding
+    )
+    counts = _trained(one, adaptation, n_prompt, task, checkpointing)
+    forward, activation, weight, recomputed = (int(flops[0]) for flops in counts)
     return TrainingFlops(
         convention=CONVENTIONS[0],
         forward=forward,
@@ -177,66 +181,50 @@ def _training(
     )
 
 
-def training_totals(
-    backbone: Backbone,
-    *,
-    audio_seconds: Seconds,
-    reduction: Reduction,
-    adaptation: Adaptation,
-    n_label_tokens: Count = 0,
-    padding: str = "dynamic",
-    task: str | None = None,
-) -> Count:
-    """Total FLOPs of one training example of many windows at once, as `training_flops` counts them.
+def training_totals(windows: Windows, adaptation: Adaptation, task: str | None = None) -> Ints:
+    """Total FLOPs of one training example like each window, shape (m,), as `training_flops` counts them.
+
+    Labels are the windows' output tokens.
 
     Raises:
         InputError: an argument lies outside what the backbone allows.
     """
-    chosen, n_prompt = check_task(backbone, task), prompt_tokens(backbone)
-    _check_labels(backbone, chosen, n_prompt, n_label_tokens)
-    counts = _trained(
-        backbone, audio_seconds, reduction, adaptation, n_label_tokens, n_prompt, padding, chosen,
-        False,
-    )  # fmt: skip
-    return sum(counts)
-
-
-def _check_labels(backbone: Backbone, task: str, n_prompt: int, n_labels: Count) -> None:
-    if task == "asr" and isinstance(backbone, Whisper):
-        check_tokens(backbone, n_prompt, n_labels)
-        if least(n_labels) < 1:
-            raise InputError(f"n_label_tokens must be at least 1, got {least(n_labels)!r}")
+    chosen, n_prompt = check_task(windows.backbone, task), prompt_tokens(windows.backbone)
+    forward, activation, weight, _ = _trained(windows, adaptation, n_prompt, chosen, False)
+    return forward + activation + weight
 
 
 def _trained(
-    backbone: Backbone,
-    audio_seconds: Seconds,
-    reduction: Reduction,
-    adaptation: Adaptation,
-    n_label_tokens: Count,
-    n_prompt: int,
-    padding: str,
-    task: str,
-    checkpointing: bool,
-) -> tuple[Count, Count, Count, Count]:
-    """Forward, activation gradients, weight gradients, and what is computed twice."""
-    treatment = treatment_of(backbone, adaptation, task)
-    ledger = Ledger()
-    n_source, grad = encoder_walk(ledger, backbone, audio_seconds, reduction, padding, treatment)
+    windows: Windows, adaptation: Adaptation, n_prompt: int, task: str, checkpointing: bool
+) -> tuple[Ints, Ints, Ints, Ints]:
+    """Forward, activation gradients, weight gradients, and what is computed twice, each (m,)."""
+    backbone, n_labels = windows.backbone, windows.n_output_tokens
     if task == "asr" and isinstance(backbone, Whisper):
-        fed = n_prompt + n_label_tokens - 1
-        decoder_walk(ledger, backbone, n_source, grad, fed, n_label_tokens, treatment)
+        check_all_tokens(windows, n_prompt)
+        if n_labels.min() < 1:
+            raise InputError(f"n_label_tokens must be at least 1, got {int(n_labels.min())!r}")
+    treatment = treatment_of(backbone, adaptation, task)
+    ledger = Ledger(len(windows))
+    n_source, grad = encoder_walk(ledger, windows, treatment)
+    if task == "asr" and isinstance(backbone, Whisper):
+        fed = n_prompt + n_labels - 1
+        decoder_walk(ledger, backbone, n_source, grad, fed, n_labels, treatment)
     else:
         classifier_walk(ledger, backbone, n_source, grad, treatment)
     if treatment == FROZEN:
-        ledger = Ledger()
-    layers = sum(ledger.forward[p] for p in ("encoder", "cross_attention", "decoder"))
+        ledger = Ledger(len(windows))
+    layers = [ledger.forward[p] for p in ("encoder", "cross_attention", "decoder") if checkpointing]
     return (
-        sum(ledger.forward.values()),
-        sum(ledger.activation.values()),
-        sum(ledger.weight.values()),
-        layers if checkpointing else 0,
+        _over_parts(ledger.forward.values(), len(windows)),
+        _over_parts(ledger.activation.values(), len(windows)),
+        _over_parts(ledger.weight.values(), len(windows)),
+        _over_parts(layers, len(windows)),
     )
+
+
+def _over_parts(parts: Iterable[Ints], m: int) -> Ints:
+    """Their sum, shape (m,); zeros of none."""
+    return sum(parts, np.zeros(m, dtype=np.int64))
 
 
 def lora_parameters(backbone: Backbone, adaptation: Adaptation, task: str | None = None) -> int:

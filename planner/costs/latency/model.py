@@ -17,24 +17,19 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from typing import Generic, TypeVar
 
 import numpy as np
 
-from planner.costs.latency.nonnegative import Fitted, student95
+from planner.costs.latency.nonnegative import Fitted
 from planner.costs.latency.stage_fit import fit_stages
-from planner.costs.latency.stages import (
-    COLUMNS,
-    Alike,
-    Floats,
-    Window,
-    alike,
-    quantities,
-    regressors,
-)
+from planner.costs.latency.stages import COLUMNS, quantities, regressors
+from planner.costs.windows import Floats, Placed, Windows, together, windows_of
 from planner.errors import InputError, MissingResourceError
-from planner.words.catalogue import Backbone, backbone
-from planner.words.records import Latency, Reduction
+from planner.words.catalogue import backbone
+from planner.words.records import Latency
+from planner.words.student import t_quantile_95
 
 LEAST_SD = 0.02
 """Least relative spread: 2 % (assumption: repeated percentiles differ by as much)."""
@@ -51,30 +46,33 @@ TOKEN_TOLERANCE = 2
 model's own difference between the two is applied."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LatencyPrediction:
-    """Latency of one window at p50 and p95 with 90 % intervals, in ms, and where it comes from."""
-
-    p50_ms: float
-    p50_low_ms: float
-    p50_high_ms: float
-    p95_ms: float
-    p95_low_ms: float
-    p95_high_ms: float
-    source: str
+Number = TypeVar("Number", float, Floats)
+Text = TypeVar("Text", str, tuple[str, ...])
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Latencies:
-    """`LatencyPrediction` of many windows: each a column of shape (m,)."""
+@dataclass(frozen=True, kw_only=True)
+class LatencyPrediction(Generic[Number, Text]):
+    """Latency at p50 and p95 with 90 % intervals, in ms, and where it comes from: of a window, or of m."""
 
-    p50_ms: Floats
-    p50_low_ms: Floats
-    p50_high_ms: Floats
-    p95_ms: Floats
-    p95_low_ms: Floats
-    p95_high_ms: Floats
-    source: tuple[str, ...]
+    p50_ms: Number
+    p50_low_ms: Number
+    p50_high_ms: Number
+    p95_ms: Number
+    p95_low_ms: Number
+    p95_high_ms: Number
+    source: Text
+
+
+Latencies = LatencyPrediction[Floats, tuple[str, ...]]
+"""Of m windows: each a column of shape (m,)."""
+
+
+def each(found: Latencies) -> list[LatencyPrediction[float, str]]:
+    """The predictions window by window, as Python's numbers."""
+    names = [f.name for f in fields(LatencyPrediction)]
+    columns = [getattr(found, name) for name in names[:-1]]
+    rows = zip(*(c.tolist() for c in columns), found.source, strict=True)
+    return [LatencyPrediction(**dict(zip(names, row, strict=True))) for row in rows]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,39 +105,20 @@ class LatencyModel:
     source: str = "interpolated"
     measured: dict[tuple[str, float, str, int], tuple[Latency, ...]] = field(default_factory=dict)
 
-    def predict(
-        self,
-        backbone: Backbone,
-        audio_seconds: float,
-        reduction: Reduction,
-        n_output_tokens: int,
-        *,
-        padding: str = "dynamic",
-        batch_size: int = 1,
-    ) -> LatencyPrediction:
-        """Latency of one window (or batch); as measured where this very configuration was measured."""
-        window = Window(
-            backbone=backbone, audio_seconds=audio_seconds, reduction=reduction,
-            n_output_tokens=n_output_tokens, padding=padding, batch_size=batch_size,
-        )  # fmt: skip
-        return self.predict_many([window])[0]
+    def predict(self, windows: Sequence[Windows]) -> Latencies:
+        """Latencies of windows (or batches), as measured where this very configuration was measured."""
+        return self.predict_placed(together(windows))
 
-    def predict_many(self, windows: Sequence[Window]) -> list[LatencyPrediction]:
-        """Latencies of many windows."""
-        found = self.predict_alike(alike(windows))
-        names = LatencyPrediction.__slots__
-        columns = [list(getattr(found, name)) for name in names]
-        return [
-            LatencyPrediction(**dict(zip(names, row, strict=True)))
-            for row in zip(*columns, strict=True)
-        ]
+    def predict_each(self, windows: Sequence[Windows]) -> list[LatencyPrediction[float, str]]:
+        """As `predict`, window by window."""
+        return each(self.predict(windows))
 
-    def predict_alike(self, groups: Sequence[Alike]) -> Latencies:
-        """Latencies of many windows in groups, in the order that their places say."""
+    def predict_placed(self, groups: Sequence[Placed]) -> Latencies:
+        """As `predict`, in the order that the windows' places say."""
         x = quantities(groups)
         p50, sd, dof = self._central(x)
         outside = self._outside(x)
-        t = np.array([student95(k) for k in dof.tolist()])
+        t = np.array([t_quantile_95(k) for k in dof.tolist()])
         half = np.hypot(t * np.maximum(sd, self.least_sd), NORMAL95 * OUTSIDE_SD * outside)
         inside = (outside <= 0) | (self.source == "datasheet")
         source = [self.source if i else "transferred" for i in inside.tolist()]
@@ -150,8 +129,8 @@ class LatencyModel:
             source[j] = "measured"
         return latencies(log_p50, half, log_ratio, ratio_half, tuple(source))
 
-    def stage_ms(self, window: Window) -> dict[str, float]:
-        """The prediction's parts, by stage and column, where they are not 0."""
+    def stage_ms(self, window: Windows) -> dict[str, float]:
+        """The parts of one window's prediction, by stage and column, where they are not 0."""
         x = regressors([window])[0]
         cost = sum((f.cost for f in self.stages.values()), np.zeros(len(COLUMNS)))
         return {c: float(v) for c, v in zip(COLUMNS, x * cost, strict=True) if v > 0}
@@ -180,20 +159,20 @@ class LatencyModel:
         return np.asarray(np.clip(gap.max(axis=1, initial=0.0) - EDGE, 0.0, 20.0))
 
     def _known(
-        self, groups: Sequence[Alike], log_model: Floats
+        self, groups: Sequence[Placed], log_model: Floats
     ) -> Iterator[tuple[int, tuple[float, float, float, float]]]:
         """Windows that were measured: their place, and what `latencies` takes of each."""
-        for g in groups:
-            if g.padding == "dynamic":
-                name, cut = g.backbone.name, str(g.reduction)
-                for (backbone_, seconds, reduction, batch), found in self.measured.items():
-                    if (backbone_, reduction, batch) == (name, cut, g.batch_size):
-                        for k in np.flatnonzero(g.audio_seconds == seconds).tolist():
-                            j = int(g.at[k])
-                            n = np.broadcast_to(g.n_output_tokens, g.at.shape)[k]
-                            seen = self._seen(found, int(n), float(log_model[j]))
-                            if seen is not None:
-                                yield j, seen
+        for at, windows in groups:
+            if windows.padding != "dynamic":
+                continue
+            wanted = windows.backbone.name, str(windows.reduction), windows.batch_size
+            for (name, seconds, reduction, batch), found in self.measured.items():
+                if (name, reduction, batch) == wanted:
+                    for k in np.flatnonzero(windows.audio_seconds == seconds).tolist():
+                        j, n = int(at[k]), int(windows.n_output_tokens[k])
+                        seen = self._seen(found, n, float(log_model[j]))
+                        if seen is not None:
+                            yield j, seen
 
     def _seen(
         self, measured: Sequence[Latency], n_output_tokens: int, log_model: float
@@ -207,7 +186,7 @@ class LatencyModel:
         ratio = float(np.mean(np.log([m.p95_ms / m.p50_ms for m in near])))
         noise = max((m.noise_floor or 0.0) for m in near)
         sd = max(LEAST_SD, float(np.std(p50)), noise)
-        half = student95(8.0) * sd
+        half = t_quantile_95(8.0) * sd
         return float(np.mean(p50)), half, ratio, half
 
 
@@ -221,7 +200,7 @@ def latencies(
         min(math.hypot(h, r), WIDEST)
         for h, r in zip(half.tolist(), ratio_half.tolist(), strict=True)
     ]
-    return Latencies(
+    return LatencyPrediction(
         p50_ms=_exp(log_p50), p50_low_ms=_exp(log_p50 - narrow), p50_high_ms=_exp(log_p50 + narrow),
         p95_ms=_exp(log_p95), p95_low_ms=_exp(log_p95 - wide), p95_high_ms=_exp(log_p95 + wide),
         source=source,
@@ -233,15 +212,12 @@ def _exp(values: Floats) -> Floats:
     return np.array([math.exp(v) for v in values.tolist()])
 
 
-def window_of(m: Latency) -> Window:
+def window_of(m: Latency) -> Windows:
     """The window that a measurement is of."""
-    return Window(
-        backbone=backbone(m.backbone),
-        audio_seconds=m.audio_seconds,
-        reduction=m.reduction,
-        n_output_tokens=m.n_output_tokens,
+    return windows_of(
+        backbone(m.backbone), m.audio_seconds, m.reduction, n_output_tokens=m.n_output_tokens,
         batch_size=m.batch_size,
-    )
+    )  # fmt: skip
 
 
 def usable(latencies: Sequence[Latency], device: str | None) -> list[Latency]:

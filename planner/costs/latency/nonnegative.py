@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from planner.costs.latency.stages import Floats
+from planner.costs.windows import Floats
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +51,9 @@ def solve(x: Floats, y: Floats, columns: list[int]) -> Floats:
 def nnls(a: Floats, b: Floats) -> Floats:
     """Minimiser over c >= 0 of |a c - b|, shape (k,): the active-set method of Lawson and Hanson (1974).
 
-    SciPy has the same; a plan is answered from a latency model and must not wait for SciPy's import.
+    scipy.optimize.nnls has the same (tests/costs/latency/test_nonnegative.py compares them). It is not used, as a
+    cold plan under a latency limit fits the model anew: importing scipy.optimize takes 300 ms of processor
+    time, the whole plan 540 (measured); and its last bits differ, so that stored answers would not replay.
     """
     c, free = np.zeros(a.shape[1]), np.zeros(a.shape[1], dtype=bool)
     small = 1e-12 * max(float(np.abs(a.T @ b).max(initial=0.0)), 1e-300)
@@ -96,19 +98,3 @@ def fit(x: Floats, y: Floats, columns: list[int], prior_sd: float, prior_dof: fl
     dof = max(len(y) - len(active), 0)
     sd = math.sqrt((float(residual @ residual) + prior_dof * prior_sd**2) / (dof + prior_dof))
     return Fitted(cost=cost, sd=sd, dof=dof + prior_dof, active=active, inverse=inverse)
-
-
-def student95(dof: float) -> float:
-    """95 % quantile of Student's t, by the expansion in 1/dof of Abramowitz and Stegun 26.7.5.
-
-    >>> round(student95(10), 3), round(student95(1e9), 3)
-    (1.812, 1.645)
-    """
-    z = 1.6448536269514722
-    n = max(dof, 1.0)
-    if n < 3:
-        return {1: 6.3138, 2: 2.9200}[int(n)]
-    g1 = (z**3 + z) / 4
-    g2 = (5 * z**5 + 16 * z**3 + 3 * z) / 96
-    g3 = (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384
-    return z + g1 / n + g2 / n**2 + g3 / n**3

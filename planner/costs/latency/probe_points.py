@@ -13,8 +13,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from planner.costs.latency.model import LatencyModel
-from planner.costs.latency.stages import COLUMNS, GROUPS, Floats, Window, columns_of, regressors
+from planner.costs.latency.stages import COLUMNS, GROUPS, columns_of, regressors
 from planner.costs.latency.transfer import DataSheet, datasheet_model
+from planner.costs.windows import Floats, Windows
 from planner.errors import InputError
 
 CALIBRATION_POINTS = 12
@@ -26,7 +27,7 @@ RIDGE = 0.01
 
 
 def calibration_points(
-    candidates: Sequence[Window],
+    candidates: Sequence[Windows],
     n: int = CALIBRATION_POINTS,
     *,
     seconds: float | None = None,
@@ -36,7 +37,7 @@ def calibration_points(
     """Indices of at most n candidates to measure, the most telling first.
 
     Args:
-        candidates: configurations that could be measured.
+        candidates: configurations that could be measured, one window each.
         n: most points.
         seconds: time allowed for all samples of all points, predicted by `base`; None: no limit.
         samples: runs of each point, warm-ups included.
@@ -52,10 +53,20 @@ def calibration_points(
     cost = sum((f.cost for f in model.stages.values()), np.zeros(len(COLUMNS)))
     spent = (x * cost).sum(axis=1) * samples / 1e3
     left = seconds if seconds is not None else float(spent.sum()) + 1.0
-    shares = [_shares(x, cost, group) for group in GROUPS]
+    chosen = _greedy([_shares(x, cost, group) for group in GROUPS], spent, n, left)
+    if not chosen:
+        raise InputError(
+            f"no configuration can be measured in {seconds:g} s; the shortest needs {spent.min():.3g} s, "
+            "so allow more time or fewer samples"
+        )
+    return chosen
+
+
+def _greedy(shares: Sequence[Floats], spent: Floats, n: int, left: float) -> list[int]:
+    """The points, each the one that adds most to the determinants and fits the time that is left."""
     inverses = [np.eye(s.shape[1]) / RIDGE for s in shares]
     chosen: list[int] = []
-    while len(chosen) < min(n, len(candidates)):
+    while len(chosen) < min(n, len(spent)):
         gain = sum(
             np.log1p(np.einsum("mi,ij,mj->m", s, m, s))
             for s, m in zip(shares, inverses, strict=True)
@@ -70,11 +81,6 @@ def calibration_points(
         chosen.append(best)
         left -= float(spent[best])
         inverses = [_updated(m, s[best]) for s, m in zip(shares, inverses, strict=True)]
-    if not chosen:
-        raise InputError(
-            f"no configuration can be measured in {seconds:g} s; the shortest needs {spent.min():.3g} s, "
-            "so allow more time or fewer samples"
-        )
     return chosen
 
 

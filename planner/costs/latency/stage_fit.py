@@ -14,7 +14,8 @@ import numpy as np
 
 from planner.costs.latency import nonnegative
 from planner.costs.latency.nonnegative import Fitted
-from planner.costs.latency.stages import COLUMNS, GROUPS, Floats, columns_of
+from planner.costs.latency.stages import COLUMNS, GROUPS, columns_of
+from planner.costs.windows import Floats
 
 READ_ONCE = ("decode.weights", "decode.vocabulary")
 """Columns of values that are read in each step: 2 FLOPs each."""

@@ -25,8 +25,9 @@ from planner.costs.latency.model import (
     window_of,
 )
 from planner.costs.latency.nonnegative import Fitted
-from planner.costs.latency.stages import COLUMNS, GROUPS, Floats, columns_of, regressors
+from planner.costs.latency.stages import COLUMNS, GROUPS, columns_of, regressors
 from planner.costs.memory.peak import element_bytes
+from planner.costs.windows import Floats
 from planner.errors import InputError, UnknownNameError
 from planner.words.records import Latency
 

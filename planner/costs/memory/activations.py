@@ -10,139 +10,159 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from planner.costs.flops.lengths import (
     ceil_div,
-    conv_lengths,
-    encoder_positions,
-    encoder_tokens,
-    mel_frames,
+    conv_lengths_of,
+    mel_frames_of,
+    positions_of,
+    tokens_of,
 )
-from planner.costs.flops.modules import CLASSIFIER_PROJECTION, Treatment
+from planner.costs.flops.modules import CLASSIFIER_PROJECTION, Treatment, runs_of_layers
+from planner.costs.windows import Ints, Windows
 from planner.words.catalogue import Backbone, Wav2Vec2, Whisper
-from planner.words.records import Reduction
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """What decides which tensors are kept.
+
+    Attributes:
+        treatment: what is trained.
+        eager: whether attention keeps its square of weights.
+        dropout: whether adapters have dropout.
+        checkpointing: whether the layers' inputs alone are kept, and the layers run again.
+    """
+
+    treatment: Treatment
+    eager: bool
+    dropout: bool
+    checkpointing: bool
 
 
 @dataclass(frozen=True, slots=True)
 class _Block:
-    """What the layers of one stack keep, in elements for one example."""
+    """What the layers of one stack keep, in elements for one example of each window."""
 
-    width: int
-    inner: int
-    heads: int
-    treatment: Treatment
+    backbone: Backbone
+    kept: Kept
     trained: bool
-    eager: bool
-    dropout: bool
+
+    @property
+    def _adapted(self) -> frozenset[str]:
+        return self.kept.treatment.adapted
 
     def _keeps(self, *names: str) -> bool:
-        return self.trained or bool(self.treatment.adapted & set(names))
+        return self.trained or bool(self._adapted & set(names))
 
-    def _adapters(self, n: int, names: set[str], n_in: int) -> int:
+    def _adapters(self, n: Ints, names: set[str], n_in: int) -> Ints:
         """Inner activations of adapters and, with dropout, each one's own input and mask."""
-        adapted = 0 if self.trained else len(self.treatment.adapted & names)
-        own = n_in + ceil_div(n_in, 4) if self.dropout else 0
-        return adapted * n * (self.treatment.rank + own)
+        adapted = 0 if self.trained else len(self._adapted & names)
+        own = n_in + ceil_div(n_in, 4) if self.kept.dropout else 0
+        return adapted * n * (self.kept.treatment.rank + own)
 
-    def attention(self, n_query: int, n_key: int, *, crossed: bool = False) -> int:
-        d = self.width
+    def attention(self, n_query: Ints, n_key: Ints, *, crossed: bool = False) -> Ints:
+        d, eager = self.backbone.d_model, self.kept.eager
         kept = n_query * d + 2 * n_key * d  # query, keys, values
         kept += n_query * d  # input of the layer norm
         kept += n_query * d if self._keeps(*(("q",) if crossed else ("q", "k", "v"))) else 0
-        kept += self.heads * n_query * (n_key if self.eager else 1)
-        kept += n_query * d if self._keeps("o") or not self.eager else 0
+        kept += self.backbone.n_heads * n_query * (n_key if eager else 1)
+        kept += n_query * d if self._keeps("o") or not eager else 0
         adapters = self._adapters(n_query, {"q", "o"}, d) + self._adapters(n_key, {"k", "v"}, d)
         return kept + adapters
 
-    def feed_forward(self, n: int) -> int:
-        d, f = self.width, self.inner
+    def feed_forward(self, n: Ints) -> Ints:
+        d, f = self.backbone.d_model, self.backbone.ffn_dim
         kept = n * d + (n * d if self._keeps("fc1") else 0)
         kept += n * f + (n * f if self._keeps("fc2") else 0)
         return kept + self._adapters(n, {"fc1"}, d) + self._adapters(n, {"fc2"}, f)
 
-    def working(self, n_query: int, n_key: int) -> int:
+    def working(self, n: Ints) -> Ints:
         """Gradients that are alive at once in the backward pass of the widest operation."""
-        squares = 2 * self.heads * n_query * n_key if self.eager else 0
-        return max(squares + 3 * n_query * self.width, 2 * n_query * self.inner)
+        squares = 2 * self.backbone.n_heads * n * n if self.kept.eager else 0
+        feeding = 2 * n * self.backbone.ffn_dim
+        return np.maximum(squares + 3 * n * self.backbone.d_model, feeding)
 
 
-def saved_elements(
-    backbone: Backbone,
-    audio_seconds: float,
-    reduction: Reduction,
-    treatment: Treatment,
-    n_labels: int,
-    padding: str,
-    task: str,
-    eager: bool,
-    checkpointing: bool,
-    dropout: bool,
-) -> tuple[int, int]:
-    """Elements saved for the backward pass, and elements of its widest working set.
+@dataclass(slots=True)
+class _Saved:
+    """Elements so far: saved, of the widest layer, and of the widest working set, each (m,)."""
 
-    With checkpointing only the layers' inputs are saved, and one layer's own tensors at a time.
+    elements: Ints
+    widest: Ints
+    working: Ints
+
+    def add(self, own: Ints, inputs: Ints, working: Ints, times: int, kept: Kept) -> None:
+        """Equal layers: what each keeps, what its input takes, and its working set."""
+        self.elements = self.elements + times * (inputs if kept.checkpointing else own)
+        self.widest = np.maximum(self.widest, own)
+        self.working = np.maximum(self.working, working)
+
+
+def saved_elements(windows: Windows, task: str, kept: Kept) -> tuple[Ints, Ints]:
+    """Elements saved for the backward pass, and elements of its widest working set, each (m,).
+
+    With checkpointing only the layers' inputs are saved, and one layer's own tensors at a time. Labels are
+    the windows' output tokens.
     """
-    n = encoder_positions(backbone, audio_seconds, reduction, padding)
-    after = encoder_tokens(backbone, audio_seconds, reduction, padding)
-    saved = _stem(backbone, audio_seconds, reduction, padding, n, treatment)
-    widest, working = 0, 0
-    for index in range(1, backbone.encoder_layers + 1):
-        reduced = reduction.layer is not None and index > reduction.layer
-        tokens = after if reduced else n
-        top = index > backbone.encoder_layers - treatment.top_k
-        block = _block(backbone, treatment, treatment.full or top, eager, dropout)
-        own = block.attention(tokens, tokens) + block.feed_forward(tokens)
-        widest, working = max(widest, own), max(working, block.working(tokens, tokens))
-        saved += tokens * backbone.d_model if checkpointing else own
-    saved += after * backbone.d_model  # input of the last layer norm
+    backbone, treatment = windows.backbone, kept.treatment
+    saved, after = _encoder(windows, kept), tokens_of(windows)
     if treatment.decoder_only and not treatment.top_k:
-        saved, widest, working = 0, 0, 0  # nothing is propagated through the encoder
+        zeros = np.zeros_like(after)
+        saved = _Saved(zeros, zeros, zeros)  # nothing is propagated through the encoder
     if task == "asr" and isinstance(backbone, Whisper):
-        block = _block(backbone, treatment, treatment.full, eager, dropout)
-        fed = n_labels + 3  # a prompt of 4 without its first token's label
-        own = block.attention(fed, fed) + block.attention(fed, after, crossed=True)
-        own += block.feed_forward(fed)
-        saved += backbone.decoder_layers * (fed * backbone.d_model if checkpointing else own)
-        saved += after * backbone.d_model  # encoder states, input of every key and value
-        saved += 2 * fed * backbone.d_model + 2 * n_labels * backbone.vocab_size
-        widest, working = max(widest, own), max(working, n_labels * backbone.vocab_size)
-        # The tied embedding has two gradients, as input and as output, until they are added.
-        working += backbone.vocab_size * backbone.d_model if treatment.full else 0
+        _decoder(saved, backbone, after, windows.n_output_tokens, kept)
     else:
-        saved += after * (backbone.d_model + CLASSIFIER_PROJECTION)
-    return saved + (widest if checkpointing else 0), working
+        saved.elements = saved.elements + after * (backbone.d_model + CLASSIFIER_PROJECTION)
+    again = saved.widest if kept.checkpointing else 0
+    return saved.elements + again, saved.working
 
 
-def _block(
-    backbone: Backbone, treatment: Treatment, trained: bool, eager: bool, dropout: bool
-) -> _Block:
-    return _Block(
-        backbone.d_model, backbone.ffn_dim, backbone.n_heads, treatment, trained, eager, dropout
-    )
+def _encoder(windows: Windows, kept: Kept) -> _Saved:
+    backbone, reduction, treatment = windows.backbone, windows.reduction, kept.treatment
+    n, after, d = positions_of(windows), tokens_of(windows), backbone.d_model
+    saved = _Saved(_stem(windows, n, treatment), np.zeros_like(n), np.zeros_like(n))
+    reduced_from = backbone.encoder_layers if reduction.layer is None else reduction.layer
+    top_from = backbone.encoder_layers - treatment.top_k
+    for first, last in runs_of_layers(backbone.encoder_layers, reduced_from, top_from):
+        tokens = after if first >= reduced_from else n
+        block = _Block(backbone, kept, treatment.full or first >= top_from)
+        own = block.attention(tokens, tokens) + block.feed_forward(tokens)
+        saved.add(own, tokens * d, block.working(tokens), last - first, kept)
+    saved.elements = saved.elements + after * d  # input of the last layer norm
+    return saved
 
 
-def _stem(
-    backbone: Backbone,
-    audio_seconds: float,
-    reduction: Reduction,
-    padding: str,
-    n: int,
-    treatment: Treatment,
-) -> int:
-    """Inputs and outputs of the front end's convolutions where gradients pass them.
+def _decoder(saved: _Saved, backbone: Whisper, after: Ints, n_labels: Ints, kept: Kept) -> None:
+    """Add the decoder's layers and the loss."""
+    block, d = _Block(backbone, kept, kept.treatment.full), backbone.d_model
+    fed = n_labels + 3  # a prompt of 4 without its first token's label
+    own = block.attention(fed, fed) + block.attention(fed, after, crossed=True)
+    own += block.feed_forward(fed)
+    logits = n_labels * backbone.vocab_size
+    saved.add(own, fed * d, logits, backbone.decoder_layers, kept)
+    saved.elements = saved.elements + after * d  # encoder states, input of every key and value
+    saved.elements = saved.elements + 2 * fed * d + 2 * logits
+    # The tied embedding has two gradients, as input and as output, until they are added.
+    saved.working = saved.working + (backbone.vocab_size * d if kept.treatment.full else 0)
+
+
+def _stem(windows: Windows, n: Ints, treatment: Treatment) -> Ints:
+    """Inputs and outputs of the front end's convolutions where gradients pass them, shape (m,).
 
     wav2vec2's positional convolution also keeps its kernel, which weight normalisation computes.
     """
+    backbone = windows.backbone
     d, passed = backbone.d_model, treatment.full or "projection" in treatment.adapted
     kernel = 0
     if isinstance(backbone, Wav2Vec2) and passed:
         kernel = d * d // backbone.pos_conv_groups * backbone.pos_conv_kernel
     if not treatment.full:
-        return kernel
+        return np.full_like(n, kernel)
     if isinstance(backbone, Wav2Vec2):
-        lengths = conv_lengths(backbone, audio_seconds, padding)
-        kept = [a * b for a, b in zip(lengths, backbone.conv_dim, strict=True)]
+        kept = [a * b for a, b in zip(conv_lengths_of(windows), backbone.conv_dim, strict=True)]
         per_layer = 3 if backbone.layer_norm_each_conv else 2
         first = kept[0] * (3 - per_layer)  # the only norm of the group-norm variant
-        return per_layer * sum(kept) + first + 3 * n * d + kernel
-    frames = mel_frames(backbone, audio_seconds, reduction, padding)
-    return frames * (backbone.n_mels + 2 * d) + n * d
+        return per_layer * sum(kept, np.zeros_like(n)) + first + 3 * n * d + kernel
+    return mel_frames_of(windows) * (backbone.n_mels + 2 * d) + n * d

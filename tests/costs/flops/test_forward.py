@@ -236,3 +236,15 @@ def test_a_count_that_was_handed_out_can_be_changed_without_harm():
     asked = {"audio_seconds": 3.0, "n_output_tokens": 2}
     forward_flops(backbone("whisper-tiny"), **asked).parts["stem"] = 0
     assert forward_flops(backbone("whisper-tiny"), **asked).parts["stem"] > 0
+
+
+def test_checkpointing_adds_one_forward_of_the_layers():
+    plain, again = (
+        training_flops(
+            backbone("whisper-base"), audio_seconds=8.0, adaptation=Adaptation(lora_rank=8),
+            n_label_tokens=25, gradient_checkpointing=checkpointing,
+        )
+        for checkpointing in (False, True)
+    )  # fmt: skip
+    assert 0 < again.recomputed < again.forward
+    assert again.total - plain.total == again.recomputed

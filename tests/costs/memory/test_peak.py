@@ -12,13 +12,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.weak import WeakIdKeyDictionary
 
-from planner.costs.memory.peak import (
-    inference_memory,
-    kv_cache_elements,
-    model_parameters,
-    trainable_parameters,
-    training_memory,
-)
+from planner.costs.memory.parameters import model_parameters, trainable_parameters
+from planner.costs.memory.peak import inference_memory, kv_cache_elements, training_memory
 from planner.errors import InputError
 from planner.words.catalogue import backbone
 from planner.words.records import Adaptation, Reduction

@@ -89,7 +89,7 @@ def execute(
         setting,
         lambda: make_executor(request, prepared),
         shown,
-        prepare.trial_work(prepared.corpus),
+        prepare.trial_work(prepared),
         lambda engine, sweep_id: forecasts.save(engine, sweep_id, expected),
     )
     return result, status_rows(db, prepared.spec.name)[0]

@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -220,7 +220,8 @@ class Campaign:
                 f"SQLite, a file that only one machine can lock safely; use "
                 f"--db postgresql://USER@HOST/NAME, or --ray local"
             )
-        check_fits(executor, self._spec.resources.on(executor.n_gpus))
+        for resources in dict.fromkeys(resources for _, resources in self._trials):
+            check_fits(executor, self._placed(resources, executor))
         artifacts.check(self._setting.artifacts)
         if others and not artifacts.is_url(self._setting.artifacts):
             self._display.say(
@@ -228,10 +229,13 @@ class Campaign:
                 "and a trial that moves starts again; --artifacts URL goes anywhere (s3://…)"
             )
 
+    def _placed(self, resources: Resources, executor: Executor) -> Resources:
+        """A trial's stored resources, with a GPU on a cluster that has any where the file says none."""
+        return replace(resources, gpus=self._spec.resources.on(executor.n_gpus).gpus)
+
     def _loop(self, executor: Executor, left: TimeLeft) -> None:
         from planner.store.read import sweep_status
 
-        resources = self._spec.resources.on(executor.n_gpus)
         while True:
             self._recover()
             asked = time.monotonic()
@@ -240,20 +244,21 @@ class Campaign:
             self._display.show(status, left.seconds(status.rows, now))
             if not self._in_flight and not any(r.state in OPEN_STATES for r in status.rows):
                 return
-            self._submit(executor, resources, status.rows)
+            self._submit(executor, status.rows)
             pause = max(self._setting.poll_seconds, (now - asked) / STATUS_SHARE)
             for outcome in executor.collect(pause):
                 self._in_flight.discard(outcome.trial_id)
                 self._look_at(outcome)
 
-    def _submit(
-        self, executor: Executor, resources: Resources, rows: Sequence[TrialStatus]
-    ) -> None:
-        room = BACKLOG * max(1, executor.capacity(resources)) - len(self._in_flight)
-        waiting = (r for r in rows if r.state == "queued" and r.trial_id not in self._in_flight)
+    def _submit(self, executor: Executor, rows: Sequence[TrialStatus]) -> None:
+        waiting = [r for r in rows if r.state == "queued" and r.trial_id not in self._in_flight]
+        if not waiting:
+            return
+        first = self._placed(waiting[0].resources, executor)
+        room = BACKLOG * max(1, executor.capacity(first)) - len(self._in_flight)
         n_open = sum(row.state in OPEN_STATES for row in rows)
-        n_processes = max(1, min(executor.most_on_a_node(resources), n_open))
-        for row, _ in zip(waiting, range(room), strict=False):
+        n_processes = max(1, min(executor.most_on_a_node(first), n_open))
+        for row in waiting[: max(0, room)]:
             executor.submit(
                 Job(
                     trial_id=row.trial_id,
@@ -262,7 +267,7 @@ class Campaign:
                     data=self._spec.data_request,
                     artifacts=self._setting.artifacts,
                     weights=None if self._setting.weights is None else str(self._setting.weights),
-                    resources=resources,
+                    placement=self._placed(row.resources, executor),
                     versions=current_versions(),
                     lease_seconds=self._setting.lease_seconds,
                     n_processes=n_processes,

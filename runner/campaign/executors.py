@@ -205,7 +205,7 @@ class RayExecutor:
 
     def submit(self, job: Job) -> None:
         """Hand a trial to Ray; it claims the trial when it starts, not while it waits."""
-        wanted = _ray_resources(job.resources)
+        wanted = _ray_resources(job.placement)
         ref = self._work.options(
             num_cpus=wanted.pop("CPU"),
             num_gpus=wanted.pop("GPU"),
@@ -213,7 +213,7 @@ class RayExecutor:
             resources=wanted or None,
             max_retries=0,
             name=job.label,
-            runtime_env=None if self._owned else {"env_vars": _worker_environment(job.resources)},
+            runtime_env=None if self._owned else {"env_vars": _worker_environment(job.placement)},
         ).remote(job)
         self._running[ref] = job
 

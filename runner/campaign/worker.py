@@ -53,7 +53,8 @@ class Job:
     data: DataSpec
     artifacts: str
     weights: str | None
-    resources: Resources
+    placement: Resources
+    """What the executor sets aside; the claim's stored resources say how the trial is executed."""
     versions: dict[str, str]
     lease_seconds: float = LEASE_SECONDS
     n_processes: int = 1
@@ -132,7 +133,7 @@ def work_on(job: Job, stopped: Callable[[], bool] | None = None) -> Outcome:
     from planner.store.engine import opened
     from planner.store.read import load_backbones
 
-    unfit = version_mismatch(job.versions, current_versions()) or _lacks(job.resources)
+    unfit = version_mismatch(job.versions, current_versions()) or _lacks(job.placement)
     if unfit is not None:
         return Outcome(trial_id=job.trial_id, kind="refused", failure_text=unfit)
     with opened(job.db, must_exist=True, worker=True) as engine:
@@ -230,17 +231,19 @@ def _failed(failure_class: str, text: str) -> RunRecord:
 
 
 def attempt_resources(engine: Engine, job: Job, claim: Claim) -> Resources:
-    """The job's resources, with the micro-batch halved for each attempt that ran out of memory.
+    """The claim's stored resources on the GPUs that the executor gave this task.
 
-    The effective batch stays what the trial says: gradients are accumulated over more steps.
+    The micro-batch is halved for each attempt that ran out of memory. The effective batch stays what
+    the trial says: gradients are accumulated over more steps.
     """
     from planner.store.read import attempts
 
+    resources = dataclasses.replace(claim.resources, gpus=job.placement.gpus)
     n_exhausted = sum(a.failure_class == "out-of-memory" for a in attempts(engine, claim.trial_id))
     if not n_exhausted:
-        return job.resources
-    full = job.resources.micro_batch or claim.trial.optimisation.batch_size
-    return dataclasses.replace(job.resources, micro_batch=max(1, full >> n_exhausted))
+        return resources
+    full = resources.micro_batch or claim.trial.optimisation.batch_size
+    return dataclasses.replace(resources, micro_batch=max(1, full >> n_exhausted))
 
 
 def may_retry(record: RunRecord) -> bool:

@@ -158,9 +158,7 @@ def _isoflop(spec: SweepSpec) -> list[Combination]:
     return found
 
 
-def expand(
-    spec: SweepSpec, corpus: Corpus, *, cluster_gpus: float = 0.0
-) -> list[tuple[Trial, Resources]]:
+def expand(spec: SweepSpec, corpus: Corpus) -> list[tuple[Trial, Resources]]:
     """The trials of a sweep on a corpus, each with what it needs; the longest first.
 
     Longest first (by training FLOPs), because it packs better: a long trial that starts last
@@ -171,12 +169,11 @@ def expand(
     Args:
         spec: the checked sweep file.
         corpus: gives the data's name, digest, split policy and the sizes of its splits.
-        cluster_gpus: GPUs of the cluster; decides `resources.gpus` where the file leaves it out.
 
     Raises:
         InputError: learning rates are searched, and the corpus has no validation split to choose by.
     """
-    resources = spec.resources.on(cluster_gpus)
+    resources = spec.resources.on(cluster_gpus=0.0)
     if spec.optimisation.searches:
         if not corpus.validation:
             raise InputError(

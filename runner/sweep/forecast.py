@@ -26,7 +26,13 @@ from planner.errors import InputError, UnknownNameError
 from planner.words.catalogue import backbone
 from planner.words.records import Device, Resources, Trial
 from runner.data.clips import Corpus
-from runner.sweep.prepare import Prepared, database_exists, estimate, scoring_flops
+from runner.sweep.prepare import (
+    Prepared,
+    database_exists,
+    estimate,
+    n_scored_windows,
+    scoring_flops,
+)
 from runner.trial.estimates import n_label_tokens, training_flops
 from runner.trial.memory import memory_of, require_room
 from runner.trial.recipe import micro_batch_for
@@ -139,6 +145,9 @@ def _outcome(row: RunRow) -> Outcome:
 
 
 def _scored_flops(row: RunRow) -> float | None:
+    """Forward FLOPs behind `score_seconds`; None where validation, whose windows no row counts, took part."""
+    if "validation_error" in row.evaluation_details:
+        return None
     n_windows = (row.mean_windows or 1.0) * (row.n_utterances or 0)
     tokens = round(row.mean_output_tokens) if row.mean_output_tokens is not None else 0
     if not n_windows:
@@ -169,10 +178,10 @@ def work_of(trial: Trial, resources: Resources, corpus: Corpus, kind: str) -> Wo
     )
     optimisation = trial.optimisation
     passes = optimisation.steps * math.ceil(optimisation.batch_size / micro)
-    windows = sum(max(1.0, clip.audio_seconds / trial.audio_seconds) for clip in corpus.test)
+    windows = n_scored_windows(trial, corpus, validate=resources.validate)
     return Work(
         train_flops=training_flops(trial, corpus),
-        score_flops=scoring_flops(trial, corpus),
+        score_flops=scoring_flops(trial, corpus, validate=resources.validate),
         closed_bytes=float(usual.total) if usual else 0.0,
         least_bytes=float(least.total) if least else 0.0,
         launch_seconds=launch_seconds(

@@ -115,11 +115,14 @@ def states(db: str, trials: Sequence[Trial]) -> Mapping[str, str]:
         return trial_states(engine, [trial.fingerprint for trial in trials])
 
 
-def trial_work(corpus: Corpus) -> Callable[[Trial], float]:
+def trial_work(prepared: Prepared) -> Callable[[Trial], float]:
     """A number that grows with a trial's duration: its FLOPs of training and of scoring."""
+    corpus = prepared.corpus
+    resources = {trial.fingerprint: resources for trial, resources in prepared.trials}
 
     def work(trial: Trial) -> float:
-        return training_flops(trial, corpus) + scoring_flops(trial, corpus)
+        validate = resources[trial.fingerprint].validate
+        return training_flops(trial, corpus) + scoring_flops(trial, corpus, validate=validate)
 
     return work
 
@@ -138,10 +141,15 @@ def window_flops(trial: Trial, corpus: Corpus) -> float:
     )
 
 
-def scoring_flops(trial: Trial, corpus: Corpus) -> float:
-    """Forward FLOPs of scoring the whole test split in consecutive windows."""
-    n_windows = sum(max(1.0, clip.audio_seconds / trial.audio_seconds) for clip in corpus.test)
-    return n_windows * window_flops(trial, corpus)
+def n_scored_windows(trial: Trial, corpus: Corpus, *, validate: bool) -> float:
+    """Consecutive windows of the test split, and of validation where a search chooses by it."""
+    clips = [*corpus.test, *(corpus.validation if validate else ())]
+    return sum(max(1.0, clip.audio_seconds / trial.audio_seconds) for clip in clips)
+
+
+def scoring_flops(trial: Trial, corpus: Corpus, *, validate: bool) -> float:
+    """Forward FLOPs of scoring every window of `n_scored_windows`."""
+    return n_scored_windows(trial, corpus, validate=validate) * window_flops(trial, corpus)
 
 
 def estimate(prepared: Prepared, known: Mapping[str, str]) -> list[dict[str, Any]]:
@@ -157,11 +165,11 @@ def estimate(prepared: Prepared, known: Mapping[str, str]) -> list[dict[str, Any
             "seed": trial.seed,
             "window_flops": window_flops(trial, prepared.corpus),
             "train_flops": training_flops(trial, prepared.corpus),
-            "score_flops": scoring_flops(trial, prepared.corpus),
+            "score_flops": scoring_flops(trial, prepared.corpus, validate=resources.validate),
             "label": trial.label,
             "fingerprint": trial.fingerprint,
         }
-        for trial, _ in prepared.trials
+        for trial, resources in prepared.trials
     ]
 
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -11,8 +11,8 @@ import pytest
 from planner.errors import InputError, TrialsFailedError
 from planner.store.claims import Claim, claim_trial, finish
 from planner.store.engine import open_store, opened
-from planner.store.read import attempts, runs, sweep_status
-from planner.words.records import Evaluation, RunRecord
+from planner.store.read import TrialStatus, attempts, runs, sweep_status
+from planner.words.records import Evaluation, Resources, RunRecord, Trial
 from runner.campaign import display
 from runner.campaign.drive import CampaignResult, Setting, run_campaign
 from runner.campaign.executors import InlineExecutor
@@ -55,6 +55,59 @@ def test_a_campaign_trains_every_trial_on_real_tensors(task, campaign, tmp_path)
     assert [row.status for row in rows] == ["finished"] * 3
     assert all(row.error is not None and row.latency_p95_ms > 0 for row in rows)
     assert all(Path(row.artifact).exists() for row in rows)
+
+
+SEARCH = ("batch_size = 2", "batch_size = 2\nlearning_rate = [1e-4, 1e-1]")
+
+
+@pytest.fixture
+def validated(manifest: Path) -> None:
+    """One speaker of the micro corpus to choose learning rates by."""
+    rows = [json.loads(line) for line in manifest.read_text().splitlines()]
+    marked = [row | {"split": "validation"} if row["speaker"] == "s2" else row for row in rows]
+    manifest.write_text("\n".join(map(json.dumps, marked)))
+
+
+def test_a_search_trains_every_rate_validates_each_and_keeps_the_beaten_out_of_the_law(
+    campaign, validated, tmp_path
+):
+    from planner.evidence.study import gather
+
+    result = campaign(SEARCH, task="emotion")
+    rows = rows_of(tmp_path)
+    assert (result.n_finished, len(rows)) == (6, 6)
+    assert all(row.resources.validate for row in swept(tmp_path))
+    assert all(0 <= row.evaluation_details["validation_error"] <= 1 for row in rows)
+    evidence = gather(rows, "emotion", axes=("audio_seconds",))
+    assert len({row.setup.fingerprint for row in evidence.rows}) == 3
+    reasons = dict(evidence.exclusions)
+    assert sorted({row.run_id for row in rows} - {row.run_id for row in evidence.rows}) == sorted(
+        reasons
+    )
+    assert all("another learning rate was better" in reason for reason in reasons.values())
+
+
+def swept(tmp_path: Path) -> Sequence[TrialStatus]:
+    with opened(f"sqlite:///{tmp_path}/runs.db") as engine:
+        return sweep_status(engine, "micro").rows
+
+
+def test_a_trial_is_executed_by_its_stored_resources_on_the_gpus_of_its_executor(
+    campaign, monkeypatch
+):
+    seen: list[Resources] = []
+
+    def watched(trial: Trial, resources: Resources, **rest: object) -> RunRecord:
+        seen.append(resources)
+        return RunRecord(status="finished", evaluations=(HALF,))
+
+    def on_a_gpu(job: Job, stopped: Callable[[], bool]) -> Outcome:
+        given = dataclasses.replace(job.placement, gpus=0.5, micro_batch=7, validate=True)
+        return work_on(dataclasses.replace(job, placement=given), stopped)
+
+    monkeypatch.setattr("runner.trial.run.run_trial", watched)
+    campaign(work=on_a_gpu)
+    assert set(seen) == {Resources(gpus=0.5)}
 
 
 def test_a_second_run_trains_nothing_and_says_so(campaign, tmp_path):

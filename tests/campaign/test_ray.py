@@ -247,7 +247,7 @@ def job_of(number: int, resources: Resources) -> Job:
         data=DataSpec(name="none", path="none", task="asr"),
         artifacts="none",
         weights=None,
-        resources=resources,
+        placement=resources,
         versions={},
     )
 

@@ -138,7 +138,7 @@ def job_of(held: Held, tmp_path: Path, **changes: object) -> Job:
         "data": DataSpec(name="manifest", path=str(tmp_path / "none.jsonl"), task="asr"),
         "artifacts": str(tmp_path),
         "weights": None,
-        "resources": Resources(),
+        "placement": Resources(),
         "versions": current_versions(),
     }
     return Job(**(values | changes))
@@ -168,6 +168,7 @@ def finish_nothing(held: Held) -> None:
 
 def test_out_of_memory_is_tried_again_with_half_the_micro_batch(held, tmp_path, monkeypatch):
     finish_nothing(held)
+    register_sweep(held.engine, "one", "{}", [(TRIAL, Resources(micro_batch=8))])
     seen: list[int | None] = []
 
     def exhausted(trial: Trial, resources: Resources, **rest: object) -> RunRecord:
@@ -175,7 +176,7 @@ def test_out_of_memory_is_tried_again_with_half_the_micro_batch(held, tmp_path, 
         raise MemoryError("too large")
 
     monkeypatch.setattr("runner.trial.run.run_trial", exhausted)
-    kinds = [work_on(job_of(held, tmp_path, resources=Resources(micro_batch=8))).kind for _ in "ab"]
+    kinds = [work_on(job_of(held, tmp_path)).kind for _ in "ab"]
     assert seen == [8, 4]
     assert kinds == ["retry", "retry"]
     assert held.row().state == "failed"
@@ -259,7 +260,7 @@ def test_a_worker_without_the_gpu_that_it_was_given_says_so_and_claims_nothing(
     token = held.row().token
     monkeypatch.setattr("runner.trial.device.NVIDIA_DRIVER", tmp_path)
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    outcome = work_on(job_of(held, tmp_path, resources=Resources(gpus=0.5)))
+    outcome = work_on(job_of(held, tmp_path, placement=Resources(gpus=0.5)))
     assert outcome.kind == "refused"
     assert "was given a GPU that torch" in outcome.failure_text
     assert (held.row().state, held.row().token) == ("queued", token)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import tomllib
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,7 @@ from planner.plan.candidates import CandidateTable
 from planner.plan.choice import joint_probability
 from planner.plan.question import Floats, PlanQuery
 from planner.plan.suggest import Suggestion, suggest
-from planner.service import asking
+from planner.service import asking, sweep_file
 from planner.service.asking import Prepared
 from planner.service.fitting import warnings_of
 from planner.service.verification import _same
@@ -134,46 +133,20 @@ def sweep_text(db: str | None, found: dict[str, Any], name: str) -> str:
     Raises:
         InputError: the evidence does not come from a sweep of this database.
     """
+    suggested = found["suggestions"]
+    seed = max((s["runs_so_far"] for s in suggested), default=0)
+    configs = [s["config"] for s in suggested]
+    return _sweep_of(db, found["query"]["task"], configs, name, seed)
+
+
+def _sweep_of(
+    db: str | None, task: str, configs: list[dict[str, Any]], name: str, seed: int
+) -> str:
     with opened(db, must_exist=True) as engine:
-        sweeps = read.sweeps(engine)
-        if not sweeps:
-            raise InputError(
-                "no sweep in this database tells how to run a trial; write a sweep file"
-            )
-        spec = _spec(read.sweep_status(engine, sweeps[-1].name).spec_json)
-    seeds = 1 + max((s["runs_so_far"] for s in found["suggestions"]), default=0)
-    return _toml(spec, found["suggestions"], name, seeds)
-
-
-def _spec(text: str) -> dict[str, Any]:
-    try:
-        value: dict[str, Any] = json.loads(text)
-    except ValueError:
-        value = tomllib.loads(text)
-    return value
-
-
-def _toml(spec: dict[str, Any], suggestions: list[dict[str, Any]], name: str, seeds: int) -> str:
-    keep = {k: v for k, v in spec.items() if k not in ("name", "axes", "design", "seeds")}
-    lines = [f'name = "{name}"', *_scalars(keep), f"seeds = [{seeds - 1}]", ""]
-    for key, value in keep.items():
-        if isinstance(value, dict) and any(v is not None for v in value.values()):
-            lines += [f"[{key}]", *_scalars(value), ""]
-    lines += ["[design]", 'kind = "list"', "runs = ["]
-    keys = ("backbone", "audio_seconds", "reduction", "adaptation")
-    for s in suggestions:
-        cells = ", ".join(f"{k} = {json.dumps(s['config'][k])}" for k in keys)
-        lines.append(f"    {{ {cells} }},")
-    return "\n".join([*lines, "]", ""])
-
-
-def _scalars(table: dict[str, Any]) -> list[str]:
-    """`key = value` lines of a table; what is None is left to its default."""
-    return [
-        f"{k} = {json.dumps(v, ensure_ascii=False)}"
-        for k, v in table.items()
-        if v is not None and not isinstance(v, dict)
-    ]
+        names = [sweep.name for sweep in reversed(read.sweeps(engine))]
+        newest_first = (read.sweep_status(engine, each).spec_json for each in names)
+        spec = sweep_file.how_runs_are_made(newest_first, task, configs)
+    return sweep_file.toml_text(sweep_file.sweep_of_runs(spec, configs, name, [seed]))
 
 
 def verification_sweep(db: str | None, answer_id: str) -> str:
@@ -189,5 +162,4 @@ def verification_sweep(db: str | None, answer_id: str) -> str:
         rows = read.runs(engine, task=stored.task)
         seen = [r for r in rows if _same(r, config, {**study, "metric": r.metric})]
     seed = max((r.trial.seed for r in seen), default=-1) + 1
-    one = {"config": config, "runs_so_far": seed}
-    return sweep_text(db, {"suggestions": [one]}, f"verify-{stored.answer_id}")
+    return _sweep_of(db, stored.task, [config], f"verify-{stored.answer_id}", seed)

@@ -35,6 +35,8 @@ audio_seconds = [5, 10]
 kind = "grid"
 [optimisation]
 steps = 30
+[optimisation.arms."lora:8"]
+learning_rate = 1e-5
 """
 
 
@@ -62,6 +64,7 @@ def test_the_verifying_sweep_is_the_recommended_trial_alone_with_a_new_seed(answ
     assert only[0].backbone == answer["best"]["config"]["backbone"]
     assert only[0].audio_seconds == answer["best"]["config"]["audio_seconds"]
     assert spec.seeds == [1]
+    assert spec.optimisation.at(only[0].audio_seconds, "lora:8").learning_rate == 1e-5
     assert spec.optimisation.steps == 30
 
 

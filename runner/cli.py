@@ -104,7 +104,7 @@ def sweep_run(
         raise click.UsageError(
             "--device foretells: it goes with --dry-run; trials run where --ray says"
         )
-    request = sweep_commands.Request(
+    request = sweep_commands.RunRequest(
         ray_address=ray_address, workers=workers, artifacts=artifacts, weights=weights, quiet=quiet
     )
     sweep_commands.run(spec, db, request, output_format)
@@ -218,9 +218,9 @@ def quickstart(
     token rates; minutes on two CPU cores, without a GPU or a model hub.
     """
     from runner.quickstart import run
-    from runner.sweep_commands import Request
+    from runner.sweep_commands import RunRequest
 
-    request = Request(
+    request = RunRequest(
         ray_address="local", workers=workers, artifacts=artifacts, weights=weights, quiet=quiet
     )
     run(db, request, spec)

@@ -22,7 +22,7 @@ from planner.service import asking
 from planner.words.units import format_duration, format_flops, format_ms
 from runner import sweep_commands
 from runner.campaign.drive import CampaignResult, absolute_db
-from runner.sweep_commands import Request
+from runner.sweep_commands import RunRequest
 
 QUESTION_FLOPS = 20e9
 """The budget that the quickstart asks about: FLOPs per utterance (that of `soundscale plan --flops 20G`)."""
@@ -39,7 +39,7 @@ COLUMNS = (
 )
 
 
-def run(db: str | None, request: Request, spec: Path | None) -> None:
+def run(db: str | None, request: RunRequest, spec: Path | None) -> None:
     """Train the sweep, then print what was trained, what was learnt and the answer.
 
     Raises:

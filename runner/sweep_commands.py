@@ -14,11 +14,11 @@ from planner.errors import TrialsFailedError
 from planner.words.units import format_duration
 from runner.campaign import artifacts, display
 from runner.campaign.display import OPEN_STATES
-from runner.campaign.drive import CampaignResult, Setting, absolute_db, run_campaign
+from runner.campaign.drive import CampaignResult, CampaignSetting, absolute_db, run_campaign
 from runner.campaign.executors import Executor, InlineExecutor, RayExecutor
 from runner.sweep import forecast, prepare
 from runner.sweep import report as sweep_report
-from runner.sweep.prepare import Prepared
+from runner.sweep.prepare import PreparedSweep
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
+class RunRequest:
     """How a sweep is to be run, as the command line says it."""
 
     ray_address: str
@@ -37,7 +37,7 @@ class Request:
     quiet: bool
 
 
-def run(spec_path: Path, db: str | None, request: Request, output_format: str) -> None:
+def run(spec_path: Path, db: str | None, request: RunRequest, output_format: str) -> None:
     """`sweep run`: train what is missing, print the results.
 
     Raises:
@@ -56,7 +56,7 @@ RESULT_COLUMNS = (("label", "trial"), ("state", "state"), ("now", "result"))
 
 
 def execute(
-    spec_path: Path, db: str | None, request: Request
+    spec_path: Path, db: str | None, request: RunRequest
 ) -> tuple[CampaignResult, list[dict[str, Any]]]:
     """Prepare and run a campaign; its result and a row for each trial.
 
@@ -80,7 +80,7 @@ def execute(
         here=request.ray_address in ("local", "none"),
         gpus=request.ray_address == "local",
     )
-    setting = Setting(
+    setting = CampaignSetting(
         db=url, artifacts=artifacts.absolute(request.artifacts), weights=request.weights
     )
     result = run_campaign(
@@ -95,7 +95,7 @@ def execute(
     return result, status_rows(db, prepared.spec.name)[0]
 
 
-def make_executor(request: Request, prepared: Prepared) -> Executor:
+def make_executor(request: RunRequest, prepared: PreparedSweep) -> Executor:
     """The executor that `--ray` names."""
     if request.ray_address == "none":
         return InlineExecutor(request.workers or 1)

@@ -24,7 +24,7 @@ from runner.campaign.display import OPEN_STATES, Display, TimeLeft, counts
 from runner.campaign.executors import Executor, check_fits
 from runner.campaign.heartbeat import LEASE_SECONDS
 from runner.campaign.recovery import end_exhausted, give_back_dead, recover
-from runner.campaign.worker import Job, Outcome, current_versions
+from runner.campaign.worker import JobOutcome, TrialJob, current_versions
 from runner.sweep.keys import SweepSpec
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class CampaignResult:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Setting:
+class CampaignSetting:
     """Where a campaign works: the same for every trial of it."""
 
     db: str
@@ -85,7 +85,7 @@ def absolute_db(url: str | None) -> str:
 def run_campaign(
     spec: SweepSpec,
     trials: Sequence[tuple[Trial, Resources]],
-    setting: Setting,
+    setting: CampaignSetting,
     make_executor: Callable[[], Executor],
     display: Display,
     work: Callable[[Trial], float] = lambda trial: 1.0,
@@ -125,7 +125,7 @@ class Campaign:
         engine: Engine,
         spec: SweepSpec,
         trials: Sequence[tuple[Trial, Resources]],
-        setting: Setting,
+        setting: CampaignSetting,
         display: Display,
         work: Callable[[Trial], float],
     ) -> None:
@@ -260,11 +260,11 @@ class Campaign:
         n_processes = max(1, min(executor.most_on_a_node(first), n_open))
         for row in waiting[: max(0, room)]:
             executor.submit(
-                Job(
+                TrialJob(
                     trial_id=row.trial_id,
                     label=row.trial.label,
                     db=self._setting.db,
-                    data=self._spec.data_request,
+                    data_request=self._spec.data_request,
                     artifacts=self._setting.artifacts,
                     weights=None if self._setting.weights is None else str(self._setting.weights),
                     placement=self._placed(row.resources, executor),
@@ -275,7 +275,7 @@ class Campaign:
             )
             self._in_flight.add(row.trial_id)
 
-    def _look_at(self, outcome: Outcome) -> None:
+    def _look_at(self, outcome: JobOutcome) -> None:
         """End the campaign where going on would only repeat the same failure."""
         text = (outcome.failure_text or "").strip()
         if outcome.kind == "refused":

@@ -32,7 +32,7 @@ from runner.campaign.ray_security import (
     refuse_known_holes,
     require_token,
 )
-from runner.campaign.worker import Job, Outcome, work_on
+from runner.campaign.worker import JobOutcome, TrialJob, work_on
 
 OBJECT_STORE_BYTES = 100 * 1024 * 1024
 """Ray's object store (bytes): jobs and outcomes are a few kB; Ray's default is 30 % of the memory."""
@@ -52,15 +52,15 @@ class Executor(Protocol):
         """How many of them share one machine at most: what a latency was measured beside."""
         ...
 
-    def submit(self, job: Job) -> None:
+    def submit(self, job: TrialJob) -> None:
         """Take a job; returns at once."""
         ...
 
-    def collect(self, seconds: float) -> list[Outcome]:
+    def collect(self, seconds: float) -> list[JobOutcome]:
         """Outcomes since the last call; waits at most `seconds` for the first one."""
         ...
 
-    def stop(self, seconds: float) -> list[Outcome]:
+    def stop(self, seconds: float) -> list[JobOutcome]:
         """Ask every running job to give its trial back and wait at most `seconds` for them."""
         ...
 
@@ -72,13 +72,13 @@ class Executor(Protocol):
 class InlineExecutor:
     """One trial after another in a thread of this process: no cluster, the same path."""
 
-    def __init__(self, n_workers: int = 1, work: Callable[..., Outcome] = work_on) -> None:
+    def __init__(self, n_workers: int = 1, work: Callable[..., JobOutcome] = work_on) -> None:
         self.hosts = frozenset({socket.gethostname()})
         self.n_gpus = 0.0
         self._work, self._n_workers = work, n_workers
         self._stop = threading.Event()
         self._pool = ThreadPoolExecutor(n_workers, thread_name_prefix="trial")
-        self._running: dict[Future[Outcome], Job] = {}
+        self._running: dict[Future[JobOutcome], TrialJob] = {}
 
     def capacity(self, resources: Resources) -> int:
         """The number of threads, whatever a trial asks for: this process is all there is."""
@@ -88,11 +88,11 @@ class InlineExecutor:
         """The number of threads."""
         return self._n_workers
 
-    def submit(self, job: Job) -> None:
+    def submit(self, job: TrialJob) -> None:
         """Queue a job for the next free thread."""
         self._running[self._pool.submit(self._work, job, self._stop.is_set)] = job
 
-    def collect(self, seconds: float) -> list[Outcome]:
+    def collect(self, seconds: float) -> list[JobOutcome]:
         """Outcomes of the jobs that ended; an exception of the machinery itself is raised."""
         if not self._running:
             self._stop.wait(seconds)
@@ -101,7 +101,7 @@ class InlineExecutor:
             self._running.pop(future)
         return [future.result() for future in done]
 
-    def stop(self, seconds: float) -> list[Outcome]:
+    def stop(self, seconds: float) -> list[JobOutcome]:
         """Stop at the next step; jobs that have not begun are dropped."""
         self._stop.set()
         for future in [f for f in self._running if f.cancel()]:
@@ -137,7 +137,7 @@ class RayExecutor:
         n_workers: int | None = None,
         cpus: float = 1.0,
         gpus: float | None = None,
-        work: Callable[..., Outcome] = work_on,
+        work: Callable[..., JobOutcome] = work_on,
     ) -> None:
         ray = _import_ray()
         self._ray = ray
@@ -155,7 +155,7 @@ class RayExecutor:
         self.n_gpus = max((n["Resources"].get("GPU", 0.0) for n in nodes), default=0.0)
         # A cluster of our own is exactly as large as was asked for.
         self._limit = None if self._owned else n_workers
-        self._running: dict[Any, Job] = {}
+        self._running: dict[Any, TrialJob] = {}
         self._work = ray.remote(work)
 
     def _start_local(self, n_workers: int | None, cpus: float, gpus: float | None) -> None:
@@ -203,7 +203,7 @@ class RayExecutor:
         nodes = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
         return [min(int(has.get(k, 0.0) / v + 1e-9) for k, v in wanted.items()) for has in nodes]
 
-    def submit(self, job: Job) -> None:
+    def submit(self, job: TrialJob) -> None:
         """Hand a trial to Ray; it claims the trial when it starts, not while it waits."""
         wanted = _ray_resources(job.placement)
         ref = self._work.options(
@@ -217,7 +217,7 @@ class RayExecutor:
         ).remote(job)
         self._running[ref] = job
 
-    def collect(self, seconds: float) -> list[Outcome]:
+    def collect(self, seconds: float) -> list[JobOutcome]:
         """Outcomes of the tasks that ended, whatever ended them."""
         refs = list(self._running)
         if not refs:
@@ -227,14 +227,14 @@ class RayExecutor:
         more, _ = self._ray.wait(refs, num_returns=len(refs), timeout=0)
         return [self._outcome(ref) for ref in dict.fromkeys([*ready, *more])]
 
-    def _outcome(self, ref: Any) -> Outcome:
+    def _outcome(self, ref: Any) -> JobOutcome:
         job = self._running.pop(ref)
         errors = self._ray.exceptions
         try:
-            outcome: Outcome = self._ray.get(ref)
+            outcome: JobOutcome = self._ray.get(ref)
             return outcome
         except errors.TaskCancelledError:
-            return Outcome(trial_id=job.trial_id, kind="released")
+            return JobOutcome(trial_id=job.trial_id, kind="released")
         except errors.OutOfMemoryError as problem:
             return _died(job, "out-of-memory", problem)
         except (errors.WorkerCrashedError, errors.NodeDiedError, errors.ObjectLostError) as problem:
@@ -242,7 +242,7 @@ class RayExecutor:
         except errors.RayTaskError as problem:
             return _died(job, "programming-error", problem)
 
-    def stop(self, seconds: float) -> list[Outcome]:
+    def stop(self, seconds: float) -> list[JobOutcome]:
         """Interrupt every task; each gives its trial back, which takes one statement."""
         for ref in self._running:
             self._ray.cancel(ref, force=False)
@@ -301,10 +301,10 @@ def _worker_environment(resources: Resources) -> dict[str, str]:
     }
 
 
-def _died(job: Job, failure_class: str, problem: BaseException) -> Outcome:
+def _died(job: TrialJob, failure_class: str, problem: BaseException) -> JobOutcome:
     lines = [line for line in str(problem).strip().splitlines() if line.strip()]
     text = str(problem) if failure_class == "programming-error" else (lines or [""])[0]
-    return Outcome(
+    return JobOutcome(
         trial_id=job.trial_id, kind="died", failure_class=failure_class, failure_text=text
     )
 

@@ -44,13 +44,13 @@ RETRIED = ("out-of-memory", "lost-node", "preempted")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
+class TrialJob:
     """One trial to be worked on: all that a worker on another machine needs to know."""
 
     trial_id: int
     label: str
     db: str
-    data: DataSpec
+    data_request: DataSpec
     artifacts: str
     weights: str | None
     placement: Resources
@@ -62,7 +62,7 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class JobOutcome:
     """What became of a job. The database holds the truth; this only tells the driver to look.
 
     `kind`: `finished`; `failed` (for good); `retry` (queued again); `fenced` (the lease was lost,
@@ -122,7 +122,7 @@ def this_worker() -> Worker:
     )
 
 
-def work_on(job: Job, stopped: Callable[[], bool] | None = None) -> Outcome:
+def work_on(job: TrialJob, stopped: Callable[[], bool] | None = None) -> JobOutcome:
     """Claim a trial, run it, store its outcome. Raises nothing that a trial can cause.
 
     Args:
@@ -135,16 +135,18 @@ def work_on(job: Job, stopped: Callable[[], bool] | None = None) -> Outcome:
 
     unfit = version_mismatch(job.versions, current_versions()) or _lacks(job.placement)
     if unfit is not None:
-        return Outcome(trial_id=job.trial_id, kind="refused", failure_text=unfit)
+        return JobOutcome(trial_id=job.trial_id, kind="refused", failure_text=unfit)
     with opened(job.db, must_exist=True, worker=True) as engine:
         load_backbones(engine)
         claim = claim_trial(engine, job.trial_id, this_worker(), job.lease_seconds)
         if claim is None:
-            return Outcome(trial_id=job.trial_id, kind="not-claimed")
+            return JobOutcome(trial_id=job.trial_id, kind="not-claimed")
         return _attempt(engine, job, claim, stopped or (lambda: False))
 
 
-def _attempt(engine: Engine, job: Job, claim: Claim, stopped: Callable[[], bool]) -> Outcome:
+def _attempt(
+    engine: Engine, job: TrialJob, claim: Claim, stopped: Callable[[], bool]
+) -> JobOutcome:
     """One attempt under its heartbeat; the record is stored while the lease still lives."""
     with Heartbeat(job.db, claim, job.lease_seconds, stopped) as heart:
         try:
@@ -156,24 +158,26 @@ def _attempt(engine: Engine, job: Job, claim: Claim, stopped: Callable[[], bool]
                 return outcome
         except StopWork as stop:
             if stop.why == "fenced":
-                return Outcome(trial_id=claim.trial_id, kind="fenced", failure_text=heart.reason)
+                return JobOutcome(trial_id=claim.trial_id, kind="fenced", failure_text=heart.reason)
             return _released(engine, claim, "stopped by its driver")
         except KeyboardInterrupt:
             return _released(engine, claim, "stopped by its driver")
         except NoRoomError as problem:
             _released(engine, claim, str(problem))
-            return Outcome(trial_id=claim.trial_id, kind="unstored", failure_text=str(problem))
+            return JobOutcome(trial_id=claim.trial_id, kind="unstored", failure_text=str(problem))
 
 
-def _released(engine: Engine, claim: Claim, why: str) -> Outcome:
+def _released(engine: Engine, claim: Claim, why: str) -> JobOutcome:
     """Give a trial back that was stopped for no fault of its own: the attempt does not count."""
     from planner.store.claims import give_back
 
     give_back(engine, claim, why)
-    return Outcome(trial_id=claim.trial_id, kind="released")
+    return JobOutcome(trial_id=claim.trial_id, kind="released")
 
 
-def _run(engine: Engine, job: Job, claim: Claim, heart: Heartbeat, place: Workplace) -> RunRecord:
+def _run(
+    engine: Engine, job: TrialJob, claim: Claim, heart: Heartbeat, place: Workplace
+) -> RunRecord:
     """`run_trial`, with whatever it raises turned into a record.
 
     Raises:
@@ -185,7 +189,7 @@ def _run(engine: Engine, job: Job, claim: Claim, heart: Heartbeat, place: Workpl
         record = run_trial(
             claim.trial,
             attempt_resources(engine, job, claim),
-            data=job.data,
+            data_request=job.data_request,
             artifacts=place.folder,
             weights_folder=Path(job.weights) if job.weights else None,
             progress=heart.progress,
@@ -205,7 +209,7 @@ def _run(engine: Engine, job: Job, claim: Claim, heart: Heartbeat, place: Workpl
         return _failed("programming-error", traceback.format_exc())
 
 
-def _completed(record: RunRecord, job: Job, place: Workplace) -> RunRecord:
+def _completed(record: RunRecord, job: TrialJob, place: Workplace) -> RunRecord:
     """A record with what only its worker knows: where its files are, and what ran beside it."""
     beside = [dataclasses.replace(x, n_processes=job.n_processes) for x in record.latencies]
     details = record.details
@@ -230,7 +234,7 @@ def _failed(failure_class: str, text: str) -> RunRecord:
     )
 
 
-def attempt_resources(engine: Engine, job: Job, claim: Claim) -> Resources:
+def attempt_resources(engine: Engine, job: TrialJob, claim: Claim) -> Resources:
     """The claim's stored resources on the GPUs that the executor gave this task.
 
     The micro-batch is halved for each attempt that ran out of memory. The effective batch stays what
@@ -253,7 +257,7 @@ def may_retry(record: RunRecord) -> bool:
     return record.failure_class in RETRIED
 
 
-def store_record(engine: Engine, claim: Claim, record: RunRecord) -> Outcome:
+def store_record(engine: Engine, claim: Claim, record: RunRecord) -> JobOutcome:
     """Store an attempt's record under the claim's token.
 
     The store waits for a database that is away, and both statements are idempotent, so that a lost
@@ -268,10 +272,10 @@ def store_record(engine: Engine, claim: Claim, record: RunRecord) -> Outcome:
         else:
             kept, kind = fail(engine, claim, record, retry=retry), "retry" if retry else "failed"
     except StoreError as problem:
-        return Outcome(trial_id=claim.trial_id, kind="unstored", failure_text=str(problem))
+        return JobOutcome(trial_id=claim.trial_id, kind="unstored", failure_text=str(problem))
     if not kept:
-        return Outcome(trial_id=claim.trial_id, kind="fenced", failure_text="the lease was lost")
-    return Outcome(
+        return JobOutcome(trial_id=claim.trial_id, kind="fenced", failure_text="the lease was lost")
+    return JobOutcome(
         trial_id=claim.trial_id,
         kind=kind,
         failure_class=record.failure_class,

@@ -74,13 +74,37 @@ class Row:
     n_tokens: int = 0
 
 
-def _bias(special: Specials, vocab_size: int, device: torch.device, suppress: bool) -> Tensor:
-    """Added to the logits: minus infinity for ids that are never written, shape (vocab_size,)."""
+def _biases(
+    special: Specials, vocab_size: int, device: torch.device, suppress: bool
+) -> tuple[Tensor, Tensor]:
+    """Added to the logits of the first token and of later ones, each of shape (vocab_size,).
+
+    Minus infinity for ids that are never written; a text that begins with its end or a space says nothing.
+    """
     bias = torch.zeros(vocab_size, device=device)
     if suppress:
         bias[special.end + 1 :] = -torch.inf
         bias[list(special.silent)] = -torch.inf
-    return bias
+    begin = bias.clone()
+    begin[[SPACE, special.end]] = -torch.inf if suppress else 0.0
+    return begin, bias
+
+
+def _next_logits(
+    module: Any, tokens: Tensor, encoded: Tensor, cache: Any, decoding: Decoding
+) -> tuple[Tensor, Any]:
+    """Logits of each row's next token, shape (n, vocab_size) in float32, and the cache to go on with.
+
+    Without a cache the whole prefix is computed again.
+    """
+    out = module.model.decoder(
+        input_ids=tokens if cache is None else tokens[:, -1:],
+        encoder_hidden_states=encoded,
+        past_key_values=cache,
+        use_cache=decoding.kv_cache,
+    )
+    logits = module.proj_out(out.last_hidden_state[:, -1]).float()
+    return logits, out.past_key_values if decoding.kv_cache else None
 
 
 def _ban_repeats(logits: Tensor, rows: Sequence[Row], n: int) -> None:
@@ -139,29 +163,19 @@ def greedy(
     most = min(decoding.max_new_tokens, module.config.max_target_positions - len(special.prompt))
     ends = [exactly or min(most, limit) for limit in (limits or [most] * n)]
     rows = [Row(ids=[]) for _ in range(n)]
-    bias = _bias(special, module.config.vocab_size, encoded.device, suppress)
-    begin = bias.clone()
-    begin[[SPACE, special.end]] = -torch.inf if suppress else 0.0
+    bias, later = _biases(special, module.config.vocab_size, encoded.device, suppress)
+    stop_id = None if exactly else special.end
     active = list(range(n))
     tokens = torch.tensor([special.prompt] * n, device=encoded.device)
     cache: Any = None
-    first = True
     while active:
-        out = module.model.decoder(
-            input_ids=tokens if cache is None else tokens[:, -1:],
-            encoder_hidden_states=encoded,
-            past_key_values=cache,
-            use_cache=decoding.kv_cache,
-        )
-        cache = out.past_key_values if decoding.kv_cache else None
-        logits = module.proj_out(out.last_hidden_state[:, -1]).float()
-        logits += begin if first else bias
+        logits, cache = _next_logits(module, tokens, encoded, cache, decoding)
+        logits += bias
+        bias = later
         if decoding.no_repeat_ngram:
             _ban_repeats(logits, [rows[i] for i in active], decoding.no_repeat_ngram)
         chosen = logits.argmax(-1)
-        first = False
-        stop = None if exactly else special.end
-        kept = _accept(active, rows, chosen.tolist(), ends, stop)
+        kept = _accept(active, rows, chosen.tolist(), ends, stop_id)
         tokens = torch.cat([tokens, chosen[:, None]], dim=1)
         if len(kept) < len(active):
             place = torch.tensor(kept, dtype=torch.long, device=encoded.device)

@@ -37,7 +37,7 @@ class Point:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
+class ProbeJob:
     """What one process does: its points in an order of its own, within its time where there is one."""
 
     points: tuple[Point, ...]
@@ -61,19 +61,19 @@ class Sampled:
     precision: str
 
 
-def write_job(job: Job, path: Path) -> None:
+def write_job(job: ProbeJob, path: Path) -> None:
     """Write a job with the dimensions of its backbones, the user's own included."""
     shapes = {p.backbone: to_config(backbone(p.backbone)) for p in job.points}
     path.write_text(json.dumps({"job": asdict(job), "backbones": shapes}), encoding="utf-8")
 
 
-def read_job(path: Path) -> Job:
+def read_job(path: Path) -> ProbeJob:
     """Read a job and register its backbones."""
     found = json.loads(path.read_text("utf-8"))
     for shape in found["backbones"].values():
         register(from_stored(shape))
     given = found["job"] | {"points": tuple(Point(**p) for p in found["job"]["points"])}
-    return Job(**given)
+    return ProbeJob(**given)
 
 
 def read_samples(path: Path) -> list[Sampled]:
@@ -98,7 +98,7 @@ def trial_of(point: Point) -> Trial:
     )
 
 
-def work(job: Job) -> list[Sampled]:
+def work(job: ProbeJob) -> list[Sampled]:
     """Measure every point; later ones get fewer samples where the time runs short."""
     from runner.trial.device import describe, torch_device, use_threads
     from runner.trial.recipe import precision_for
@@ -124,7 +124,7 @@ def work(job: Job) -> list[Sampled]:
 
 
 def _model(
-    job: Job, point: Point, device: torch.device, values: dict[str, Mapping[str, Tensor]]
+    job: ProbeJob, point: Point, device: torch.device, values: dict[str, Mapping[str, Tensor]]
 ) -> SpeechModel:
     """A model of the point; the random values of a backbone are drawn once and kept in `values`."""
     from runner.models.base import BuildRequest
@@ -158,7 +158,7 @@ def torch_cpu() -> torch.device:
 
 
 def _samples(
-    job: Job,
+    job: ProbeJob,
     point: Point,
     model: SpeechModel,
     device: torch.device,

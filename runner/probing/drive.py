@@ -28,7 +28,7 @@ from planner.errors import InputError, SoundscaleError
 from planner.words.catalogue import backbone
 from planner.words.records import Device, Latency, Reduction
 from planner.words.units import format_ms
-from runner.probing.child import STAGES, Job, Point, Sampled, read_samples, write_job
+from runner.probing.child import STAGES, Point, ProbeJob, Sampled, read_samples, write_job
 
 LIMIT_SECONDS = 90.0
 """Time that a probe which chooses its own points may take by default."""
@@ -153,7 +153,7 @@ def measure(request: ProbeRequest, points: Sequence[Point]) -> Iterator[tuple[in
     with TemporaryDirectory(prefix="soundscale-probe-") as folder:
         for k in range(request.n_processes):
             left = request.seconds - (time.monotonic() - began)
-            job = Job(
+            job = ProbeJob(
                 points=tuple(points),
                 seed=k,
                 n_samples=max(FEWEST, -(-request.n_samples // request.n_processes)),
@@ -171,7 +171,7 @@ def measure(request: ProbeRequest, points: Sequence[Point]) -> Iterator[tuple[in
             yield k, _in_fresh_process(job, Path(folder) / str(k))
 
 
-def _in_fresh_process(job: Job, folder: Path) -> list[Sampled]:
+def _in_fresh_process(job: ProbeJob, folder: Path) -> list[Sampled]:
     folder.mkdir()
     given, made = folder / "job.json", folder / "samples.json"
     write_job(job, given)

@@ -27,7 +27,7 @@ from planner.words.catalogue import backbone
 from planner.words.records import Device, Resources, Trial
 from runner.data.clips import Corpus
 from runner.sweep.prepare import (
-    Prepared,
+    PreparedSweep,
     database_exists,
     estimate,
     n_scored_windows,
@@ -60,7 +60,7 @@ def place_here(engine: Engine | None, resources: Resources) -> Place:
     return place_of(engine, describe(torch_device(resources), resources.device_label))
 
 
-def resources_here(prepared: Prepared) -> Resources:
+def resources_here(prepared: PreparedSweep) -> Resources:
     """What a trial of the sweep is given on this machine: a GPU where it has one, unless it says less."""
     from runner.trial.device import n_gpus
 
@@ -195,7 +195,7 @@ def work_of(trial: Trial, resources: Resources, corpus: Corpus, kind: str) -> Wo
 
 
 def before(
-    prepared: Prepared, todo: Sequence[Trial], db: str, *, here: bool, gpus: bool = True
+    prepared: PreparedSweep, todo: Sequence[Trial], db: str, *, here: bool, gpus: bool = True
 ) -> dict[str, Forecast]:
     """Forecasts by fingerprint of the trials that a sweep is about to run on this machine.
 
@@ -231,7 +231,11 @@ def before(
 
 
 def dry_run(
-    prepared: Prepared, known: Mapping[str, str], db: str, device: str | None, workers: int | None
+    prepared: PreparedSweep,
+    known: Mapping[str, str],
+    db: str,
+    device: str | None,
+    workers: int | None,
 ) -> dict[str, Any]:
     """`{"trials": [...], "total": {...}}`: what a sweep will take on a device, in intervals."""
     resources = resources_here(prepared)
@@ -266,7 +270,9 @@ def _known(db: str) -> Iterator[Engine | None]:
         yield engine
 
 
-def totals(prepared: Prepared, todo: Sequence[Trial], place: Place, workers: int) -> dict[str, Any]:
+def totals(
+    prepared: PreparedSweep, todo: Sequence[Trial], place: Place, workers: int
+) -> dict[str, Any]:
     """The whole sweep: seconds of all trials together, and by the clock with so many workers.
 
     By the clock no less than the longest trial, and all trials shared out evenly otherwise.

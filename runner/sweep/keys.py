@@ -98,7 +98,7 @@ class Level(Section):
     adaptation: str | None = None
 
 
-class Design(Section):
+class DesignSection(Section):
     """Which combinations of the levels are trained; `runner.sweep.expand.combinations` says exactly."""
 
     kind: Literal["star", "grid", "list", "isoflop"] = "star"
@@ -212,7 +212,7 @@ class SweepSpec(Section):
     task: Literal["asr", "emotion"]
     data: DataSpec = DataSpec()
     axes: Axes = Axes()
-    design: Design = Design()
+    design: DesignSection = DesignSection()
     seeds: Levels[int] = [0]
     lora: Lora = Lora()
     optimisation: OptimisationSection = OptimisationSection()

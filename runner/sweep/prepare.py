@@ -27,7 +27,7 @@ Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Prepared:
+class PreparedSweep:
     """A sweep that can start: its file, its corpus and its trials, the longest first."""
 
     spec: SweepSpec
@@ -35,7 +35,7 @@ class Prepared:
     trials: list[tuple[Trial, Resources]]
 
 
-def prepare(path: str | Path, db: str, say: Say) -> Prepared:
+def prepare(path: str | Path, db: str, say: Say) -> PreparedSweep:
     """Read a sweep file, find its data and expand it.
 
     Args:
@@ -58,7 +58,7 @@ def prepare(path: str | Path, db: str, say: Say) -> Prepared:
     )
     trials = expand(spec, corpus)
     _check_windows([trial for trial, _ in trials], corpus)
-    return Prepared(spec=spec, corpus=corpus, trials=trials)
+    return PreparedSweep(spec=spec, corpus=corpus, trials=trials)
 
 
 def _check_windows(trials: Sequence[Trial], corpus: Corpus) -> None:
@@ -115,7 +115,7 @@ def states(db: str, trials: Sequence[Trial]) -> Mapping[str, str]:
         return trial_states(engine, [trial.fingerprint for trial in trials])
 
 
-def trial_work(prepared: Prepared) -> Callable[[Trial], float]:
+def trial_work(prepared: PreparedSweep) -> Callable[[Trial], float]:
     """A number that grows with a trial's duration: its FLOPs of training and of scoring."""
     corpus = prepared.corpus
     resources = {trial.fingerprint: resources for trial, resources in prepared.trials}
@@ -152,7 +152,7 @@ def scoring_flops(trial: Trial, corpus: Corpus, *, validate: bool) -> float:
     return n_scored_windows(trial, corpus, validate=validate) * window_flops(trial, corpus)
 
 
-def estimate(prepared: Prepared, known: Mapping[str, str]) -> list[dict[str, Any]]:
+def estimate(prepared: PreparedSweep, known: Mapping[str, str]) -> list[dict[str, Any]]:
     """One row a trial, in the order of execution: what it is, whether it is done, what it costs."""
     return [
         {

@@ -29,7 +29,7 @@ from runner.trial.metrics import (
     recall_std_error,
     word_counts,
 )
-from runner.trial.progress import Progress, Report
+from runner.trial.progress import Report, StageProgress
 from runner.trial.segment import segments
 from runner.trial.train import OutOfMemoryError, is_out_of_memory
 
@@ -120,8 +120,8 @@ def hear(
     def decode(n: int) -> None:
         batch = queue[:n]
         del queue[:n]
-        found = predict(model, [w for _, w in batch], trial, precision)
-        for (heard, _), prediction in zip(batch, found, strict=True):
+        predictions = predict(model, [w for _, w in batch], trial, precision)
+        for (heard, _), prediction in zip(batch, predictions, strict=True):
             heard.predictions.append(prediction)
 
     def complete() -> Iterator[Heard]:
@@ -129,7 +129,7 @@ def hear(
         while waiting and len(waiting[0].predictions) == waiting[0].n_windows:
             done += 1
             if report:
-                report(Progress(phase="score", step=done, n_steps=len(clips)))
+                report(StageProgress(phase="score", step=done, n_steps=len(clips)))
             yield waiting.pop(0)
 
     for clip in clips:
@@ -161,18 +161,9 @@ def evaluate(
         BrokenDataError: no utterance of the split can be read.
         InputError: the split has no utterance that the reference policy scores.
     """
-    chosen = scored(clips, trial.audio_seconds, trial.reference_policy)
-    if not chosen:
-        raise InputError(
-            f"the {split} split has no utterance to score with policy {trial.reference_policy} at "
-            f"{trial.audio_seconds:g} s; use reference_policy = window or a longer audio_seconds"
-        )
+    chosen = _to_score(clips, trial, split)
     heard = list(hear(model, chosen, trial, precision, report))
-    sound = [h for h in heard if h.failure_text is None]
-    if not sound:
-        raise BrokenDataError(
-            f"none of {len(heard)} {split} utterances can be read; the first: {heard[0].failure_text}"
-        )
+    sound = _readable(heard, split)
     shared: dict[str, Any] = {
         "split": split,
         "metric": TASKS[trial.task],
@@ -185,11 +176,32 @@ def evaluate(
     # Which utterances these were, whatever else the corpus holds.
     more: dict[str, Any] = {"split_digest": corpus_digest(chosen)}
     if trial.task == "emotion":
-        found = _emotion(heard, sound, trial, labels, shared)
+        evaluation = _emotion(heard, sound, trial, labels, shared)
     else:
-        found = _recognition(heard, sound, trial, shared)
+        evaluation = _recognition(heard, sound, trial, shared)
         more["n_prompt_tokens"] = model.n_prompt_tokens
-    return replace(found, details=(found.details or {}) | more)
+    return replace(evaluation, details=(evaluation.details or {}) | more)
+
+
+def _to_score(clips: Sequence[Clip], trial: Trial, split: str) -> Sequence[Clip]:
+    """The utterances of a split that the trial's reference policy scores; one at least."""
+    chosen = scored(clips, trial.audio_seconds, trial.reference_policy)
+    if not chosen:
+        raise InputError(
+            f"the {split} split has no utterance to score with policy {trial.reference_policy} at "
+            f"{trial.audio_seconds:g} s; use reference_policy = window or a longer audio_seconds"
+        )
+    return chosen
+
+
+def _readable(heard: Sequence[Heard], split: str) -> list[Heard]:
+    """The utterances whose files could be read; one at least."""
+    sound = [h for h in heard if h.failure_text is None]
+    if not sound:
+        raise BrokenDataError(
+            f"none of {len(heard)} {split} utterances can be read; the first: {heard[0].failure_text}"
+        )
+    return sound
 
 
 def _covered(sound: Sequence[Heard], n_left_out: int, clips: Sequence[Clip], trial: Trial) -> float:
@@ -291,9 +303,9 @@ def _recognition(
 
 def _in_order(heard: Sequence[Heard], rows: Sequence[Utterance]) -> Iterator[Utterance]:
     """Rows of all utterances in the split's order, broken ones among them."""
-    found = iter(rows)
+    scored_rows = iter(rows)
     for one in heard:
-        yield next(found) if one.failure_text is None else _broken_row(one)
+        yield next(scored_rows) if one.failure_text is None else _broken_row(one)
 
 
 def _label_of(heard: Heard, labels: Sequence[str]) -> str:

@@ -8,7 +8,7 @@ synchronisation.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -19,7 +19,7 @@ from planner.words.records import Device, Latency, Trial
 from runner.models.base import Audio, SpeechModel
 from runner.trial.device import synchronise
 from runner.trial.features import autocast
-from runner.trial.progress import Progress, Report
+from runner.trial.progress import Report, StageProgress
 
 STAGES = ("features", "encoder", "decode")
 
@@ -58,6 +58,23 @@ def time_once(
     return tuple(b - a for a, b in pairwise(marks))
 
 
+def _samples(
+    once: Callable[[], tuple[float, ...]], plan: ProbePlan, report: Report | None
+) -> list[tuple[float, ...]]:
+    """Seconds of each stage, a row a sample, after the warm-ups."""
+    ended = time.perf_counter() + plan.seconds
+    for _ in range(plan.n_warmup):
+        once()
+    rows: list[tuple[float, ...]] = []
+    while len(rows) < plan.n_samples:
+        if len(rows) >= plan.fewest and time.perf_counter() > ended:
+            break
+        rows.append(once())
+        if report:
+            report(StageProgress(phase="probe", step=len(rows), n_steps=plan.n_samples))
+    return rows
+
+
 def measure_latency(
     model: SpeechModel,
     window: Audio,
@@ -73,18 +90,12 @@ def measure_latency(
 ) -> Latency:
     """Percentiles of one window's latency, batch 1, and how they were taken."""
     plan = plan or ProbePlan()
-    ended = time.perf_counter() + plan.seconds
-    for _ in range(plan.n_warmup):
-        time_once(model, [window], trial, n_output_tokens, precision, device)
-    rows: list[tuple[float, ...]] = []
-    while len(rows) < plan.n_samples:
-        if len(rows) >= plan.fewest and time.perf_counter() > ended:
-            break
-        rows.append(time_once(model, [window], trial, n_output_tokens, precision, device))
-        if report:
-            report(Progress(phase="probe", step=len(rows), n_steps=plan.n_samples))
-    table = 1e3 * np.array(rows)
-    total = table.sum(axis=1)
+
+    def once() -> tuple[float, ...]:
+        return time_once(model, [window], trial, n_output_tokens, precision, device)
+
+    stages_ms = 1e3 * np.array(_samples(once, plan, report))
+    total = stages_ms.sum(axis=1)
     p50, p90, p95, p99 = (float(q) for q in np.quantile(total, (0.5, 0.9, 0.95, 0.99)))
     return Latency(
         device=device_record,
@@ -96,13 +107,13 @@ def measure_latency(
         p90_ms=p90,
         p95_ms=p95,
         p99_ms=p99,
-        n_samples=len(rows),
+        n_samples=len(total),
         n_warmup=plan.n_warmup,
         dtype=precision,
         attention=attention,
         kv_cache=trial.decoding.kv_cache,
         noise_floor=spread(total),
-        stages_ms=dict(zip(STAGES, np.median(table, axis=0).tolist(), strict=True)),
+        stages_ms=dict(zip(STAGES, np.median(stages_ms, axis=0).tolist(), strict=True)),
     )
 
 

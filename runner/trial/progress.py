@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Progress:
+class StageProgress:
     """Where a trial is: `phase` is `load`, `train`, `score` or `probe`."""
 
     phase: str
@@ -16,5 +16,5 @@ class Progress:
     loss: float | None = None
 
 
-Report = Callable[[Progress], None]
+Report = Callable[[StageProgress], None]
 """Called at each step; may raise to stop the work."""

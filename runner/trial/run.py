@@ -15,9 +15,7 @@ from typing import Any
 
 import torch
 
-from planner.costs.flops.training import training_flops
 from planner.errors import InputError, MissingResourceError
-from planner.words.catalogue import Whisper
 from planner.words.catalogue import backbone as known_backbone
 from planner.words.records import Evaluation, Latency, Resources, RunRecord, Trial, to_json
 from runner.data.clips import Corpus, DataSpec
@@ -26,14 +24,14 @@ from runner.models.base import BuildRequest, SpeechModel, VariableLength
 from runner.models.builders import builder_for
 from runner.models.decode import require_greedy
 from runner.models.whisper import ByteTokenizer
+from runner.trial.accounts import n_params, run_details, train_flops_of, window_flops_counted
 from runner.trial.checkpoint import Saving
-from runner.trial.counting import counted_flops
 from runner.trial.device import PeakMemory, describe, torch_device, use_threads
 from runner.trial.evaluate import evaluate
 from runner.trial.examples import corpus_of, probe_window, require_some, training_examples
 from runner.trial.features import BrokenDataError, FeatureCache
 from runner.trial.probe import measure_latency
-from runner.trial.progress import Progress, Report
+from runner.trial.progress import Report, StageProgress
 from runner.trial.recipe import micro_batch_for, precision_for
 from runner.trial.train import DivergedError, OutOfMemoryError, Training, train
 from runner.trial.versions import code_revision, versions
@@ -54,7 +52,7 @@ def run_trial(
     trial: Trial,
     resources: Resources,
     *,
-    data: DataSpec,
+    data_request: DataSpec,
     artifacts: Path,
     weights_folder: Path | None = None,
     progress: Report | None = None,
@@ -67,7 +65,7 @@ def run_trial(
     Args:
         trial: what is trained; its `dataset_digest` must be the corpus's.
         resources: threads, GPU and micro-batch.
-        data: the request that the trial's corpus came from.
+        data_request: the request that the trial's corpus came from.
         artifacts: folder that gets `FINGERPRINT/adapter.safetensors` and `adapter.json`.
         weights_folder: local folder of weights, before cache, hub and registry.
         progress: called at each step; what it raises stops the trial and is passed on.
@@ -82,26 +80,34 @@ def run_trial(
     """
     use_threads(resources)
     device = torch_device(resources)
-    saving = (
-        None
-        if checkpoints is None
-        else Saving(
-            folder=checkpoints / trial.fingerprint,
-            fingerprint=trial.fingerprint,
-            every_steps=every_steps,
-            then=on_checkpoint,
-        )
-    )
-    job = _Job(trial, resources, device, artifacts, weights_folder, progress, saving)
+    saving = _saving(trial, checkpoints, every_steps, on_checkpoint)
+    stages = _TrialStages(trial, resources, device, artifacts, weights_folder, progress, saving)
     try:
-        return job.run(data)
+        return stages.run(data_request)
     except tuple(FAILURES) as problem:
         kind = next(name for cls, name in FAILURES.items() if isinstance(problem, cls))
-        return job.record(status="failed", failure_class=kind, failure_text=str(problem))
+        return stages.record(status="failed", failure_class=kind, failure_text=str(problem))
+
+
+def _saving(
+    trial: Trial,
+    checkpoints: Path | None,
+    every_steps: int,
+    on_checkpoint: Callable[[Path], None] | None,
+) -> Saving | None:
+    """Where and how often the trial's state is kept; None: nowhere."""
+    if checkpoints is None:
+        return None
+    return Saving(
+        folder=checkpoints / trial.fingerprint,
+        fingerprint=trial.fingerprint,
+        every_steps=every_steps,
+        then=on_checkpoint,
+    )
 
 
 @dataclass(slots=True)
-class _Job:
+class _TrialStages:
     """The stages of one trial, and what is known so far: a failed record keeps it too."""
 
     trial: Trial
@@ -115,21 +121,21 @@ class _Job:
 
     def record(self, **more: Any) -> RunRecord:
         """What is known now, as a record."""
-        known: dict[str, Any] = {
+        always: dict[str, Any] = {
             "device": describe(self.device, self.resources.device_label),
             "host": socket.gethostname(),
             "versions": versions(),
             "code_revision": code_revision(),
         }
-        return RunRecord(**(known | self.facts | more))
+        return RunRecord(**(always | self.facts | more))
 
-    def run(self, data: DataSpec) -> RunRecord:
+    def run(self, data_request: DataSpec) -> RunRecord:
         """All stages in order."""
         trial, facts = self.trial, self.facts
         require_greedy(trial.decoding)
         facts["precision"] = precision = precision_for(trial.precision, self.device.type)
         self._say("load", 0, 2)
-        corpus = corpus_of(trial, data)
+        corpus = corpus_of(trial, data_request)
         facts["data_source"] = corpus.source
         self._say("load", 1, 2)
         self._require_room(corpus)
@@ -150,13 +156,13 @@ class _Job:
             evaluations=evaluations,
             latencies=(latency,),
             peak_memory_bytes=memory.peak_bytes(),
-            details=_details(cache, training, corpus)
-            | {"counted_flops": _counted(trial, latency, corpus)},
+            details=run_details(cache, training, corpus)
+            | {"counted_flops": window_flops_counted(trial, latency, corpus)},
         )
 
     def _say(self, phase: str, step: int, n_steps: int) -> None:
         if self.report:
-            self.report(Progress(phase=phase, step=step, n_steps=n_steps))
+            self.report(StageProgress(phase=phase, step=step, n_steps=n_steps))
 
     def _require_room(self, corpus: Corpus) -> None:
         """Fail before anything is built where one window at a time cannot fit this device.
@@ -226,7 +232,7 @@ class _Job:
         facts["micro_batch"] = training.micro_batch
         facts["train_seconds"] = training.seconds
         facts["train_audio_seconds"] = training.audio_seconds
-        facts["train_flops"] = _train_flops(trial, model, training, self.resources)
+        facts["train_flops"] = train_flops_of(trial, model, training, self.resources)
         if groups:
             meta = {
                 "trial": to_json(trial),
@@ -246,8 +252,8 @@ class _Job:
         scored = [self._score(model, corpus, precision, "test")]
         if self.resources.validate and corpus.validation:
             chosen_by = self._score(model, corpus, precision, "validation")
-            told = (scored[0].details or {}) | {"validation_error": chosen_by.error}
-            scored = [replace(scored[0], details=told), replace(chosen_by, selection="search")]
+            details = (scored[0].details or {}) | {"validation_error": chosen_by.error}
+            scored = [replace(scored[0], details=details), replace(chosen_by, selection="search")]
         self.facts["score_seconds"] = time.monotonic() - started
         return tuple(scored)
 
@@ -277,76 +283,3 @@ class _Job:
             precision=precision,
             report=self.report,
         )
-
-
-def n_params(model: SpeechModel) -> int:
-    """Parameters of what is run (x_N): a classifier on Whisper's encoder has no decoder."""
-    backbone, heads = model.backbone, model.head_names()
-    if not (isinstance(backbone, Whisper) and heads):
-        return backbone.n_params
-    parts = (model.module.get_submodule(name) for name in heads)
-    return backbone.encoder_params + sum(p.numel() for part in parts for p in part.parameters())
-
-
-def _train_flops(
-    trial: Trial, model: SpeechModel, training: Training, resources: Resources
-) -> float | None:
-    """Training FLOPs by the closed forms, or None for what they do not count (DoRA, own families).
-
-    Windows count at their full length, and a frozen encoder once an epoch, though its states are kept.
-    """
-    if not training.n_examples:
-        return 0.0
-    per_example = training.n_target_units / training.n_examples
-    try:
-        counted = training_flops(
-            model.backbone,
-            audio_seconds=trial.audio_seconds,
-            reduction=trial.reduction,
-            adaptation=trial.adaptation,
-            n_label_tokens=round(per_example),
-            padding=trial.padding,
-            task=trial.task,
-            gradient_checkpointing=resources.gradient_checkpointing,
-        )
-    except InputError:
-        return None
-    return float(counted.total) * training.n_examples
-
-
-def _counted(trial: Trial, latency: Latency, corpus: Corpus) -> dict[str, int] | None:
-    """FLOPs of one window as torch counts them on this module; None for families it cannot count."""
-    backbone = known_backbone(trial.backbone)
-    try:
-        return counted_flops(backbone, trial, latency.n_output_tokens, corpus.labels)
-    except InputError:
-        return None
-
-
-def _details(cache: FeatureCache, training: Training, corpus: Corpus) -> dict[str, Any]:
-    faults = [clip.fault for clip in corpus.train if clip.fault is not None]
-    return {
-        "n_train_windows": len(cache),
-        "n_broken_train": len(cache.broken) + len(faults),
-        "broken_train": sorted([*cache.broken.values(), *faults])[:5],
-        "epochs": training.n_examples / len(cache) if len(cache) else 0.0,
-        "mean_target_units": (
-            training.n_target_units / training.n_examples if training.n_examples else None
-        ),
-        "resumed_at_steps": training.resumed_at,
-        "determinism": {
-            "algorithms": torch.are_deterministic_algorithms_enabled(),
-            "cudnn": torch.backends.cudnn.deterministic,
-            "cudnn_benchmark": torch.backends.cudnn.benchmark,
-            "float32_matmul": torch.get_float32_matmul_precision(),
-        },
-        "encoder_states_kept": cache.holds_states,
-        "padding_fraction": (
-            1.0 - training.audio_seconds / training.encoder_seconds
-            if training.encoder_seconds
-            else None
-        ),
-        "batch_audio_seconds": (
-            training.audio_seconds / len(training.steps) if training.steps else None
-        ),
-    }

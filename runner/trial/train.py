@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import nn
@@ -22,7 +22,7 @@ from runner.trial.features import (
     encoder_seconds,
     micro_batches,
 )
-from runner.trial.progress import Progress, Report
+from runner.trial.progress import Report, StageProgress
 from runner.trial.recipe import (
     OPTIMISERS,
     batch_indices,
@@ -171,7 +171,6 @@ def train(
     out = Training(micro_batch=micro_batch)
     if not groups or optimisation.steps == 0:
         return out
-    parameters = [p for group in groups for p in group.parameters]
     optimiser = make_optimiser(groups, optimisation)
     before = _sketch(groups)
     if saving:
@@ -179,32 +178,49 @@ def train(
     started = time.monotonic() - out.seconds
     model.module.train()
     for step in range(len(out.steps), optimisation.steps):
-        factor = schedule_factor(optimisation, step)
-        for group in optimiser.param_groups:
-            group["lr"] = group["peak"] * factor
-        items = _drawn(cache, optimisation, seed, step)
-        loss = _gradients(cache, items, out, precision, seed, step, parameters)
-        norm = float(nn.utils.clip_grad_norm_(parameters, optimisation.clip_norm))
-        _require_finite(loss, norm, step, optimisation)
-        optimiser.step()
-        out.count(model, items, from_states=cache.holds_states)
-        out.steps.append(
-            Step(
-                step=step,
-                loss=loss,
-                grad_norm=norm,
-                learning_rate=float(optimiser.param_groups[0]["lr"]),
-                seconds=time.monotonic() - started,
-            )
-        )
+        taken = _take_step(optimiser, cache, optimisation, out, precision, seed, step)
         out.seconds = time.monotonic() - started
+        out.steps.append(replace(taken, seconds=out.seconds))
         if saving and saving.is_due(step + 1, optimisation.steps):
             _save(model.module, optimiser, cache, out, saving)
         if report:
-            report(Progress(phase="train", step=step + 1, n_steps=optimisation.steps, loss=loss))
+            report(
+                StageProgress(
+                    phase="train", step=step + 1, n_steps=optimisation.steps, loss=taken.loss
+                )
+            )
     model.module.eval()
     _require_changed(before, _sketch(groups))
     return out
+
+
+def _take_step(
+    optimiser: torch.optim.Optimizer,
+    cache: FeatureCache,
+    optimisation: Optimisation,
+    out: Training,
+    precision: str,
+    seed: int,
+    step: int,
+) -> Step:
+    """One step on its effective batch, counted in `out`; its seconds are left to the clock's owner."""
+    factor = schedule_factor(optimisation, step)
+    for group in optimiser.param_groups:
+        group["lr"] = group["peak"] * factor
+    parameters = [p for group in optimiser.param_groups for p in group["params"]]
+    items = _drawn(cache, optimisation, seed, step)
+    loss = _gradients(cache, items, out, precision, seed, step, parameters)
+    norm = float(nn.utils.clip_grad_norm_(parameters, optimisation.clip_norm))
+    _require_finite(loss, norm, step, optimisation)
+    optimiser.step()
+    out.count(cache.model, items, from_states=cache.holds_states)
+    return Step(
+        step=step,
+        loss=loss,
+        grad_norm=norm,
+        learning_rate=float(optimiser.param_groups[0]["lr"]),
+        seconds=0.0,
+    )
 
 
 def _save(

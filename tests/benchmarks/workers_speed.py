@@ -30,10 +30,10 @@ from planner.store.engine import open_store  # noqa: E402
 from planner.store.read import runs  # noqa: E402
 from planner.words.records import Evaluation, RunRecord  # noqa: E402
 from runner.campaign import display  # noqa: E402
-from runner.campaign.drive import Setting, run_campaign  # noqa: E402
+from runner.campaign.drive import CampaignSetting, run_campaign  # noqa: E402
 from runner.campaign.executors import RayExecutor  # noqa: E402
 from runner.campaign.heartbeat import Heartbeat  # noqa: E402
-from runner.campaign.worker import Job, Outcome, this_worker  # noqa: E402
+from runner.campaign.worker import JobOutcome, TrialJob, this_worker  # noqa: E402
 from runner.sweep import prepare  # noqa: E402
 
 TARGET = 0.95
@@ -53,12 +53,12 @@ steps = 1
 """
 
 
-def one_second(job: Job, stopped: Callable[[], bool] | None = None) -> Outcome:
+def one_second(job: TrialJob, stopped: Callable[[], bool] | None = None) -> JobOutcome:
     """A worker whose training is one second of one core."""
     engine = open_store(job.db, must_exist=True, worker=True)
     claim = claim_trial(engine, job.trial_id, this_worker(), job.lease_seconds)
     if claim is None:
-        return Outcome(trial_id=job.trial_id, kind="not-claimed")
+        return JobOutcome(trial_id=job.trial_id, kind="not-claimed")
     with Heartbeat(job.db, claim, job.lease_seconds):
         end = time.perf_counter() + 1.0
         while time.perf_counter() < end:
@@ -66,7 +66,7 @@ def one_second(job: Job, stopped: Callable[[], bool] | None = None) -> Outcome:
         evaluation = Evaluation(split="test", metric="wer", error=0.5, n_units=2, n_errors=1)
         kept = finish(engine, claim, RunRecord(status="finished", evaluations=(evaluation,)))
     engine.dispose()
-    return Outcome(trial_id=job.trial_id, kind="finished" if kept else "fenced")
+    return JobOutcome(trial_id=job.trial_id, kind="finished" if kept else "fenced")
 
 
 def write_spec(folder: Path, n_trials: int) -> Path:
@@ -94,7 +94,7 @@ def trials_per_second(n_workers: int, n_trials: int) -> float:
     run_campaign(
         prepared.spec,
         prepared.trials,
-        Setting(db=db, artifacts=str(folder)),
+        CampaignSetting(db=db, artifacts=str(folder)),
         lambda: RayExecutor("local", n_workers=n_workers, work=one_second),
         display.Quiet(),
     )

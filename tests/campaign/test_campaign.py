@@ -14,9 +14,9 @@ from planner.store.engine import open_store, opened
 from planner.store.read import TrialStatus, attempts, runs, sweep_status
 from planner.words.records import Evaluation, Resources, RunRecord, Trial
 from runner.campaign import display
-from runner.campaign.drive import CampaignResult, Setting, run_campaign
+from runner.campaign.drive import CampaignResult, CampaignSetting, run_campaign
 from runner.campaign.executors import InlineExecutor
-from runner.campaign.worker import Job, Outcome, store_record, this_worker, work_on
+from runner.campaign.worker import JobOutcome, TrialJob, store_record, this_worker, work_on
 from runner.sweep import prepare
 
 
@@ -27,12 +27,12 @@ def campaign(tmp_path: Path, write_spec: Callable[..., Path]) -> Callable[..., C
     def run(
         *changes: tuple[str, str],
         db: str = f"sqlite:///{tmp_path}/runs.db",
-        work: Callable[..., Outcome] = work_on,
+        work: Callable[..., JobOutcome] = work_on,
         hosts: frozenset[str] | None = None,
         task: str = "asr",
     ) -> CampaignResult:
         prepared = prepare.prepare(write_spec(*changes, task=task), db, lambda line: None)
-        setting = Setting(db=db, artifacts=str(tmp_path / "artifacts"), poll_seconds=0.05)
+        setting = CampaignSetting(db=db, artifacts=str(tmp_path / "artifacts"), poll_seconds=0.05)
         executor = InlineExecutor(work=work)
         executor.hosts = hosts or executor.hosts
         with (tmp_path / "said.txt").open("w") as said:
@@ -101,7 +101,7 @@ def test_a_trial_is_executed_by_its_stored_resources_on_the_gpus_of_its_executor
         seen.append(resources)
         return RunRecord(status="finished", evaluations=(HALF,))
 
-    def on_a_gpu(job: Job, stopped: Callable[[], bool]) -> Outcome:
+    def on_a_gpu(job: TrialJob, stopped: Callable[[], bool]) -> JobOutcome:
         given = dataclasses.replace(job.placement, gpus=0.5, micro_batch=7, validate=True)
         return work_on(dataclasses.replace(job, placement=given), stopped)
 
@@ -119,27 +119,27 @@ def test_a_second_run_trains_nothing_and_says_so(campaign, tmp_path):
     assert rows_of(tmp_path) == before
 
 
-def quick(job: Job, stopped: Callable[[], bool]) -> Outcome:
+def quick(job: TrialJob, stopped: Callable[[], bool]) -> JobOutcome:
     """The worker's claims without the training, for tests of the driver."""
     return end_with(job, RunRecord(status="finished", evaluations=(HALF,)))
 
 
-def hopeless(job: Job, stopped: Callable[[], bool]) -> Outcome:
+def hopeless(job: TrialJob, stopped: Callable[[], bool]) -> JobOutcome:
     return end_with(job, RunRecord(status="failed", failure_class="diverged", failure_text="nan"))
 
 
 HALF = Evaluation(split="test", metric="wer", error=0.5, n_units=2, n_errors=1)
 
 
-def end_with(job: Job, record: RunRecord) -> Outcome:
+def end_with(job: TrialJob, record: RunRecord) -> JobOutcome:
     with opened(job.db) as engine:
         claim = claim_trial(engine, job.trial_id, this_worker(), 60.0)
         if claim is None:
-            return Outcome(trial_id=job.trial_id, kind="not-claimed")
+            return JobOutcome(trial_id=job.trial_id, kind="not-claimed")
         return store_record(engine, claim, record)
 
 
-def never(job: Job, stopped: Callable[[], bool]) -> Outcome:
+def never(job: TrialJob, stopped: Callable[[], bool]) -> JobOutcome:
     raise AssertionError(f"trial {job.trial_id} must not be worked on again")
 
 
@@ -208,7 +208,7 @@ def test_a_sqlite_database_is_refused_where_the_cluster_has_other_hosts(campaign
 
 
 def test_a_worker_of_another_version_is_refused_with_both_versions(campaign, tmp_path):
-    def older(job: Job, stopped: Callable[[], bool]) -> Outcome:
+    def older(job: TrialJob, stopped: Callable[[], bool]) -> JobOutcome:
         driver = {**job.versions, "soundscale": "99.0"}
         return work_on(dataclasses.replace(job, versions=driver), stopped)
 
@@ -241,14 +241,14 @@ def test_a_cancelled_sweep_stays_cancelled_until_it_is_queued_again(campaign, tm
     assert campaign(work=quick).n_finished == 3
 
 
-def interrupted(job: Job, stopped: Callable[[], bool]) -> Outcome:
+def interrupted(job: TrialJob, stopped: Callable[[], bool]) -> JobOutcome:
     raise KeyboardInterrupt
 
 
 def test_two_drivers_on_one_sweep_store_each_trial_once(campaign, tmp_path, db_url):
     second: list[CampaignResult] = []
 
-    def with_company(job: Job, stopped: Callable[[], bool]) -> Outcome:
+    def with_company(job: TrialJob, stopped: Callable[[], bool]) -> JobOutcome:
         """While the first driver works on its first trial, another one runs the whole sweep."""
         if not second:
             second.append(campaign(work=quick, db=db_url))

@@ -15,7 +15,7 @@ from planner.errors import InputError
 from planner.store.engine import open_store
 from planner.store.read import attempts, runs, steps, sweep_status, utterances
 from runner.campaign import display
-from runner.campaign.drive import Setting, run_campaign
+from runner.campaign.drive import CampaignSetting, run_campaign
 from runner.campaign.executors import InlineExecutor
 from runner.sweep import prepare
 from tests.campaign.nodes import Nodes
@@ -88,7 +88,7 @@ def results(db: str) -> dict[str, object]:
 def undisturbed(spec: Path, folder: Path) -> dict[str, object]:
     db = f"sqlite:///{folder}/undisturbed.db"
     prepared = prepare.prepare(spec, db, lambda line: None)
-    setting = Setting(db=db, artifacts=str(folder / "undisturbed"))
+    setting = CampaignSetting(db=db, artifacts=str(folder / "undisturbed"))
     run_campaign(prepared.spec, prepared.trials, setting, InlineExecutor, display.Quiet())
     return results(db)
 

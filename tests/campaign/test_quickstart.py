@@ -10,7 +10,7 @@ import pytest
 from planner.store.engine import open_store
 from planner.store.read import plans, runs
 from runner.quickstart import run
-from runner.sweep_commands import Request
+from runner.sweep_commands import RunRequest
 
 pytestmark = [pytest.mark.weights, pytest.mark.ray, pytest.mark.slow]
 
@@ -43,7 +43,7 @@ def test_the_quickstart_ends_with_what_was_trained_learnt_and_answered(tmp_path,
     engine.dispose()
 
 
-def request(tmp_path: Path) -> Request:
-    return Request(
+def request(tmp_path: Path) -> RunRequest:
+    return RunRequest(
         ray_address="local", workers=2, artifacts=str(tmp_path / "a"), weights=None, quiet=True
     )

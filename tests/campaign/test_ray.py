@@ -16,10 +16,10 @@ from planner.store.engine import open_store, opened
 from planner.store.read import attempts, latencies, runs, sweep_status
 from planner.words.records import Resources
 from runner.campaign import display
-from runner.campaign.drive import CampaignResult, Setting, run_campaign
+from runner.campaign.drive import CampaignResult, CampaignSetting, run_campaign
 from runner.campaign.executors import RayExecutor, check_fits
 from runner.campaign.host import short_folder
-from runner.campaign.worker import Job, Outcome
+from runner.campaign.worker import JobOutcome, TrialJob
 from runner.data.clips import DataSpec
 from runner.sweep import prepare
 
@@ -55,7 +55,7 @@ def campaign(cluster: RayExecutor, tmp_path: Path) -> Callable[[Path], CampaignR
     def run(spec: Path) -> CampaignResult:
         db = f"sqlite:///{tmp_path}/runs.db"
         prepared = prepare.prepare(spec, db, lambda line: None)
-        setting = Setting(db=db, artifacts=str(tmp_path / "artifacts"), poll_seconds=0.1)
+        setting = CampaignSetting(db=db, artifacts=str(tmp_path / "artifacts"), poll_seconds=0.1)
         shared = Shared(cluster)
         return run_campaign(
             prepared.spec, prepared.trials, setting, lambda: shared, display.Quiet()
@@ -207,10 +207,10 @@ def test_trials_are_packed_by_what_they_ask_for(resources, n, cluster):
     assert cluster.most_on_a_node(resources) == n
 
 
-def holding(folder: str, n_together: int) -> Callable[[Job], Outcome]:
+def holding(folder: str, n_together: int) -> Callable[[TrialJob], JobOutcome]:
     """Work that waits until so many tasks have begun, and then counts those that run."""
 
-    def work(job: Job) -> Outcome:
+    def work(job: TrialJob) -> JobOutcome:
         import pathlib
         import time
 
@@ -221,7 +221,7 @@ def holding(folder: str, n_together: int) -> Callable[[Job], Outcome]:
         time.sleep(0.3)
         running = len(list(place.glob("begun-*"))) - len(list(place.glob("ended-*")))
         (place / f"ended-{job.trial_id}").touch()
-        return Outcome(trial_id=job.trial_id, kind="finished", failure_text=str(running))
+        return JobOutcome(trial_id=job.trial_id, kind="finished", failure_text=str(running))
 
     return work
 
@@ -232,19 +232,19 @@ def test_halves_of_a_gpu_are_used_together_and_never_oversubscribed(cluster, tmp
     assert executor.capacity(half) == 2
     for number in range(4):
         executor.submit(job_of(number, half))
-    outcomes: list[Outcome] = []
+    outcomes: list[JobOutcome] = []
     while len(outcomes) < 4:
         outcomes += executor.collect(60.0)
     assert [outcome.kind for outcome in outcomes] == ["finished"] * 4
     assert max(int(outcome.failure_text) for outcome in outcomes) == 2
 
 
-def job_of(number: int, resources: Resources) -> Job:
-    return Job(
+def job_of(number: int, resources: Resources) -> TrialJob:
+    return TrialJob(
         trial_id=number,
         label=f"trial {number}",
         db="none",
-        data=DataSpec(name="none", path="none", task="asr"),
+        data_request=DataSpec(name="none", path="none", task="asr"),
         artifacts="none",
         weights=None,
         placement=resources,

@@ -18,8 +18,8 @@ from planner.words.records import Resources, RunRecord, Trial
 from runner.campaign import heartbeat, worker
 from runner.campaign.worker import (
     Heartbeat,
-    Job,
     StopWork,
+    TrialJob,
     current_versions,
     may_retry,
     this_worker,
@@ -130,18 +130,18 @@ def test_the_drivers_wish_to_stop_is_told_apart_from_a_lost_lease(held):
     assert stop.value.why == "released"
 
 
-def job_of(held: Held, tmp_path: Path, **changes: object) -> Job:
+def job_of(held: Held, tmp_path: Path, **changes: object) -> TrialJob:
     values: dict = {
         "trial_id": held.claim.trial_id,
         "label": "x",
         "db": held.url,
-        "data": DataSpec(name="manifest", path=str(tmp_path / "none.jsonl"), task="asr"),
+        "data_request": DataSpec(name="manifest", path=str(tmp_path / "none.jsonl"), task="asr"),
         "artifacts": str(tmp_path),
         "weights": None,
         "placement": Resources(),
         "versions": current_versions(),
     }
-    return Job(**(values | changes))
+    return TrialJob(**(values | changes))
 
 
 def test_a_trial_that_another_worker_holds_is_left_alone(held, tmp_path):

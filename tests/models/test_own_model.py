@@ -90,7 +90,7 @@ def test_it_trains_and_is_scored_like_a_built_in_one(installed, manifest, tmp_pa
         data, "mean-mel-1", 0.5, adaptation="lora:2", initialisation="random",
         optimisation={"steps": 40, "batch_size": 4, "learning_rate": 1e-2, "head_learning_rate": 1e-2},
     )  # fmt: skip
-    record = run_trial(trial, Resources(), data=data, artifacts=tmp_path / "artifacts")
+    record = run_trial(trial, Resources(), data_request=data, artifacts=tmp_path / "artifacts")
     assert record.status == "finished"
     assert record.steps[-1].loss < record.steps[0].loss
 
@@ -104,7 +104,7 @@ def test_a_window_that_never_fits_is_out_of_memory_at_a_micro_batch_of_one(
     monkeypatch.setattr(MeanMel, "loss", hungry)
     data = manifest(MOODS, column="label")
     trial = trial_of(data, "mean-mel-1", 0.5, adaptation="lora:2", initialisation="random")
-    record = run_trial(trial, Resources(), data=data, artifacts=tmp_path / "artifacts")
+    record = run_trial(trial, Resources(), data_request=data, artifacts=tmp_path / "artifacts")
     assert (record.failure_class, record.micro_batch) == ("out-of-memory", 1)
     assert "one example at a time" in record.failure_text
 
@@ -112,7 +112,7 @@ def test_a_window_that_never_fits_is_out_of_memory_at_a_micro_batch_of_one(
 def test_scoring_that_does_not_fit_goes_on_in_halves(installed, manifest, tmp_path, monkeypatch):
     data = manifest(MOODS, column="label")
     trial = trial_of(data, "mean-mel-1", 0.5, adaptation="lora:2", initialisation="random")
-    whole = run_trial(trial, Resources(), data=data, artifacts=tmp_path / "artifacts")
+    whole = run_trial(trial, Resources(), data_request=data, artifacts=tmp_path / "artifacts")
     encode = MeanMel.encode
 
     def narrow(self, features):
@@ -121,7 +121,7 @@ def test_scoring_that_does_not_fit_goes_on_in_halves(installed, manifest, tmp_pa
         return encode(self, features)
 
     monkeypatch.setattr(MeanMel, "encode", narrow)
-    halved = run_trial(trial, Resources(), data=data, artifacts=tmp_path / "artifacts")
+    halved = run_trial(trial, Resources(), data_request=data, artifacts=tmp_path / "artifacts")
     assert halved.evaluations == whole.evaluations
 
 

@@ -29,7 +29,7 @@ from runner.trial.run import run_trial
 
 asked = json.loads(sys.argv[1])
 run_trial(
-    trial_from_json(asked["trial"]), Resources(), data=DataSpec(**asked["data"]),
+    trial_from_json(asked["trial"]), Resources(), data_request=DataSpec(**asked["data"]),
     artifacts=Path(asked["artifacts"]), checkpoints=Path(asked["checkpoints"]), every_steps=1,
     on_checkpoint=lambda path: print(path.name, flush=True),
 )
@@ -52,7 +52,7 @@ class Killed(BaseException):
 
 def test_a_trial_goes_on_from_its_checkpoint_and_says_so(manifest, tmp_path):
     data, trial = made(manifest)
-    whole = run_trial(trial, Resources(), data=data, artifacts=tmp_path / "a")
+    whole = run_trial(trial, Resources(), data_request=data, artifacts=tmp_path / "a")
 
     def progress(now):
         if (now.phase, now.step) == ("train", 4):
@@ -61,9 +61,14 @@ def test_a_trial_goes_on_from_its_checkpoint_and_says_so(manifest, tmp_path):
     kept = {"checkpoints": tmp_path / "kept", "every_steps": 2}
     with pytest.raises(Killed):
         run_trial(
-            trial, Resources(), data=data, artifacts=tmp_path / "b", progress=progress, **kept
+            trial,
+            Resources(),
+            data_request=data,
+            artifacts=tmp_path / "b",
+            progress=progress,
+            **kept,
         )
-    resumed = run_trial(trial, Resources(), data=data, artifacts=tmp_path / "b", **kept)
+    resumed = run_trial(trial, Resources(), data_request=data, artifacts=tmp_path / "b", **kept)
     assert losses(resumed) == losses(whole)
     assert resumed.evaluations == whole.evaluations
     assert resumed.details["resumed_at_steps"] == [4]
@@ -99,7 +104,7 @@ def kill_at(step, asked):
 @pytest.mark.parametrize("step", [1, 7, 19])
 def test_a_process_killed_at_a_step_ends_as_the_uninterrupted_one(step, manifest, tmp_path):
     data, trial = made(manifest, steps=20)
-    whole = run_trial(trial, Resources(), data=data, artifacts=tmp_path / "whole")
+    whole = run_trial(trial, Resources(), data_request=data, artifacts=tmp_path / "whole")
     asked = {
         "trial": to_json(trial), "data": {"name": data.name, "path": str(data.path)},
         "artifacts": str(tmp_path / "killed"), "checkpoints": str(tmp_path / "kept"),
@@ -109,7 +114,11 @@ def test_a_process_killed_at_a_step_ends_as_the_uninterrupted_one(step, manifest
     assert found is not None
     assert found.step >= step
     resumed = run_trial(
-        trial, Resources(), data=data, artifacts=tmp_path / "killed", checkpoints=tmp_path / "kept"
+        trial,
+        Resources(),
+        data_request=data,
+        artifacts=tmp_path / "killed",
+        checkpoints=tmp_path / "kept",
     )
     assert losses(resumed) == losses(whole)
     assert resumed.evaluations == whole.evaluations

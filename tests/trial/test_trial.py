@@ -30,7 +30,9 @@ SKIP_EMODB = pytest.mark.skipif(
 
 
 def run(trial: Trial, data: DataSpec, tmp_path: Path, **more: object) -> RunRecord:
-    return run_trial(trial, Resources(), data=data, artifacts=tmp_path / "artifacts", **more)
+    return run_trial(
+        trial, Resources(), data_request=data, artifacts=tmp_path / "artifacts", **more
+    )
 
 
 @pytest.fixture
@@ -87,7 +89,7 @@ def test_the_evaluation_adds_up_over_its_utterances(spoken, tmp_path):
 def test_validation_is_scored_beside_test_where_a_search_chooses_by_it(manifest, tmp_path):
     data = manifest([*ROWS, ("validation", "good day", 0.7)])
     trial = trial_of(data, "whisper-micro", 2.0, initialisation="random")
-    record = run_trial(trial, Resources(validate=True), data=data, artifacts=tmp_path)
+    record = run_trial(trial, Resources(validate=True), data_request=data, artifacts=tmp_path)
     test, validation = record.evaluations
     assert (test.split, test.selection) == ("test", "final")
     assert (validation.split, validation.selection) == ("validation", "search")
@@ -239,6 +241,6 @@ def test_whispers_encoder_hears_emotion_above_chance(tmp_path):
 def test_threads_follow_the_resources(manifest, tmp_path):
     data = manifest(MOODS, column="label")
     trial = trial_of(data, "wav2vec2-micro", 0.6, initialisation="random")
-    record = run_trial(trial, Resources(cpus=2.0), data=data, artifacts=tmp_path)
+    record = run_trial(trial, Resources(cpus=2.0), data_request=data, artifacts=tmp_path)
     assert record.device.n_threads == torch.get_num_threads() == 2
     assert record.device.name.endswith("-2t")

@@ -70,8 +70,8 @@ def execute(
     url = absolute_db(db)
     prepared = prepare.prepare(spec_path, url, shown.say)
     trials = [trial for trial, _ in prepared.trials]
-    known = prepare.states(url, trials)
-    todo = [t for t in trials if known.get(t.fingerprint) not in ("finished", "failed")]
+    stored_states = prepare.states(url, trials)
+    todo = [t for t in trials if stored_states.get(t.fingerprint) not in ("finished", "failed")]
     prepare.find_weights(todo, request.weights, shown.say)
     expected = forecast.before(
         prepared,
@@ -110,30 +110,30 @@ def dry_run(
     prepare.require_runner()
     url = absolute_db(db)
     prepared = prepare.prepare(spec_path, url, talk)
-    known = prepare.states(url, [trial for trial, _ in prepared.trials])
-    found = forecast.dry_run(prepared, known, url, device, workers)
+    stored_states = prepare.states(url, [trial for trial, _ in prepared.trials])
+    forecasts = forecast.dry_run(prepared, stored_states, url, device, workers)
     if output_format == "json":
-        echo_json(found)
+        echo_json(forecasts)
         return
-    talk(prepare.estimate_line(found["trials"]))
+    talk(prepare.estimate_line(forecasts["trials"]))
     if output_format == "table":
-        found["trials"] = [sweep_report.shown_forecast(row) for row in found["trials"]]
-    echo_rows(found["trials"], output_format, sweep_report.FORECAST_COLUMNS)
-    talk(sweep_report.total_line(found["total"]))
+        forecasts["trials"] = [sweep_report.shown_forecast(row) for row in forecasts["trials"]]
+    echo_rows(forecasts["trials"], output_format, sweep_report.FORECAST_COLUMNS)
+    talk(sweep_report.total_line(forecasts["total"]))
 
 
 def report(db: str | None, name: str, output_format: str) -> None:
     """`sweep report`: what each trial was expected to take, and what it took."""
     with existing_store(db) as engine:
-        found = sweep_report.report(engine, name)
+        outcomes = sweep_report.report(engine, name)
     if output_format == "json":
-        echo_json(found)
+        echo_json(outcomes)
         return
-    rows = found["trials"]
+    rows = outcomes["trials"]
     if output_format == "table":
         rows = [sweep_report.shown_outcome(row) for row in rows]
     echo_rows(rows, output_format, sweep_report.REPORT_COLUMNS)
-    talk(sweep_report.summary_line(found["summary"]))
+    talk(sweep_report.summary_line(outcomes["summary"]))
 
 
 def result_line(result: CampaignResult, db: str) -> str:

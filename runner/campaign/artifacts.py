@@ -54,9 +54,9 @@ def check(location: str) -> None:
 
 def no_room(problem: BaseException) -> bool:
     """Whether an error says that a disk, a quota or the size of a file is used up."""
-    found = isinstance(problem, OSError) and problem.errno in _NO_ROOM
+    no_space = isinstance(problem, OSError) and problem.errno in _NO_ROOM
     # safetensors hides the system's error number in its own message.
-    return found or _NO_ROOM_TEXT.search(str(problem)) is not None
+    return no_space or _NO_ROOM_TEXT.search(str(problem)) is not None
 
 
 class NoRoomError(StoreError):
@@ -134,8 +134,8 @@ class Remote:
         self._fs.invalidate_cache()
         if not self._fs.isdir(path):
             return []
-        found: list[Any] = self._fs.ls(path, detail=False)
-        return sorted(posixpath.basename(str(name).rstrip("/")) for name in found)
+        names: list[Any] = self._fs.ls(path, detail=False)
+        return sorted(posixpath.basename(str(name).rstrip("/")) for name in names)
 
     def fetch(self, folder: str, local: Path) -> None:
         """Copy the files of a folder here; parts of files that were cut off are left."""

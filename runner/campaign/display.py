@@ -147,10 +147,10 @@ def _rich_table(status: SweepStatus, seconds_left: float | None, room: int) -> A
 
 def counts(status: SweepStatus) -> dict[str, int]:
     """Trials in each state, all five states named."""
-    found = dict.fromkeys(("queued", "running", "finished", "failed", "cancelled"), 0)
+    n_by_state = dict.fromkeys(("queued", "running", "finished", "failed", "cancelled"), 0)
     for row in status.rows:
-        found[row.state] += 1
-    return found
+        n_by_state[row.state] += 1
+    return n_by_state
 
 
 def totals(status: SweepStatus, seconds_left: float | None) -> str:

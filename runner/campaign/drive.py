@@ -157,38 +157,38 @@ class Campaign:
                 self._display.say(f"note: {note}")
             self._train(make_executor, status, began)
             status = sweep_status(self._engine, self._spec.name)
-        found = counts(status)
+        n_by_state = counts(status)
         return CampaignResult(
             name=self._spec.name,
             n_trials=len(status.rows),
             n_finished_before=count.n_finished,
-            n_finished=found["finished"],
-            n_failed=found["failed"],
-            n_cancelled=found["cancelled"],
+            n_finished=n_by_state["finished"],
+            n_failed=n_by_state["failed"],
+            n_cancelled=n_by_state["cancelled"],
             seconds=time.monotonic() - began,
         )
 
     def _announce(self, status: SweepStatus) -> None:
-        name, found = self._spec.name, counts(status)
-        n_open = found["queued"] + found["running"]
+        name, n_by_state = self._spec.name, counts(status)
+        n_open = n_by_state["queued"] + n_by_state["running"]
         if not n_open:
             self._display.say(
-                f"nothing to train: {found['finished']} of {len(status.rows)} trials of sweep "
+                f"nothing to train: {n_by_state['finished']} of {len(status.rows)} trials of sweep "
                 f"{name!r} are finished"
             )
         else:
             self._display.say(
-                f"sweep {name!r}: {len(status.rows)} trials, {found['finished']} finished already, "
+                f"sweep {name!r}: {len(status.rows)} trials, {n_by_state['finished']} finished already, "
                 f"{n_open} to run"
             )
-        if found["failed"]:
+        if n_by_state["failed"]:
             self._display.say(
-                f"{found['failed']} failed earlier; to try them again: soundscale sweep retry "
+                f"{n_by_state['failed']} failed earlier; to try them again: soundscale sweep retry "
                 f"{name} --failed"
             )
-        if found["cancelled"]:
+        if n_by_state["cancelled"]:
             self._display.say(
-                f"{found['cancelled']} are cancelled; to queue them again: soundscale sweep retry "
+                f"{n_by_state['cancelled']} are cancelled; to queue them again: soundscale sweep retry "
                 f"{name} --cancelled"
             )
 

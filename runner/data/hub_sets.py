@@ -44,9 +44,9 @@ def listing(spec: DataSpec, *, cache: Path | None, offline: bool, say: Say) -> L
         spec, path=str(target / MANIFEST), text_column=None, label_column=None,
         train_split=None, validation_split=None, test_split=None,
     )  # fmt: skip
-    found = manifest.listing(rows)
-    said = f"{'hub' if built else 'cache: hub'} data set {spec.name}"
-    return dataclasses.replace(found, name=spec.name, source=said)
+    listing = manifest.listing(rows)
+    source = f"{'hub' if built else 'cache: hub'} data set {spec.name}"
+    return dataclasses.replace(listing, name=spec.name, source=source)
 
 
 def _splits(spec: DataSpec) -> dict[str, str]:

@@ -89,7 +89,7 @@ def _audio(given: str, where: str, folder: Path) -> Path:
         )
     path = Path(given).expanduser()
     # Kaldi's paths are relative to where its recipe runs; beside the table is tried as well.
-    found = next((p for p in (path, folder / path) if p.is_file()), None)
-    if found is None:
+    there = next((p for p in (path, folder / path) if p.is_file()), None)
+    if there is None:
         raise InputError(f"{where}: audio {given} is missing; add the file or drop the row")
-    return found
+    return there

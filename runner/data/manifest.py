@@ -76,13 +76,13 @@ def faulty_rows(spec: DataSpec) -> list[tuple[int, str]]:
     rows = list(_rows(path))
     emotion = bool(rows) and _column(rows[0][1], _label_names(spec)) is not None
     task = spec.task or ("emotion" if emotion else "asr")
-    found = []
+    faults = []
     for number, row in rows:
         try:
             _clip(row, number, path, task, spec)
         except InputError as problem:
-            found.append((number, str(problem)))
-    return found
+            faults.append((number, str(problem)))
+    return faults
 
 
 def _rows(path: Path) -> Iterator[tuple[int, Row]]:
@@ -196,11 +196,11 @@ def _split(given: str, where: str, spec: DataSpec) -> str:
 
 def _learnable(clips: tuple[Clip, ...], numbers: list[int], manifest: Path) -> None:
     """Refuse a label that no training row has: it is misspelt, or cannot be learned."""
-    known = sorted({c.reference for c in clips if c.split == TRAIN})
+    labels = sorted({c.reference for c in clips if c.split == TRAIN})
     for number, clip in zip(numbers, clips, strict=True):
-        if clip.reference not in known:
+        if clip.reference not in labels:
             remedy = f"correct row {number} of {manifest.name}, or give it a training row"
-            raise UnknownNameError("label", clip.reference, known, remedy=remedy)
+            raise UnknownNameError("label", clip.reference, labels, remedy=remedy)
 
 
 def _unique(clips: tuple[Clip, ...], numbers: list[int], manifest: Path) -> None:

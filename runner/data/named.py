@@ -39,8 +39,8 @@ def listing_of(naming: Naming) -> Callable[[DataSpec], Listing]:
 
     def listing(spec: DataSpec) -> Listing:
         root = _root(naming, spec)
-        found = (p for p in root.rglob("*") if p.suffix.lower() in AUDIO_SUFFIXES)
-        files = sorted(p for p in found if not p.name.startswith("."))
+        audio_files = (p for p in root.rglob("*") if p.suffix.lower() in AUDIO_SUFFIXES)
+        files = sorted(p for p in audio_files if not p.name.startswith("."))
         if not files:
             raise MissingResourceError(
                 f"{naming.name} folder {root} holds no audio files; {naming.remedy}"
@@ -69,12 +69,12 @@ def _root(naming: Naming, spec: DataSpec) -> Path:
 
 def _clip(naming: Naming, path: Path, root: Path) -> Clip:
     relative = path.relative_to(root)
-    found = naming.pattern.fullmatch(path.stem)
-    if found is None:
+    match = naming.pattern.fullmatch(path.stem)
+    if match is None:
         raise InputError(
             f"file {relative} of {naming.name} is not named like {naming.example}; rename or remove it"
         )
-    code = found.group("code")
+    code = match.group("code")
     if code not in naming.emotions:
         raise InputError(
             f"file {relative} of {naming.name} has emotion {code!r}; known: {', '.join(naming.emotions)}"
@@ -83,5 +83,5 @@ def _clip(naming: Naming, path: Path, root: Path) -> Clip:
         utterance_id=relative.with_suffix("").as_posix(),
         path=path,
         reference=naming.emotions[code],
-        speaker=found.group("speaker"),
+        speaker=match.group("speaker"),
     )

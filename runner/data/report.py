@@ -78,38 +78,38 @@ def row_faults(request: DataSpec) -> list[dict[str, Any]]:
     return [{"row": number, "problem": why} for number, why in manifest.faulty_rows(request)]
 
 
-def _file_faults(found: dict[str, Any]) -> list[dict[str, Any]]:
+def _file_faults(facts: dict[str, Any]) -> list[dict[str, Any]]:
     return [
         {"problem": kind, "utterance_id": row["utterance_id"], "path": row["path"]}
         for kind in ("broken", "clipped", "silent")
-        for row in found.get(kind, [])
+        for row in facts.get(kind, [])
     ]
 
 
-def report_text(found: dict[str, Any]) -> str:
+def report_text(facts: dict[str, Any]) -> str:
     """The report as a few lines: splits, durations, faults, and how much each x_T hears."""
     lines = [
-        f"{found['name']} ({found['task']}), {found['split_policy']} split, from {found['source']}",
-        f"{found['n_clips']} clips, {format_duration(3600 * found['hours'])} of audio, licence "
-        f"{found['licence'] or 'not known'}",
+        f"{facts['name']} ({facts['task']}), {facts['split_policy']} split, from {facts['source']}",
+        f"{facts['n_clips']} clips, {format_duration(3600 * facts['hours'])} of audio, licence "
+        f"{facts['licence'] or 'not known'}",
     ]
-    for name, split in found["splits"].items():
+    for name, split in facts["splits"].items():
         speakers = split["n_speakers"]
         who = f", {speakers} speakers" if speakers else ""
         seconds = format_duration(3600 * split["hours"])
         lines.append(f"  {name}: {split['n_utterances']} utterances, {seconds}{who}")
-    if found["speaker_overlap"]:
-        lines.append(f"  {found['speaker_overlap']} speakers are in both train and test")
-    if found["repeated_texts"]:
-        lines.append(f"  {found['repeated_texts']} texts are in both train and test")
-    durations = found["duration_seconds"]
+    if facts["speaker_overlap"]:
+        lines.append(f"  {facts['speaker_overlap']} speakers are in both train and test")
+    if facts["repeated_texts"]:
+        lines.append(f"  {facts['repeated_texts']} texts are in both train and test")
+    durations = facts["duration_seconds"]
     if durations:
         lines.append("seconds  " + "  ".join(f"{k} {v:.2f}" for k, v in durations.items()))
     for kind in ("broken", "clipped", "silent"):
-        rows = found[kind]
+        rows = facts[kind]
         lines.append(f"{kind}: {len(rows) or 'none'}")
         lines += [f"  {row['path']}{_why(row)}" for row in rows[:20]]
-    for row in found["coverage"]:
+    for row in facts["coverage"]:
         lines.append(
             f"x_T {row['audio_seconds']:g} s: {row['truncate_audio_fraction']:.1%} of the audio in the "
             f"first window, {row['fitting_clips_fraction']:.1%} of the clips fit one"

@@ -62,12 +62,12 @@ def target_names(model: SpeechModel, adaptation: Adaptation) -> list[str]:
     if targets == "all-linear" and linear:
         return linear
     wanted = [part.strip() for part in targets.split(",") if part.strip()]
-    known = {name.rsplit(".", 1)[-1] for name in linear}
-    absent = [part for part in wanted if part not in known]
+    last_parts = {name.rsplit(".", 1)[-1] for name in linear}
+    absent = [part for part in wanted if part not in last_parts]
     if absent or not wanted:
         raise InputError(
             f"LoRA targets {adaptation.targets!r} name {', '.join(absent) or 'nothing'}, which the model "
-            f"does not have; it has {', '.join(sorted(known))}, or write all-linear"
+            f"does not have; it has {', '.join(sorted(last_parts))}, or write all-linear"
         )
     return [name for name in linear if name.rsplit(".", 1)[-1] in wanted]
 

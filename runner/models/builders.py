@@ -40,10 +40,10 @@ def builder_for(family: str, task: str) -> Builder:
     own = _own_builders()
     if family in own:
         return own[family]()
-    known = ["whisper", *(["wav2vec2"] if task == "emotion" else []), *own]
+    families = ["whisper", *(["wav2vec2"] if task == "emotion" else []), *own]
     raise UnknownNameError(
         f"model family for {task}",
         family,
-        known,
+        families,
         remedy=f"register a builder of your own in the entry-point group {ENTRY_POINTS}",
     )

@@ -194,8 +194,8 @@ class ByteTokenizer:
 
     def decode(self, ids: Sequence[int]) -> str:
         """The text of ids that stand for bytes; others are left out."""
-        known = bytes(i - self.FIRST for i in ids if 0 <= i - self.FIRST < 256)
-        return known.decode(errors="replace")
+        text_bytes = bytes(i - self.FIRST for i in ids if 0 <= i - self.FIRST < 256)
+        return text_bytes.decode(errors="replace")
 
 
 class WhisperRecogniser:

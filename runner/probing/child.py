@@ -69,10 +69,10 @@ def write_job(job: ProbeJob, path: Path) -> None:
 
 def read_job(path: Path) -> ProbeJob:
     """Read a job and register its backbones."""
-    found = json.loads(path.read_text("utf-8"))
-    for shape in found["backbones"].values():
+    document = json.loads(path.read_text("utf-8"))
+    for shape in document["backbones"].values():
         register(from_stored(shape))
-    given = found["job"] | {"points": tuple(Point(**p) for p in found["job"]["points"])}
+    given = document["job"] | {"points": tuple(Point(**p) for p in document["job"]["points"])}
     return ProbeJob(**given)
 
 
@@ -110,7 +110,7 @@ def work(job: ProbeJob) -> list[Sampled]:
     precision = precision_for(job.precision, device.type)
     record = to_json(describe(device, job.device_label))
     order = random.Random(job.seed).sample(range(len(job.points)), len(job.points))
-    found: dict[int, Sampled] = {}
+    samples: dict[int, Sampled] = {}
     values: dict[str, Mapping[str, Tensor]] = {}
     for place, i in enumerate(order):
         until = None
@@ -119,8 +119,8 @@ def work(job: ProbeJob) -> list[Sampled]:
             until = now + max(0.0, ended - now) / (len(order) - place)
         model = _model(job, job.points[i], device, values)
         seconds = _samples(job, job.points[i], model, device, precision, until)
-        found[i] = Sampled(seconds=seconds, device=record, precision=precision)
-    return [found[i] for i in range(len(job.points))]
+        samples[i] = Sampled(seconds=seconds, device=record, precision=precision)
+    return [samples[i] for i in range(len(job.points))]
 
 
 def _model(
@@ -180,12 +180,12 @@ def _samples(
 
     for _ in range(job.n_warmups):
         once()
-    found: list[list[float]] = []
-    while len(found) < job.n_samples:
-        if len(found) >= job.fewest and until is not None and time.monotonic() > until:
+    stage_seconds: list[list[float]] = []
+    while len(stage_seconds) < job.n_samples:
+        if len(stage_seconds) >= job.fewest and until is not None and time.monotonic() > until:
             break
-        found.append(once())
-    return found
+        stage_seconds.append(once())
+    return stage_seconds
 
 
 def main(arguments: Sequence[str]) -> None:

@@ -92,7 +92,7 @@ def candidates(request: ProbeRequest) -> list[Point]:
     names, lengths = CALIBRATION[request.task or "asr"]
     chooses = request.points is not None
     tokens = (request.n_output_tokens,) if request.n_output_tokens else CALIBRATION_TOKENS
-    found = []
+    points = []
     for name, seconds, text, n, batch in itertools.product(
         request.backbones or names,
         request.audio_seconds or lengths,
@@ -112,9 +112,9 @@ def candidates(request: ProbeRequest) -> list[Point]:
             n_output_tokens=n if task == "asr" else 0,
             batch_size=batch,
         )
-        if point not in found:
-            found.append(point)
-    return found
+        if point not in points:
+            points.append(point)
+    return points
 
 
 def points_of(request: ProbeRequest) -> list[Point]:
@@ -123,9 +123,9 @@ def points_of(request: ProbeRequest) -> list[Point]:
     Raises:
         InputError: nothing fits the time.
     """
-    found = candidates(request)
-    if request.points is None or len(found) <= request.points:
-        return found
+    points = candidates(request)
+    if request.points is None or len(points) <= request.points:
+        return points
     windows = [
         windows_of(
             backbone(p.backbone),
@@ -134,13 +134,13 @@ def points_of(request: ProbeRequest) -> list[Point]:
             n_output_tokens=p.n_output_tokens,
             batch_size=p.batch_size,
         )
-        for p in found
+        for p in points
     ]
     spare = max(request.seconds - request.n_processes * START_SECONDS, 1.0)
     # Each process needs its warm-ups and its fewest samples of every point.
     samples = request.n_processes * (WARMUPS + FEWEST)
     chosen = calibration_points(windows, request.points, seconds=spare, samples=samples)
-    return [found[i] for i in chosen]
+    return [points[i] for i in chosen]
 
 
 def measure(request: ProbeRequest, points: Sequence[Point]) -> Iterator[tuple[int, list[Sampled]]]:
@@ -264,14 +264,14 @@ def probe(
     """Measure every point in fresh processes, and store the latencies where asked."""
     points = points_of(request)
     say(f"{len(points)} points, {request.n_processes} fresh processes one after the other")
-    found: list[list[Sampled]] = [[] for _ in points]
+    by_point: list[list[Sampled]] = [[] for _ in points]
     for k, samples in measure(request, points):
         for i, sampled in enumerate(samples):
-            found[i].append(sampled)
-        worst = max(range(len(points)), key=lambda i: sum(map(sum, found[i][-1].seconds)))
-        slow = format_ms(1e3 * float(np.median([sum(s) for s in found[worst][-1].seconds])))
+            by_point[i].append(sampled)
+        worst = max(range(len(points)), key=lambda i: sum(map(sum, by_point[i][-1].seconds)))
+        slow = format_ms(1e3 * float(np.median([sum(s) for s in by_point[worst][-1].seconds])))
         say(f"  process {k + 1} of {request.n_processes} done; the slowest point takes {slow}")
-    latencies = [latency_of(p, s, request) for p, s in zip(points, found, strict=True)]
+    latencies = [latency_of(p, s, request) for p, s in zip(points, by_point, strict=True)]
     if store:
         _save(db, latencies)
     say(f"device {latencies[0].device.name}: {'stored' if store else 'not stored'}")

@@ -55,13 +55,13 @@ def combinations(spec: SweepSpec) -> list[Combination]:
         InputError: a run of a list leaves out an axis of several levels, or no combination of the
             grid is near one of the FLOP targets.
     """
-    found = {
+    chosen = {
         "grid": _grid,
         "star": _star,
         "list": _list,
         "isoflop": _isoflop,
     }[spec.design.kind](spec)
-    return list(dict.fromkeys(found))
+    return list(dict.fromkeys(chosen))
 
 
 def _grid(spec: SweepSpec) -> list[Combination]:
@@ -80,18 +80,18 @@ def _star(spec: SweepSpec) -> list[Combination]:
     reduction = named.reduction or _by_factor(axes.reduction)[0]
     adaptation = named.adaptation or axes.adaptation[0]
     hubs = [named.backbone] if named.backbone else axes.backbone
-    found: list[Combination] = []
+    star: list[Combination] = []
     for hub in hubs:
         centre = Combination(hub, seconds, reduction, adaptation)
-        found.append(centre)
+        star.append(centre)
         if named.backbone:
-            found += [replace(centre, backbone=b) for b in axes.backbone]
-        found += [replace(centre, audio_seconds=t) for t in axes.audio_seconds]
-        found += [replace(centre, reduction=r) for r in axes.reduction]
-        found += [replace(centre, adaptation=a) for a in axes.adaptation]
+            star += [replace(centre, backbone=b) for b in axes.backbone]
+        star += [replace(centre, audio_seconds=t) for t in axes.audio_seconds]
+        star += [replace(centre, reduction=r) for r in axes.reduction]
+        star += [replace(centre, adaptation=a) for a in axes.adaptation]
         if spec.design.corners:
-            found += _corners(spec, centre, with_size=named.backbone is not None)
-    return found
+            star += _corners(spec, centre, with_size=named.backbone is not None)
+    return star
 
 
 def _corners(spec: SweepSpec, centre: Combination, *, with_size: bool) -> list[Combination]:
@@ -111,7 +111,7 @@ def _by_factor(reductions: Sequence[str]) -> list[str]:
 
 
 def _list(spec: SweepSpec) -> list[Combination]:
-    found = []
+    runs = []
     for i, run in enumerate(spec.design.runs):
         levels = []
         for name, given in run.model_dump().items():
@@ -122,8 +122,8 @@ def _list(spec: SweepSpec) -> list[Combination]:
                     f"in [axes]; name one"
                 )
             levels.append(choices[0] if given is None else given)
-        found.append(Combination(*levels))
-    return found
+        runs.append(Combination(*levels))
+    return runs
 
 
 def _isoflop(spec: SweepSpec) -> list[Combination]:
@@ -144,7 +144,7 @@ def _isoflop(spec: SweepSpec) -> list[Combination]:
         )
         for c in _grid(spec)
     ]
-    found = []
+    near_targets = []
     for target in design.flops:
         near = [c for flops, c in grid if abs(flops - target) <= design.tolerance * target]
         if not near:
@@ -154,8 +154,8 @@ def _isoflop(spec: SweepSpec) -> list[Combination]:
                 f"{design.tolerance:.0%}; the nearest is {c.backbone}, {c.audio_seconds:g} s, "
                 f"{c.reduction} with {format_flops(flops)}; add levels or widen design.tolerance"
             )
-        found += near
-    return found
+        near_targets += near
+    return near_targets
 
 
 def expand(spec: SweepSpec, corpus: Corpus) -> list[tuple[Trial, Resources]]:

@@ -102,8 +102,8 @@ def _unknown_key(prefix: str, key: str, keys: dict[str, Any], where: str) -> Inp
             break
     if prefix and remedy == f"in {where}" and key in (_keys(SweepSpec) or {}):
         remedy += f", where {key} belongs at the top"
-    known = [f"{prefix}{k}" for k in keys]
-    return UnknownNameError("key", f"{prefix}{key}", known, remedy=remedy)
+    keys_there = [f"{prefix}{k}" for k in keys]
+    return UnknownNameError("key", f"{prefix}{key}", keys_there, remedy=remedy)
 
 
 def _one_line(problem: ValidationError, where: str) -> InputError:
@@ -126,13 +126,13 @@ def _one_line(problem: ValidationError, where: str) -> InputError:
 def _check_names(spec: SweepSpec) -> None:
     """Words that the recipe knows, and one task."""
     chosen = spec.optimisation
-    for key, name, known in (
+    for key, name, words in (
         ("optimisation.optimiser", chosen.optimiser, OPTIMISERS),
         ("optimisation.schedule", chosen.schedule, SCHEDULES),
         ("precision", spec.precision, PRECISIONS),
     ):
-        if name is not None and name not in known:
-            raise UnknownNameError(key, name, known)
+        if name is not None and name not in words:
+            raise UnknownNameError(key, name, words)
     levels = _levels(spec, "adaptation")
     for arm in chosen.arms:
         if arm not in levels:

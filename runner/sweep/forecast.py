@@ -77,12 +77,12 @@ def place_named(engine: Engine | None, name: str) -> Place:
     from planner.store.device_sheets import data_sheet
     from planner.store.read import devices
 
-    known = {d.name: d for d in (devices(engine) if engine is not None else ())}
+    devices_by_name = {d.name: d for d in (devices(engine) if engine is not None else ())}
     sheet = data_sheet(engine, name)
-    if name not in known and sheet is None:
+    if name not in devices_by_name and sheet is None:
         remedy = f"data sheets are known of {', '.join(sorted(DATA_SHEETS))}; others: soundscale devices add"
-        raise UnknownNameError("device", name, sorted(known), remedy=remedy)
-    device = known.get(name)
+        raise UnknownNameError("device", name, sorted(devices_by_name), remedy=remedy)
+    device = devices_by_name.get(name)
     if device is None and sheet is not None:
         device = Device(
             name=name,
@@ -119,12 +119,12 @@ def outcomes(engine: Engine, device: str) -> list[Outcome]:
     """What the latest finished trials on a device took; those that cannot be counted are left out."""
     from planner.store.read import latest_on_device
 
-    found = []
+    earlier = []
     for row in latest_on_device(engine, device, LATEST):
         if row.score_seconds is not None:
             with suppress(InputError):  # a backbone that this database does not describe
-                found.append(_outcome(row))
-    return found
+                earlier.append(_outcome(row))
+    return earlier
 
 
 def _outcome(row: RunRow) -> Outcome:
@@ -232,7 +232,7 @@ def before(
 
 def dry_run(
     prepared: PreparedSweep,
-    known: Mapping[str, str],
+    stored_states: Mapping[str, str],
     db: str,
     device: str | None,
     workers: int | None,
@@ -241,19 +241,23 @@ def dry_run(
     resources = resources_here(prepared)
     with _known(db) as engine:
         place = place_named(engine, device) if device else place_here(engine, resources)
-    rows = estimate(prepared, known)
+    rows = estimate(prepared, stored_states)
     for row, (trial, needs) in zip(rows, prepared.trials, strict=True):
         work = work_of(trial, needs, prepared.corpus, place.kind)
-        found = forecast(work, place.rates)
+        expected = forecast(work, place.rates)
         fits = place.memory_bytes is None or work.least_bytes <= place.memory_bytes
         row |= {
-            "device": found.device,
-            "source": found.source,
-            "trial_seconds": asdict(found.trial_seconds),
-            "peak_memory_bytes": asdict(found.peak_memory_bytes),
+            "device": expected.device,
+            "source": expected.source,
+            "trial_seconds": asdict(expected.trial_seconds),
+            "peak_memory_bytes": asdict(expected.peak_memory_bytes),
             "fits": fits,
         }
-    todo = [t for t, _ in prepared.trials if known.get(t.fingerprint) not in ("finished", "failed")]
+    todo = [
+        t
+        for t, _ in prepared.trials
+        if stored_states.get(t.fingerprint) not in ("finished", "failed")
+    ]
     at_once = workers or (1 if device else max(1, int((os.cpu_count() or 1) // resources.cpus)))
     return {"trials": rows, "total": totals(prepared, todo, place, at_once)}
 

@@ -152,11 +152,11 @@ def scoring_flops(trial: Trial, corpus: Corpus, *, validate: bool) -> float:
     return n_scored_windows(trial, corpus, validate=validate) * window_flops(trial, corpus)
 
 
-def estimate(prepared: PreparedSweep, known: Mapping[str, str]) -> list[dict[str, Any]]:
+def estimate(prepared: PreparedSweep, stored_states: Mapping[str, str]) -> list[dict[str, Any]]:
     """One row a trial, in the order of execution: what it is, whether it is done, what it costs."""
     return [
         {
-            "state": known.get(trial.fingerprint, "new"),
+            "state": stored_states.get(trial.fingerprint, "new"),
             "backbone": trial.backbone,
             "audio_seconds": trial.audio_seconds,
             "reduction": str(trial.reduction),

@@ -69,8 +69,8 @@ def report(engine: Engine, name: str) -> dict[str, Any]:
     from planner.store.forecasts import of_sweep
     from planner.store.read import sweep_id_of
 
-    found = of_sweep(engine, sweep_id_of(engine, name))
-    rows = [_row(row) for row in found]
+    forecasts = of_sweep(engine, sweep_id_of(engine, name))
+    rows = [_row(row) for row in forecasts]
     return {"name": name, "trials": rows, "summary": _summary(rows)}
 
 
@@ -112,11 +112,11 @@ def summary_line(summary: Mapping[str, Any]) -> str:
     """How many of the intervals held, and by what the totals differ."""
     parts = []
     for key, word in (("trial_seconds", "time"), ("peak_memory_bytes", "memory")):
-        found = summary[key]
-        if found["n_compared"]:
-            ratio = found["actual_over_planned"]
+        compared = summary[key]
+        if compared["n_compared"]:
+            ratio = compared["actual_over_planned"]
             parts.append(
-                f"{word}: {found['n_inside']} of {found['n_compared']} inside the 90 % interval, "
+                f"{word}: {compared['n_inside']} of {compared['n_compared']} inside the 90 % interval, "
                 f"in all {ratio:.2f}x the plan"
             )
     return " · ".join(parts) or "no finished trial has a forecast to compare with"
@@ -139,5 +139,5 @@ def shown_outcome(row: Mapping[str, Any]) -> dict[str, Any]:
     return shown
 
 
-def _interval(found: Mapping[str, float], show: Any) -> str:
-    return f"{show(found['value'])} [{show(found['low'])}, {show(found['high'])}]"
+def _interval(interval: Mapping[str, float], show: Any) -> str:
+    return f"{show(interval['value'])} [{show(interval['low'])}, {show(interval['high'])}]"

@@ -115,15 +115,15 @@ def latest(folder: Path, fingerprint: str) -> Checkpoint | None:
         InputError: it belongs to another trial.
     """
     for path in _found(folder):
-        found = _read(path)
-        if found is None:
+        state = _read(path)
+        if state is None:
             continue
-        if found.fingerprint != fingerprint:
+        if state.fingerprint != fingerprint:
             raise InputError(
-                f"checkpoint {path} belongs to trial {found.fingerprint[:12]}, not to "
+                f"checkpoint {path} belongs to trial {state.fingerprint[:12]}, not to "
                 f"{fingerprint[:12]}; give each trial a folder of its own"
             )
-        return found
+        return state
     return None
 
 
@@ -233,13 +233,13 @@ def restore(checkpoint: Checkpoint, module: nn.Module, optimiser: torch.optim.Op
 def _moments(checkpoint: Checkpoint, name: str, parameter: nn.Parameter) -> dict[str, Any]:
     """An optimiser's state of one parameter, on the parameter's device."""
     prefix = f"optimiser.{name}."
-    found: dict[str, Any] = {
+    state: dict[str, Any] = {
         key.removeprefix(prefix): tensor.to(parameter.device)
         for key, tensor in checkpoint.tensors.items()
         if key.startswith(prefix)
     }
     scalars = checkpoint.state["scalars"]
-    return found | {
+    return state | {
         key.removeprefix(prefix): value for key, value in scalars.items() if key.startswith(prefix)
     }
 
@@ -255,8 +255,8 @@ def _kept_buffers(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
 
 
 def _generators() -> dict[str, Tensor]:
-    found = {"generator.cpu": torch.random.get_rng_state()}
+    generators = {"generator.cpu": torch.random.get_rng_state()}
     if torch.cuda.is_available():
         states = torch.cuda.get_rng_state_all()
-        found |= {f"generator.cuda.{i}": state for i, state in enumerate(states)}
-    return found
+        generators |= {f"generator.cuda.{i}": state for i, state in enumerate(states)}
+    return generators

@@ -113,10 +113,10 @@ def _finish(model: SpeechModel, backbone: Backbone, states: torch.Tensor, n: int
             f"FLOPs of model family {backbone.family} cannot be counted beyond its encoder; "
             "count it with runner.trial.counting.count"
         )
-    found = decoding_flops(model, states, min(n, COUNTED_STEPS))
+    counted = decoding_flops(model, states, min(n, COUNTED_STEPS))
     if n <= COUNTED_STEPS:
-        return sum(found)
-    prefill, first, second = found
+        return sum(counted)
+    prefill, first, second = counted
     steps = n - 1
     return prefill + steps * first + steps * (steps - 1) // 2 * (second - first)
 

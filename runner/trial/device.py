@@ -46,18 +46,18 @@ def describe(device: torch.device, label: str | None = None) -> Device:
 
 
 def _cuda(device: torch.device, label: str | None) -> Device:
-    found = torch.cuda.get_device_properties(device)
+    properties = torch.cuda.get_device_properties(device)
     return Device(
-        name=label or gpu_name(found.name),
+        name=label or gpu_name(properties.name),
         kind="cuda",
-        model=found.name,
+        model=properties.name,
         n_threads=torch.get_num_threads(),
-        memory_bytes=int(found.total_memory),
+        memory_bytes=int(properties.total_memory),
         driver=_nvidia_driver(),
         details={
-            "capability": f"{found.major}.{found.minor}",
+            "capability": f"{properties.major}.{properties.minor}",
             "cuda": torch.version.cuda,
-            "multiprocessors": found.multi_processor_count,
+            "multiprocessors": properties.multi_processor_count,
             "torch": torch.__version__,
         },
     )
@@ -108,8 +108,8 @@ CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
 def _total_memory() -> int | None:
     """Memory of the machine, or of the container where that may use less."""
     path = Path("/proc/meminfo")
-    found = re.search(r"MemTotal:\s+(\d+) kB", path.read_text()) if path.exists() else None
-    machine = int(found.group(1)) * 1024 if found else None
+    match = re.search(r"MemTotal:\s+(\d+) kB", path.read_text()) if path.exists() else None
+    machine = int(match.group(1)) * 1024 if match else None
     limit = CGROUP_LIMIT.read_text().strip() if CGROUP_LIMIT.exists() else "max"
     if not limit.isdigit():
         return machine
@@ -118,14 +118,14 @@ def _total_memory() -> int | None:
 
 def _nvidia_driver() -> str | None:
     path = Path("/proc/driver/nvidia/version")
-    found = re.search(r"Kernel Module\s+([\d.]+)", path.read_text()) if path.exists() else None
-    return found.group(1) if found else None
+    match = re.search(r"Kernel Module\s+([\d.]+)", path.read_text()) if path.exists() else None
+    return match.group(1) if match else None
 
 
 def _status_bytes(key: str) -> int | None:
     path = Path("/proc/self/status")
-    found = re.search(rf"{key}:\s+(\d+) kB", path.read_text()) if path.exists() else None
-    return int(found.group(1)) * 1024 if found else None
+    match = re.search(rf"{key}:\s+(\d+) kB", path.read_text()) if path.exists() else None
+    return int(match.group(1)) * 1024 if match else None
 
 
 class PeakMemory:

@@ -100,8 +100,8 @@ class FeatureCache:
         Raises:
             BrokenDataError: no example can be read.
         """
-        found = {i: self._kept[i] for i in indices if i in self._kept}
-        return [found.get(i) or self._computed(i) for i in indices]
+        kept = {i: self._kept[i] for i in indices if i in self._kept}
+        return [kept.get(i) or self._computed(i) for i in indices]
 
     def compute_together(self, indices: Sequence[int]) -> None:
         """Compute what is missing of a batch in one pass: faster wherever a launch costs more than a window.

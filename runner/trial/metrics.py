@@ -74,8 +74,8 @@ def word_counts(reference: str, hypothesis: str) -> Counts:
         return Counts(
             n_units=0, n_substitutions=0, n_insertions=len(hypothesis.split()), n_deletions=0
         )
-    found = jiwer.process_words(reference, hypothesis)
-    return _counts(found, len(reference.split()))
+    alignment = jiwer.process_words(reference, hypothesis)
+    return _counts(alignment, len(reference.split()))
 
 
 def character_counts(reference: str, hypothesis: str) -> Counts:
@@ -87,12 +87,12 @@ def character_counts(reference: str, hypothesis: str) -> Counts:
     return _counts(jiwer.process_characters(reference, hypothesis), len(reference))
 
 
-def _counts(found: object, n_units: int) -> Counts:
+def _counts(alignment: object, n_units: int) -> Counts:
     return Counts(
         n_units=n_units,
-        n_substitutions=int(found.substitutions),  # type: ignore[attr-defined]
-        n_insertions=int(found.insertions),  # type: ignore[attr-defined]
-        n_deletions=int(found.deletions),  # type: ignore[attr-defined]
+        n_substitutions=int(alignment.substitutions),  # type: ignore[attr-defined]
+        n_insertions=int(alignment.insertions),  # type: ignore[attr-defined]
+        n_deletions=int(alignment.deletions),  # type: ignore[attr-defined]
     )
 
 
@@ -104,24 +104,24 @@ and of drawing utterances is taken."""
 def _clusterings(speakers: Sequence[str | None]) -> list[tuple[npt.NDArray[np.int64], str]]:
     """Which utterances are drawn together: those of one speaker where several are known."""
     alone = (np.arange(len(speakers)), "utterance")
-    known = {s for s in speakers if s is not None}
-    if len(known) < 2 or None in speakers:
+    named = {s for s in speakers if s is not None}
+    if len(named) < 2 or None in speakers:
         return [alone]
-    index = {s: i for i, s in enumerate(sorted(known))}
+    index = {s: i for i, s in enumerate(sorted(named))}
     together = (np.array([index[s] for s in speakers if s is not None]), "speaker")
-    return [together, alone] if len(known) < FEW_SPEAKERS else [together]
+    return [together, alone] if len(named) < FEW_SPEAKERS else [together]
 
 
 def _largest(
     spread: Callable[[npt.NDArray[np.int64], int], float], speakers: Sequence[str | None]
 ) -> tuple[float | None, str]:
     """The largest standard error over the clusterings; None where fewer than two clusters exist."""
-    found = [
+    samples = [
         (spread(cluster, int(cluster.max()) + 1), kind)
         for cluster, kind in _clusterings(speakers)
         if len(cluster) and cluster.max() > 0
     ]
-    return max(found) if found else (None, "utterance")
+    return max(samples) if samples else (None, "utterance")
 
 
 def _draws(n_clusters: int, seed: int) -> npt.NDArray[np.int64]:

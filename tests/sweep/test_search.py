@@ -1,4 +1,4 @@
-"""Learning rates of each adaptation: given, or searched and chosen by validation alone."""
+"""Learning rates of each adaptation: given, or searched, which needs a validation split."""
 
 from __future__ import annotations
 
@@ -7,10 +7,6 @@ import dataclasses
 import pytest
 
 from planner.errors import InputError
-from planner.evidence.rate_search import beaten
-from planner.evidence.study import gather
-from planner.store.read import RunRow
-from planner.words.records import Optimisation, Reduction, Trial
 from runner.sweep.expand import expand
 
 ARMS = """[optimisation.arms."full"]
@@ -54,53 +50,3 @@ def test_a_search_without_a_validation_split_is_refused(spec_with, corpus):
 def test_rates_of_an_adaptation_that_is_no_level_are_refused(spec_with):
     with pytest.raises(InputError, match=r"optimisation.arms.*full.*lora:8"):
         spec_with(("[resources]", ARMS))
-
-
-TRIAL = Trial(
-    task="asr", dataset="made", dataset_digest="0", split_policy="official", n_train=1, n_test=1,
-    backbone="whisper-tiny", audio_seconds=8.0,
-)  # fmt: skip
-
-
-def run(run_id, rate, test, validation, seed=0, factor=1):
-    reduction = Reduction.parse(f"stem:{factor}")
-    trial = dataclasses.replace(
-        TRIAL, seed=seed, reduction=reduction, optimisation=Optimisation(learning_rate=rate)
-    )
-    details = {} if validation is None else {"validation_error": validation}
-    return RunRow(
-        run_id=run_id, trial_id=run_id, trial=trial, state="finished", attempt=1, status="finished",
-        provenance="measured", n_params=1, tokens_per_second=50.0 / factor, metric="wer", split="test",
-        error=test, started_utc="2026-11-24T00:00:00.000Z", evaluation_details=details,
-    )  # fmt: skip
-
-
-def test_the_rate_that_is_best_on_validation_stands_although_another_is_better_on_test():
-    rows = [run(1, 1e-3, 0.20, 0.10), run(2, 3e-3, 0.10, 0.20)]
-    assert list(beaten(rows)) == [2]
-    assert "0.001 has error 0.1 on validation" in beaten(rows)[2]
-
-
-def test_seeds_of_a_rate_are_averaged_and_combinations_kept_apart():
-    rows = [
-        run(1, 1e-3, 0.2, 0.10), run(2, 1e-3, 0.2, 0.30, seed=1),
-        run(3, 3e-3, 0.2, 0.15), run(4, 3e-3, 0.2, 0.15, seed=1),
-        run(5, 1e-3, 0.2, 0.50, factor=2),
-    ]  # fmt: skip
-    assert list(beaten(rows)) == [1, 2]
-
-
-def test_a_rate_that_was_not_validated_is_beaten_and_without_any_all_stay():
-    rows = [run(1, 1e-3, 0.1, None), run(2, 3e-3, 0.2, 0.9)]
-    assert "this one was not scored" in beaten(rows)[1]
-    assert beaten([run(1, 1e-3, 0.1, None), run(2, 3e-3, 0.2, None)]) == {}
-
-
-def test_beaten_rates_stay_in_the_evidence_as_exclusions_with_their_reason():
-    rows = [
-        run(1, 1e-3, 0.2, 0.1), run(2, 3e-3, 0.1, 0.2), run(3, 1e-3, 0.3, 0.1, factor=2),
-    ]  # fmt: skip
-    found = gather(rows, "asr", axes=("tokens_per_second",))
-    assert [r.run_id for r in found.rows] == [1, 3]
-    assert found.exclusions[0][0] == 2
-    assert "another learning rate was better" in found.exclusions[0][1]

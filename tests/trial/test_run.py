@@ -15,7 +15,7 @@ from runner.data.clips import DataSpec, corpus_digest
 from runner.data.corpus import load_corpus
 from runner.models.adapt import ADAPTER_FILE, META_FILE
 from runner.trial.run import run_trial
-from tests.trial.made import EMODB, trial_of
+from tests.trial.made import EMODB, trial_of, write_manifest
 
 ROWS = [
     ("train", "press hash", 1.0), ("train", "hello", 0.9), ("train", "good bye", 1.9),
@@ -41,10 +41,32 @@ def spoken(manifest):
     return data, trial_of(data, "whisper-micro", 2.0, "stem:2", initialisation="random")
 
 
-def test_a_trial_of_speech_recognition_fills_its_record(spoken, tmp_path):
-    data, trial = spoken
-    seen = []
-    record = run(trial, data, tmp_path, progress=lambda p: seen.append((p.phase, p.step)))
+@dataclasses.dataclass(frozen=True)
+class Trained:
+    """A finished trial, for every test that only looks at it."""
+
+    data: DataSpec
+    trial: Trial
+    record: RunRecord
+    seen: tuple[tuple[str, int], ...]
+    """Phase and step of each report of progress."""
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory) -> Trained:
+    folder = tmp_path_factory.mktemp("trained")
+    data = write_manifest(folder, ROWS)
+    trial = trial_of(data, "whisper-micro", 2.0, "stem:2", initialisation="random")
+    seen: list[tuple[str, int]] = []
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    record = run(trial, data, folder, progress=lambda p: seen.append((p.phase, p.step)))
+    torch.set_num_threads(threads)
+    return Trained(data, trial, record, tuple(seen))
+
+
+def test_a_trial_of_speech_recognition_fills_its_record(trained):
+    record, seen = trained.record, trained.seen
     assert record.status == "finished"
     unknown = {f.name for f in dataclasses.fields(record) if getattr(record, f.name) is None}
     assert unknown <= {"failure_class", "failure_text", "weights_digest", "code_revision"}
@@ -75,15 +97,14 @@ def test_a_container_that_may_use_less_than_its_machine_is_taken_at_that(tmp_pat
     assert device._total_memory() >= (whole or 0)
 
 
-def test_the_evaluation_adds_up_over_its_utterances(spoken, tmp_path):
-    data, trial = spoken
-    (found,) = run(trial, data, tmp_path).evaluations
+def test_the_evaluation_adds_up_over_its_utterances(trained):
+    (found,) = trained.record.evaluations
     assert found.n_units == sum(u.n_units for u in found.utterances) == 3
     assert found.n_errors == sum(u.n_errors for u in found.utterances)
     assert found.error == found.n_errors / found.n_units
     assert found.details["n_windows"] == 3  # 2.6 s are two windows of 2 s, 0.8 s is one
     assert found.details["tokens_per_window"] == found.mean_output_tokens
-    assert found.details["split_digest"] == corpus_digest(load_corpus(data).test)
+    assert found.details["split_digest"] == corpus_digest(load_corpus(trained.data).test)
 
 
 def test_validation_is_scored_beside_test_where_a_search_chooses_by_it(manifest, tmp_path):
@@ -97,29 +118,25 @@ def test_validation_is_scored_beside_test_where_a_search_chooses_by_it(manifest,
     assert test.details["validation_error"] == validation.error
 
 
-def test_the_latency_is_of_the_measured_number_of_tokens(spoken, tmp_path):
-    data, trial = spoken
-    record = run(trial, data, tmp_path)
-    (latency,), (found,) = record.latencies, record.evaluations
+def test_the_latency_is_of_the_measured_number_of_tokens(trained):
+    (latency,), (found,) = trained.record.latencies, trained.record.evaluations
     assert latency.n_output_tokens == max(1, round(found.mean_output_tokens))
     assert latency.p50_ms <= latency.p90_ms <= latency.p95_ms <= latency.p99_ms
     assert set(latency.stages_ms) == {"features", "encoder", "decode"}
     assert latency.device.n_threads == 1
 
 
-def test_the_same_trial_gives_the_same_result(spoken, tmp_path):
-    data, trial = spoken
-    first, second = (run(trial, data, tmp_path) for _ in range(2))
+def test_the_same_trial_gives_the_same_result(trained, tmp_path):
+    first, second = trained.record, run(trained.trial, trained.data, tmp_path)
     assert [s.loss for s in first.steps] == [s.loss for s in second.steps]
     assert first.evaluations == second.evaluations
 
 
-def test_the_artifact_says_what_it_was_trained_from(spoken, tmp_path):
-    data, trial = spoken
-    folder = Path(run(trial, data, tmp_path).artifact)
-    assert folder.name == trial.fingerprint
+def test_the_artifact_says_what_it_was_trained_from(trained):
+    folder = Path(trained.record.artifact)
+    assert folder.name == trained.trial.fingerprint
     meta = json.loads((folder / META_FILE).read_text())
-    assert trial_from_json(meta["trial"]) == trial
+    assert trial_from_json(meta["trial"]) == trained.trial
     assert (folder / ADAPTER_FILE).stat().st_size > 0
 
 

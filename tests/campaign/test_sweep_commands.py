@@ -48,7 +48,9 @@ def test_a_sweep_is_run_and_told_in_json_alone_on_stdout(soundscale, write_spec)
     assert "nothing was trained" in again.err
 
 
-def test_a_sweep_is_foretold_before_it_runs_and_set_against_what_it_took(soundscale, write_spec):
+def test_a_sweep_is_foretold_set_against_what_it_took_and_the_next_forecast_rests_on_it(
+    soundscale, write_spec
+):
     spec = write_spec()
     assert soundscale("sweep", "run", spec, "--ray", "none", "--quiet").code == 0
     found = json.loads(soundscale("sweep", "report", "micro", "-f", "json").out)
@@ -60,10 +62,6 @@ def test_a_sweep_is_foretold_before_it_runs_and_set_against_what_it_took(soundsc
     assert found["summary"]["trial_seconds"]["n_compared"] == 3
     text = soundscale("sweep", "report", "micro")
     assert "inside the 90 % interval" in text.err
-
-
-def test_a_second_forecast_rests_on_the_first_trials(soundscale, write_spec):
-    assert soundscale("sweep", "run", write_spec(), "--ray", "none", "--quiet").code == 0
     more = write_spec(("[2, 3]", "[2, 3, 4]"))
     found = json.loads(soundscale("sweep", "run", more, "--dry-run", "-f", "json").out)
     total = found["total"]

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from planner.costs.flops.forward import forward_flops
+from planner.costs.flops.forward import forward_parts
+from planner.costs.windows import windows_of
 from planner.errors import InputError
 from planner.evidence.study import Evidence, axis_value
 from planner.laws.result import LawFit
@@ -162,24 +163,17 @@ def _flops(
     pair: tuple[str, Reduction], grid: np.ndarray, query: PlanQuery, first: Config
 ) -> np.ndarray | None:
     """FLOPs of one window at each length; None where the backbone cannot take them."""
-    backbone = catalogue.backbone(pair[0])
+    tokens = np.maximum(np.rint(TOKENS_PER_SECOND * grid), 1.0) if query.task == "asr" else 0
+    windows = windows_of(
+        catalogue.backbone(pair[0]), grid, pair[1], n_output_tokens=tokens, padding=first.padding
+    )
     try:
-        found = [
-            forward_flops(
-                backbone,
-                audio_seconds=float(s),
-                reduction=pair[1],
-                n_output_tokens=max(round(TOKENS_PER_SECOND * s), 1) if query.task == "asr" else 0,
-                padding=first.padding,
-                convention=query.convention,
-                task=query.task,
-            ).total
-            for s in grid
-        ]
+        parts = forward_parts(windows, convention=query.convention, task=query.task)
     except InputError:
         return None
+    total = np.sum(list(parts.values()), axis=0)
     # Rounded token counts make steps; a budget is met at the first length that spends it.
-    return np.maximum.accumulate(np.array(found, dtype=np.float64))
+    return np.maximum.accumulate(total.astype(np.float64))
 
 
 def _predicted(

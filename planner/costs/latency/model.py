@@ -24,7 +24,7 @@ import numpy as np
 
 from planner.costs.latency.nonnegative import Fitted
 from planner.costs.latency.stage_fit import fit_stages
-from planner.costs.latency.stages import COLUMNS, quantities, regressors
+from planner.costs.latency.stages import quantities, regressors
 from planner.costs.windows import Floats, Placed, Windows, together, windows_of
 from planner.errors import InputError, MissingResourceError
 from planner.words.catalogue import backbone
@@ -128,12 +128,6 @@ class LatencyModel:
             log_p50[j], half[j], log_ratio[j], ratio_half[j] = seen
             source[j] = "measured"
         return latencies(log_p50, half, log_ratio, ratio_half, tuple(source))
-
-    def stage_ms(self, window: Windows) -> dict[str, float]:
-        """The parts of one window's prediction, by stage and column, where they are not 0."""
-        x = regressors([window])[0]
-        cost = sum((f.cost for f in self.stages.values()), np.zeros(len(COLUMNS)))
-        return {c: float(v) for c, v in zip(COLUMNS, x * cost, strict=True) if v > 0}
 
     def _central(self, x: Floats) -> tuple[Floats, Floats, Floats]:
         """p50 in ms, its relative standard deviation and degrees of freedom, each of shape (m,)."""

@@ -8,9 +8,9 @@ from planner.costs.flops.forward import check_task
 from planner.costs.flops.lengths import positions_of
 from planner.costs.flops.modules import CLASSIFIER_LABELS, CLASSIFIER_PROJECTION
 from planner.costs.flops.training import lora_parameters, treatment_of
-from planner.costs.windows import NO_REDUCTION, Ints, Windows, windows_of
+from planner.costs.windows import Ints, Windows
 from planner.words.catalogue import Backbone, Wav2Vec2
-from planner.words.records import Adaptation, Reduction
+from planner.words.records import Adaptation
 
 
 def held_parameters(windows: Windows, task: str | None = None) -> Ints:
@@ -22,18 +22,6 @@ def held_parameters(windows: Windows, task: str | None = None) -> Ints:
     if chosen == "asr":
         return backbone.n_params - cut
     return backbone.encoder_params + _head_parameters(backbone) - cut
-
-
-def model_parameters(
-    backbone: Backbone,
-    audio_seconds: float,
-    reduction: Reduction = NO_REDUCTION,
-    padding: str = "dynamic",
-    task: str | None = None,
-) -> int:
-    """`held_parameters` for one window."""
-    one = windows_of(backbone, audio_seconds, reduction, padding=padding)
-    return int(held_parameters(one, task)[0])
 
 
 def _head_parameters(backbone: Backbone) -> int:

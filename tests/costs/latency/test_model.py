@@ -1,10 +1,10 @@
-"""The stage model on simulated devices whose true costs are known."""
+"""The latency model against a simulated device."""
 
 from __future__ import annotations
 
 import itertools
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,87 +13,18 @@ from hypothesis import strategies as st
 
 from planner.costs.flops.forward import forward_flops
 from planner.costs.latency.model import fit_latency_model
-from planner.costs.latency.probe_points import CORE, calibration_points
-from planner.costs.latency.stages import COLUMNS, GROUPS, columns_of, regressors
-from planner.costs.latency.transfer import (
-    DataSheet,
-    datasheet_costs,
-    datasheet_model,
-    transfer_model,
+from planner.errors import InputError, MissingResourceError
+from planner.words.catalogue import backbone
+from planner.words.records import Reduction
+from tests.costs.latency.simulated import (
+    GRID,
+    LAPTOP,
+    Asked,
+    half_width,
+    measured,
+    predicted,
+    spread_out,
 )
-from planner.costs.windows import windows_of
-from planner.errors import InputError, MissingResourceError, UnknownNameError
-from planner.words.catalogue import Backbone, backbone
-from planner.words.records import Device, Latency, Reduction
-
-
-@dataclass(frozen=True)
-class Asked:
-    """One window by its numbers."""
-
-    backbone: Backbone
-    audio_seconds: float
-    reduction: Reduction
-    n_output_tokens: int
-
-    def windows(self, batch_size=1):
-        return windows_of(
-            self.backbone, self.audio_seconds, self.reduction, n_output_tokens=self.n_output_tokens,
-            batch_size=batch_size,
-        )  # fmt: skip
-
-
-def predicted(model, asked):
-    return model.predict_each([w.windows() for w in asked])
-
-
-LAPTOP = Device(name="laptop", kind="cpu", model="made up", n_threads=1)
-SHEET = DataSheet(name="laptop", kind="cpu", peak_flops=1.5e11, bandwidth=2e10)
-TRUTH = datasheet_costs(SHEET)
-GRID = [
-    Asked(
-        backbone=backbone(f"whisper-{size}"),
-        audio_seconds=seconds,
-        reduction=Reduction.parse(x_v),
-        n_output_tokens=n,
-    )
-    for size, seconds, x_v, n in itertools.product(
-        ("micro", "tiny", "base", "small"),
-        (2.0, 10.0, 30.0),
-        ("none", "stem:2", "layer2:2", "output:4"),
-        (2, 12, 40),
-    )
-]
-WINDOWS = [w.windows() for w in GRID]
-
-
-def measured(window, *, factor=1.0, stages=True, device=LAPTOP, costs=TRUTH, noise=None):
-    """A measurement of the simulated device, times a factor, its stages told apart or not."""
-    x = regressors([window.windows()])[0] * costs
-    parts = {g: factor * float(x[columns_of(g)].sum()) for g in GROUPS}
-    p50 = sum(parts.values())
-    return Latency(
-        device=device, backbone=window.backbone.name, audio_seconds=window.audio_seconds,
-        reduction=window.reduction, n_output_tokens=window.n_output_tokens, p50_ms=p50, p90_ms=1.08 * p50,
-        p95_ms=1.1 * p50, p99_ms=1.2 * p50, n_samples=20, n_warmup=3, stages_ms=parts if stages else None,
-        noise_floor=noise,
-    )  # fmt: skip
-
-
-def spread_out(n):
-    """n windows across the grid; the corners come first."""
-    rng = np.random.default_rng(3)
-    z = np.log(regressors(WINDOWS) + 1.0)
-    z = (z - z.mean(0)) / (z.std(0) + 1e-9)
-    chosen = [int(rng.integers(len(GRID)))]
-    while len(chosen) < n:
-        far = np.min([((z - z[i]) ** 2).sum(1) for i in chosen], axis=0)
-        chosen.append(int(np.argmax(far)))
-    return [GRID[i] for i in chosen]
-
-
-def half_width(prediction):
-    return math.log(prediction.p50_high_ms / prediction.p50_low_ms) / 2
 
 
 @pytest.mark.parametrize("stages", [True, False], ids=["timed-stages", "totals-alone"])
@@ -103,15 +34,6 @@ def test_a_device_that_is_a_sum_of_stages_is_recovered(stages):
         (one,) = predicted(model, [window])
         assert one.p50_ms == pytest.approx(measured(window).p50_ms, rel=1e-6)
         assert one.p95_ms == pytest.approx(1.1 * one.p50_ms)
-
-
-def test_the_encoders_products_are_the_counted_flops():
-    for window in GRID[::5]:
-        x = dict(zip(COLUMNS, regressors([window.windows()])[0], strict=True))
-        parts = forward_flops(
-            window.backbone, audio_seconds=window.audio_seconds, reduction=window.reduction
-        ).parts
-        assert x["encoder.flops"] + x["encoder.attention"] == parts["stem"] + parts["encoder"]
 
 
 def test_intervals_hold_as_often_as_they_say():
@@ -201,13 +123,6 @@ def test_windows_keep_their_order_and_the_measured_among_them_are_as_measured():
     assert [f.source == "measured" for f in found] == [True, False, True, True, True]
 
 
-def test_stage_times_add_up_to_the_prediction():
-    model = fit_latency_model([measured(w) for w in spread_out(12)])
-    for window in (GRID[3], GRID[77]):
-        one = predicted(replace(model, measured={}), [window])[0]
-        assert sum(model.stage_ms(window.windows()).values()) == pytest.approx(one.p50_ms)
-
-
 def test_a_batch_costs_less_than_its_windows_one_by_one():
     model = fit_latency_model([measured(w) for w in spread_out(24)])
     shape = backbone("whisper-tiny")
@@ -244,48 +159,6 @@ def test_a_noisy_device_never_gets_a_narrow_interval():
     assert half_width(predicted(calm, [target])[0]) < 0.2
 
 
-def test_a_data_sheet_alone_is_tagged_and_wide():
-    one = predicted(
-        datasheet_model(SHEET), [Asked(backbone("whisper-base"), 10.0, Reduction(), 20)]
-    )[0]
-    assert one.source == "datasheet"
-    assert one.p50_high_ms > 3 * one.p50_ms
-
-
-def test_anchors_narrow_a_data_sheet_and_move_it_to_the_device():
-    costs = TRUTH.copy()
-    costs[columns_of("encoder")] *= 2.5
-    costs[columns_of("decode")] *= 1.4
-    target = Asked(
-        backbone=backbone("whisper-base"),
-        audio_seconds=20.0,
-        reduction=Reduction(),
-        n_output_tokens=24,
-    )
-    true = measured(target, costs=costs).p50_ms
-    base, widths, errors = datasheet_model(SHEET), [], []
-    for n in (0, 1, 3, 5):
-        anchors = [measured(w, costs=costs) for w in spread_out(n)] if n else []
-        (one,) = predicted((transfer_model(base, anchors) if n else base), [target])
-        widths.append(half_width(one))
-        errors.append(abs(math.log(one.p50_ms / true)))
-        assert one.p50_low_ms <= true <= one.p50_high_ms
-    assert widths == sorted(widths, reverse=True)
-    assert errors[-1] < 0.1 < errors[0]
-
-
-def test_another_devices_fit_is_transferred_by_totals_alone():
-    base = fit_latency_model([measured(w) for w in spread_out(16)])
-    server = replace(LAPTOP, name="server")
-    anchors = [measured(w, factor=0.4, stages=False, device=server) for w in spread_out(4)]
-    model = transfer_model(base, anchors)
-    one = predicted(model, [Asked(backbone("whisper-tiny"), 9.0, Reduction(), 20)])[0]
-    true = 0.4 * predicted(base, [Asked(backbone("whisper-tiny"), 9.0, Reduction(), 20)])[0].p50_ms
-    assert (model.device, one.source) == ("server", "transferred")
-    assert one.p50_low_ms <= true <= one.p50_high_ms
-    assert one.p50_ms == pytest.approx(true, rel=0.15)
-
-
 def test_the_most_frequent_condition_is_the_one_that_is_fitted():
     half = [replace(measured(w, factor=0.5), dtype="bfloat16") for w in spread_out(12)]
     model = fit_latency_model([*half, *(measured(w) for w in spread_out(3))])
@@ -303,48 +176,3 @@ def test_a_device_without_a_measurement_is_one_line_that_names_the_known_ones():
         fit_latency_model([*known, replace(known[0], device=replace(LAPTOP, name="server"))])
     with pytest.raises(InputError, match="key/value cache"):
         fit_latency_model([replace(known[0], kv_cache=False)])
-
-
-@pytest.mark.parametrize(
-    ("changed", "error"),
-    [
-        ({"kind": "tpu"}, UnknownNameError),
-        ({"peak_flops": 0.0}, InputError),
-        ({"bandwidth": math.nan}, InputError),
-        ({"dtype": "int3"}, UnknownNameError),
-    ],
-)
-def test_a_data_sheet_that_cannot_be_is_refused(changed, error):
-    with pytest.raises(error):
-        replace(SHEET, **changed)
-
-
-def test_calibration_points_differ_and_start_the_same_whatever_their_number():
-    points = calibration_points(WINDOWS, 12)
-    assert len(set(points)) == 12
-    assert calibration_points(WINDOWS, 5) == points[:5]
-
-
-def test_calibration_points_stay_within_the_time_that_is_allowed():
-    costs = datasheet_costs(CORE)
-    points = calibration_points(WINDOWS, 12, seconds=90.0, samples=10)
-    spent = sum(float(regressors([WINDOWS[i]])[0] @ costs) for i in points)
-    assert 10 * spent / 1e3 <= 90.0
-    assert len(points) == 12
-
-
-def test_calibration_points_determine_the_device_better_than_any_others():
-    chosen = fit_latency_model([measured(GRID[i]) for i in calibration_points(WINDOWS, 12)])
-    first = fit_latency_model([measured(w) for w in GRID[:12]])
-    targets = GRID[::7]
-    widths = [
-        np.mean([half_width(p) for p in predicted(replace(m, measured={}), targets)])
-        for m in (chosen, first)
-    ]
-    assert widths[0] < widths[1] / 2
-
-
-@pytest.mark.parametrize(("n", "seconds"), [(0, None), (3, 1e-6)])
-def test_a_calibration_without_points_or_time_is_refused(n, seconds):
-    with pytest.raises(InputError, match=r"at least 1 point|more time"):
-        calibration_points(WINDOWS, n, seconds=seconds)

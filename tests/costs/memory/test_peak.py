@@ -12,8 +12,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.weak import WeakIdKeyDictionary
 
-from planner.costs.memory.parameters import model_parameters, trainable_parameters
+from planner.costs.memory.parameters import held_parameters, trainable_parameters
 from planner.costs.memory.peak import inference_memory, kv_cache_elements, training_memory
+from planner.costs.windows import windows_of
 from planner.errors import InputError
 from planner.words.catalogue import backbone
 from planner.words.records import Adaptation, Reduction
@@ -171,17 +172,17 @@ def test_parameters_are_those_of_the_real_module(real_whisper, real_wav2vec2, na
     model = backbone(name)
     if name.startswith("whisper"):
         module, _ = real_whisper(model, 10.0, Reduction.parse("stem:2"))
-        ours = model_parameters(model, 10.0, Reduction.parse("stem:2"))
+        ours = held_parameters(windows_of(model, 10.0, Reduction.parse("stem:2")))[0]
     else:
         module, _ = real_wav2vec2(model, 4.0, Reduction())
-        ours = model_parameters(model, 4.0)
+        ours = held_parameters(windows_of(model, 4.0))[0]
     assert ours == sum(p.numel() for p in module.parameters())
 
 
 def test_whisper_with_a_pooled_head_has_the_real_modules_parameters(real_whisper):
     model = backbone("whisper-base")
     module, _ = real_whisper(model, 2.0, Reduction(), task="emotion")
-    ours = model_parameters(model, 2.0, task="emotion")
+    ours = held_parameters(windows_of(model, 2.0), "emotion")[0]
     assert ours == sum(p.numel() for p in module.parameters())
 
 

@@ -13,7 +13,7 @@ $(VENV)/.runner: pyproject.toml constraints.txt
 	touch $@
 
 $(VENV)/.dev: $(VENV)/.runner
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[runner,postgres,service,notebooks,parquet,dev]'
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[runner,onnx,openvino,ctranslate2,postgres,service,notebooks,parquet,dev]'
 	touch $@
 
 quickstart: $(VENV)/.runner

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from planner.cli.options import db_option, echo_json, echo_rows, format_option, talk
+from runner import export_cli
 
 SWEEP_COLUMNS = (
     ("label", "trial"),
@@ -21,6 +22,7 @@ def register(group: click.Group) -> None:
     """Add the runner's commands to `soundscale` (entry point of the group `soundscale.commands`)."""
     for command in (sweep, quickstart, data, probe):
         group.add_command(command)
+    export_cli.register(group)
 
 
 ray_option = click.option(

@@ -46,6 +46,10 @@ class SpeechTokenizer:
             )
         return int(number)
 
+    def to_json(self) -> str:
+        """The tokenizer as the text of a tokenizer.json."""
+        return str(self._tokenizer.to_str())
+
     def encode(self, text: str) -> list[int]:
         """Ids of a text, without special tokens; a leading space is Whisper's own convention."""
         spaced = " " + text.strip() if text.strip() else ""

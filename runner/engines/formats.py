@@ -1,0 +1,129 @@
+"""The formats that a model can be exported to: what each can hold, and what it needs to be installed.
+
+Imports nothing heavy, so that a refusal comes before anything is loaded or written.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.util import find_spec
+
+from planner.errors import InputError, MissingResourceError, UnknownNameError
+from planner.words.records import Trial
+
+PRECISION_NAMES = {
+    "fp32": "float32",
+    "fp16": "float16",
+    "bf16": "bfloat16",
+}
+"""Short names, and what is stored; others are stored as they are."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Format:
+    """One format of an export.
+
+    Attributes:
+        name: what `--to` takes; engine: what runs it; extra: of Soundscale, that brings both.
+        precisions: what it can be written in, the first by default.
+        to_run, to_write: modules that must be there.
+    """
+
+    name: str
+    engine: str
+    extra: str
+    precisions: tuple[str, ...]
+    to_run: tuple[str, ...]
+    to_write: tuple[str, ...] = ()
+
+
+FORMATS = {
+    one.name: one
+    for one in (
+        Format(
+            name="onnx", engine="onnxruntime", extra="onnx", precisions=("float32", "int8"),
+            to_run=("onnxruntime",), to_write=("onnx", "onnxscript"),
+        ),
+        Format(
+            name="openvino", engine="openvino", extra="openvino", precisions=("float32", "int8"),
+            to_run=("openvino",), to_write=("onnx", "onnxscript", "nncf"),
+        ),
+        Format(
+            name="ctranslate2", engine="ctranslate2", extra="ctranslate2",
+            precisions=("float32", "int8", "int16", "float16", "bfloat16"), to_run=("ctranslate2",),
+        ),
+        Format(
+            name="hf", engine="transformers", extra="runner",
+            precisions=("float32", "float16", "bfloat16"), to_run=("torch", "transformers"),
+        ),
+    )
+}  # fmt: skip
+
+
+def format_of(name: str) -> Format:
+    """The format of that name.
+
+    Raises:
+        UnknownNameError: there is none.
+    """
+    if name not in FORMATS:
+        raise UnknownNameError("format", name, FORMATS)
+    return FORMATS[name]
+
+
+def precision_of(form: Format, asked: str | None) -> str:
+    """The precision asked for under the name that is stored; the format's first where none was.
+
+    Raises:
+        UnknownNameError: the format cannot be written in it.
+    """
+    if asked is None:
+        return form.precisions[0]
+    name = PRECISION_NAMES.get(asked, asked)
+    if name not in form.precisions:
+        raise UnknownNameError(f"precision of {form.name}", asked, form.precisions)
+    return name
+
+
+def require_installed(form: Format, *, writing: bool) -> None:
+    """Refuse a format whose packages are not there.
+
+    Raises:
+        MissingResourceError: they are not; it names the extra.
+    """
+    needed = (*form.to_run, *(form.to_write if writing else ()))
+    absent = [name for name in needed if find_spec(name) is None]
+    if absent:
+        raise MissingResourceError(
+            f"format {form.name} needs {', '.join(absent)}, not installed here; "
+            f"install with: pip install 'soundscale[{form.extra}]'"
+        )
+
+
+def require_possible(form: Format, trial: Trial) -> None:
+    """Refuse what the format cannot hold, with the reason.
+
+    Raises:
+        InputError: it cannot hold this trial's model.
+    """
+    reason = _why_not(form, trial)
+    if reason is not None:
+        others = [f for f in FORMATS.values() if _why_not(f, trial) is None]
+        raise InputError(
+            f"{trial.label} cannot be exported to {form.name}: {reason}; "
+            f"use {' or '.join(f.name for f in others)}"
+        )
+
+
+def _why_not(form: Format, trial: Trial) -> str | None:
+    cut = trial.reduction
+    if form.name == "ctranslate2":
+        if trial.task == "emotion":
+            return "CTranslate2 runs speech recognition alone, and this model names classes"
+        if cut.place == "layer":
+            return f"CTranslate2's encoder has no place for {cut} between its layers"
+        if cut.place == "output" and cut.operator == "merge":
+            return f"{cut} is not computed outside of CTranslate2's encoder"
+    if form.name == "hf" and trial.task == "emotion":
+        return "only speech recognition is written as a transformers folder"
+    return None

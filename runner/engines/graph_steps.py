@@ -1,0 +1,146 @@
+"""Whisper by the two exported graphs, for any engine that runs graphs on numpy arrays.
+
+The encoder takes one window and gives the cross keys and values of all decoder layers; windows are
+decoded together. The self-attention cache is a fixed array that is written here, so that no step copies it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from runner.data.audio import Audio
+from runner.engines.base import Output, confidence_of, token_limit
+from runner.engines.description import Description
+from runner.engines.features import Floats, log_mel, normalised
+from runner.engines.greedy import Ids, greedy
+from runner.engines.text import Decode
+
+Graph = Callable[[dict[str, Any]], list[Any]]
+"""Named inputs to outputs in the graph's order."""
+
+
+class CachedSteps:
+    """The decoder step's graph with its cache, for one batch of windows."""
+
+    def __init__(
+        self, step: Graph, about: Description, keys: Floats, values: Floats, length: int
+    ) -> None:
+        self._step, self._keys, self._values = step, keys, values
+        width = about.d_model // about.n_heads
+        shape = (about.n_layers, keys.shape[1], about.n_heads)
+        self._past_keys = np.zeros((*shape, width, length), dtype=np.float32)
+        self._past_values = np.zeros((*shape, length, width), dtype=np.float32)
+        self._length, self._used = length, 0
+
+    def logits(self, tokens: Ids) -> Floats:
+        """Scores after the new ids; the cache grows by them."""
+        first, new = self._used, tokens.shape[1]
+        out, keys, values = self._step(
+            {
+                "tokens": tokens,
+                "positions": np.arange(first, first + new),
+                "mask": _mask(first, self._length, new),
+                "past_keys": self._past_keys,
+                "past_values": self._past_values,
+                "keys": self._keys,
+                "values": self._values,
+            }
+        )
+        # What is written after the last step is never read: the cache has room for all but it.
+        room = min(new, self._length - first)
+        self._past_keys[..., first : first + room] = keys[..., :room]
+        self._past_values[..., first : first + room, :] = values[..., :room, :]
+        self._used = first + new
+        return np.asarray(out, dtype=np.float32)
+
+    def keep(self, rows: Sequence[int]) -> None:
+        """Go on with these rows of the batch."""
+        chosen = list(rows)
+        for name in ("_keys", "_values", "_past_keys", "_past_values"):
+            setattr(self, name, np.ascontiguousarray(getattr(self, name)[:, chosen]))
+
+
+def _mask(first: int, length: int, new: int) -> Floats:
+    """Zero where an id may look: the past that is written, and the new ids up to itself; (new, length + new)."""
+    past = np.where(np.arange(length) < first, 0.0, -np.inf)
+    own = np.where(np.tri(new, dtype=bool), 0.0, -np.inf)
+    return np.concatenate([np.tile(past, (new, 1)), own], axis=1, dtype=np.float32)
+
+
+class GraphRecogniser:
+    """Speech to text by an encoder graph and a decoder-step graph."""
+
+    def __init__(
+        self, about: Description, encoder: Graph, step: Graph, decode: Decode, version: str
+    ) -> None:
+        self.about, self.version = about, version
+        self._encoder, self._step, self._decode = encoder, step, decode
+
+    def run(
+        self, windows: Sequence[Audio], *, exactly: int | None = None, confidences: bool = False
+    ) -> list[Output]:
+        """Texts of windows that are decoded together."""
+        about = self.about
+        special = about.steering
+        crossed = [self._encoder({"features": self._features(window)}) for window in windows]
+        keys, values = (_side_by_side([pair[i] for pair in crossed]) for i in (0, 1))
+        room = about.max_positions - len(special.prompt)
+        ends = [min(room, token_limit(about.decoding, len(w))) for w in windows]
+        steps = CachedSteps(
+            self._step, about, keys, values, len(special.prompt) + (exactly or max(ends)) - 1
+        )
+        written = greedy(
+            steps, special, about.vocab_size, about.decoding, ends,
+            exactly=exactly, confidences=confidences,
+        )  # fmt: skip
+        return [
+            Output(
+                text=self._decode(row.ids),
+                ids=tuple(row.ids),
+                n_tokens=row.n_tokens,
+                confidence=confidence_of(row.log_probability, row.n_tokens)
+                if confidences
+                else None,
+            )
+            for row in written
+        ]
+
+    def _features(self, window: Audio) -> Floats:
+        return log_mel([window], *self.about.mel_shape)
+
+
+def _side_by_side(parts: list[Any]) -> Floats:
+    """Arrays of one window each along the second dimension; a single one is not copied."""
+    return np.asarray(parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1))
+
+
+class GraphClassifier:
+    """A class for each window by one graph from features to scores."""
+
+    def __init__(self, about: Description, graph: Graph, version: str) -> None:
+        self.about, self.version, self._graph = about, version, graph
+
+    def run(
+        self, windows: Sequence[Audio], *, exactly: int | None = None, confidences: bool = False
+    ) -> list[Output]:
+        """The most probable class of each window, with the log-probabilities of all."""
+        return [self._one(window) for window in windows]
+
+    def _one(self, window: Audio) -> Output:
+        about = self.about
+        if about.family == "whisper":
+            features = log_mel([window], *about.mel_shape)
+        else:
+            features = normalised([window], about.n_samples)
+        scores = np.asarray(self._graph({"features": features})[0], dtype=np.float64)[0]
+        log = scores - scores.max()
+        log = log - np.log(np.exp(log).sum())
+        best = int(log.argmax())
+        return Output(
+            text=about.labels[best],
+            confidence=float(np.exp(log[best])),
+            log_probabilities=tuple(log.tolist()),
+        )

@@ -1,0 +1,48 @@
+"""Exported graphs in ONNX Runtime: on the CPU, or on CUDA where its package can use it."""
+
+from __future__ import annotations
+
+from importlib.metadata import version as version_of
+from pathlib import Path
+from typing import Any
+
+from runner.engines.base import Engine
+from runner.engines.description import Description
+from runner.engines.graph_steps import Graph, GraphClassifier, GraphRecogniser
+from runner.engines.text import reader
+
+
+def open_graph(path: Path, threads: int) -> Graph:
+    """One graph as a function of named numpy arrays."""
+    import onnxruntime as ort
+
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    wanted = ("CUDAExecutionProvider", "CPUExecutionProvider")
+    providers = [name for name in wanted if name in ort.get_available_providers()]
+    session = ort.InferenceSession(str(path), options, providers=providers)
+
+    def run(inputs: dict[str, Any]) -> list[Any]:
+        return list(session.run(None, inputs))
+
+    return run
+
+
+def open_engine(folder: Path, about: Description, threads: int) -> Engine:
+    """The folder's model, ready to run.
+
+    Raises:
+        MissingResourceError: the folder's tokenizer is missing.
+    """
+    version = version_of("onnxruntime")
+    if about.task == "emotion":
+        return GraphClassifier(about, open_graph(folder / "model.onnx", threads), version)
+    return GraphRecogniser(
+        about,
+        open_graph(folder / "encoder.onnx", threads),
+        open_graph(folder / "decoder_step.onnx", threads),
+        reader(folder, about.text, about.steering.end),
+        version,
+    )

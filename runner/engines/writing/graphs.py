@@ -1,0 +1,223 @@
+"""Whisper as two plain graphs: the encoder up to the cross keys and values, and one decoder step.
+
+Cache objects do not pass `torch.onnx.export`, and transformers' masks make graphs that engines run
+slowly, so the forward is written out here on the module's own weights (tests compare tokens with the
+module's). Queries, keys and values are one product; keys are kept transposed, so that no step transposes
+them; the caller writes the cache, so that no step copies it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from planner.words.records import Reduction
+from runner.models.reduction import reduce_tokens
+
+
+def _product(weight: Tensor, bias: Tensor | None) -> tuple[nn.Parameter, nn.Parameter | None]:
+    # Transposed here: exporters then store a constant right-hand side, which quantisers look for.
+    kept = nn.Parameter(weight.detach().t().contiguous(), requires_grad=False)
+    return kept, None if bias is None else nn.Parameter(bias.detach().clone(), requires_grad=False)
+
+
+class Product(nn.Module):
+    """x @ weight + bias, weight of shape (inputs, outputs)."""
+
+    def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
+        super().__init__()
+        self.weight, self.bias = _product(weight, bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Shape (…, inputs) to (…, outputs)."""
+        out = x @ self.weight
+        return out if self.bias is None else out + self.bias
+
+
+def _stacked(*linears: Any) -> Product:
+    """Several linear layers of the same input as one product; a missing bias counts as zeros."""
+    biases = [
+        torch.zeros(one.weight.shape[0], dtype=one.weight.dtype) if one.bias is None else one.bias
+        for one in linears
+    ]
+    return Product(torch.cat([one.weight for one in linears]), torch.cat(biases))
+
+
+def _plain(linear: Any) -> Product:
+    return Product(linear.weight, linear.bias)
+
+
+def _split_heads(x: Tensor, n_heads: int) -> Tensor:
+    """(B, T, D) to (B, H, T, D / H)."""
+    batch, length, width = x.shape
+    return x.reshape(batch, length, n_heads, width // n_heads).transpose(1, 2)
+
+
+def _join_heads(x: Tensor) -> Tensor:
+    """(B, H, T, D / H) to (B, T, D)."""
+    batch, heads, length, width = x.shape
+    return x.transpose(1, 2).reshape(batch, length, heads * width)
+
+
+class _Block(nn.Module):
+    """What encoder and decoder layers share: norms, the stacked projections, the feed-forward part."""
+
+    def __init__(self, layer: Any, n_heads: int) -> None:
+        super().__init__()
+        own = layer.self_attn
+        self.n_heads, self.scale = n_heads, own.scaling
+        self.before, self.stacked = (
+            layer.self_attn_layer_norm,
+            _stacked(own.q_proj, own.k_proj, own.v_proj),
+        )
+        self.out = _plain(own.out_proj)
+        self.before_wide, self.wide, self.narrow = (
+            layer.final_layer_norm,
+            _plain(layer.fc1),
+            _plain(layer.fc2),
+        )
+
+    def heads(self, x: Tensor) -> list[Tensor]:
+        """Queries, keys and values of normalised states, each (B, H, T, D / H)."""
+        return [
+            _split_heads(part, self.n_heads) for part in self.stacked(self.before(x)).chunk(3, -1)
+        ]
+
+    def feed_forward(self, x: Tensor) -> Tensor:
+        """The layer's second half with its residual."""
+        out: Tensor = x + self.narrow(nn.functional.gelu(self.wide(self.before_wide(x))))
+        return out
+
+
+class _EncoderLayer(_Block):
+    def forward(self, x: Tensor) -> Tensor:
+        query, key, value = self.heads(x)
+        weights = ((query * self.scale) @ key.transpose(2, 3)).softmax(-1)
+        return self.feed_forward(x + self.out(_join_heads(weights @ value)))
+
+
+class Encoder(nn.Module):
+    """Features to encoder states after all reductions, (B, mel, frames) to (B, T, D)."""
+
+    def __init__(self, encoder: Any, reduction: Reduction) -> None:
+        super().__init__()
+        self.conv1, self.conv2 = encoder.conv1, encoder.conv2
+        self.positions = nn.Parameter(encoder.embed_positions.weight.detach(), requires_grad=False)
+        heads = encoder.config.encoder_attention_heads
+        self.layers = nn.ModuleList(_EncoderLayer(layer, heads) for layer in encoder.layers)
+        self.norm, self.reduction = encoder.layer_norm, reduction
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Stem, positions, layers and reductions."""
+        gelu, cut = nn.functional.gelu, self.reduction
+        x = gelu(self.conv2(gelu(self.conv1(features)))).transpose(1, 2)
+        x = x + self.positions
+        for number, layer in enumerate(self.layers, 1):
+            x = layer(x)
+            if cut.place == "layer" and cut.layer == number:
+                x = reduce_tokens(x, cut.operator, cut.factor)
+        x = self.norm(x)
+        return reduce_tokens(x, cut.operator, cut.factor) if cut.place == "output" else x
+
+
+class CrossEncoder(nn.Module):
+    """Features to the cross keys (L, B, H, D / H, T) and values (L, B, H, T, D / H) of all decoder layers."""
+
+    def __init__(self, module: Any, reduction: Reduction) -> None:
+        super().__init__()
+        decoder = module.model.decoder
+        self.encoder = Encoder(module.model.encoder, reduction)
+        cross = [layer.encoder_attn for layer in decoder.layers]
+        self.keys = _stacked(*(one.k_proj for one in cross))
+        self.values = _stacked(*(one.v_proj for one in cross))
+        self.n_layers, self.n_heads = len(cross), decoder.config.decoder_attention_heads
+
+    def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """Encoder, then one product for all layers' keys and one for their values."""
+        states = self.encoder(features)
+        batch, length, width = states.shape
+        shape = (batch, length, self.n_layers, self.n_heads, width // self.n_heads)
+        keys = self.keys(states).reshape(shape).permute(2, 0, 3, 4, 1)
+        values = self.values(states).reshape(shape).permute(2, 0, 3, 1, 4)
+        return keys, values
+
+
+class _DecoderLayer(_Block):
+    def __init__(self, layer: Any, n_heads: int) -> None:
+        super().__init__(layer, n_heads)
+        self.before_cross = layer.encoder_attn_layer_norm
+        self.query, self.cross_out = (
+            _plain(layer.encoder_attn.q_proj),
+            _plain(layer.encoder_attn.out_proj),
+        )
+
+    def forward(
+        self,
+        x: Tensor,
+        mask: Tensor,
+        past_key: Tensor,
+        past_value: Tensor,
+        key: Tensor,
+        value: Tensor,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        query, new_key, new_value = self.heads(x)
+        new_key, query = new_key.transpose(2, 3), query * self.scale
+        scores = torch.cat([query @ past_key, query @ new_key], -1) + mask
+        weights, n_past = scores.softmax(-1), past_key.shape[-1]
+        heard = weights[..., :n_past] @ past_value + weights[..., n_past:] @ new_value
+        x = x + self.out(_join_heads(heard))
+        query = _split_heads(self.query(self.before_cross(x)), self.n_heads) * self.scale
+        x = x + self.cross_out(_join_heads((query @ key).softmax(-1) @ value))
+        return self.feed_forward(x), new_key, new_value
+
+
+class Step(nn.Module):
+    """The decoder over some new ids: scores of the next one, and what the cache gains.
+
+    Shapes: tokens (B, n), positions (n,), mask (n, S + n) added to the attention scores, past keys
+    (L, B, H, D / H, S), past values (L, B, H, S, D / H), cross keys and values as `CrossEncoder` gives
+    them. Returns logits (B, V) after the last id, new keys (L, B, H, D / H, n), new values (L, B, H, n, D / H).
+    """
+
+    def __init__(self, module: Any) -> None:
+        super().__init__()
+        decoder = module.model.decoder
+        heads = decoder.config.decoder_attention_heads
+        self.layers = nn.ModuleList(_DecoderLayer(layer, heads) for layer in decoder.layers)
+        self.norm = decoder.layer_norm
+        # One matrix (D, V) for look-up and projection, as it is tied in Whisper.
+        self.table, _ = _product(decoder.embed_tokens.weight, None)
+        self.positions = nn.Parameter(decoder.embed_positions.weight.detach(), requires_grad=False)
+
+    def forward(
+        self, tokens: Tensor, positions: Tensor, mask: Tensor, past_keys: Tensor, past_values: Tensor,
+        keys: Tensor, values: Tensor,
+    ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
+        """One pass over the new ids."""
+        looked_up = self.table.index_select(1, tokens.reshape(-1)).transpose(0, 1)
+        batch, length = tokens.shape
+        x = looked_up.reshape(batch, length, -1) + self.positions.index_select(0, positions)
+        new_keys, new_values = [], []
+        for number, layer in enumerate(self.layers):
+            x, key, value = layer(
+                x, mask, past_keys[number], past_values[number], keys[number], values[number]
+            )
+            new_keys.append(key)
+            new_values.append(value)
+        logits = self.norm(x[:, -1]) @ self.table
+        return logits, torch.stack(new_keys), torch.stack(new_values)
+
+
+class Classified(nn.Module):
+    """Encoder input to the scores of the classes before the softmax, (B, …) to (B, labels)."""
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        self.module, self._model = model.module, model
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Encoder and head."""
+        scores: Tensor = self._model.logits(self._model.encode(features))
+        return scores

@@ -64,6 +64,11 @@ _LAZY: dict[str, tuple[str, str, str]] = {
         "runs",
         "List, show and import runs.",
     ),
+    "compare": (
+        "planner.cli.commands.compare",
+        "compare",
+        "Runs against the first, paired by utterance and speaker: difference, p, and what decides.",
+    ),
     "costs": (
         "planner.cli.commands.costs",
         "costs",

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from planner.cli.asked import levels
 from planner.cli.options import db_option, echo_json, echo_rows, format_option, talk
 from runner import export_cli
 
@@ -267,9 +268,9 @@ def data_check(source: str, task: str | None, output_format: str) -> None:
 
 
 @click.command()
-@click.option("--backbone", "backbones", multiple=True, help="May be given again.")
-@click.option("--audio-seconds", type=float, multiple=True, help="x_T; may be given again.")
-@click.option("--reduce", "reductions", multiple=True, help="x_V, e.g. stem:2; may be given again.")
+@levels("backbone", "backbones", "May be given again.")
+@levels("audio_seconds", "audio_seconds", "x_T; may be given again.")
+@levels("reduction", "reductions", "x_V, e.g. stem:2; may be given again.")
 @click.option("--batch-size", "batch_sizes", type=click.IntRange(1), multiple=True, default=(1,))
 @click.option(
     "--task",
@@ -307,7 +308,7 @@ def probe(no_store: bool, db: str | None, output_format: str, **asked: Any) -> N
     \b
     Examples:
       soundscale probe
-      soundscale probe --backbone whisper-tiny.en --audio-seconds 4 --audio-seconds 12 --reduce stem:2
+      soundscale probe --backbone whisper-tiny.en --audio-seconds 4 --audio-seconds 12 --reduction stem:2
     """
     from planner.costs.latency.probe_points import CALIBRATION_POINTS
     from runner.campaign.drive import absolute_db

@@ -16,9 +16,9 @@ import click
 
 from planner.cli.options import echo_rows, talk
 from planner.errors import InfeasibleError
-from planner.plan.question import PlanQuery
 from planner.report import answer_text
-from planner.service import asking
+from planner.service import asking, fitting
+from planner.words.question import PlanQuery
 from planner.words.units import format_duration, format_flops, format_ms
 from runner import sweep_commands
 from runner.campaign.drive import CampaignResult, absolute_db
@@ -88,7 +88,7 @@ def _print_trained(db: str | None, rows: list[dict[str, Any]]) -> None:
 
 def _print_learnt(db: str | None) -> None:
     _heading("What was learnt")
-    click.echo(answer_text.fit_text(asking.fit(db, "asr", source="measured")))
+    click.echo(answer_text.fit_text(fitting.fit(db, "asr", source="measured")))
 
 
 def _print_answer(db: str | None) -> None:

@@ -31,12 +31,12 @@ _LAZY: dict[str, tuple[str, str, str]] = {
     ),
     "frontier": (
         "planner.cli.commands.plan",
-        "frontier",
+        "frontier_command",
         "The lowest expected error at each cost: the Pareto frontier with its intervals.",
     ),
     "whatif": (
         "planner.cli.commands.plan",
-        "whatif",
+        "whatif_command",
         "One configuration's predicted error, costs and chance of meeting each limit.",
     ),
     "suggest": (

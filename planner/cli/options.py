@@ -15,7 +15,6 @@ import click
 
 from planner.errors import InputError, SoundscaleError
 from planner.report.tables import cell, plain_table
-from planner.words.units import parse_bytes, parse_error, parse_flops, parse_latency_ms
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -42,12 +41,6 @@ class Quantity(click.ParamType[float]):
             return self.reader(value)
         except SoundscaleError as problem:
             self.fail(str(problem), param, ctx)
-
-
-FLOPS = Quantity("flops", parse_flops)
-LATENCY_MS = Quantity("latency", parse_latency_ms)
-BYTES = Quantity("bytes", parse_bytes)
-ERROR = Quantity("error", parse_error)
 
 
 def db_option(command: Command) -> Command:

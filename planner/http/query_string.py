@@ -16,7 +16,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ValidationError
 
 from planner.errors import UnitError
-from planner.words.units import parse_bytes, parse_error, parse_flops, parse_latency_ms
+from planner.words.question import KINDS, READERS
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -44,20 +44,16 @@ def _bool(text: str) -> bool:
     return text in ("true", "1")
 
 
-_QUANTITIES: dict[str, tuple[Callable[[str], float], str, str]] = {
-    "flops": (parse_flops, "[kMGT]?", "520G"),
-    "train_flops": (parse_flops, "[kMGTP]?", "5P"),
-    "latency_ms": (parse_latency_ms, "(ms|s)?", "250ms"),
-    "memory_bytes": (parse_bytes, "([kMG]B|[KMG]iB)?", "8GiB"),
-    "error": (parse_error, "%", "8%"),
-}
-"""Parameter -> its reader, the units of a pattern for OpenAPI, an example."""
+_UNITS = {"flops": "[kMGTP]?", "latency": "(ms|s)?", "bytes": "([kMG]B|[KMG]iB)?", "error": "%"}
+"""Kind of a quantity -> its units, as a pattern for OpenAPI."""
+_QUANTITIES = {one.name: one for fields in KINDS.values() for one in fields if one.kind in READERS}
+"""Parameters whose text takes a unit."""
 
 
 def _reader(model: type[BaseModel], name: str) -> Callable[[str], Any] | None:
     """How the text of a parameter becomes a value; None keeps the text."""
     if name in _QUANTITIES:
-        return _QUANTITIES[name][0]
+        return READERS[_QUANTITIES[name].kind]
     field = model.model_fields.get(name)
     if field is None:
         return None
@@ -128,9 +124,9 @@ def parameters(model: type[BaseModel]) -> dict[str, Any]:
         shown |= kinds[0] if kinds else {}
         if name in _QUANTITIES:
             number = {k: v for k, v in shown.items() if k not in ("description", "examples")}
-            _, units, example = _QUANTITIES[name]
-            texts = {"type": "string", "pattern": f"{_UNIT}{units}$"}
-            shown = {"anyOf": [number, texts], "examples": [example]}
+            asked = _QUANTITIES[name]
+            texts = {"type": "string", "pattern": f"{_UNIT}{_UNITS[asked.kind]}$"}
+            shown = {"anyOf": [number, texts], "examples": [asked.example]}
         if described.get("default") is not None:
             shown["default"] = described["default"]
         out.append(

@@ -10,140 +10,117 @@ import asyncio
 import json
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel
 from starlette.responses import Response
 from starlette.types import Scope
 
-from planner.errors import InputError
 from planner.http import openapi, sheets
 from planner.http import schemas as s
 from planner.http.query_string import asked, parameters
 from planner.http.working import workers
 from planner.http.world import Made, Ready, World
-from planner.plan.frontier import pareto
-from planner.plan.question import PlanQuery
-from planner.report.answer_text import frontier_rows
-from planner.service import asking, next_runs
-from planner.service.asking import Prepared
-from planner.words.records import to_json
-
-Asked = TypeVar("Asked", bound=s.Question)
+from planner.service import asking, frontier, next_runs, target, whatif
+from planner.service.fitting import check_task
+from planner.service.prepared import Prepared
+from planner.words.question import COSTS, PlanQuery
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _UseCase(Generic[Asked]):
+class _UseCase:
     """One kind of question.
 
     Attributes:
-        make: the answer as a JSON object from what was prepared.
-        extra: what the question holds beside its `PlanQuery`.
+        make: the answer as a JSON object from what was prepared and what is asked beside its query.
         check: refuses a question before any work.
         keep: stores the answer of a POST.
     """
 
     path: str
-    model: type[Asked]
+    model: type[s.Question]
     summary: str
-    make: Callable[[World, Prepared, Asked], dict[str, Any]]
-    extra: Callable[[Asked], Hashable] = lambda question: None
+    make: Callable[..., dict[str, Any]]
     check: Callable[[PlanQuery], PlanQuery] = lambda query: query
     keep: bool = False
     post: bool = True
 
 
-def _plan(world: World, prepared: Prepared, question: s.LimitedQuestion) -> dict[str, Any]:
+def _plan(world: World, prepared: Prepared) -> dict[str, Any]:
     return asking.answer_from(prepared).json
 
 
-def _target(world: World, prepared: Prepared, question: s.TargetQuestion) -> dict[str, Any]:
-    return asking.target_from(prepared, question.error, s.COSTS[question.minimise])
+def _target(world: World, prepared: Prepared, error: float, minimise: str) -> dict[str, Any]:
+    return target.target_from(prepared, error, COSTS[minimise])
 
 
-def _frontier(world: World, prepared: Prepared, question: s.FrontierQuestion) -> dict[str, Any]:
-    name = s.COSTS[question.x]
-    table = prepared.table
-    if name not in table.costs:
-        raise InputError(asking.why_unknown(table, name))
-    return {
-        "query": {**to_json(prepared.query), "x": question.x},
-        "fit_id": prepared.report.fit_id,
-        "cost": name,
-        "points": frontier_rows(table, pareto(table, name), name),
-        "warnings": asking.warnings_of(prepared.report),
-    }
+def _frontier(world: World, prepared: Prepared, x: str) -> dict[str, Any]:
+    return frontier.frontier_from(prepared, x)
 
 
-def _whatif(world: World, prepared: Prepared, question: s.WhatIfQuestion) -> dict[str, Any]:
-    return asking.whatif_with(
-        world.engine, prepared.query, prepared.report, question.backbone,
-        question.audio_seconds, question.reduction,
-    )  # fmt: skip
+def _whatif(world: World, prepared: Prepared, **configuration: Any) -> dict[str, Any]:
+    return whatif.whatif_from(world.engine, prepared.query, prepared.report, **configuration)
 
 
-def _suggest(world: World, prepared: Prepared, question: s.SuggestQuestion) -> dict[str, Any]:
-    return next_runs.suggest_from(prepared, question.hours, question.worth)
+def _suggest(world: World, prepared: Prepared, hours: float, worth: float) -> dict[str, Any]:
+    return next_runs.suggest_from(prepared, hours, worth)
 
 
-def _candidates(world: World, prepared: Prepared, question: s.Question) -> dict[str, Any]:
+def _candidates(world: World, prepared: Prepared) -> dict[str, Any]:
     return sheets.candidates(prepared)
 
 
-def _curves(world: World, prepared: Prepared, question: s.CurvesQuestion) -> dict[str, Any]:
-    return sheets.drawn(prepared, question.backbone, question.audio_seconds, question.reduction)
+def _curves(world: World, prepared: Prepared, **configuration: Any) -> dict[str, Any]:
+    return sheets.drawn(prepared, **configuration)
 
 
-def _one(question: s.WhatIfQuestion) -> Hashable:
-    return (question.backbone, question.audio_seconds, question.reduction)
-
-
-USE_CASES: tuple[_UseCase[Any], ...] = (
+USE_CASES: tuple[_UseCase, ...] = (
     _UseCase(
         path="/v1/plan", model=s.LimitedQuestion, make=_plan, check=asking.check_limits, keep=True,
         summary="The configuration with the fewest expected errors under limits",
     ),
     _UseCase(
         path="/v1/plan/target", model=s.TargetQuestion, make=_target,
-        extra=lambda q: (q.error, q.minimise), summary="The least of one resource for a quality",
+        summary="The least of one resource for a quality",
     ),
     _UseCase(
-        path="/v1/frontier", model=s.FrontierQuestion, make=_frontier, extra=lambda q: q.x,
+        path="/v1/frontier", model=s.FrontierQuestion, make=_frontier,
         summary="The lowest expected error at each cost",
     ),
     _UseCase(
-        path="/v1/whatif", model=s.WhatIfQuestion, make=_whatif, extra=_one,
+        path="/v1/whatif", model=s.WhatIfQuestion, make=_whatif,
         summary="One configuration's error, costs and chance of meeting each limit",
     ),
     _UseCase(
         path="/v1/suggest", model=s.SuggestQuestion, make=_suggest,
-        extra=lambda q: (q.hours, q.worth), summary="The runs that would improve this decision most",
+        summary="The runs that would improve this decision most",
     ),
     _UseCase(
-        path="/v1/candidates", model=s.Question, make=_candidates, post=False,
+        path="/v1/candidates", model=s.StudyQuestion, make=_candidates, post=False,
         summary="Every configuration with its error and costs, for charts",
     ),
     _UseCase(
-        path="/v1/curves", model=s.CurvesQuestion, make=_curves, extra=_one, post=False,
+        path="/v1/curves", model=s.CurvesQuestion, make=_curves, post=False,
         summary="The law along each axis through one configuration, and at equal FLOPs",
     ),
 )  # fmt: skip
 
 
-async def answer(request: Request, case: _UseCase[Any], question: Any, *, keep: bool) -> Response:
+async def answer(request: Request, case: _UseCase, question: s.Question, *, keep: bool) -> Response:
     """The answer as JSON: what is ready at once, what has to be made on a thread."""
     world: World = request.app.state.world
-    asking.check_task(question.task)
-    query = case.check(question.to_query())
-    extra = case.extra(question)
+    query = question.to_query()
+    check_task(query.task)
+    query = case.check(query)
+    beside = question.beside_query()
     state = world.known_state()
     if state is None:
         state = await asyncio.to_thread(world.state)
-    made = None if keep else world.found(state, case.path, query, extra)
+    made = None if keep else world.found(state, case.path, query, _key(beside))
     if made is None:
         made = await workers(request).run(
-            lambda: _worked_out(world, state, case, question, query, extra, keep=keep)
+            lambda: _worked_out(world, state, case, query, beside, keep=keep)
         )
     headers = {}
     if made.answer_id is not None:
@@ -159,17 +136,23 @@ def words(scope: Scope) -> Hashable:
     return scope["path"], scope["query_string"]
 
 
+def _key(beside: dict[str, Any]) -> Hashable:
+    """What is asked beside a query, as part of the key of its answer."""
+    return tuple(sorted(beside.items()))
+
+
 def _worked_out(
     world: World,
     state: str,
-    case: _UseCase[Any],
-    question: Any,
+    case: _UseCase,
     query: PlanQuery,
-    extra: Hashable,
+    beside: dict[str, Any],
     *,
     keep: bool,
 ) -> Made:
-    made = world.answer(state, case.path, query, extra, lambda p: case.make(world, p, question))
+    made = world.answer(
+        state, case.path, query, _key(beside), lambda p: case.make(world, p, **beside)
+    )
     if keep:
         asking.keep(world.engine, json.loads(made.body))
     return made
@@ -183,7 +166,7 @@ def router() -> APIRouter:
     return routes
 
 
-def _add(routes: APIRouter, case: _UseCase[Any]) -> None:
+def _add(routes: APIRouter, case: _UseCase) -> None:
     model: type[BaseModel] = case.model
     name = case.path.removeprefix("/v1/").replace("/", "_")
 

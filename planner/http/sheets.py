@@ -11,8 +11,7 @@ from planner.http.world import World
 from planner.plan.configurations import Config
 from planner.plan.frontier import kind_of, pareto
 from planner.report import law_curves
-from planner.service import asking
-from planner.service.asking import Prepared
+from planner.service.prepared import UNUSABLE, Prepared
 from planner.store.engine import redacted, resolve_url
 from planner.store.transactions import read
 from planner.words.records import TASKS, Reduction
@@ -143,6 +142,6 @@ def _overview(connection: Any, db: str | None) -> dict[str, Any]:
 def usable_fit(engine: Engine) -> bool:
     """Whether a law that may be planned from is stored."""
     query = "SELECT count(*) FROM law_fits WHERE status NOT IN ({})".format(
-        ", ".join(f"'{s}'" for s in sorted(asking.UNUSABLE))
+        ", ".join(f"'{s}'" for s in sorted(UNUSABLE))
     )
     return bool(read(engine, lambda c: c.execute(text(query)).scalar_one()))

@@ -22,16 +22,15 @@ from typing import Any, Generic, TypeVar
 from sqlalchemy import Engine, text
 
 from planner.errors import StoreError
-from planner.http.schemas import Question
+from planner.http.schemas import StudyQuestion
 from planner.http.telemetry import Metrics
 from planner.plan.objectives import check_known
-from planner.plan.question import PlanQuery
-from planner.service import asking
-from planner.service.asking import Prepared
 from planner.service.circumstances import device_of
+from planner.service.prepared import Prepared, prepare
 from planner.store import read
 from planner.store.engine import open_store
 from planner.store.transactions import read as in_transaction
+from planner.words.question import PlanQuery
 
 LOOK_SECONDS = 0.5
 """How old the knowledge of a PostgreSQL database's state may be (s)."""
@@ -234,7 +233,7 @@ class World:
     def _warm(self, tasks: list[str], log: Any) -> None:
         for task in tasks:
             try:
-                self.prepared(Question.model_validate({"task": task}).to_query())
+                self.prepared(StudyQuestion.model_validate({"task": task}).to_query())
             except Exception as problem:
                 # Whoever asks is told the same; the service goes on.
                 log.warning("warm-up", task=task, error=str(problem))
@@ -253,14 +252,9 @@ class World:
         return self._prepared(self.state(), query)
 
     def _prepared(self, state: str, query: PlanQuery) -> Prepared:
-        bare = dataclasses.replace(
-            query, flops=None, memory_bytes=None, train_flops=None, latency_ms=None, min_prob=0.9
-        )
-        kept = self._tables.get((state, bare), lambda: asking.prepare(self.engine, bare))
-        asked = dataclasses.replace(
-            kept.query, flops=query.flops, memory_bytes=query.memory_bytes,
-            train_flops=query.train_flops, latency_ms=query.latency_ms, min_prob=query.min_prob,
-        )  # fmt: skip
+        bare = query.without_limits
+        kept = self._tables.get((state, bare), lambda: prepare(self.engine, bare))
+        asked = kept.query.limited_as(query)
         # The table does not depend on limits, but a limit may be one that cannot be judged.
         if query.latency_ms is not None and asked.device is None:
             device_of(self.engine, query)

@@ -11,9 +11,9 @@ from planner.plan.candidates import CandidateTable
 from planner.plan.choice import Decision, cheapest, ladder, relaxations
 from planner.plan.explain import _infeasible_message, _unlikely_message, rejection
 from planner.plan.frontier import kind_of
-from planner.plan.question import COST_UNITS, PlanQuery
 from planner.plan.target import TargetDecision
 from planner.plan.wording import MAX_LISTED, _limits, title
+from planner.words.question import COST_UNITS, PlanQuery
 
 
 def prediction(table: CandidateTable, j: int, level: float) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from planner.evidence.study import Evidence
 from planner.laws.result import LawFit
 from planner.plan.configurations import Config, config_of
-from planner.plan.question import Draws, Floats
+from planner.plan.cost import Draws, Floats
 from planner.store.row_types import Run
 
 OVERDISPERSION = 2.0

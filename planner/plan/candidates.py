@@ -28,11 +28,12 @@ from planner.laws.result import LawFit
 from planner.plan.belief import belief, measurements
 from planner.plan.configurations import Columns, Config, Ints, axis_columns, config_from, config_of
 from planner.plan.configurations import axis_values as axis_values
+from planner.plan.cost import Cost, Draws, Floats
 from planner.plan.objectives import Situation, costs_of
-from planner.plan.question import Cost, Draws, Floats, PlanQuery
 from planner.plan.workload import Workload
 from planner.words import catalogue
 from planner.words.dimensions import dimensions
+from planner.words.question import PlanQuery
 from planner.words.records import Adaptation, Reduction
 
 MAX_DISTANCE = math.log(4.0)

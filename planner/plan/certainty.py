@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from planner.plan.candidates import CandidateTable
-from planner.plan.question import Floats
+from planner.plan.cost import Floats
 
 BLOCK = 256
 """Candidates in a block: 1,000 draws of single precision are then 1 MB (assumption: half of a cache)."""

@@ -16,7 +16,7 @@ import numpy as np
 
 from planner.plan.candidates import CandidateTable
 from planner.plan.certainty import certainty
-from planner.plan.question import Cost, Floats
+from planner.plan.cost import Cost, Floats
 
 _NORMAL = NormalDist()
 _ERF = np.frompyfunc(math.erf, 1, 1)

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from planner.errors import InputError
-from planner.plan.question import Floats
+from planner.plan.cost import Floats
 from planner.words.dimensions import BUILT_IN, Dimension, dimensions
 from planner.words.records import Adaptation, Reduction, Trial
 

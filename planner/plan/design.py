@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from planner.errors import InputError
-from planner.plan.question import Floats
+from planner.plan.cost import Floats
 
 KINDS = ("star", "grid", "isoflop", "optimal")
 MAX_EXCHANGES = 20

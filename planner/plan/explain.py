@@ -13,8 +13,8 @@ from planner.plan.candidates import CandidateTable
 from planner.plan.choice import Decision, Relaxation
 from planner.plan.configurations import Columns
 from planner.plan.frontier import kind_of
-from planner.plan.question import PlanQuery
 from planner.plan.wording import LIMIT_NAMES, MAX_LISTED, _limits, amount, points, said
+from planner.words.question import PlanQuery
 
 
 def rejection(table: CandidateTable, decision: Decision, j: int, query: PlanQuery) -> str:

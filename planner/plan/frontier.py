@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -54,3 +56,21 @@ def pareto(table: CandidateTable, cost: str) -> tuple[FrontierPoint, ...]:
                 )
             )
     return tuple(points)
+
+
+def points_json(
+    table: CandidateTable, points: Iterable[FrontierPoint], cost: str
+) -> list[dict[str, Any]]:
+    """The frontier as plain rows; the cost stands under its own key."""
+    return [
+        {
+            **table.configs[p.index].to_json(),
+            cost: p.cost,
+            "error": p.error,
+            "low": p.low,
+            "high": p.high,
+            "kind": p.kind,
+            "run_ids": list(table.run_ids[p.index]),
+        }
+        for p in points
+    ]

@@ -22,7 +22,7 @@ from planner.laws.parts import Member
 from planner.laws.result import LawFit
 from planner.plan.candidates import CandidateTable
 from planner.plan.configurations import axis_values
-from planner.plan.question import Floats
+from planner.plan.cost import Floats
 
 STEP = 0.01
 """Half-step in ln x of the central difference."""

@@ -22,7 +22,8 @@ from planner.costs.windows import Placed
 from planner.errors import InputError
 from planner.evidence.study import Evidence
 from planner.plan.configurations import Config, Ints
-from planner.plan.question import COST_UNITS, Cost, Floats, PlanQuery
+from planner.plan.cost import Cost, Floats
+from planner.words.question import COST_UNITS, PlanQuery
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,10 +102,6 @@ class _Latency:
         model, q = situation.latency, situation.query.quantile
         if model is None:
             return "no latency was measured: run a sweep, or soundscale probe on the device"
-        if q not in ("p50", "p95"):
-            raise InputError(
-                f"latency is predicted at p50 and p95, not {q}; ask with --quantile p95"
-            )
         # A device is measured with windows at their own length, however a study padded them.
         found = model.predict_placed(
             [(at, dataclasses.replace(w, padding="dynamic")) for at, w in situation.groups]

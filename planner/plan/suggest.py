@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from planner.plan.question import Draws, Floats
+from planner.plan.cost import Draws, Floats
 
 NODES = np.linspace(-6.0, 6.0, 241)
 """Nodes of the standard normal for E[min], equally far apart: the value of a run that changes the choice

@@ -14,7 +14,7 @@ import numpy as np
 
 from planner.plan.candidates import CandidateTable
 from planner.plan.choice import joint_probability
-from planner.plan.question import Floats
+from planner.plan.cost import Floats
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from planner.plan.question import COST_UNITS, PlanQuery
+from planner.words.question import COST_UNITS, PlanQuery
 from planner.words.units import format_bytes, format_flops, format_ms
 
 NAMES = {

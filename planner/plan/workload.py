@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from planner.plan.configurations import axis_values as axis_values
-from planner.plan.question import Floats
+from planner.plan.cost import Floats
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

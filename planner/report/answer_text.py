@@ -222,20 +222,14 @@ def option_text(found: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def frontier_rows(table: Any, points: Any, cost: str) -> list[dict[str, Any]]:
-    """The frontier as plain rows."""
-    rows = []
-    for p in points:
-        config = table.configs[p.index]
-        rows.append(
-            {
-                **config.to_json(),
-                cost: p.cost,
-                "error": p.error,
-                "low": p.low,
-                "high": p.high,
-                "kind": p.kind,
-                "run_ids": list(table.run_ids[p.index]),
-            }
-        )
-    return rows
+def frontier_rows(found: dict[str, Any]) -> list[dict[str, Any]]:
+    """The frontier's points for people: the cost with its unit, the error with its interval."""
+    cost = found["cost"]
+    return [
+        {
+            **p,
+            "cost": amount(cost, p[cost]),
+            "wer": f"{percent(p['error'])} [{100 * p['low']:.2f}, {100 * p['high']:.2f}]",
+        }
+        for p in found["points"]
+    ]

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 
 from planner.errors import FitError
+from planner.evidence.fit_report import FitReport
 from planner.laws.fit import fit_law
 from planner.laws.result import LawFit
 from planner.laws.uncertainty.profile_curves import ProfileCurve, profile_curves
 from planner.report import figures, fit_rows
 from planner.report.fit_text import fit_text
-from planner.service.fitting import FitReport
 from planner.words.axes import axis, axis_names
 from planner.words.units import format_count
 

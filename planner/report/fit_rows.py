@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from planner.service.fitting import FitReport
+from planner.evidence.fit_report import FitReport
 
 
 def fit_rows(report: FitReport, level: float = 0.9) -> list[dict[str, Any]]:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from planner.evidence.fit_report import FitReport, StoredFit, warnings_of
 from planner.laws.parts import Parameter
 from planner.laws.result import LawFit
 from planner.report.tables import cell, plain_table
-from planner.service.fitting import FitReport, warnings_of
-from planner.service.lists import StoredFit
 from planner.words.axes import axis, axis_names
 from planner.words.records import to_json
 from planner.words.units import format_count

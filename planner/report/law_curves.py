@@ -19,9 +19,10 @@ from planner.laws.result import LawFit
 from planner.plan.belief import LARGEST_LOG
 from planner.plan.candidates import CandidateTable, axis_values
 from planner.plan.configurations import Config
-from planner.plan.question import Floats, PlanQuery
+from planner.plan.cost import Floats
 from planner.words import catalogue
 from planner.words.axes import axis
+from planner.words.question import PlanQuery
 from planner.words.records import Reduction
 
 N_POINTS = 41

@@ -1,13 +1,12 @@
-"""The use cases: what a command, the HTTP service and a notebook call alike.
+"""The use case of `plan`: the configuration with the fewest expected errors under limits.
 
-The only room that joins the store and the mathematics. Each function takes a database URL and plain
-values, and returns records or plain JSON values.
+Each use case takes a database URL and plain values, and returns records or plain JSON values. What a
+long-lived caller keeps is `Prepared`; `answer_from` then chooses under limits and stores nothing.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,61 +14,22 @@ import numpy as np
 from sqlalchemy import Engine
 
 from planner import __version__
-from planner.costs.flops.lengths import check_seconds
-from planner.errors import FitError, InfeasibleError, InputError, ProbabilityError
-from planner.laws.result import LawFit
+from planner.errors import InfeasibleError, InputError, ProbabilityError
+from planner.evidence.fit_report import FitReport, warnings_of
 from planner.plan import answer as answer_json
-from planner.plan import candidates, explain, influence
+from planner.plan import explain, influence
 from planner.plan.candidates import CandidateTable
 from planner.plan.choice import Decision, decide
-from planner.plan.configurations import Config, axis_values
-from planner.plan.question import PlanQuery
-from planner.plan.target import decide_target
-from planner.service.circumstances import AsOf, latencies_of, latency_model, resolved, workload_of
-from planner.service.fitting import (
-    FitReport,
-    ImportReport,
-    check_task,
-    fit,
-    fit_with,
-    import_results,
-    warnings_of,
-)
-from planner.store import read, write
+from planner.plan.configurations import axis_values
+from planner.service.fitting import check_task
+from planner.service.prepared import Prepared, prepare
+from planner.store import write
 from planner.store.engine import opened
-from planner.words import catalogue
-from planner.words.axes import COMPUTE_AXES
-from planner.words.records import Reduction, canonical_json, to_json
-
-__all__ = [
-    "Answer",
-    "FitReport",
-    "ImportReport",
-    "Prepared",
-    "answer_from",
-    "candidates_for",
-    "check_limits",
-    "check_task",
-    "fit",
-    "import_results",
-    "keep",
-    "plan",
-    "plan_target",
-    "prepare",
-    "prepared_of",
-    "replay",
-    "target_from",
-    "warnings_of",
-    "whatif",
-    "whatif_with",
-    "why_unknown",
-]
+from planner.words.question import PlanQuery
+from planner.words.records import canonical_json, to_json
 
 N_TIES = 20
 """Ties that an answer lists."""
-
-UNUSABLE = frozenset({"not-converged"})
-"""Statuses of a law that the planner refuses unless told to accept them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,16 +43,6 @@ class Answer:
     query: PlanQuery
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Prepared:
-    """A question with its names resolved, every candidate with predictions and costs, and the law."""
-
-    query: PlanQuery
-    table: CandidateTable
-    report: FitReport
-    evidence_latency_id: int | None = None
-
-
 def plan(db: str | None, query: PlanQuery) -> Answer:
     """The best configuration under the query's limits, stored under an id that replays.
 
@@ -103,8 +53,7 @@ def plan(db: str | None, query: PlanQuery) -> Answer:
     """
     query = check_limits(query)
     with opened(db, must_exist=True) as engine:
-        prepared = prepare(engine, query)
-        answer = answer_from(prepared)
+        answer = answer_from(prepare(engine, query))
         keep(engine, answer.json)
     return answer
 
@@ -119,23 +68,6 @@ def check_limits(query: PlanQuery) -> PlanQuery:
     if not query.limits:
         raise InputError("no limit is given: say at least one of --flops, --latency, --memory")
     return query
-
-
-def prepare(engine: Engine, query: PlanQuery, as_of: AsOf | None = None) -> Prepared:
-    """All that an answer needs and that does not depend on the limits; it may be kept and reused.
-
-    Raises:
-        FitError: there is nothing to learn from, or the law may not be planned from.
-    """
-    report = _usable_fit(engine, query, as_of)
-    query = resolved(engine, query)
-    stored = latencies_of(engine, query, as_of)
-    latency = latency_model(engine, query, stored)
-    table = candidates.build(
-        query, report.evidence, report.fit, workload_of(engine, report), latency
-    )
-    last = max((s.latency_id for s in stored), default=None)
-    return Prepared(query=query, table=table, report=report, evidence_latency_id=last)
 
 
 def answer_from(prepared: Prepared) -> Answer:
@@ -168,156 +100,11 @@ def keep(engine: Engine, answer: dict[str, Any]) -> None:
     write.save_plan(engine, row)
 
 
-def plan_target(
-    db: str | None, query: PlanQuery, max_error: float, minimise: str
-) -> dict[str, Any]:
-    """The least of one resource for a quality, under the query's other limits.
-
-    Raises:
-        InfeasibleError: no configuration reaches the target; says which one would be reached.
-    """
-    check_task(query.task)
-    with opened(db, must_exist=True) as engine:
-        prepared = prepare(engine, query)
-    return target_from(prepared, max_error, minimise)
-
-
-def target_from(prepared: Prepared, max_error: float, minimise: str) -> dict[str, Any]:
-    """As `plan_target`, from what was prepared."""
-    query, table, report = prepared.query, prepared.table, prepared.report
-    if not 0 < max_error < 1:
-        raise InputError(
-            f"the target error must lie between 0 and 1 (8% or 0.08), got {max_error:g}"
-        )
-    if minimise not in table.costs:
-        raise InputError(why_unknown(table, minimise))
-    found = decide_target(table, max_error, minimise, query.limits, query.min_prob)
-    decision = decide(table, query.limits, query.min_prob, query.level)
-    answer = {
-        "query": {
-            **to_json(query),
-            "limits": query.limits,
-            "error": max_error,
-            "minimise": minimise,
-        },
-        "fit_id": report.fit_id,
-        "n_runs": len(report.evidence.rows),
-        "warnings": warnings_of(report),
-        **answer_json.target_json(table, found, decision, query, max_error, minimise),
-    }
-    if found.best is None:
-        raise InfeasibleError(answer["message"], answer)
-    return answer
-
-
-def why_unknown(table: CandidateTable, name: str) -> str:
-    """Why a cost is not known for these candidates, and what to do."""
-    return table.unknown.get(name, f"{name} is not known for these runs: measure it")
-
-
-def whatif(
-    db: str | None, query: PlanQuery, backbone: str, audio_seconds: float, reduction: str
-) -> dict[str, Any]:
-    """One configuration's prediction, costs and probability of each limit, measured or not."""
-    check_task(query.task)
-    with opened(db, must_exist=True) as engine:
-        report = _usable_fit(engine, query)
-        return whatif_with(
-            engine, resolved(engine, query), report, backbone, audio_seconds, reduction
-        )
-
-
-def whatif_with(
-    engine: Engine,
-    query: PlanQuery,
-    report: FitReport,
-    backbone: str,
-    audio_seconds: float,
-    reduction: str,
-) -> dict[str, Any]:
-    """As `whatif`, for a resolved query and its law."""
-    check_seconds(catalogue.backbone(backbone), audio_seconds)
-    config = Config(
-        backbone=catalogue.backbone(backbone).name,
-        audio_seconds=audio_seconds,
-        reduction=Reduction.parse(reduction),
-        adaptation=report.evidence.rows[0].trial.adaptation,
-        padding=report.evidence.rows[0].trial.padding,
-    )
-    latency = latency_model(engine, query, latencies_of(engine, query))
-    workload = workload_of(engine, report)
-    table = candidates.build(query, report.evidence, report.fit, workload, latency, [config])
-    decision = decide(table, query.limits, query.min_prob, query.level)
-    return {
-        **answer_json.option(table, decision, 0, query),
-        "query": {**to_json(query), "limits": query.limits},
-        "fit_id": report.fit_id,
-        "n_runs": len(report.evidence.rows),
-        "warnings": warnings_of(report),
-    }
-
-
-def replay(db: str | None, answer_id: str) -> tuple[bool, dict[str, Any]]:
-    """Make a stored answer again from what it knew; whether it is the same, and the answer now."""
-    with opened(db, must_exist=True) as engine:
-        stored = read.plan(engine, answer_id)
-        before = json.loads(stored.answer_json)
-        runs = read.fit(engine, before["fit_id"]).runs
-        as_of = AsOf(
-            fit_id=before["fit_id"],
-            run_ids=frozenset(r[0] for r in runs),
-            latency_id=before["evidence_latency_id"],
-        )
-        prepared = prepare(engine, PlanQuery(**json.loads(stored.query_json)), as_of)
-    now = answer_from(prepared).json
-    return canonical_json(_as_stored(now, before)) == stored.answer_json, now
-
-
-def _as_stored(now: dict[str, Any], before: dict[str, Any]) -> dict[str, Any]:
-    """The answer without the keys that answers did not have yet when this one was stored."""
-    if all("tie" in entry for entry in before.get("runners_up", ())):
-        return now
-    bare = [{k: v for k, v in entry.items() if k != "tie"} for entry in now["runners_up"]]
-    return {**now, "runners_up": bare}
-
-
-def candidates_for(db: str | None, query: PlanQuery) -> tuple[PlanQuery, CandidateTable, FitReport]:
-    """All candidates with predictions and costs, for the frontier, what-if and notebooks."""
-    prepared = prepared_of(db, query)
-    return prepared.query, prepared.table, prepared.report
-
-
-def prepared_of(db: str | None, query: PlanQuery) -> Prepared:
-    """As `prepare`, on the database of that URL."""
-    check_task(query.task)
-    with opened(db, must_exist=True) as engine:
-        return prepare(engine, query)
-
-
-def _usable_fit(engine: Engine, query: PlanQuery, as_of: AsOf | None = None) -> FitReport:
-    known = (None, None) if as_of is None else (as_of.run_ids, as_of.fit_id)
-    report = fit_with(
-        engine, query.task, query.source, query.dataset, query.adaptation, COMPUTE_AXES,
-        "auto", "log", query.seed, *known,
-    )  # fmt: skip
-    if set(report.fit.statuses) & UNUSABLE and not query.accept_status:
-        raise FitError(
-            f"the law of {report.evidence.study.label} is not fit to plan from "
-            f"({report.fit.status}): {_first_warning(report.fit)}; add runs, or accept it "
-            "with --accept-status"
-        )
-    return report
-
-
-def _first_warning(fitted: LawFit) -> str:
-    return fitted.warnings[0].message if fitted.warnings else "see soundscale fit show"
-
-
 def _answer(prepared: Prepared, decision: Decision) -> dict[str, Any]:
     """The answer as JSON; its id is a hash of question, evidence and version, so that it replays."""
     query, table, report = prepared.query, prepared.table, prepared.report
-    known = [report.fit_id, prepared.evidence_latency_id]
-    identity = canonical_json([to_json(query), known, __version__])
+    evidence = [report.fit_id, prepared.evidence_latency_id]
+    identity = canonical_json([to_json(query), evidence, __version__])
     answer: dict[str, Any] = {
         "answer_id": hashlib.sha256(identity.encode()).hexdigest()[:12],
         "query": {**to_json(query), "limits": query.limits},

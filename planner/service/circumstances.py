@@ -12,13 +12,13 @@ from planner.costs.flops.forward import resolve_convention
 from planner.costs.latency.data_sheets import DATA_SHEETS
 from planner.costs.latency.model import LatencyModel
 from planner.errors import InputError, UnknownNameError
-from planner.plan.question import PlanQuery
+from planner.evidence.fit_report import FitReport
 from planner.plan.workload import Workload
 from planner.service import devices
-from planner.service.fitting import FitReport
 from planner.store import read
 from planner.store.device_sheets import data_sheet
 from planner.store.row_types import StoredLatency
+from planner.words.question import PlanQuery
 
 DEFAULT_OUTPUT_TOKENS_PER_SECOND = 3.3
 """Output tokens for each second of speech where no run tells: assumption (English, 2.8 words/s in

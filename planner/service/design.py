@@ -18,7 +18,7 @@ from planner.costs.flops.forward import encoder_tokens, forward_flops
 from planner.errors import InputError, UnknownNameError
 from planner.laws.forms.registry import build_form
 from planner.plan import design
-from planner.plan.question import Floats
+from planner.plan.cost import Floats
 from planner.words import catalogue
 from planner.words.axes import COMPUTE_AXES
 from planner.words.records import Reduction

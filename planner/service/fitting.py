@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from sqlalchemy import Engine
 
 from planner.errors import UnknownNameError
+from planner.evidence.fit_report import FitReport
 from planner.evidence.limits import limits_of_evidence
 from planner.evidence.published.tables import ResultTable, load_table
 from planner.evidence.study import Evidence, gather
@@ -29,16 +30,6 @@ class ImportReport:
     n_new: int
     n_known: int
     left_out: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FitReport:
-    """A law with the evidence behind it, as stored under `fit_id`."""
-
-    fit_id: str
-    fit: LawFit
-    evidence: Evidence
-    notes: tuple[dict[str, str], ...] = ()
 
 
 def check_task(task: str) -> str:
@@ -161,21 +152,3 @@ def _fit_row(fit_id: str, fitted: LawFit, evidence: Evidence, selection: str) ->
         version=VERSION,
         runs=tuple(runs),
     )
-
-
-def warnings_of(report: FitReport) -> list[dict[str, str]]:
-    """What the law cannot say, and what was left out of it, with codes."""
-    # The exclusions are listed here once, with their counts.
-    kept = [w for w in report.fit.warnings if w.code != "rows-excluded"]
-    counted = all(r.n_errors is not None for r in report.evidence.rows)
-    # Rates of small counts over one test set agree by chance: no sign of a typing error.
-    kept = [w for w in kept if not (w.code == "repeated-values" and counted)]
-    out = [{"code": w.code, "message": w.message} for w in kept]
-    out += report.notes
-    if report.evidence.exclusions:
-        reasons: dict[str, int] = {}
-        for _, reason in report.evidence.exclusions:
-            reasons[reason] = reasons.get(reason, 0) + 1
-        listed = "; ".join(f"{n} x {reason}" for reason, n in reasons.items())
-        out.append({"code": "runs-left-out", "message": f"runs left out: {listed}"})
-    return out

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from dataclasses import dataclass
 from typing import Any
 
 from planner.costs.flops.forward import forward_flops
 from planner.costs.latency.data_sheets import DATA_SHEETS
+from planner.evidence.fit_report import StoredFit
 from planner.laws.result import LawFit
 from planner.store import read
 from planner.store.device_sheets import data_sheet
@@ -80,15 +80,6 @@ def run_detail(db: str | None, run_id: int, *, utterances: bool = False) -> dict
             detail["utterances"] = [to_json(u) for u in read.utterances(engine, run_id)]
         detail["steps"] = [to_json(s) for s in read.steps(engine, run_id)]
         return detail
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoredFit:
-    """A fit as it was stored."""
-
-    fit_id: str
-    fit: LawFit
-    selection: dict[str, Any]
 
 
 def fits(db: str | None, task: str | None = None) -> list[dict[str, Any]]:

@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 import json
-import math
 from typing import Any
 
 import numpy as np
 
 from planner.errors import InputError
+from planner.evidence.fit_report import warnings_of
 from planner.evidence.study import Evidence
 from planner.laws.result import LawFit
 from planner.plan.belief import measurements, run_variance
 from planner.plan.candidates import CandidateTable
 from planner.plan.choice import joint_probability
-from planner.plan.question import Floats, PlanQuery
+from planner.plan.cost import Floats
 from planner.plan.suggest import Suggestion, suggest
-from planner.service import asking, sweep_file
-from planner.service.asking import Prepared
-from planner.service.fitting import warnings_of
+from planner.service import sweep_file
+from planner.service.prepared import Prepared, prepared_of
 from planner.service.verification import _same
 from planner.store import read
 from planner.store.engine import opened
 from planner.store.row_types import Run
+from planner.words.question import SUGGEST, PlanQuery, check
 from planner.words.records import to_json
 
 WORTH = 1e-4
@@ -37,35 +37,29 @@ def suggest_runs(
     Raises:
         InputError: hours or worth are not positive, or no run's duration is known.
     """
-    _check(hours, worth)
-    return suggest_from(asking.prepared_of(db, query), hours, worth)
+    check(SUGGEST, hours=hours, worth=worth)
+    return suggest_from(prepared_of(db, query), hours, worth)
 
 
 def suggest_from(prepared: Prepared, hours: float, worth: float = WORTH) -> dict[str, Any]:
     """As `suggest_runs`, from what was prepared."""
-    _check(hours, worth)
+    check(SUGGEST, hours=hours, worth=worth)
     query, table, report = prepared.query, prepared.table, prepared.report
     feasible = joint_probability(table, query.limits) >= query.min_prob
     if not feasible.any():
         feasible = np.ones(len(table), dtype=bool)
     noise = run_noise(report.evidence, report.fit, table)
     each = _hours(report.evidence, table)
-    found = suggest(table.draws, noise, each, feasible, hours, worth)
+    chosen = suggest(table.draws, noise, each, feasible, hours, worth)
     return {
         "query": {**to_json(query), "limits": query.limits},
         "fit_id": report.fit_id,
         "hours": hours,
         "worth": worth,
-        "suggestions": [_suggestion_json(table, s) for s in found],
-        "verdict": _verdict(table, found, hours, worth),
+        "suggestions": [_suggestion_json(table, s) for s in chosen],
+        "verdict": _verdict(table, chosen, hours, worth),
         "warnings": warnings_of(report),
     }
-
-
-def _check(hours: float, worth: float) -> None:
-    for name, value in (("hours", hours), ("worth", worth)):
-        if not (math.isfinite(value) and value > 0):
-            raise InputError(f"{name} must be positive, got {value!r}")
 
 
 def run_noise(evidence: Evidence, fit: LawFit, table: CandidateTable) -> Floats:
@@ -75,11 +69,11 @@ def run_noise(evidence: Evidence, fit: LawFit, table: CandidateTable) -> Floats:
 
 
 def _verdict(
-    table: CandidateTable, found: tuple[Suggestion, ...], hours: float, worth: float
+    table: CandidateTable, chosen: tuple[Suggestion, ...], hours: float, worth: float
 ) -> str:
-    if found:
-        used = sum(s.hours for s in found)
-        return f"{len(found)} runs, {used:.2g} of {hours:.2g} hours"
+    if chosen:
+        used = sum(s.hours for s in chosen)
+        return f"{len(chosen)} runs, {used:.2g} of {hours:.2g} hours"
     return (
         f"none is worth it: no run of {len(table)} within {hours:.2g} hours lowers the expected "
         f"error of the choice by {100 * worth:.2g} points"
@@ -108,14 +102,14 @@ def _hours(evidence: Evidence, table: CandidateTable) -> Floats:
         )
     seconds = {r.run_id: _seconds(r) for r in rows}
     flops = table.costs["flops"].value
-    known = [
+    measured = [
         (j, np.mean([seconds[i] for i in ids if i in seconds]))
         for j, ids in enumerate(table.run_ids)
         if any(i in seconds for i in ids)
     ]
-    rate = float(np.median([s / flops[j] for j, s in known]))
+    rate = float(np.median([s / flops[j] for j, s in measured]))
     out = rate * flops
-    for j, s in known:
+    for j, s in measured:
         out[j] = s
     return np.asarray(out / 3600.0, dtype=np.float64)
 

@@ -28,7 +28,7 @@ from worlds import N_QUERIES, N_RUNS, _charged, _choose, _limits, interval
 from planner.laws.fit import fit_law
 from planner.plan.candidates import CandidateTable
 from planner.plan.choice import decide
-from planner.plan.question import Floats
+from planner.plan.cost import Floats
 
 N_PARTICLES = 2000
 MOVES = 6

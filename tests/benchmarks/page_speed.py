@@ -38,7 +38,7 @@ HOSTILE = (
 
 def filled(folder: Path, n: int) -> str:
     """A database of n imported runs: the tests' made-up law with seeds."""
-    from planner.service import asking
+    from planner.service import fitting
 
     base = worlds.rows()
     rows = [
@@ -47,7 +47,7 @@ def filled(folder: Path, n: int) -> str:
         for i, row in enumerate(base)
     ]
     db = str(folder / "many.db")
-    asking.import_results(db, str(worlds.write_table(folder / "bench.csv", rows[:n])))
+    fitting.import_results(db, str(worlds.write_table(folder / "bench.csv", rows[:n])))
     return db
 
 

@@ -26,7 +26,7 @@ from planner.plan.belief import Measurements, belief
 from planner.plan.candidates import CandidateTable
 from planner.plan.choice import decide
 from planner.plan.configurations import Config
-from planner.plan.question import Cost
+from planner.plan.cost import Cost
 from planner.store import write
 from planner.store.engine import open_store
 from planner.words.records import Adaptation, Evaluation, Reduction, RunRecord

@@ -26,10 +26,11 @@ from planner.laws.result import LawFit
 from planner.plan import candidates
 from planner.plan.candidates import CandidateTable
 from planner.plan.configurations import Config
-from planner.plan.question import Floats, PlanQuery
+from planner.plan.cost import Floats
 from planner.plan.workload import Workload
 from planner.store.row_types import RunRow
 from planner.words import catalogue
+from planner.words.question import PlanQuery
 from planner.words.records import Adaptation, Device, Latency, Reduction, Trial
 
 BACKBONES = ("whisper-tiny", "whisper-base", "whisper-small", "whisper-medium")

@@ -20,7 +20,7 @@ from planner.laws.result import LawFit
 from planner.plan.candidates import CandidateTable
 from planner.plan.choice import decide
 from planner.plan.configurations import config_of
-from planner.plan.question import Floats
+from planner.plan.cost import Floats
 from planner.plan.suggest import after, suggest
 from planner.service.next_runs import run_noise
 from planner.store.row_types import RunRow

@@ -27,7 +27,7 @@ from simulated import NOISES, Study, World, axes_of, sweep, world
 from planner.laws.fit import fit_law
 from planner.plan.candidates import CandidateTable
 from planner.plan.choice import decide, joint_probability
-from planner.plan.question import Floats
+from planner.plan.cost import Floats
 
 N_RUNS, N_QUERIES = 24, 50
 

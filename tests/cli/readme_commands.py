@@ -1,4 +1,7 @@
-"""The README's list of commands, made from their help texts: python tests/cli/readme_commands.py."""
+"""The README's lists of commands and of what can be asked, made from the code.
+
+python tests/cli/readme_commands.py
+"""
 
 from __future__ import annotations
 
@@ -13,9 +16,14 @@ if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
 from planner.cli.main import _LAZY, cli  # noqa: E402
+from planner.words.question import KINDS, Asked  # noqa: E402
 
 README = ROOT / "README.md"
 START, END = "<!-- commands: made by tests/cli/readme_commands.py -->", "<!-- end of commands -->"
+QUESTION_START = "<!-- questions: made by tests/cli/readme_commands.py -->"
+QUESTION_END = "<!-- end of questions -->"
+UNITS = {"flops": "FLOPs", "latency": "ms", "bytes": "bytes", "error": "a fraction"}
+"""Kind of a quantity -> the unit of its range."""
 
 
 def commands(
@@ -48,11 +56,58 @@ def block() -> str:
     return "\n".join([START, *lines, END])
 
 
+def range_of(one: Asked) -> str:
+    """What a field may be, and what it is where nothing is said."""
+    parts = []
+    if one.kind in UNITS:
+        parts.append(UNITS[one.kind])
+    if one.kind == "choice":
+        parts.append(" or ".join(f"`{c}`" for c in one.choices))
+    if one.low is not None and one.high is not None:
+        parts.append(f"{one.low:g} to {one.high:g}")
+    if one.needed:
+        parts.append("needed")
+    elif one.default not in (None, False, ()):
+        parts.append(
+            f"default {one.default:g}"
+            if isinstance(one.default, float)
+            else f"default `{one.default}`"
+        )
+    return ", ".join(parts)
+
+
+def question_block() -> str:
+    """The table of what can be asked."""
+    lines = ["| option | JSON key | asks | what |", "|---|---|---|---|"]
+    of: dict[Asked, list[str]] = {}
+    seen: list[Asked] = []
+    for command, fields in KINDS.items():
+        for one in fields:
+            if one not in seen:
+                seen.append(one)
+                of[one] = []
+            of[one].append(command)
+    everyone = list(KINDS)
+    for one in seen:
+        asks = "every question" if of[one] == everyone else ", ".join(f"`{c}`" for c in of[one])
+        limits = [c for c in everyone if c != "frontier"]
+        asks = "every question but `frontier`" if of[one] == limits else asks
+        said = one.help.partition("  [default")[0]
+        shown = f"{said} ({range_of(one)})" if range_of(one) else said
+        value = "" if one.kind == "flag" else f" {one.example}"
+        lines.append(f"| `{one.option}{value}` | `{one.name}` | {asks} | {shown} |")
+    return "\n".join([QUESTION_START, *lines, QUESTION_END])
+
+
 def replaced(text: str) -> str:
-    """The README with a fresh block."""
-    before, _, rest = text.partition(START)
-    _, _, after = rest.partition(END)
-    return before + block() + after
+    """The README with fresh blocks."""
+    for start, end, fresh in (
+        (START, END, block()), (QUESTION_START, QUESTION_END, question_block())
+    ):  # fmt: skip
+        before, _, rest = text.partition(start)
+        _, _, after = rest.partition(end)
+        text = before + fresh + after
+    return text
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-HEAVY = ("numpy", "scipy", "pandas", "torch", "ray", "sqlalchemy", "transformers", "peft", "rich",
+HEAVY = ("numpy", "scipy", "pandas", "torch", "ray", "sqlalchemy", "transformers", "peft", "rich", "pydantic",
          "importlib.metadata")  # fmt: skip
 
 

@@ -29,8 +29,8 @@ BASE = "http://127.0.0.1:8000"
 @pytest.fixture(scope="session")
 def bench(tmp_path_factory: pytest.TempPathFactory) -> str:
     """The database of `worlds`, with one law fitted; shared, so tests only add to it."""
-    from planner.plan.question import PlanQuery
     from planner.service import asking
+    from planner.words.question import PlanQuery
 
     db = worlds.structured(tmp_path_factory.mktemp("bench"))
     asking.plan(db, PlanQuery(task="asr", flops=20e9))

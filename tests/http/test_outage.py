@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from planner.service import asking
+from planner.service import fitting
 from tests.conftest import PostgresServer, server_binaries
 from tests.http.conftest import client_of
 from tests.http.worlds import rows, write_table
@@ -24,7 +24,7 @@ def test_a_server_that_is_gone_is_an_outage_until_it_is_back(tmp_path):
     server.start()
     try:
         db = server.new_database()
-        asking.import_results(db, str(write_table(tmp_path / "bench.csv", rows())))
+        fitting.import_results(db, str(write_table(tmp_path / "bench.csv", rows())))
         with client_of(db) as client:
             before = client.get(URL)
             server.stop()

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from planner.service import asking
+from planner.service import fitting
 from tests.http import worlds
 from tests.http.conftest import client_of
 
@@ -143,7 +143,7 @@ def test_new_runs_change_the_answer_at_once(own_bench, tmp_path):
         before = client.get("/v1/plan?task=asr&flops=20G").json()
         again = client.get("/v1/plan?task=asr&flops=20G").json()
         more = [{**r, "seed": 1, "error": r["error"] * 1.03} for r in worlds.rows()]
-        asking.import_results(own_bench, str(worlds.write_table(tmp_path / "bench.csv", more)))
+        fitting.import_results(own_bench, str(worlds.write_table(tmp_path / "bench.csv", more)))
         after = client.get("/v1/plan?task=asr&flops=20G").json()
     assert before == again
     assert after["n_runs"] == 2 * before["n_runs"]

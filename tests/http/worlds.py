@@ -4,7 +4,7 @@ import csv
 import math
 from pathlib import Path
 
-from planner.service import asking
+from planner.service import fitting
 
 BACKBONES = {"whisper-tiny": 37_760_640, "whisper-base": 72_593_920}
 LENGTHS = (5.0, 10.0, 20.0)
@@ -56,6 +56,6 @@ def write_table(path: Path, table: list[dict]) -> Path:
 def structured(folder: Path) -> str:
     """A database with the table above and the study's published one."""
     db = str(folder / "bench.db")
-    asking.import_results(db, "same2026")
-    asking.import_results(db, str(write_table(folder / "bench.csv", rows())))
+    fitting.import_results(db, "same2026")
+    fitting.import_results(db, str(write_table(folder / "bench.csv", rows())))
     return db

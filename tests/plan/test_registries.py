@@ -8,13 +8,14 @@ import pytest
 from planner.evidence.study import gather
 from planner.laws.fit import fit_law
 from planner.plan import candidates, objectives
-from planner.plan import question as plan_query
 from planner.plan.answer import option
 from planner.plan.choice import decide
-from planner.plan.question import Cost, PlanQuery
+from planner.plan.cost import Cost
 from planner.plan.wording import amount
 from planner.words import dimensions
+from planner.words import question as plan_query
 from planner.words.axes import Axis, register_axis
+from planner.words.question import PlanQuery
 from tests.benchmarks import simulated
 
 BITS = {"int8": 8.0, "float16": 16.0, "float32": 32.0}

@@ -4,7 +4,7 @@ import numpy as np
 
 from planner.plan.candidates import CandidateTable
 from planner.plan.configurations import Config
-from planner.plan.question import Cost
+from planner.plan.cost import Cost
 from planner.words.records import Adaptation, Reduction
 
 BACKBONES = ("whisper-tiny", "whisper-base", "whisper-small", "whisper-medium")

@@ -5,11 +5,11 @@ import json
 
 import pytest
 
-from planner.plan.question import PlanQuery
 from planner.report.answer_text import plan_text
-from planner.service import asking
+from planner.service import asking, fitting, replay
 from planner.store import write
 from planner.store.engine import open_store
+from planner.words.question import PlanQuery
 from planner.words.records import canonical_json
 
 
@@ -17,7 +17,7 @@ from planner.words.records import canonical_json
 def answered(tmp_path_factory):
     """A database and an answer with ties, next ones and ones that are over a limit."""
     db = str(tmp_path_factory.mktemp("answers") / "runs.db")
-    asking.import_results(db, "same2026")
+    fitting.import_results(db, "same2026")
     return db, asking.plan(db, PlanQuery(task="asr", flops=520e9, measured_only=True)).json
 
 
@@ -65,7 +65,7 @@ def test_an_answer_of_an_earlier_version_replays_bit_for_bit(answered, tmp_path)
     )  # fmt: skip
     write.save_plan(engine, row)
     engine.dispose()
-    _, now = asking.replay(db, "0123456789ab")
+    _, now = replay.replay(db, "0123456789ab")
     # The id was made up so that both could be stored; all else is as it was.
     same = {**as_stored_before(now), "answer_id": old["answer_id"]}
     assert json.dumps(same, sort_keys=True) == json.dumps(old, sort_keys=True)

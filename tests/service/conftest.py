@@ -2,11 +2,11 @@
 
 import pytest
 
-from planner.service import asking
+from planner.service import fitting
 
 
 @pytest.fixture
 def published(tmp_path):
     db = str(tmp_path / "published.db")
-    asking.import_results(db, "same2026")
+    fitting.import_results(db, "same2026")
     return db

@@ -18,9 +18,9 @@ from planner.evidence.study import gather
 from planner.laws.fit import fit_law
 from planner.plan import candidates
 from planner.plan.influence import elasticities, weights
-from planner.plan.question import PlanQuery
-from planner.service import asking
+from planner.service import fitting, prepared, replay, whatif
 from planner.words.catalogue import backbone
+from planner.words.question import PlanQuery
 from planner.words.records import Reduction
 from tests.benchmarks import simulated
 from tests.service.test_measured import HEADER, ask, rows
@@ -32,7 +32,7 @@ def measured(tmp_path_factory):
     table = folder / "results.csv"
     table.write_text("\n".join([HEADER, *rows()]))
     db = str(folder / "runs.db")
-    asking.import_results(db, str(table))
+    fitting.import_results(db, str(table))
     return db
 
 
@@ -52,8 +52,8 @@ def own_runs():
 
 def test_a_finer_grid_holds_the_levels_and_more_between(measured):
     query = PlanQuery(task="asr", flops=60e9)
-    _, coarse, _ = asking.candidates_for(measured, query)
-    _, fine, _ = asking.candidates_for(measured, dataclasses.replace(query, grid=True))
+    coarse = prepared.prepared_of(measured, query).table
+    fine = prepared.prepared_of(measured, dataclasses.replace(query, grid=True)).table
     assert set(coarse.configs) < set(fine.configs)
     assert {c.reduction.factor for c in fine.configs} == {1, 2, 3, 4}
     assert fine.distance.max() == 0.0
@@ -69,7 +69,7 @@ def test_listed_candidates_are_the_only_ones(measured):
     answer = ask(measured, flops=1e12, candidates=listed)
     assert answer["n_candidates"] == 2
     assert answer["best"]["config"]["backbone"] == "whisper-base"
-    same, _ = asking.replay(measured, answer["answer_id"])
+    same, _ = replay.replay(measured, answer["answer_id"])
     assert same
 
 
@@ -121,7 +121,7 @@ def test_training_of_runs_that_do_not_tell_is_not_made_up(measured):
 
 def test_limits_met_as_expected_but_not_surely_enough_are_another_error(measured):
     only = ("whisper-base,8,stem:2",)
-    value = asking.whatif(measured, PlanQuery(task="asr"), "whisper-base", 8.0, "stem:2")
+    value = whatif.whatif(measured, PlanQuery(task="asr"), "whisper-base", 8.0, "stem:2")
     limit = value["costs"]["latency_ms"]["value"] * 1.001
     with pytest.raises(ProbabilityError, match="the likeliest") as caught:
         ask(measured, latency_ms=limit, candidates=only)
@@ -139,9 +139,9 @@ def test_no_probability_helps_where_nothing_fits(measured):
 def test_far_outside_the_data_is_refused_unless_asked_for(measured):
     query = PlanQuery(task="asr")
     with pytest.raises(OutsideDataError, match="--extrapolate"):
-        asking.whatif(measured, query, "whisper-large-v3", 10.0, "none")
+        whatif.whatif(measured, query, "whisper-large-v3", 10.0, "none")
     asked = dataclasses.replace(query, extrapolate=True)
-    found = asking.whatif(measured, asked, "whisper-large-v3", 10.0, "none")
+    found = whatif.whatif(measured, asked, "whisper-large-v3", 10.0, "none")
     assert found["prediction"]["kind"] == "extrapolated"
 
 
@@ -160,7 +160,7 @@ def test_each_refusal_has_its_own_exit_code(measured, tmp_path, arguments, code)
 
     path = tmp_path / "one.csv"
     path.write_text("whisper-base,8,stem:2\n")
-    value = asking.whatif(measured, PlanQuery(task="asr"), "whisper-base", 8.0, "stem:2")
+    value = whatif.whatif(measured, PlanQuery(task="asr"), "whisper-base", 8.0, "stem:2")
     limit = value["costs"]["latency_ms"]["value"] * 1.001
     filled = [a.format(limit=limit, file=path) for a in arguments]
     done = CliRunner().invoke(cli, [*filled, "--task", "asr", "--db", measured])

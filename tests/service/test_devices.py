@@ -10,12 +10,12 @@ from planner.costs.latency.data_sheets import DATA_SHEETS
 from planner.costs.latency.transfer import DataSheet, datasheet_model
 from planner.costs.windows import windows_of
 from planner.errors import InputError, UnknownNameError
-from planner.plan.question import PlanQuery
-from planner.service import asking, costs, devices
+from planner.service import asking, costs, devices, whatif
 from planner.store.device_sheets import data_sheet
 from planner.store.engine import open_store
 from planner.store.write import save_latencies
 from planner.words.catalogue import backbone
+from planner.words.question import PlanQuery
 from planner.words.records import Device, Latency, Reduction
 
 SHEET = DataSheet(name="box", kind="cuda", peak_flops=1e14, bandwidth=1e12)
@@ -115,7 +115,7 @@ def test_a_plan_may_be_asked_for_a_device_by_its_data_sheet(published):
 @pytest.mark.parametrize("seconds", [float("nan"), 0.0, -3.0, float("inf")])
 def test_a_what_if_of_no_audio_is_refused_in_words(published, seconds):
     with pytest.raises(InputError, match="audio_seconds must be positive"):
-        asking.whatif(published, PlanQuery(task="asr"), "whisper-small", seconds, "none")
+        whatif.whatif(published, PlanQuery(task="asr"), "whisper-small", seconds, "none")
 
 
 def test_a_device_that_nobody_knows_is_named_with_those_that_are(published):

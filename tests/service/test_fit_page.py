@@ -10,14 +10,14 @@ from click.testing import CliRunner
 from planner.cli.main import cli
 from planner.laws.fit import fit_law
 from planner.report.fit_page import fit_page, left_out_rows
-from planner.service import asking
+from planner.service import fitting
 
 pytest.importorskip("altair", reason="charts need Altair: pip install '.[notebooks]'")
 
 
 @pytest.fixture
 def report(published):
-    return asking.fit(published, "asr")
+    return fitting.fit(published, "asr")
 
 
 def test_a_level_left_out_is_foretold_by_a_fit_without_it(report):

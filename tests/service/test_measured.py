@@ -9,10 +9,10 @@ from planner.errors import InfeasibleError, InputError, UnknownNameError
 from planner.evidence.study import gather
 from planner.plan.belief import belief, measurements
 from planner.plan.candidates import axis_values
-from planner.plan.question import PlanQuery
-from planner.service import asking, lists, next_runs, verification
+from planner.service import asking, fitting, lists, next_runs, target, verification, whatif
 from planner.store import read
 from planner.store.engine import opened
+from planner.words.question import PlanQuery
 
 HEADER = (
     "task,backbone,audio_seconds,reduction,adaptation,error,std_error,n_units,mean_output_tokens,"
@@ -50,7 +50,7 @@ def measured(tmp_path_factory):
     table = folder / "results.csv"
     table.write_text("\n".join([HEADER, *rows()]))
     db = str(folder / "runs.db")
-    asking.import_results(db, str(table))
+    fitting.import_results(db, str(table))
     return db
 
 
@@ -77,28 +77,28 @@ def test_a_measured_configuration_shows_its_latency_as_measured(measured):
 
 
 def test_a_configuration_that_was_never_run_says_where_its_numbers_come_from(measured):
-    found = asking.whatif(measured, PlanQuery(task="asr"), "whisper-base", 15.0, "stem:2")
+    found = whatif.whatif(measured, PlanQuery(task="asr"), "whisper-base", 15.0, "stem:2")
     assert found["prediction"]["kind"] == "predicted"
     assert found["costs"]["latency_ms"]["source"] in ("interpolated", "transferred")
     assert found["costs"]["latency_ms"]["low"] < found["costs"]["latency_ms"]["high"]
 
 
 def test_outside_the_data_is_called_extrapolated(measured):
-    found = asking.whatif(measured, PlanQuery(task="asr"), "whisper-medium", 10.0, "none")
+    found = whatif.whatif(measured, PlanQuery(task="asr"), "whisper-medium", 10.0, "none")
     assert found["prediction"]["kind"] == "extrapolated"
     assert found["prediction"]["distance"] > 1.0
 
 
 def test_longer_utterances_take_more_windows_and_cost_more(measured):
-    one = asking.whatif(measured, PlanQuery(task="asr"), "whisper-base", 10.0, "none")
+    one = whatif.whatif(measured, PlanQuery(task="asr"), "whisper-base", 10.0, "none")
     asked = PlanQuery(task="asr", utterance_seconds=25.0)
-    three = asking.whatif(measured, asked, "whisper-base", 10.0, "none")
+    three = whatif.whatif(measured, asked, "whisper-base", 10.0, "none")
     assert (one["costs"]["n_windows"], three["costs"]["n_windows"]) == (1.0, 3.0)
     assert three["costs"]["flops"]["value"] > 2.5 * one["costs"]["flops"]["value"]
 
 
 def test_the_least_flops_for_a_quality_reach_it(measured):
-    found = asking.plan_target(measured, PlanQuery(task="asr"), 0.08, "flops")
+    found = target.plan_target(measured, PlanQuery(task="asr"), 0.08, "flops")
     assert found["best"]["p_error"] >= 0.9
     cheaper = [r["costs"]["flops"]["value"] for r in found["runners_up"]]
     assert all(found["best"]["costs"]["flops"]["value"] <= c for c in cheaper)
@@ -106,7 +106,7 @@ def test_the_least_flops_for_a_quality_reach_it(measured):
 
 def test_a_quality_out_of_reach_says_what_could_be_had(measured):
     with pytest.raises(InfeasibleError, match="the nearest target is"):
-        asking.plan_target(measured, PlanQuery(task="asr"), 0.001, "flops")
+        target.plan_target(measured, PlanQuery(task="asr"), 0.001, "flops")
 
 
 def test_an_impossible_latency_names_the_relaxation(measured):
@@ -143,7 +143,7 @@ def test_a_run_made_after_an_answer_is_booked_against_it(measured, tmp_path):
         f"{error:.6f},0.001,5000,30,100,110,desk,60,1"
     )
     table.write_text(f"{HEADER}\n{line}\n")
-    asking.import_results(db, str(table))
+    fitting.import_results(db, str(table))
     found = verification.verify(db, answer["answer_id"])
     assert [o["inside"] for o in found["outcomes"]] == [True]
     assert found["calibration"]["drift"] is False
@@ -163,7 +163,7 @@ def evidence_of(db):
 
 def test_a_sharp_measurement_outweighs_the_law_and_a_blunt_one_does_not(measured):
     evidence = evidence_of(measured)
-    fit = asking.fit(measured, "asr").fit
+    fit = fitting.fit(measured, "asr").fit
     configs = [c for c in dict.fromkeys(map(_config, evidence.rows))]
     x = np.array([axis_values(c, evidence.axes) for c in configs])
     labels = [c.label for c in configs]
@@ -196,7 +196,7 @@ def test_no_draw_is_worse_than_saying_nothing(tmp_path):
     ]
     table.write_text("\n".join(lines))
     db = str(tmp_path / "few.db")
-    asking.import_results(db, str(table))
+    fitting.import_results(db, str(table))
     answer = ask(db, flops=1e12)
     assert answer["best"]["prediction"]["high"] <= 1.0
     assert 0 <= answer["regret"]["expected"] <= 1.0

@@ -3,8 +3,8 @@
 import pytest
 
 from planner.errors import FitError, InfeasibleError, InputError, UnknownNameError
-from planner.plan.question import PlanQuery
-from planner.service import asking, lists
+from planner.service import asking, fitting, lists, replay
+from planner.words.question import PlanQuery
 
 
 def ask(db, **question):
@@ -22,13 +22,13 @@ def test_each_published_row_carries_its_source_and_whether_it_was_read(published
 
 
 def test_a_row_without_a_readable_error_is_left_out_and_said(tmp_path):
-    report = asking.import_results(str(tmp_path / "a.db"), "same2026")
+    report = fitting.import_results(str(tmp_path / "a.db"), "same2026")
     assert len(report.left_out) == 1
     assert "less than 3 %" in report.left_out[0]
 
 
 def test_importing_twice_stores_nothing_twice(published):
-    again = asking.import_results(published, "same2026")
+    again = fitting.import_results(published, "same2026")
     assert (again.n_new, again.n_known) == (0, 17)
     assert len(lists.runs(published)) == 17
 
@@ -66,7 +66,7 @@ def test_the_answer_has_the_keys_that_programs_rely_on(published):
 def test_the_same_question_gives_the_same_answer_and_replays(published):
     first, second = ask(published, flops=520e9), ask(published, flops=520e9)
     assert first == second
-    same, now = asking.replay(published, first["answer_id"])
+    same, now = replay.replay(published, first["answer_id"])
     assert same
     assert now["best"] == first["best"]
 
@@ -76,7 +76,7 @@ def test_an_answer_replays_from_its_own_law_when_a_newer_version_would_fit_anoth
 ):
     first = ask(published, flops=520e9)
     monkeypatch.setattr("planner.service.fitting.VERSION", "newer")
-    same, now = asking.replay(published, first["answer_id"])
+    same, now = replay.replay(published, first["answer_id"])
     assert (same, now["fit_id"]) == (True, first["fit_id"])
     assert ask(published, flops=520e9)["fit_id"] != first["fit_id"]
 
@@ -104,7 +104,7 @@ def test_a_task_without_runs_says_how_to_get_some(tmp_path):
     db = str(tmp_path / "one.db")
     table = tmp_path / "t.csv"
     table.write_text("task,backbone,audio_seconds,error\nasr,whisper-tiny,30,0.1\n")
-    asking.import_results(db, str(table))
+    fitting.import_results(db, str(table))
     with pytest.raises(FitError, match="soundscale quickstart"):
         asking.plan(db, PlanQuery(task="emotion", flops=1e12))
 
@@ -113,7 +113,7 @@ def test_one_level_on_every_axis_is_no_fit(tmp_path):
     db = str(tmp_path / "one.db")
     table = tmp_path / "t.csv"
     table.write_text("task,backbone,audio_seconds,error\nasr,whisper-tiny,30,0.1\n")
-    asking.import_results(db, str(table))
+    fitting.import_results(db, str(table))
     with pytest.raises(FitError):
         asking.plan(db, PlanQuery(task="asr", flops=1e12))
 
@@ -135,10 +135,10 @@ def test_a_bad_table_names_the_row_and_stores_nothing(tmp_path, text, said):
     table.write_text(text)
     db = tmp_path / "bad.db"
     with pytest.raises(InputError, match=said):
-        asking.import_results(str(db), str(table))
+        fitting.import_results(str(db), str(table))
     assert not db.exists()
 
 
 def test_an_unknown_table_names_the_known_one(tmp_path):
     with pytest.raises(UnknownNameError, match="same2026"):
-        asking.import_results(str(tmp_path / "x.db"), "same2025")
+        fitting.import_results(str(tmp_path / "x.db"), "same2025")

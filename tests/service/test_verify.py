@@ -13,10 +13,10 @@ from click.testing import CliRunner
 
 from planner.cli.commands.plan import plan
 from planner.errors import InputError, MissingResourceError
-from planner.plan.question import PlanQuery
-from planner.service import asking, next_runs
+from planner.service import asking, fitting, next_runs
 from planner.store import write
 from planner.store.engine import open_store
+from planner.words.question import PlanQuery
 from runner.sweep.expand import combinations
 from runner.sweep.file import parse_spec
 from tests.service.test_measured import HEADER, rows
@@ -47,7 +47,7 @@ def answered(tmp_path_factory):
     table = tmp_path / "results.csv"
     table.write_text("\n".join([HEADER, *rows()]))
     db = str(tmp_path / "runs.db")
-    asking.import_results(db, str(table))
+    fitting.import_results(db, str(table))
     engine = open_store(db)
     write.register_sweep(engine, "first", json.dumps(tomllib.loads(SPEC)), [])
     engine.dispose()

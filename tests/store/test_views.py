@@ -2,12 +2,12 @@
 
 import json
 
-from planner.plan.question import PlanQuery
-from planner.service import asking, verification
+from planner.service import asking, fitting, verification
 from planner.store import write
 from planner.store.claims import claim_next, finish
 from planner.store.engine import open_store
 from planner.store.write import register_sweep
+from planner.words.question import PlanQuery
 from planner.words.records import Reduction, Resources
 from tests.http import worlds
 from tests.store.samples import LEASE, WORKER, finished, latency, rows_of, trial
@@ -79,7 +79,7 @@ def test_the_view_books_the_runs_that_verify_books(tmp_path):
     query = PlanQuery(task="asr", flops=20e9, source="imported", measured_only=True)
     answer = asking.plan(db, query)
     again = [row | {"seed": 7, "error": row["error"] * 1.01} for row in worlds.rows()]
-    asking.import_results(db, str(worlds.write_table(tmp_path / "bench.csv", again)))
+    fitting.import_results(db, str(worlds.write_table(tmp_path / "bench.csv", again)))
     booked = verification.verify(db, answer.json["answer_id"])["outcomes"]
     engine = open_store(db)
     found = rows_of(engine, "SELECT run_id, actual_error FROM v_planned_vs_actual")

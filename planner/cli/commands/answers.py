@@ -66,9 +66,9 @@ def answers_replay(answer_id: str, db: str | None, output_format: str) -> None:
     Example:
       soundscale answers replay 7f3a9100ab12
     """
-    from planner.service import asking
+    from planner.service.replay import replay
 
-    same, now = asking.replay(db, answer_id)
+    same, now = replay(db, answer_id)
     if output_format != "table":
         echo_json({"answer_id": answer_id, "identical": same, "answer": now})
     else:

@@ -6,20 +6,17 @@ from typing import Any
 
 import click
 
+from planner.cli.asked import option, options
 from planner.cli.options import db_option, echo_json, echo_rows, format_option, talk
+from planner.words.question import CONFIGURATION, STUDY, named
 
 
 @click.command()
-@click.option("--backbone", required=True, help="A catalogue name, e.g. whisper-small.")
-@click.option("--audio-seconds", type=float, required=True, help="Seconds in a window (x_T).")
-@click.option("--reduce", "reduction", default="none", show_default=True, help="E.g. stem:2 (x_V).")
-@click.option("--adapt", "adaptation", default="lora:16", show_default=True, help="E.g. lora:16.")
-@click.option("--output-tokens", type=click.IntRange(0), default=None, help="Tokens generated.")
+@options(CONFIGURATION)
+@option(named(STUDY, "output_tokens"), type=click.IntRange(0), help="Tokens generated.")
 @click.option("--no-cache", is_flag=True, help="Decode without a key/value cache.")
-@click.option("--convention", default="exact", show_default=True, help="exact or same2026.")
-@click.option(
-    "--device", default=None, help="Also predict latency on it: measured, or a data sheet's."
-)
+@option(named(STUDY, "convention"))
+@option(named(STUDY, "device"), help="Also predict latency on it: measured, or a data sheet's.")
 @click.option(
     "--batch-size", type=click.IntRange(1), default=1, show_default=True, help="For latency."
 )
@@ -31,7 +28,7 @@ def costs(output_format: str, **asked: Any) -> None:
     \b
     Examples:
       soundscale costs --backbone whisper-small --audio-seconds 30
-      soundscale costs --backbone whisper-small --audio-seconds 30 --reduce stem:2 --adapt lora:16 -f json
+      soundscale costs --backbone whisper-small --audio-seconds 30 --reduction stem:2 --adaptation lora:16 -f json
       soundscale costs --backbone whisper-small --audio-seconds 30 --device h100 --batch-size 8
     """
     from planner.report.cost_text import cost_text

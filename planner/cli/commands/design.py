@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import click
 
+from planner.cli.asked import levels, option
 from planner.cli.options import ANSWER_FORMATS, echo_json, format_option
+from planner.words.question import STUDY, named
 
 
 @click.command()
-@click.option("--task", required=True, help="asr or emotion.")
+@option(named(STUDY, "task"))
 @click.option("--runs", type=click.IntRange(1), required=True, help="How many runs to spend.")
 @click.option(
     "--kind",
@@ -16,11 +18,11 @@ from planner.cli.options import ANSWER_FORMATS, echo_json, format_option
     default="optimal",
     show_default=True,
 )
-@click.option("--backbone", "backbones", multiple=True, help="A level of x_N; may be repeated.")
-@click.option("--audio-seconds", type=float, multiple=True, help="A level of x_T; may be repeated.")
-@click.option("--reduce", "reductions", multiple=True, help="A level of x_V; may be repeated.")
+@levels("backbone", "backbones", "A level of x_N; may be repeated.")
+@levels("audio_seconds", "audio_seconds", "A level of x_T; may be repeated.")
+@levels("reduction", "reductions", "A level of x_V; may be repeated.")
 @click.option("--sigma", type=float, default=0.05, show_default=True, help="Scatter of ln error.")
-@click.option("--level", type=float, default=0.9, show_default=True, help="Of the widths.")
+@option(named(STUDY, "level"), help="Of the widths.")
 @format_option(ANSWER_FORMATS)
 def design(
     task: str, runs: int, kind: str, backbones: tuple[str, ...], audio_seconds: tuple[float, ...],

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from planner.cli.asked import study_options
 from planner.cli.options import ANSWER_FORMATS, db_option, echo_json, echo_rows, format_option, talk
 
 
@@ -17,10 +18,7 @@ def fit() -> None:
 
 @fit.command("run")
 @db_option
-@click.option("--task", required=True, help="asr or emotion.")
-@click.option("--source", default=None, help="measured, published, imported, or a table's name.")
-@click.option("--dataset", default=None, help="Only runs on this dataset.")
-@click.option("--adaptation", default=None, help="Only runs with this adaptation, e.g. lora:16.")
+@study_options
 @click.option("--axes", default=None, help="Comma-separated axes; default: the three compute axes.")
 @click.option("--law", default="auto", show_default=True, help="A law by name, or auto.")
 @click.option("--loss", default="log", show_default=True, help="log, huber:1e-3 or huber:auto.")
@@ -55,11 +53,11 @@ def fit_run(
       soundscale fit run --task asr --report fit.html
     """
     from planner.report import answer_text
-    from planner.service import asking
+    from planner.service import fitting
     from planner.words.axes import COMPUTE_AXES
 
     names = tuple(a.strip() for a in axes.split(",") if a.strip()) if axes else COMPUTE_AXES
-    result = asking.fit(
+    result = fitting.fit(
         db, task, source=source, dataset=dataset, adaptation=adaptation, axes=names,
         law=law, loss=loss, seed=seed,
     )  # fmt: skip
@@ -121,10 +119,7 @@ def fit_table_command(file: str, axes: str, output_format: str, **asked: Any) ->
 
 @fit.command("compare")
 @db_option
-@click.option("--task", required=True, help="asr or emotion.")
-@click.option("--source", default=None, help="measured, published, imported, or a table's name.")
-@click.option("--dataset", default=None, help="Only runs on this dataset.")
-@click.option("--adaptation", default=None, help="Only runs with this adaptation, e.g. lora:16.")
+@study_options
 @format_option()
 def fit_compare(
     db: str | None, task: str, source: str | None, dataset: str | None, adaptation: str | None,
@@ -137,9 +132,9 @@ def fit_compare(
       soundscale fit compare --task asr
     """
     from planner.report import answer_text
-    from planner.service import asking
+    from planner.service import fitting
 
-    result = asking.fit(db, task, source=source, dataset=dataset, adaptation=adaptation)
+    result = fitting.fit(db, task, source=source, dataset=dataset, adaptation=adaptation)
     if output_format == "table":
         click.echo(answer_text.compare_text(result))
         return

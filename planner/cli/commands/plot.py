@@ -8,8 +8,9 @@ from typing import Any
 
 import click
 
+from planner.cli.asked import option, study_options
 from planner.cli.options import Command, db_option, talk
-from planner.errors import InputError
+from planner.words.question import FRONTIER
 
 _FILES = ("png", "svg", "html")
 COSTS = {"flops": "FLOPs per utterance", "latency_ms": "latency (ms)", "memory_bytes": "bytes"}
@@ -22,13 +23,7 @@ def _options(command: Command) -> Command:
         command = click.option(
             f"--{suffix}", type=path, default=None, help=f"Write {suffix.upper()}."
         )(command)
-    for name, text in (
-        ("--adaptation", "Only this adaptation, e.g. lora:16."),
-        ("--dataset", "Only runs on this dataset."),
-        ("--source", "measured, published, imported, or a table's name."),
-    ):
-        command = click.option(name, default=None, help=text)(command)
-    command = click.option("--task", required=True, help="asr or emotion.")(command)
+    command = study_options(command)
     return db_option(command)
 
 
@@ -51,8 +46,7 @@ def _show(files: dict[str, Path | None], chart: Callable[[], Any], text: Callabl
 
 
 @plot.command("frontier")
-@click.option("--x", "cost", type=click.Choice(["flops", "latency", "memory"]), default="flops",
-              show_default=True, help="The cost to trade against error.")  # fmt: skip
+@option(FRONTIER[0], "cost", type=click.Choice(["flops", "latency", "memory"]))
 @_options
 def plot_frontier(
     db: str | None, task: str, source: str | None, dataset: str | None, adaptation: str | None,
@@ -66,24 +60,15 @@ def plot_frontier(
       soundscale plot frontier --task asr --x latency --png frontier.png --svg frontier.svg
       soundscale plot frontier --task asr --html frontier.html
     """
-    from planner.plan.frontier import pareto
-    from planner.plan.question import PlanQuery
     from planner.plan.wording import amount
-    from planner.report import answer_text, figures
+    from planner.report import figures
     from planner.report.terminal_plot import scatter
-    from planner.service import asking
+    from planner.service.frontier import frontier
+    from planner.words.question import PlanQuery
 
     query = PlanQuery(task=task, source=source, dataset=dataset, adaptation=adaptation)
-    _, table, _ = asking.candidates_for(db, query)
-    name = {"flops": "flops", "latency": "latency_ms", "memory": "memory_bytes"}[cost]
-    if name not in table.costs:
-        raise InputError(f"{cost} is not known for these runs; measure it, or plot --x flops")
-    best = answer_text.frontier_rows(table, pareto(table, name), name)
-    runs: list[dict[str, Any]] = [
-        {name: float(table.costs[name].value[j]), "error": float(table.measured_error[j]),
-         "label": table.configs[j].label}
-        for j in range(len(table)) if table.run_ids[j]
-    ]  # fmt: skip
+    found = frontier(db, query, cost)
+    name, best, runs = found["cost"], found["points"], found["runs"]
 
     def text() -> str:
         points = [(r[name], r["error"], "·") for r in runs]
@@ -111,9 +96,9 @@ def plot_fit(
     """
     from planner.report import figures, fit_rows
     from planner.report.terminal_plot import scatter
-    from planner.service import asking
+    from planner.service import fitting
 
-    found = asking.fit(db, task, source=source, dataset=dataset, adaptation=adaptation)
+    found = fitting.fit(db, task, source=source, dataset=dataset, adaptation=adaptation)
     rows = fit_rows.fit_rows(found)
 
     def text() -> str:
@@ -147,10 +132,10 @@ def plot_axes(
     """
     from planner.report import figures, fit_rows
     from planner.report.terminal_plot import scatter
-    from planner.service import asking
+    from planner.service import fitting
     from planner.words.axes import axis
 
-    found = asking.fit(db, task, source=source, dataset=dataset, adaptation=adaptation)
+    found = fitting.fit(db, task, source=source, dataset=dataset, adaptation=adaptation)
     rows = fit_rows.fit_rows(found)
     names = found.fit.axes
 

@@ -116,9 +116,9 @@ def import_runs(table: str, db: str | None, output_format: str) -> None:
     """
     import dataclasses
 
-    from planner.service import asking
+    from planner.service import fitting
 
-    report = asking.import_results(db, table)
+    report = fitting.import_results(db, table)
     if output_format != "table":
         echo_json(dataclasses.asdict(report))
         return

@@ -1,0 +1,88 @@
+"""A question before its limits: its names resolved, the law, and every candidate with error and costs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import Engine
+
+from planner.errors import FitError
+from planner.evidence.fit_report import FitReport
+from planner.laws.result import LawFit
+from planner.plan import candidates
+from planner.plan.candidates import CandidateTable
+from planner.service.circumstances import AsOf, latencies_of, latency_model, resolved, workload_of
+from planner.service.fitting import check_task, fit_with
+from planner.store.engine import opened
+from planner.words.axes import COMPUTE_AXES
+from planner.words.question import PlanQuery
+
+UNUSABLE = frozenset({"not-converged"})
+"""Statuses of a law that the planner refuses unless told to accept them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """A question with its names resolved, every candidate with predictions and costs, and the law."""
+
+    query: PlanQuery
+    table: CandidateTable
+    report: FitReport
+    evidence_latency_id: int | None = None
+
+
+def prepare(engine: Engine, query: PlanQuery, as_of: AsOf | None = None) -> Prepared:
+    """All that an answer needs and that does not depend on the limits; it may be kept and reused.
+
+    Raises:
+        FitError: there is nothing to learn from, or the law may not be planned from.
+    """
+    report = usable_fit(engine, query, as_of)
+    query = resolved(engine, query)
+    stored = latencies_of(engine, query, as_of)
+    latency = latency_model(engine, query, stored)
+    table = candidates.build(
+        query, report.evidence, report.fit, workload_of(engine, report), latency
+    )
+    last = max((s.latency_id for s in stored), default=None)
+    return Prepared(query=query, table=table, report=report, evidence_latency_id=last)
+
+
+def prepared_of(db: str | None, query: PlanQuery) -> Prepared:
+    """As `prepare`, on the database of that URL.
+
+    Raises:
+        UnknownNameError: there is no such task.
+    """
+    check_task(query.task)
+    with opened(db, must_exist=True) as engine:
+        return prepare(engine, query)
+
+
+def usable_fit(engine: Engine, query: PlanQuery, as_of: AsOf | None = None) -> FitReport:
+    """The law of the query's runs, fitted now where it is not stored.
+
+    Raises:
+        FitError: there is nothing to learn from, or the law may not be planned from.
+    """
+    run_ids, fit_id = (None, None) if as_of is None else (as_of.run_ids, as_of.fit_id)
+    report = fit_with(
+        engine, query.task, query.source, query.dataset, query.adaptation, COMPUTE_AXES,
+        "auto", "log", query.seed, run_ids, fit_id,
+    )  # fmt: skip
+    if set(report.fit.statuses) & UNUSABLE and not query.accept_status:
+        raise FitError(
+            f"the law of {report.evidence.study.label} is not fit to plan from "
+            f"({report.fit.status}): {_first_warning(report.fit)}; add runs, or accept it "
+            "with --accept-status"
+        )
+    return report
+
+
+def _first_warning(fitted: LawFit) -> str:
+    return fitted.warnings[0].message if fitted.warnings else "see soundscale fit show"
+
+
+def why_unknown(table: CandidateTable, cost: str) -> str:
+    """Why a cost is not known for these candidates, and what to do."""
+    return table.unknown.get(cost, f"{cost} is not known for these runs: measure it")

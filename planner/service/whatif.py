@@ -1,0 +1,68 @@
+"""The use case of `whatif`: one configuration, measured or not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Engine
+
+from planner.costs.flops.lengths import check_seconds
+from planner.evidence.fit_report import FitReport, warnings_of
+from planner.plan import answer as answer_json
+from planner.plan import candidates
+from planner.plan.choice import decide
+from planner.plan.configurations import Config
+from planner.service.circumstances import latencies_of, latency_model, resolved, workload_of
+from planner.service.fitting import check_task
+from planner.service.prepared import usable_fit
+from planner.store.engine import opened
+from planner.words import catalogue
+from planner.words.question import PlanQuery
+from planner.words.records import Reduction, to_json
+
+
+def whatif(
+    db: str | None, query: PlanQuery, backbone: str, audio_seconds: float, reduction: str
+) -> dict[str, Any]:
+    """One configuration's prediction, costs and probability of each limit.
+
+    Raises:
+        InputError: the backbone does not take the length or the reduction.
+        OutsideDataError: it lies too far outside the data.
+    """
+    check_task(query.task)
+    with opened(db, must_exist=True) as engine:
+        report = usable_fit(engine, query)
+        return whatif_from(
+            engine, resolved(engine, query), report, backbone, audio_seconds, reduction
+        )
+
+
+def whatif_from(
+    engine: Engine,
+    query: PlanQuery,
+    report: FitReport,
+    backbone: str,
+    audio_seconds: float,
+    reduction: str,
+) -> dict[str, Any]:
+    """As `whatif`, for a resolved query and its law."""
+    check_seconds(catalogue.backbone(backbone), audio_seconds)
+    config = Config(
+        backbone=catalogue.backbone(backbone).name,
+        audio_seconds=audio_seconds,
+        reduction=Reduction.parse(reduction),
+        adaptation=report.evidence.rows[0].trial.adaptation,
+        padding=report.evidence.rows[0].trial.padding,
+    )
+    latency = latency_model(engine, query, latencies_of(engine, query))
+    workload = workload_of(engine, report)
+    table = candidates.build(query, report.evidence, report.fit, workload, latency, [config])
+    decision = decide(table, query.limits, query.min_prob, query.level)
+    return {
+        **answer_json.option(table, decision, 0, query),
+        "query": {**to_json(query), "limits": query.limits},
+        "fit_id": report.fit_id,
+        "n_runs": len(report.evidence.rows),
+        "warnings": warnings_of(report),
+    }

@@ -1,0 +1,426 @@
+"""What can be asked, written once: each field's name, kind, range, help, default and example.
+
+`PlanQuery` is a question about one task; its fields carry their own description. Further fields belong
+to one kind of question (`TARGET`, `FRONTIER`, `WHATIF`, `SUGGEST`) or describe one configuration
+(`CONFIGURATION`). From these descriptions are made the options of commands (planner/cli/asked.py), the checks
+below, the models of the HTTP service (planner/http/schemas.py), the fields of the page
+(`as_json`) and the README's table.
+
+One name for one thing: the JSON key is the column's name, and the option is that name with dashes. Where
+an option's value carries a unit of its own (`250ms`, `4GiB`) the suffix that names the base unit
+(`_ms`, `_bytes`) is left out: `latency_ms` is `--latency`. Costs are named in the same way.
+
+Imports the standard library only: `--help` is made from it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from planner.errors import InputError, UnknownNameError
+from planner.words.units import parse_bytes, parse_error, parse_flops, parse_latency_ms
+
+COST_UNITS = {
+    "flops": "FLOPs",
+    "latency_ms": "ms",
+    "memory_bytes": "bytes",
+    "train_flops": "FLOPs",
+}
+"""The costs that a limit can be put on and their units; planner.plan.objectives adds to it."""
+
+READERS = {
+    "flops": parse_flops,
+    "latency": parse_latency_ms,
+    "bytes": parse_bytes,
+    "error": parse_error,
+}
+"""Kind of a quantity -> how its text with a unit becomes a number in the base unit."""
+
+_SUFFIXES = {"latency": "_ms", "bytes": "_bytes"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Asked:
+    """One thing that can be asked.
+
+    Attributes:
+        name: JSON key and column.
+        kind: `name` (text), `choice`, `flag`, `lines` (a file's, by a command alone), `number`, or a
+            quantity that takes a unit: `flops`, `latency` (ms), `bytes`, `error` (a fraction).
+        help: for people, a sentence with a full stop.
+        default: None where there is none.
+        needed: whether it has to be given.
+        low, high: smallest and largest value of a number, both allowed.
+        example: as it is written on a command line.
+        choices: value -> how a form calls it: all values of a `choice`, well-known ones of a `name`.
+        old: options of earlier versions that go on working.
+        title: how a form calls the field.
+    """
+
+    name: str
+    kind: str
+    help: str
+    default: Any = None
+    needed: bool = False
+    low: float | None = None
+    high: float | None = None
+    example: str = ""
+    choices: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    old: tuple[str, ...] = ()
+    title: str = ""
+
+    @property
+    def option(self) -> str:
+        """The option of a command: `--latency` of `latency_ms`."""
+        return "--" + self.name.removesuffix(_SUFFIXES.get(self.kind, "\n")).replace("_", "-")
+
+    def check(self, value: Any) -> None:
+        """Refuse a value outside the range or the choices; None is always allowed.
+
+        Raises:
+            InputError: names the field and the value.
+        """
+        if value is None:
+            return
+        if self.kind == "choice" and value not in self.choices:
+            listed = " or ".join(self.choices)
+            raise InputError(f"{self.name} must be {listed}, got {value!r}")
+        if self.low is None or self.high is None:
+            return
+        if not math.isfinite(value) or value <= 0:
+            raise InputError(f"{self.name} must be a positive number, got {value!r}")
+        if not self.low <= value <= self.high:
+            raise InputError(
+                f"{self.name} must lie between {self.low:g} and {self.high:g}, got {value!r}"
+            )
+
+
+FLOPS_RANGE = (1.0, 1e24)
+SECONDS_RANGE = (0.01, 86_400.0)
+TOKENS_RANGE = (0.01, 1e5)
+PROBABILITY_RANGE = (1e-6, 0.999999)
+LEVEL_RANGE = (0.01, 0.9999)
+"""Ranges that are the same wherever something is asked: wide enough for any question that has an answer,
+and narrow enough that no formula leaves the numbers that a computer has (assumption)."""
+
+
+def _asked(kind: str, help: str, within: tuple[float, float] | None = None, **more: Any) -> Any:
+    """The metadata of a field: its description without its name and default."""
+    low, high = within or (None, None)
+    return {"kind": kind, "help": help, "low": low, "high": high, **more}
+
+
+_PER = {"utterance": "a whole utterance", "window": "one encoder window"}
+_SOURCES = {
+    "measured": "runs measured here",
+    "imported": "imported results",
+    "published": "published results",
+}
+_CONVENTIONS = {"exact": "exact", "same2026": "as the study counts (same2026)"}
+_QUANTILES = {"p95": "p95", "p50": "p50 (median)"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanQuery:
+    """A question: limits, what they are limits of, and how sure the answer has to be.
+
+    Attributes:
+        flops: most FLOPs per `per` under `convention`.
+        latency_ms: most milliseconds at `quantile` on `device`.
+        memory_bytes, train_flops: most peak inference memory; most training FLOPs in all.
+        min_prob: least probability of meeting all limits together.
+        per: `utterance` (all windows of one utterance) or `window`.
+        utterance_seconds: length of an utterance; None takes those that were scored.
+        output_tokens: output tokens of an utterance; None takes the measured mean.
+        demand: utterances over the life of the model: training FLOPs are spread over them.
+        measured_only: choose among configurations that were run.
+        grid: choose among levels between those that were run, too.
+        candidates: choose among these, each as `backbone,audio_seconds,reduction[,adaptation]`.
+        extrapolate: also choose what lies further outside the data than laws are trusted.
+        source: provenance of the runs to learn from (`measured`, `published`, `imported`) or a file.
+        more_limits: limits on costs that were registered, by name.
+    """
+
+    flops: float | None = field(
+        default=None,
+        metadata=_asked("flops", "Most FLOPs, e.g. 400G.", FLOPS_RANGE, example="20G", limit=True),
+    )
+    latency_ms: float | None = field(
+        default=None,
+        metadata=_asked(
+            "latency",
+            "Most time at the quantile, e.g. 250ms.",
+            (1e-3, 1e9),
+            example="250ms",
+            limit=True,
+        ),
+    )
+    memory_bytes: float | None = field(
+        default=None,
+        metadata=_asked(
+            "bytes", "Most peak memory, e.g. 4GiB.", (1.0, 1e18), example="4GiB", limit=True
+        ),
+    )
+    train_flops: float | None = field(
+        default=None,
+        metadata=_asked(
+            "flops", "Most training FLOPs, e.g. 5P.", FLOPS_RANGE, example="5P", limit=True
+        ),
+    )
+    min_prob: float = field(
+        default=0.9,
+        metadata=_asked(
+            "number", "Least probability of meeting all limits together.", PROBABILITY_RANGE,
+            title="Sure of meeting them", example="0.95", limit=True,
+        ),
+    )  # fmt: skip
+    task: str = field(
+        metadata=_asked("name", "asr or emotion.", needed=True, title="Task", example="asr")
+    )
+    convention: str = field(
+        default="exact",
+        metadata=_asked(
+            "name", "How FLOPs are counted: exact or same2026.", choices=_CONVENTIONS,
+            title="FLOP count", example="exact",
+        ),
+    )  # fmt: skip
+    device: str | None = field(
+        default=None,
+        metadata=_asked("name", "Device that latency is meant on.", title="Device", example="h100"),
+    )
+    quantile: str = field(
+        default="p95",
+        metadata=_asked(
+            "choice", "Latency quantile.", choices=_QUANTILES, title="Latency quantile", example="p50"
+        ),
+    )  # fmt: skip
+    per: str = field(
+        default="utterance",
+        metadata=_asked(
+            "choice", "FLOPs and latency of a whole utterance, or of one encoder window.",
+            choices=_PER, title="Costs of", example="window",
+        ),
+    )  # fmt: skip
+    utterance_seconds: float | None = field(
+        default=None,
+        metadata=_asked("number", "Length of an utterance.", SECONDS_RANGE, example="25"),
+    )
+    output_tokens: float | None = field(
+        default=None,
+        metadata=_asked("number", "Output tokens an utterance.", TOKENS_RANGE, example="40"),
+    )
+    demand: float | None = field(
+        default=None,
+        metadata=_asked(
+            "number", "Utterances to spread training over.", (1.0, 1e18), example="1e9"
+        ),
+    )
+    measured_only: bool = field(
+        default=False,
+        metadata=_asked(
+            "flag", "Choose among configurations that were run.", title="Only configurations that were run"
+        ),
+    )  # fmt: skip
+    grid: bool = field(
+        default=False, metadata=_asked("flag", "Also choose between the levels that were run.")
+    )
+    candidates: tuple[str, ...] = field(
+        default=(),
+        metadata=_asked(
+            "lines",
+            "Choose among the lines of this file: backbone,audio_seconds,reduction[,adaptation].",
+            example="mine.csv",
+        ),
+    )
+    extrapolate: bool = field(
+        default=False, metadata=_asked("flag", "Answer further than 4x outside the data.")
+    )
+    source: str | None = field(
+        default=None,
+        metadata=_asked(
+            "name", "measured, published, imported, or a table's name.", choices=_SOURCES,
+            title="Learn from", example="published",
+        ),
+    )  # fmt: skip
+    dataset: str | None = field(
+        default=None,
+        metadata=_asked("name", "Only learn from runs on this dataset.", example="librispeech"),
+    )
+    adaptation: str | None = field(
+        default=None,
+        metadata=_asked("name", "Only this adaptation, e.g. lora:16.", example="lora:16"),
+    )
+    level: float = field(
+        default=0.9,
+        metadata=_asked("number", "Probability of the intervals.", LEVEL_RANGE, example="0.95"),
+    )
+    accept_status: bool = field(
+        default=False, metadata=_asked("flag", "Plan from a law that did not converge.")
+    )
+    more_limits: tuple[tuple[str, float], ...] = ()
+    n_draws: int = 1000
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        # A stored question is JSON, which has lists alone.
+        object.__setattr__(self, "candidates", tuple(self.candidates))
+        more = tuple((str(k), float(v)) for k, v in self.more_limits)
+        object.__setattr__(self, "more_limits", more)
+        unknown = [k for k, _ in more if k not in COST_UNITS]
+        if unknown:
+            raise UnknownNameError("cost", unknown[0], COST_UNITS)
+        for name, value in more:
+            if not (math.isfinite(value) and value > 0):
+                raise InputError(f"{name} must be a positive number, got {value!r}")
+        for one in QUESTION:
+            one.check(getattr(self, one.name))
+        if self.measured_only and (self.grid or self.candidates):
+            raise InputError(
+                "measured_only contradicts a finer grid and a list of candidates; drop one of them"
+            )
+
+    @property
+    def limits(self) -> dict[str, float]:
+        """The limits that were set, by cost name."""
+        more = dict(self.more_limits)
+        set_ = {name: getattr(self, name, more.get(name)) for name in COST_UNITS}
+        return {name: float(value) for name, value in set_.items() if value is not None}
+
+    @property
+    def without_limits(self) -> PlanQuery:
+        """What candidates and their costs depend on: the same question with no limit."""
+        return dataclasses.replace(self, **{one.name: one.default for one in LIMITS})
+
+    def limited_as(self, other: PlanQuery) -> PlanQuery:
+        """This question with the limits of another."""
+        return dataclasses.replace(self, **{one.name: getattr(other, one.name) for one in LIMITS})
+
+
+def _described(part: bool) -> tuple[Asked, ...]:
+    """Fields of `PlanQuery` that can be asked: its limits, or the others."""
+    out = []
+    for own in dataclasses.fields(PlanQuery):
+        if own.metadata and own.metadata.get("limit", False) is part:
+            described = {k: v for k, v in own.metadata.items() if k != "limit"}
+            default = None if own.default is dataclasses.MISSING else own.default
+            out.append(Asked(name=own.name, default=default, **described))
+    return tuple(out)
+
+
+LIMITS = _described(True)
+"""Limits, and how surely they have to be met."""
+STUDY = _described(False)
+"""Which runs are learned from, what costs are counted of, and which candidates there are."""
+QUESTION = (*LIMITS, *STUDY)
+
+COSTS = {one.option.removeprefix("--"): one.name for one in LIMITS if one.name in COST_UNITS}
+"""Name of a cost in a question, as in its limit's option -> its key."""
+_COSTS = {
+    "flops": "FLOPs", "latency": "latency", "memory": "memory", "train-flops": "training FLOPs",
+}  # fmt: skip
+
+TARGET = (
+    Asked(
+        name="error", kind="error", help="Largest error, e.g. 8% or 0.08.", needed=True, low=1e-6, high=0.999999,
+        example="8%", old=("--wer",),
+    ),
+    Asked(
+        name="minimise", kind="choice", help="The resource to spend least of.", default="flops",
+        choices=_COSTS, example="latency",
+    ),
+)  # fmt: skip
+"""The least of one resource for a quality."""
+
+FRONTIER = (
+    Asked(
+        name="x", kind="choice", help="The cost to trade against error.", default="flops",
+        choices=_COSTS, example="latency",
+    ),
+)  # fmt: skip
+"""The lowest error at each cost."""
+
+WHATIF = (
+    Asked(
+        name="backbone", kind="name", help="A catalogue name, e.g. whisper-small.", needed=True,
+        example="whisper-base",
+    ),
+    Asked(
+        name="audio_seconds", kind="number", help="Seconds in a window (x_T).", needed=True,
+        low=0.01, high=86_400.0, example="10",
+    ),
+    Asked(
+        name="reduction", kind="name", help="How tokens are thinned, e.g. stem:2 (x_V).",
+        default="none", example="stem:2", old=("--reduce",),
+    ),
+)  # fmt: skip
+"""One configuration, by its three axes."""
+
+CONFIGURATION = (
+    *WHATIF,
+    Asked(
+        name="adaptation", kind="name", help="What is trained, e.g. lora:16.", default="lora:16",
+        example="lora:16", old=("--adapt",),
+    ),
+)  # fmt: skip
+"""One configuration with what is trained of it."""
+
+SUGGEST = (
+    Asked(
+        name="hours", kind="number", help="Hours of compute to spend.", default=8.0, low=1e-3,
+        high=1e6, example="20", old=("--gpu-hours", "--cpu-hours"),
+    ),
+    Asked(
+        name="worth", kind="error", help="Least gain in error.  [default: 0.01%]", default=1e-4,
+        low=1e-9, high=1.0, example="0.1%",
+    ),
+)  # fmt: skip
+"""Which runs to do next."""
+
+KINDS: dict[str, tuple[Asked, ...]] = {
+    "plan": QUESTION,
+    "plan target": (*TARGET, *QUESTION),
+    "frontier": (*FRONTIER, *STUDY),
+    "whatif": (*WHATIF, *QUESTION),
+    "suggest": (*SUGGEST, *QUESTION),
+}
+"""Command -> all that it can be asked with."""
+
+
+def named(fields: Iterable[Asked], name: str) -> Asked:
+    """The description of one field."""
+    return next(one for one in fields if one.name == name)
+
+
+def check(fields: Iterable[Asked], **values: Any) -> None:
+    """Refuse values outside their ranges.
+
+    Raises:
+        InputError: names the first field that is wrong.
+    """
+    for one in fields:
+        if one.name in values:
+            one.check(values[one.name])
+
+
+def as_json() -> list[dict[str, Any]]:
+    """The fields of a question as plain values, for a form."""
+    return [
+        {
+            "name": one.name,
+            "kind": one.kind,
+            "title": one.title,
+            "help": one.help,
+            "default": one.default,
+            "low": one.low,
+            "high": one.high,
+            "example": one.example,
+            "choices": dict(one.choices),
+            "limit": one in LIMITS,
+        }
+        for one in QUESTION
+        if one.kind != "lines"
+    ]

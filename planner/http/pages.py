@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from importlib import resources
 
 from fastapi import APIRouter, HTTPException, Request
 from starlette.responses import Response
+
+from planner.words import question
 
 _KINDS = {
     "html": "text/html; charset=utf-8",
@@ -40,11 +43,24 @@ def _read_all() -> dict[str, _File]:
             kind = _KINDS.get(entry.name.rpartition(".")[2])
             if kind is None or not entry.is_file():
                 continue
-            body = entry.read_bytes()
             name = f"{sub}/{entry.name}" if sub else entry.name
-            etag = f'"{hashlib.sha256(body).hexdigest()[:20]}"'
-            out[name] = _File(body, gzip.compress(body, 6, mtime=0), kind, etag)
+            out[name] = _file(entry.read_bytes(), kind)
+    out["question.js"] = _file(_question_module().encode(), _KINDS["js"])
     return out
+
+
+def _file(body: bytes, kind: str) -> _File:
+    etag = f'"{hashlib.sha256(body).hexdigest()[:20]}"'
+    return _File(body, gzip.compress(body, 6, mtime=0), kind, etag)
+
+
+def _question_module() -> str:
+    """The fields of a question as a module of the page, from their one description."""
+    fields = {one["name"]: one for one in question.as_json()}
+    text = json.dumps(fields, ensure_ascii=False, allow_nan=False, indent=1)
+    return (
+        f"// Made by the service from planner/words/question.py.\nexport const FIELDS = {text};\n"
+    )
 
 
 Handler = Callable[[Request], Awaitable[Response]]

@@ -257,3 +257,21 @@ def test_where_a_token_is_needed_the_page_asks_for_it(driver, screenshots, struc
         assert token not in page.driver.current_url
     finally:
         found.stop()
+
+
+def test_the_form_is_made_from_the_description_of_a_question(page):
+    from planner.words.question import STUDY, named
+
+    opened(page)
+    for name in ("task", "device", "source", "per", "quantile", "convention"):
+        label = f"document.querySelector('#question [data-field={name}]')"
+        field = named(STUDY, name)
+        assert field.title in page.run(f"return {label}.textContent")
+        assert page.run(f"return {label}.title") == field.help
+    for name in ("per", "quantile", "convention"):
+        values = page.run(
+            f"return [...document.getElementById('{name}').options].map((o) => o.value)"
+        )
+        assert values == list(named(STUDY, name).choices)
+    page.type("#limit-flops", "0.5")
+    assert "between 1" in page.text("#wrong-flops")

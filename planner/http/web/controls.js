@@ -1,7 +1,8 @@
 // The left side: task, device, limits on logarithmic sliders with fields that take units.
 import { byId, el, fill } from "./dom.js";
 import { COSTS } from "./format.js";
-import { LIMITS } from "./state.js";
+import { FIELDS } from "./question.js";
+import { LIMITS, readLimit } from "./state.js";
 
 const STEPS = 400;
 
@@ -12,7 +13,7 @@ export function controls(state, changed) {
 
   function limitRow(name) {
     const cost = COSTS[name];
-    const field = el("input", { type: "text", id: `limit-${cost.short}`, inputmode: "text", placeholder: "no limit", "aria-describedby": `wrong-${cost.short}`, spellcheck: "false" });
+    const field = el("input", { type: "text", id: `limit-${cost.short}`, inputmode: "text", placeholder: "no limit", title: FIELDS[name].help, "aria-describedby": `wrong-${cost.short}`, spellcheck: "false" });
     const slider = el("input", { type: "range", min: 0, max: STEPS + 1, step: 1, id: `slider-${cost.short}`, "aria-label": `${cost.name} limit` });
     const wrong = el("span", { class: "wrong", id: `wrong-${cost.short}`, hidden: true });
     const scale = el("div", { class: "scale", "aria-hidden": "true" }, el("span"), el("span"), el("span"));
@@ -33,15 +34,21 @@ export function controls(state, changed) {
 
   function typed(row, name) {
     const text = row.field.value.trim();
-    const value = text === "" ? null : COSTS[name].read(text);
+    const value = text === "" ? null : readLimit(name, text);
     const bad = text !== "" && value === null;
     row.field.setAttribute("aria-invalid", String(bad));
     row.wrong.hidden = !bad;
-    row.wrong.textContent = bad ? `not a quantity; e.g. ${COSTS[name].example}` : "";
+    row.wrong.textContent = bad ? refusal(name, text) : "";
     if (bad || value === state[name]) return;
     state[name] = value;
     say(row, name, false);
     changed("limits");
+  }
+
+  function refusal(name, text) {
+    const { low, high, example } = FIELDS[name];
+    if (COSTS[name].read(text) === null) return `not a quantity; e.g. ${example}`;
+    return `must lie between ${COSTS[name].show(low)} and ${COSTS[name].show(high)}`;
   }
 
   function fromSlider(row, step) {
@@ -76,6 +83,17 @@ export function controls(state, changed) {
   const device = select("device", "device", "study");
   const plain = [["source", "source"], ["per", "per"], ["quantile", "quantile"], ["convention", "convention"]]
     .map(([id, name]) => [select(id, name, "study"), name]);
+  for (const [node, name] of plain) {
+    const choices = Object.entries(FIELDS[name].choices).map(([value, words]) => el("option", { value }, words));
+    fill(node, FIELDS[name].default === null ? el("option", { value: "" }, "the best evidence there is") : null, choices);
+  }
+  // What a form calls a field, and what it is: from the description.
+  for (const label of document.querySelectorAll("#question [data-field]")) {
+    const field = FIELDS[label.dataset.field];
+    label.prepend(label.dataset.after === undefined ? `${field.title} ` : "");
+    if (label.dataset.after !== undefined) label.append(` ${field.title}`);
+    label.title = field.help;
+  }
   const measured = byId("measured-only");
   measured.addEventListener("change", () => {
     state.measured_only = measured.checked;

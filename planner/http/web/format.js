@@ -18,20 +18,20 @@ function milliseconds(value, n) {
 
 export const COSTS = {
   flops: {
-    name: "FLOPs", short: "flops", example: "20G",
+    name: "FLOPs", short: "flops",
     show: (v, n = 3) => scaled(v, SI, "FLOPs", n),
     // One letter in a narrow field and in the URL.
     terse: (v) => scaled(v, SI, "", 3).replace(GAP, ""),
     read: (t) => readWith(t.replace(/flops?$/i, ""), { "": 1, k: 1e3, K: 1e3, M: 1e6, G: 1e9, T: 1e12, P: 1e15 }),
   },
   latency_ms: {
-    name: "latency", short: "latency", example: "250ms",
+    name: "latency", short: "latency",
     show: (v, n = 3) => milliseconds(v, n),
     terse: (v) => milliseconds(v, 3).replace(GAP, ""),
     read: (t) => readWith(t, { "": 1, ms: 1, s: 1e3, min: 6e4 }),
   },
   memory_bytes: {
-    name: "memory", short: "memory", example: "4GiB",
+    name: "memory", short: "memory",
     show: (v, n = 3) => scaled(v, BINARY, "B", n),
     terse: (v) => scaled(v, BINARY, "B", 3).replace(GAP, ""),
     read: (t) => readWith(t.replace(/B$/, ""), {

@@ -1,21 +1,31 @@
 // The question as it stands in the address: whatever is shown can be linked.
 import { COSTS } from "./format.js";
+import { FIELDS } from "./question.js";
 
-export const LIMITS = ["flops", "latency_ms", "memory_bytes"];
-const WORDS = ["task", "device", "source", "dataset", "adaptation", "quantile", "convention", "per"];
-const DEFAULTS = { quantile: "p95", convention: "exact", per: "utterance" };
+// Of the costs that can be limited, those that the page has a slider for.
+export const LIMITS = Object.keys(FIELDS).filter((name) => FIELDS[name].limit && name in COSTS);
+const WORDS = Object.keys(FIELDS).filter((name) => ["name", "choice"].includes(FIELDS[name].kind));
+const FLAGS = ["measured_only", "accept_status"];
+const SURE = FIELDS.min_prob;
 const X = { flops: "flops", latency: "latency_ms", memory: "memory_bytes" };
 
 export function readState(search) {
   const given = new URLSearchParams(search);
-  const state = { x: X[given.get("x")] ?? "flops", pick: readPick(given.get("pick")), min_prob: 0.9 };
-  for (const name of WORDS) state[name] = given.get(name) || DEFAULTS[name] || null;
-  for (const name of LIMITS) state[name] = given.has(name) ? COSTS[name].read(given.get(name)) : null;
+  const state = { x: X[given.get("x")] ?? "flops", pick: readPick(given.get("pick")), min_prob: SURE.default };
+  for (const name of WORDS) state[name] = given.get(name) || FIELDS[name].default;
+  for (const name of LIMITS) state[name] = given.has(name) ? readLimit(name, given.get(name)) : null;
   const p = Number(given.get("min_prob"));
-  if (p >= 0.5 && p <= 0.999) state.min_prob = p;
-  state.measured_only = given.get("measured_only") === "true";
-  state.accept_status = given.get("accept_status") === "true";
+  if (within(SURE, p)) state.min_prob = p;
+  for (const name of FLAGS) state[name] = given.get(name) === "true";
   return state;
+}
+
+const within = (field, value) => value >= field.low && value <= field.high;
+
+// A limit in its base unit; null where the text is none, or outside the range.
+export function readLimit(name, text) {
+  const value = COSTS[name].read(text);
+  return value !== null && within(FIELDS[name], value) ? value : null;
 }
 
 function readPick(text) {
@@ -27,16 +37,15 @@ function readPick(text) {
 // The question without its limits: what the candidates depend on.
 export function study(state) {
   const out = {};
-  for (const name of WORDS) if (state[name] && state[name] !== DEFAULTS[name]) out[name] = state[name];
-  if (state.measured_only) out.measured_only = "true";
-  if (state.accept_status) out.accept_status = "true";
+  for (const name of WORDS) if (state[name] && state[name] !== FIELDS[name].default) out[name] = state[name];
+  for (const name of FLAGS) if (state[name]) out[name] = "true";
   return out;
 }
 
 export function question(state) {
   const out = study(state);
   for (const name of LIMITS) if (state[name] !== null) out[name] = COSTS[name].terse(state[name]);
-  if (state.min_prob !== 0.9) out.min_prob = String(state.min_prob);
+  if (state.min_prob !== SURE.default) out.min_prob = String(state.min_prob);
   return out;
 }
 
@@ -51,6 +60,6 @@ export function address(state) {
 export function body(state) {
   const out = { ...study(state), min_prob: state.min_prob };
   for (const name of LIMITS) if (state[name] !== null) out[name] = COSTS[name].read(COSTS[name].terse(state[name]));
-  for (const name of ["measured_only", "accept_status"]) if (name in out) out[name] = true;
+  for (const name of FLAGS) if (name in out) out[name] = true;
   return out;
 }

@@ -8,7 +8,8 @@ from typing import Any
 import click
 
 from planner.cli.options import Command, Quantity
-from planner.words.question import CONFIGURATION, READERS, STUDY, Asked, PlanQuery, named
+from planner.words.asked import READERS, Asked, named
+from planner.words.question import CONFIGURATION, STUDY, PlanQuery
 
 
 class Described(click.Option):

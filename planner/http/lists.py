@@ -71,6 +71,7 @@ def router() -> APIRouter:
     routes = APIRouter(tags=["stored"], responses=openapi.PROBLEMS)
     _runs(routes)
     _fits(routes)
+    _fitting(routes)
     _sweeps(routes)
     _answers(routes)
     return routes
@@ -142,6 +143,8 @@ def _fits(routes: APIRouter) -> None:
 
         return await respond(request, lambda w: _or_404(lambda: work(w)))
 
+
+def _fitting(routes: APIRouter) -> None:
     @routes.post(
         "/v1/fits", status_code=202, response_class=Response,
         responses={202: {"description": "A job to poll; its address is in Location"}},

@@ -16,7 +16,8 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ValidationError
 
 from planner.errors import UnitError
-from planner.words.question import KINDS, READERS
+from planner.words.asked import READERS
+from planner.words.question import KINDS
 
 Model = TypeVar("Model", bound=BaseModel)
 

@@ -10,17 +10,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
-from planner.words.question import (
-    FRONTIER,
-    LIMITS,
-    READERS,
-    STUDY,
-    SUGGEST,
-    TARGET,
-    WHATIF,
-    Asked,
-    PlanQuery,
-)
+from planner.words.asked import READERS, Asked
+from planner.words.question import FRONTIER, LIMITS, STUDY, SUGGEST, TARGET, WHATIF, PlanQuery
 
 PLAIN_TEXT = r"^[^\x00-\x1f\x7f]+$"
 """Names: anything but control characters (PostgreSQL takes no NUL)."""

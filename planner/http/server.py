@@ -20,65 +20,77 @@ BACKLOG = 1024
 MAX_HEADER_BYTES = 16 * 1024
 
 
-def protocol(receive_seconds: float, respond_seconds: float) -> type[asyncio.Protocol]:
-    """An HTTP/1.1 protocol that drops clients which send or read too slowly.
+class Patient(H11Protocol):
+    """HTTP/1.1 that drops clients which send or read too slowly.
 
     uvicorn ends idle connections between requests; a half-sent request it would hold for ever.
+
+    Attributes:
+        receive_seconds: most that a request may take to arrive whole.
+        respond_seconds: most that an answer may take to be taken.
     """
 
-    class Patient(H11Protocol):
-        _deadline: asyncio.TimerHandle | None = None
+    receive_seconds: float
+    respond_seconds: float
+    _phase = "receive"
+    _deadline: asyncio.TimerHandle | None = None
 
-        def connection_made(self, transport: Any) -> None:
-            super().connection_made(transport)
-            self._arm(receive_seconds)
+    def connection_made(self, transport: Any) -> None:
+        """The clock of the first request starts."""
+        super().connection_made(transport)
+        self._arm(self.receive_seconds)
 
-        def data_received(self, data: bytes) -> None:
-            super().data_received(data)
-            self._judge()
+    def data_received(self, data: bytes) -> None:
+        """Look whether a request is here whole."""
+        super().data_received(data)
+        self._judge()
 
-        def on_response_complete(self) -> None:
-            super().on_response_complete()
-            self._judge()
+    def on_response_complete(self) -> None:
+        """Look whether another request has begun."""
+        super().on_response_complete()
+        self._judge()
 
-        def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:
+        """No clock outlives its connection."""
+        self._disarm()
+        super().connection_lost(exc)
+
+    def _judge(self) -> None:
+        """One clock a phase: until a request is here whole, and until its answer is taken."""
+        cycle = self.cycle
+        if cycle is not None and not cycle.response_complete and not cycle.more_body:
+            self._arm(self.respond_seconds, restart=self._phase != "respond", phase="respond")
+        elif cycle is not None and cycle.response_complete and not self._unread():
+            # Idle between requests: uvicorn's own clock runs.
             self._disarm()
-            super().connection_lost(exc)
+        else:
+            self._arm(self.receive_seconds, restart=self._phase != "receive", phase="receive")
 
-        def _judge(self) -> None:
-            """One clock a phase: until a request is here whole, and until its answer is taken."""
-            cycle = self.cycle
-            if cycle is not None and not cycle.response_complete and not cycle.more_body:
-                self._arm(respond_seconds, restart=self._phase != "respond", phase="respond")
-            elif cycle is not None and cycle.response_complete and not self._unread():
-                # Idle between requests: uvicorn's own clock runs.
-                self._disarm()
-            else:
-                self._arm(receive_seconds, restart=self._phase != "receive", phase="receive")
+    def _unread(self) -> bool:
+        return bool(self.conn.trailing_data[0])
 
-        _phase = "receive"
+    def _arm(self, seconds: float, *, restart: bool = True, phase: str = "receive") -> None:
+        if self._deadline is not None and not restart:
+            return
+        self._disarm()
+        self._phase = phase
+        self._deadline = self.loop.call_later(seconds, self._drop)
 
-        def _unread(self) -> bool:
-            return bool(self.conn.trailing_data[0])
-
-        def _arm(self, seconds: float, *, restart: bool = True, phase: str = "receive") -> None:
-            if self._deadline is not None and not restart:
-                return
-            self._disarm()
-            self._phase = phase
-            self._deadline = self.loop.call_later(seconds, self._drop)
-
-        def _disarm(self) -> None:
-            if self._deadline is not None:
-                self._deadline.cancel()
-                self._deadline = None
-
-        def _drop(self) -> None:
+    def _disarm(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
             self._deadline = None
-            if not self.transport.is_closing():
-                self.transport.abort()
 
-    return Patient
+    def _drop(self) -> None:
+        self._deadline = None
+        if not self.transport.is_closing():
+            self.transport.abort()
+
+
+def protocol(receive_seconds: float, respond_seconds: float) -> type[asyncio.Protocol]:
+    """The protocol with those clocks (s)."""
+    clocks = {"receive_seconds": receive_seconds, "respond_seconds": respond_seconds}
+    return type("TimedPatient", (Patient,), clocks)
 
 
 def check(settings: Settings) -> None:

@@ -8,7 +8,8 @@ from planner.errors import InputError
 from planner.evidence.fit_report import warnings_of
 from planner.plan.frontier import pareto, points_json
 from planner.service.prepared import Prepared, prepared_of, why_unknown
-from planner.words.question import COSTS, FRONTIER, PlanQuery, check
+from planner.words.asked import check
+from planner.words.question import COSTS, FRONTIER, PlanQuery
 from planner.words.records import to_json
 
 

@@ -22,7 +22,8 @@ from planner.service.verification import _same
 from planner.store import read
 from planner.store.engine import opened
 from planner.store.row_types import Run
-from planner.words.question import SUGGEST, PlanQuery, check
+from planner.words.asked import check
+from planner.words.question import SUGGEST, PlanQuery
 from planner.words.records import to_json
 
 WORTH = 1e-4

@@ -10,7 +10,8 @@ from planner.plan import answer as answer_json
 from planner.plan.choice import decide
 from planner.plan.target import decide_target
 from planner.service.prepared import Prepared, prepared_of, why_unknown
-from planner.words.question import TARGET, PlanQuery, check
+from planner.words.asked import check
+from planner.words.question import TARGET, PlanQuery
 from planner.words.records import to_json
 
 

@@ -17,12 +17,11 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from planner.errors import InputError, UnknownNameError
-from planner.words.units import parse_bytes, parse_error, parse_flops, parse_latency_ms
+from planner.words.asked import Asked, asked
 
 COST_UNITS = {
     "flops": "FLOPs",
@@ -32,73 +31,6 @@ COST_UNITS = {
 }
 """The costs that a limit can be put on and their units; planner.plan.objectives adds to it."""
 
-READERS = {
-    "flops": parse_flops,
-    "latency": parse_latency_ms,
-    "bytes": parse_bytes,
-    "error": parse_error,
-}
-"""Kind of a quantity -> how its text with a unit becomes a number in the base unit."""
-
-_SUFFIXES = {"latency": "_ms", "bytes": "_bytes"}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Asked:
-    """One thing that can be asked.
-
-    Attributes:
-        name: JSON key and column.
-        kind: `name` (text), `choice`, `flag`, `lines` (a file's, by a command alone), `number`, or a
-            quantity that takes a unit: `flops`, `latency` (ms), `bytes`, `error` (a fraction).
-        help: for people, a sentence with a full stop.
-        default: None where there is none.
-        needed: whether it has to be given.
-        low, high: smallest and largest value of a number, both allowed.
-        example: as it is written on a command line.
-        choices: value -> how a form calls it: all values of a `choice`, well-known ones of a `name`.
-        old: options of earlier versions that go on working.
-        title: how a form calls the field.
-    """
-
-    name: str
-    kind: str
-    help: str
-    default: Any = None
-    needed: bool = False
-    low: float | None = None
-    high: float | None = None
-    example: str = ""
-    choices: Mapping[str, str] = dataclasses.field(default_factory=dict)
-    old: tuple[str, ...] = ()
-    title: str = ""
-
-    @property
-    def option(self) -> str:
-        """The option of a command: `--latency` of `latency_ms`."""
-        return "--" + self.name.removesuffix(_SUFFIXES.get(self.kind, "\n")).replace("_", "-")
-
-    def check(self, value: Any) -> None:
-        """Refuse a value outside the range or the choices; None is always allowed.
-
-        Raises:
-            InputError: names the field and the value.
-        """
-        if value is None:
-            return
-        if self.kind == "choice" and value not in self.choices:
-            listed = " or ".join(self.choices)
-            raise InputError(f"{self.name} must be {listed}, got {value!r}")
-        if self.low is None or self.high is None:
-            return
-        if not math.isfinite(value) or value <= 0:
-            raise InputError(f"{self.name} must be a positive number, got {value!r}")
-        if not self.low <= value <= self.high:
-            raise InputError(
-                f"{self.name} must lie between {self.low:g} and {self.high:g}, got {value!r}"
-            )
-
-
 FLOPS_RANGE = (1.0, 1e24)
 SECONDS_RANGE = (0.01, 86_400.0)
 TOKENS_RANGE = (0.01, 1e5)
@@ -106,12 +38,6 @@ PROBABILITY_RANGE = (1e-6, 0.999999)
 LEVEL_RANGE = (0.01, 0.9999)
 """Ranges that are the same wherever something is asked: wide enough for any question that has an answer,
 and narrow enough that no formula leaves the numbers that a computer has (assumption)."""
-
-
-def _asked(kind: str, help: str, within: tuple[float, float] | None = None, **more: Any) -> Any:
-    """The metadata of a field: its description without its name and default."""
-    low, high = within or (None, None)
-    return {"kind": kind, "help": help, "low": low, "high": high, **more}
 
 
 _PER = {"utterance": "a whole utterance", "window": "one encoder window"}
@@ -147,11 +73,11 @@ class PlanQuery:
 
     flops: float | None = field(
         default=None,
-        metadata=_asked("flops", "Most FLOPs, e.g. 400G.", FLOPS_RANGE, example="20G", limit=True),
+        metadata=asked("flops", "Most FLOPs, e.g. 400G.", FLOPS_RANGE, example="20G", limit=True),
     )
     latency_ms: float | None = field(
         default=None,
-        metadata=_asked(
+        metadata=asked(
             "latency",
             "Most time at the quantile, e.g. 250ms.",
             (1e-3, 1e9),
@@ -161,105 +87,103 @@ class PlanQuery:
     )
     memory_bytes: float | None = field(
         default=None,
-        metadata=_asked(
+        metadata=asked(
             "bytes", "Most peak memory, e.g. 4GiB.", (1.0, 1e18), example="4GiB", limit=True
         ),
     )
     train_flops: float | None = field(
         default=None,
-        metadata=_asked(
+        metadata=asked(
             "flops", "Most training FLOPs, e.g. 5P.", FLOPS_RANGE, example="5P", limit=True
         ),
     )
     min_prob: float = field(
         default=0.9,
-        metadata=_asked(
+        metadata=asked(
             "number", "Least probability of meeting all limits together.", PROBABILITY_RANGE,
             title="Sure of meeting them", example="0.95", limit=True,
         ),
     )  # fmt: skip
     task: str = field(
-        metadata=_asked("name", "asr or emotion.", needed=True, title="Task", example="asr")
+        metadata=asked("name", "asr or emotion.", needed=True, title="Task", example="asr")
     )
     convention: str = field(
         default="exact",
-        metadata=_asked(
+        metadata=asked(
             "name", "How FLOPs are counted: exact or same2026.", choices=_CONVENTIONS,
             title="FLOP count", example="exact",
         ),
     )  # fmt: skip
     device: str | None = field(
         default=None,
-        metadata=_asked("name", "Device that latency is meant on.", title="Device", example="h100"),
+        metadata=asked("name", "Device that latency is meant on.", title="Device", example="h100"),
     )
     quantile: str = field(
         default="p95",
-        metadata=_asked(
+        metadata=asked(
             "choice", "Latency quantile.", choices=_QUANTILES, title="Latency quantile", example="p50"
         ),
     )  # fmt: skip
     per: str = field(
         default="utterance",
-        metadata=_asked(
+        metadata=asked(
             "choice", "FLOPs and latency of a whole utterance, or of one encoder window.",
             choices=_PER, title="Costs of", example="window",
         ),
     )  # fmt: skip
     utterance_seconds: float | None = field(
         default=None,
-        metadata=_asked("number", "Length of an utterance.", SECONDS_RANGE, example="25"),
+        metadata=asked("number", "Length of an utterance.", SECONDS_RANGE, example="25"),
     )
     output_tokens: float | None = field(
         default=None,
-        metadata=_asked("number", "Output tokens an utterance.", TOKENS_RANGE, example="40"),
+        metadata=asked("number", "Output tokens an utterance.", TOKENS_RANGE, example="40"),
     )
     demand: float | None = field(
         default=None,
-        metadata=_asked(
-            "number", "Utterances to spread training over.", (1.0, 1e18), example="1e9"
-        ),
+        metadata=asked("number", "Utterances to spread training over.", (1.0, 1e18), example="1e9"),
     )
     measured_only: bool = field(
         default=False,
-        metadata=_asked(
+        metadata=asked(
             "flag", "Choose among configurations that were run.", title="Only configurations that were run"
         ),
     )  # fmt: skip
     grid: bool = field(
-        default=False, metadata=_asked("flag", "Also choose between the levels that were run.")
+        default=False, metadata=asked("flag", "Also choose between the levels that were run.")
     )
     candidates: tuple[str, ...] = field(
         default=(),
-        metadata=_asked(
+        metadata=asked(
             "lines",
             "Choose among the lines of this file: backbone,audio_seconds,reduction[,adaptation].",
             example="mine.csv",
         ),
     )
     extrapolate: bool = field(
-        default=False, metadata=_asked("flag", "Answer further than 4x outside the data.")
+        default=False, metadata=asked("flag", "Answer further than 4x outside the data.")
     )
     source: str | None = field(
         default=None,
-        metadata=_asked(
+        metadata=asked(
             "name", "measured, published, imported, or a table's name.", choices=_SOURCES,
             title="Learn from", example="published",
         ),
     )  # fmt: skip
     dataset: str | None = field(
         default=None,
-        metadata=_asked("name", "Only learn from runs on this dataset.", example="librispeech"),
+        metadata=asked("name", "Only learn from runs on this dataset.", example="librispeech"),
     )
     adaptation: str | None = field(
         default=None,
-        metadata=_asked("name", "Only this adaptation, e.g. lora:16.", example="lora:16"),
+        metadata=asked("name", "Only this adaptation, e.g. lora:16.", example="lora:16"),
     )
     level: float = field(
         default=0.9,
-        metadata=_asked("number", "Probability of the intervals.", LEVEL_RANGE, example="0.95"),
+        metadata=asked("number", "Probability of the intervals.", LEVEL_RANGE, example="0.95"),
     )
     accept_status: bool = field(
-        default=False, metadata=_asked("flag", "Plan from a law that did not converge.")
+        default=False, metadata=asked("flag", "Plan from a law that did not converge.")
     )
     more_limits: tuple[tuple[str, float], ...] = ()
     n_draws: int = 1000
@@ -388,22 +312,6 @@ KINDS: dict[str, tuple[Asked, ...]] = {
     "suggest": (*SUGGEST, *QUESTION),
 }
 """Command -> all that it can be asked with."""
-
-
-def named(fields: Iterable[Asked], name: str) -> Asked:
-    """The description of one field."""
-    return next(one for one in fields if one.name == name)
-
-
-def check(fields: Iterable[Asked], **values: Any) -> None:
-    """Refuse values outside their ranges.
-
-    Raises:
-        InputError: names the first field that is wrong.
-    """
-    for one in fields:
-        if one.name in values:
-            one.check(values[one.name])
 
 
 def as_json() -> list[dict[str, Any]]:

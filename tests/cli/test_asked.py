@@ -8,7 +8,8 @@ from click.testing import CliRunner
 
 from planner.cli.asked import Described
 from planner.cli.main import cli
-from planner.words.question import CONFIGURATION, KINDS, STUDY, named
+from planner.words.asked import named
+from planner.words.question import CONFIGURATION, KINDS, STUDY
 from tests.cli.readme_commands import commands
 from tests.cli.test_manners import imported_by
 

@@ -260,7 +260,8 @@ def test_where_a_token_is_needed_the_page_asks_for_it(driver, screenshots, struc
 
 
 def test_the_form_is_made_from_the_description_of_a_question(page):
-    from planner.words.question import STUDY, named
+    from planner.words.asked import named
+    from planner.words.question import STUDY
 
     opened(page)
     for name in ("task", "device", "source", "per", "quantile", "convention"):

@@ -5,6 +5,7 @@ import dataclasses
 import pytest
 
 from planner.errors import InputError
+from planner.words.asked import check, named
 from planner.words.question import (
     COST_UNITS,
     COSTS,
@@ -17,8 +18,6 @@ from planner.words.question import (
     WHATIF,
     PlanQuery,
     as_json,
-    check,
-    named,
 )
 
 EVERYTHING = (*QUESTION, *TARGET, *FRONTIER, *WHATIF, *SUGGEST)

@@ -8,7 +8,8 @@ import click
 
 from planner.cli.asked import option, options
 from planner.cli.options import db_option, echo_json, echo_rows, format_option, talk
-from planner.words.question import CONFIGURATION, STUDY, named
+from planner.words.asked import named
+from planner.words.question import CONFIGURATION, STUDY
 
 
 @click.command()

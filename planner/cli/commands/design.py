@@ -6,7 +6,8 @@ import click
 
 from planner.cli.asked import levels, option
 from planner.cli.options import ANSWER_FORMATS, echo_json, format_option
-from planner.words.question import STUDY, named
+from planner.words.asked import named
+from planner.words.question import STUDY
 
 
 @click.command()

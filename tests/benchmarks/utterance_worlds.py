@@ -191,7 +191,7 @@ HOMES = {
     "build": ("planner.plan.candidates", "planner.candidates"),
     "decide": ("planner.plan.choice", "planner.plan.search"),
     "Config": ("planner.plan.configurations", "planner.plan.query"),
-    "PlanQuery": ("planner.plan.question", "planner.plan.query"),
+    "PlanQuery": ("planner.words.question", "planner.plan.query"),
     "Workload": ("planner.plan.workload", "planner.candidates"),
     "RunRow": ("planner.store.row_types", "planner.store.stored"),
     "ScoredCounts": ("planner.store.row_types",),

@@ -60,7 +60,15 @@ def test_help_and_usage_errors_import_nothing_heavy(arguments):
         ),
         (["costs", "--backbone", "whisper-tiny", "--audio-seconds", "31"], "use at most 30 s"),
         (
-            ["costs", "--backbone", "whisper-tiny", "--audio-seconds", "9", "--reduce", "layer9:2"],
+            [
+                "costs",
+                "--backbone",
+                "whisper-tiny",
+                "--audio-seconds",
+                "9",
+                "--reduction",
+                "layer9:2",
+            ],
             "use layer 1 to",
         ),
         (["probe", "--seconds", "nan"], "must be a positive number"),

@@ -7,6 +7,8 @@ import pytest
 from click.testing import CliRunner
 
 from planner.cli.main import cli
+from planner.words.asked import named
+from planner.words.question import KINDS
 
 QUESTIONS = [
     ("plan", ["plan"], {"flops": "20G", "latency_ms": "60ms"}),
@@ -21,7 +23,6 @@ QUESTIONS = [
         {"backbone": "whisper-tiny", "audio_seconds": "20", "reduction": "stem:2"},
     ),
 ]
-FLAGS = {"latency_ms": "latency", "memory_bytes": "memory", "reduction": "reduce"}
 
 
 def printed_by(bench, *words):
@@ -33,7 +34,7 @@ def printed_by(bench, *words):
 def command(bench, words, fields):
     options = []
     for name, value in fields.items():
-        flag = f"--{FLAGS.get(name, name).replace('_', '-')}"
+        flag = named(KINDS[" ".join(words)], name).option
         options += [flag] if value == "true" else [flag, value]
     return printed_by(bench, *words, "--task", "asr", *options)
 

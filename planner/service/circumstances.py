@@ -45,20 +45,22 @@ def resolved(engine: Engine, query: PlanQuery) -> PlanQuery:
 
 def device_of(engine: Engine, query: PlanQuery) -> str | None:
     """The device that latency is asked for: named, or the only one that was measured."""
-    known = devices.measured_names(engine)
+    measured = devices.measured_names(engine)
     if query.device is not None:
-        require_device(engine, query.device, known)
+        require_device(engine, query.device, measured)
         return query.device
-    if len(known) == 1:
-        return known[0]
+    if len(measured) == 1:
+        return measured[0]
     if query.latency_ms is None:
         return None
-    if not known:
+    if not measured:
         raise InputError(
             "a latency limit needs a device with measurements and the database has none; "
             "run a sweep or soundscale probe on the device"
         )
-    raise InputError(f"a latency limit needs a device; say --device with one of {', '.join(known)}")
+    raise InputError(
+        f"a latency limit needs a device; say --device with one of {', '.join(measured)}"
+    )
 
 
 def require_device(engine: Engine, name: str, measured: Sequence[str]) -> None:

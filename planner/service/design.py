@@ -114,8 +114,8 @@ def _levels(names: list[str], seconds: list[float], cuts: list[str]) -> list[lis
 
 def _possible(names: list[str], seconds: list[float], cuts: list[str], p: tuple[int, ...]) -> bool:
     try:
-        known = catalogue.backbone(names[p[0]])
-        return encoder_tokens(known, seconds[p[1]], Reduction.parse(cuts[p[2]])) > 0
+        shape = catalogue.backbone(names[p[0]])
+        return encoder_tokens(shape, seconds[p[1]], Reduction.parse(cuts[p[2]])) > 0
     except InputError:
         return False
 

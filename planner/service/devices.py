@@ -56,8 +56,8 @@ def add_sheet(engine: Engine, sheet: DataSheet) -> None:
         memory_bytes=sheet.memory_bytes, details={DETAIL: values},
     )  # fmt: skip
     write.save_device(engine, device)
-    known = next(d for d in read.devices(engine) if d.name == sheet.name)
-    stored = (known.details or {}).get(DETAIL)
+    present = next(d for d in read.devices(engine) if d.name == sheet.name)
+    stored = (present.details or {}).get(DETAIL)
     if stored is None:
         write.add_device_details(engine, sheet.name, {DETAIL: values})
     elif stored != values:

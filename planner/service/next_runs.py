@@ -119,7 +119,7 @@ def _seconds(row: Run) -> float:
     return float(row.train_seconds or 0.0) + float(row.score_seconds or 0.0)
 
 
-def sweep_text(db: str | None, found: dict[str, Any], name: str) -> str:
+def sweep_text(db: str | None, suggested: dict[str, Any], name: str) -> str:
     """The suggested runs as a sweep file that `soundscale sweep run` takes.
 
     The data, the optimisation and everything else are those of the sweep that the evidence is from;
@@ -128,10 +128,10 @@ def sweep_text(db: str | None, found: dict[str, Any], name: str) -> str:
     Raises:
         InputError: the evidence does not come from a sweep of this database.
     """
-    suggested = found["suggestions"]
-    seed = max((s["runs_so_far"] for s in suggested), default=0)
-    configs = [s["config"] for s in suggested]
-    return _sweep_of(db, found["query"]["task"], configs, name, seed)
+    runs = suggested["suggestions"]
+    seed = max((s["runs_so_far"] for s in runs), default=0)
+    configs = [s["config"] for s in runs]
+    return _sweep_of(db, suggested["query"]["task"], configs, name, seed)
 
 
 def _sweep_of(

@@ -159,14 +159,12 @@ def greedy(
         exactly: force this many tokens in every window (latency probes).
         suppress: leave out non-speech, special and timestamp ids, as OpenAI's decoder does.
     """
-    n = len(encoded)
     most = min(decoding.max_new_tokens, module.config.max_target_positions - len(special.prompt))
-    ends = [exactly or min(most, limit) for limit in (limits or [most] * n)]
-    rows = [Row(ids=[]) for _ in range(n)]
+    ends = [exactly or min(most, limit) for limit in (limits or [most] * len(encoded))]
+    rows = [Row(ids=[]) for _ in ends]
     bias, later = _biases(special, module.config.vocab_size, encoded.device, suppress)
-    stop_id = None if exactly else special.end
-    active = list(range(n))
-    tokens = torch.tensor([special.prompt] * n, device=encoded.device)
+    active = list(range(len(rows)))
+    tokens = torch.tensor([special.prompt] * len(rows), device=encoded.device)
     cache: Any = None
     while active:
         logits, cache = _next_logits(module, tokens, encoded, cache, decoding)
@@ -175,7 +173,7 @@ def greedy(
         if decoding.no_repeat_ngram:
             _ban_repeats(logits, [rows[i] for i in active], decoding.no_repeat_ngram)
         chosen = logits.argmax(-1)
-        kept = _accept(active, rows, chosen.tolist(), ends, stop_id)
+        kept = _accept(active, rows, chosen.tolist(), ends, None if exactly else special.end)
         tokens = torch.cat([tokens, chosen[:, None]], dim=1)
         if len(kept) < len(active):
             place = torch.tensor(kept, dtype=torch.long, device=encoded.device)

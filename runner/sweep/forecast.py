@@ -169,7 +169,7 @@ def _other_seconds(row: RunRow) -> float | None:
 
 def work_of(trial: Trial, resources: Resources, corpus: Corpus, kind: str) -> Work:
     """What a trial asks of a device of that kind."""
-    from runner.trial.evaluate import WINDOWS_AT_ONCE
+    from runner.trial.hearing import WINDOWS_AT_ONCE
 
     labels, micro = n_label_tokens(trial, corpus), micro_batch_for(trial, resources)
     usual, least = (

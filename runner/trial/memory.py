@@ -28,7 +28,7 @@ def memory_of(
     gradient_checkpointing: bool = False,
 ) -> Memory | None:
     """The larger of training and scoring by the closed forms; None for what they do not count."""
-    from runner.trial.evaluate import WINDOWS_AT_ONCE
+    from runner.trial.hearing import WINDOWS_AT_ONCE
 
     precision = precision_for(trial.precision, kind)
     shared: dict[str, Any] = {

@@ -184,11 +184,8 @@ def train(
         if saving and saving.is_due(step + 1, optimisation.steps):
             _save(model.module, optimiser, cache, out, saving)
         if report:
-            report(
-                StageProgress(
-                    phase="train", step=step + 1, n_steps=optimisation.steps, loss=taken.loss
-                )
-            )
+            n_steps = optimisation.steps
+            report(StageProgress(phase="train", step=step + 1, n_steps=n_steps, loss=taken.loss))
     model.module.eval()
     _require_changed(before, _sketch(groups))
     return out

@@ -55,10 +55,6 @@ class SpeechTokenizer:
         spaced = " " + text.strip() if text.strip() else ""
         return list(self._tokenizer.encode(spaced, add_special_tokens=False).ids)
 
-    def label_ids(self, text: str) -> list[int]:
-        """Ids that a decoder is trained on: prompt, text, end."""
-        return [*self.prompt_ids, *self.encode(text), self.end_id]
-
     def decode(self, ids: Sequence[int]) -> str:
         """Text of ids up to the first end; special tokens and timestamps are left out."""
         words: list[int] = []

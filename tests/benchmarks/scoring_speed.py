@@ -19,7 +19,7 @@ from transformers.utils import logging
 from planner.words.records import Decoding
 from runner.data.packing import windows
 from runner.models.adapt import merge
-from runner.trial.evaluate import predict
+from runner.trial.hearing import predict
 from runner.weights.resolve import resolve_weights
 
 N, SECONDS, TOKENS = 32, 8.0, 32

@@ -1,0 +1,129 @@
+"""What a model hears: long audio in consecutive windows, those of several utterances decoded together."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import torch
+
+from planner.words.records import Decoding, Trial
+from runner.data.audio import SAMPLE_RATE, Audio, AudioError
+from runner.data.clips import Clip
+from runner.data.packing import load_clip
+from runner.models.base import Prediction, SpeechModel
+from runner.trial.features import autocast
+from runner.trial.progress import Report, StageProgress
+from runner.trial.segment import segments
+from runner.trial.train import OutOfMemoryError, is_out_of_memory
+
+WINDOWS_AT_ONCE = 16
+"""Windows that are decoded together (assumption: small enough for a laptop at any x_T)."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Heard:
+    """One utterance, its windows' predictions, or why it could not be read."""
+
+    clip: Clip
+    seconds: float
+    n_windows: int = 0
+    predictions: list[Prediction] = field(default_factory=list)
+    failure_text: str | None = None
+
+
+def token_limit(decoding: Decoding, n_samples: int) -> int:
+    """Most output tokens of a window that holds so many samples, the end token included."""
+    by_length = math.ceil(decoding.max_tokens_per_second * n_samples / SAMPLE_RATE) + 1
+    return min(decoding.max_new_tokens, by_length)
+
+
+def _read(clip: Clip, trial: Trial) -> tuple[Heard, list[Audio]]:
+    try:
+        audio = load_clip(clip)
+    except AudioError as problem:
+        return Heard(clip=clip, seconds=clip.audio_seconds, failure_text=str(problem)), []
+    heard = Heard(clip=clip, seconds=len(audio) / SAMPLE_RATE)
+    cut = segments(audio, trial.audio_seconds, trial.reference_policy, trial.decoding.window_cut)
+    heard.n_windows = len(cut)
+    return heard, cut
+
+
+def predict(
+    model: SpeechModel,
+    batch: Sequence[Audio],
+    trial: Trial,
+    precision: str,
+) -> list[Prediction]:
+    """Predictions for a batch of windows; in halves where the whole does not fit in memory.
+
+    Raises:
+        OutOfMemoryError: a single window does not fit.
+    """
+    try:
+        return _predict(model, batch, trial, precision)
+    except (RuntimeError, MemoryError) as problem:
+        if not is_out_of_memory(problem):
+            raise
+        text = str(problem).splitlines()[0]
+    # Outside of the handler: the traceback would keep the failed batch's tensors alive.
+    if len(batch) == 1:
+        raise OutOfMemoryError(
+            f"scoring one window at a time does not fit in memory ({text}); "
+            "use a smaller backbone, a shorter audio_seconds or a larger device"
+        )
+    half = len(batch) // 2
+    return [
+        *predict(model, batch[:half], trial, precision),
+        *predict(model, batch[half:], trial, precision),
+    ]
+
+
+def _predict(
+    model: SpeechModel, batch: Sequence[Audio], trial: Trial, precision: str
+) -> list[Prediction]:
+    features = model.features(batch)
+    with torch.inference_mode(), autocast(features.device, precision):
+        encoded = model.encode(features)
+        limits = [token_limit(trial.decoding, len(window)) for window in batch]
+        return model.decode(encoded, trial.decoding, limits)
+
+
+def hear(
+    model: SpeechModel,
+    clips: Sequence[Clip],
+    trial: Trial,
+    precision: str,
+    report: Report | None = None,
+) -> Iterator[Heard]:
+    """Utterances with their predictions, in order; windows of several are decoded together."""
+    waiting: list[Heard] = []
+    queue: list[tuple[Heard, Audio]] = []
+    done = 0
+
+    def decode(n: int) -> None:
+        batch = queue[:n]
+        del queue[:n]
+        predictions = predict(model, [w for _, w in batch], trial, precision)
+        for (heard, _), prediction in zip(batch, predictions, strict=True):
+            heard.predictions.append(prediction)
+
+    def complete() -> Iterator[Heard]:
+        nonlocal done
+        while waiting and len(waiting[0].predictions) == waiting[0].n_windows:
+            done += 1
+            if report:
+                report(StageProgress(phase="score", step=done, n_steps=len(clips)))
+            yield waiting.pop(0)
+
+    for clip in clips:
+        heard, cut = _read(clip, trial)
+        waiting.append(heard)
+        queue += [(heard, window) for window in cut]
+        while len(queue) >= WINDOWS_AT_ONCE:
+            decode(WINDOWS_AT_ONCE)
+        yield from complete()
+    if queue:
+        decode(len(queue))
+    yield from complete()

@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from planner import __version__
 from planner.errors import SoundscaleError
-from planner.http import console, lists, pages, problems, questions, sheets
+from planner.http import comparing, console, lists, pages, problems, questions, sheets
 from planner.http.access import Access
 from planner.http.asked_before import AskedBefore
 from planner.http.fitting import Fitting
@@ -51,7 +51,13 @@ def create(settings: Settings) -> Guard:
     state.fitting = Fitting(world.engine, log)
     state.sql_slots = asyncio.Semaphore(console.N_AT_ONCE)
     problems.install(app)
-    for router in (questions.router(), lists.router(), console.router(), pages.router()):
+    for router in (
+        questions.router(),
+        lists.router(),
+        comparing.router(),
+        console.router(),
+        pages.router(),
+    ):
         app.include_router(router)
     _health(app)
     access = Access(world.engine, loopback=settings.loopback)

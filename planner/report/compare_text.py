@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from planner.report.tables import plain_table
+from planner.service.compare_words import p_text
 
 METRICS = {"wer": "WER", "unweighted_error": "error"}
 N_SHOWN = 5
@@ -49,56 +50,21 @@ def _table(found: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
         rows.append([
             str(run["run_id"]), f"{100 * run['error']:.2f} %",
             *("–" if run[k] is None else str(run[k]) for k in keys),
-            "–" if c is None else f"{100 * c['difference']:+.2f} [{100 * c['low']:+.2f}, {100 * c['high']:+.2f}]",
+            "–" if c is None else _difference(c),
             "–" if c is None else p_text(c["p"]), "–" if c is None else p_text(c["p_holm"]),
             run["label"],
         ])  # fmt: skip
     return headings, rows
 
 
-def p_text(p: float) -> str:
-    """A p value with the digits that it deserves.
-
-    >>> p_text(0.0312), p_text(1.0), p_text(3e-6)
-    ('0.031', '1.000', '<0.001')
-    """
-    return "<0.001" if p < 0.001 else f"{p:.3f}"
+def _difference(c: dict[str, Any]) -> str:
+    if c["low"] is None:
+        return f"{100 * c['difference']:+.2f}"
+    return f"{100 * c['difference']:+.2f} [{100 * c['low']:+.2f}, {100 * c['high']:+.2f}]"
 
 
 def _verdicts(found: dict[str, Any]) -> str:
-    return "\n".join(verdict(found, c) for c in found["comparisons"])
-
-
-def verdict(found: dict[str, Any], c: dict[str, Any]) -> str:
-    """What one comparison says, as a sentence."""
-    names = f"run {c['run_id']}", f"run {c['against_run_id']}"
-    points = f"{abs(100 * c['difference']):.2f} points"
-    if c["n_differing"] == 0:
-        return (
-            f"{names[0]} and {names[1]} have the same errors in every utterance: equal here, and by "
-            f"less than {100 * c['high']:.2f} points apart on speech like it"
-        )
-    if c["told_apart"]:
-        word = "fewer" if c["difference"] < 0 else "more"
-        return f"{names[0]} makes {word} errors than {names[1]}: {points} (p {p_text(c['p_holm'])})"
-    text = f"{names[0]} and {names[1]} are not told apart: {points}, p {p_text(c['p_holm'])}"
-    if c["p"] < 0.05:
-        text += f" among {len(found['comparisons'])} comparisons, {p_text(c['p'])} alone"
-    if c["difference"]:
-        likelier = names[0] if c["p_improvement"] > 0.5 else names[1]
-        p = max(c["p_improvement"], 1.0 - c["p_improvement"])
-        text += f"; {likelier} is the better one with probability {min(p, 0.99):.2f}"
-    return text + _needed(c)
-
-
-def _needed(c: dict[str, Any]) -> str:
-    n, least = c["utterances_for_one_point"], c["detectable"]
-    if n is None or least is None:
-        return ""
-    return (
-        f"; this set tells {100 * least:.1f} points apart, one point needs {n} such utterances "
-        "(power 0.8, p < 0.05)"
-    )
+    return "\n".join(c["verdict"] for c in found["comparisons"])
 
 
 def _tests(found: dict[str, Any], c: dict[str, Any]) -> str:

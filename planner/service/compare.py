@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,6 +21,7 @@ from planner.evidence.paired.difference import (
     utterances_needed,
 )
 from planner.evidence.paired.scored import SameSet, ScoredRun
+from planner.service.compare_words import ALPHA, verdict
 from planner.store import read
 from planner.store.engine import opened
 from planner.words.records import Utterance, to_json
@@ -28,8 +30,6 @@ MAX_RUNS = 20
 """Runs in one comparison: a table that can still be read, and work that ends in seconds."""
 N_DECIDING = 8
 """Utterances shown of each comparison, largest contribution first."""
-ALPHA = 0.05
-"""Adjusted p below which two runs are called different."""
 SEED = 0
 """Of the bootstrap, so that an answer is the same each time."""
 
@@ -152,12 +152,12 @@ def _comparison(
     ids = found.runs[0].row.run_id, found.runs[j].row.run_id
     apart = p_holm < ALPHA
     better = None if not apart else ids[1] if d.difference < 0 else ids[0]
-    out = {
+    out: dict[str, Any] = {
         "run_id": ids[1],
         "against_run_id": ids[0],
         "difference": d.difference,
-        "low": d.low,
-        "high": d.high,
+        "low": d.low if math.isfinite(d.low) else None,
+        "high": d.high if math.isfinite(d.high) else None,
         "std_error": d.std_error,
         "p": d.p,
         "p_holm": p_holm,
@@ -173,6 +173,7 @@ def _comparison(
     }
     if found.labels:
         out["classes"] = _classes(found, j, d.level)
+    out["verdict"] = verdict(out, len(found.runs) - 1)
     return out
 
 

@@ -1,8 +1,13 @@
 """Runs, fits, SQL and a sweep as it runs, in a real browser."""
 
+import shutil
+
+import pytest
+
 from planner.store import claims
-from planner.store.engine import open_store
+from planner.store.engine import open_store, upgrade
 from tests.http.conftest import serve
+from tests.notebooks.conftest import STORED
 from tests.page.conftest import Page
 from tests.store.samples import LEASE, WORKER, finished, sweep_of
 
@@ -21,10 +26,56 @@ def test_runs_are_listed_filtered_and_shown_in_full(page):
     page.shoot("runs")
 
 
+@pytest.fixture
+def scored_page(driver, screenshots, tmp_path):
+    """The page of a database with runs that kept their utterances: a real quickstart's."""
+    db = str(shutil.copy(STORED, tmp_path / "quickstart.db"))
+    upgrade(db)
+    found = serve(db, "--rate", "0", "--log", "none", log=tmp_path / "log")
+    page = Page(driver, found.url, screenshots)
+    page.size(1280, 900)
+    page.scheme("light")
+    yield page
+    found.stop()
+
+
+def test_ticked_runs_are_compared_with_what_was_said_and_heard(scored_page):
+    page = scored_page
+    page.open("/runs", wait_for="#list table")
+    assert page.run("return document.querySelector('#compare').disabled")
+    for run_id in (1, 4, 5):
+        page.click(f"input[aria-label='Compare run {run_id}']")
+    page.click("#compare")
+    page.wait(lambda: page.text("#comparison h2"))
+    assert "Run 4 makes more errors than run 1: 1.93 points" in page.text("#comparison .verdicts")
+    told = page.run("return document.querySelector('#comparison .deciding').textContent")
+    assert "said pound heard as town" in told
+    assert "compare=1%2C4%2C5" in page.driver.current_url
+    page.shoot("compare")
+    page.click("#comparison button")
+    assert page.run("return document.querySelector('#comparison').hidden")
+    assert "compare" not in page.driver.current_url
+    assert page.complaints() == []
+
+
+def test_a_comparison_has_an_address_and_fits_a_phone(scored_page):
+    page = scored_page
+    page.size(390, 800)
+    page.open("/runs?compare=1,4", wait_for="#comparison h2")
+    assert page.run("return document.documentElement.scrollWidth <= innerWidth")
+    assert page.run("return document.querySelectorAll('#list input:checked').length") == 2
+    page.shoot("compare-phone")
+
+
+def test_runs_without_utterances_say_why_they_cannot_be_compared(page):
+    page.open("/runs?compare=1,2", wait_for="#comparison h2")
+    assert "no utterances, so nothing can be paired" in page.text("#comparison")
+
+
 def test_a_heading_sorts_the_table_both_ways(page):
     page.open("/runs", wait_for="#list table")
     errors = (
-        "return [...document.querySelectorAll('#list tbody tr td:nth-child(6)')]"
+        "return [...document.querySelectorAll('#list tbody tr td:nth-child(7)')]"
         ".map((t) => parseFloat(t.innerText))"
     )
     for order in (sorted, lambda v: sorted(v, reverse=True)):

@@ -98,6 +98,8 @@ def show_run(run_id: int, db: str | None, utterances: bool, output_format: str) 
             echo_rows(value, "table")
         elif value is not None:
             click.echo(f"{key:22s} {value}")
+    if detail["status"] == "finished" and detail["provenance"] == "measured":
+        talk(f"beside another on the same utterances: soundscale compare {run_id} RUN")
 
 
 @runs.command("import")

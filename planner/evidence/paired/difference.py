@@ -96,8 +96,8 @@ class Pair:
 class Difference:
     """Second run's rate less the first's, as fractions: negative where the second errs less.
 
-    `p` is two-sided; `std_error` is None where no two utterances exist; `clustered_by` is `speaker` or
-    `utterance`.
+    `p` is two-sided; `std_error` is None where no two utterances exist (the interval then is endless);
+    `clustered_by` is `speaker` or `utterance`.
     """
 
     difference: float
@@ -157,7 +157,7 @@ def difference(pair: Pair, level: float = 0.9) -> Difference:
         else:
             p = min(2 * t_cdf(-abs(value) / error, n - 1), 1.0) if value else 1.0
     return Difference(
-        difference=value, std_error=error, low=max(value - half, -1e9), high=min(value + half, 1e9),
+        difference=value, std_error=error, low=value - half, high=value + half,
         level=level, p=p, clustered_by=name, n_clusters=n,
     )  # fmt: skip
 

@@ -1,13 +1,16 @@
-// Runs as a table, page by page; one run in full when its number is clicked.
+// Runs as a table, page by page; one run in full when its number is clicked, several side by side.
 import { ask, Problem } from "./api.js";
 import { lossChart } from "./charts.js";
+import { compare } from "./compare.js";
 import { byId, cell, el, fill, table } from "./dom.js";
 import { COSTS, percent } from "./format.js";
 import { banner, overview, shell, trouble } from "./shell.js";
 
 const PAGE = 100;
 const filters = ["task", "status", "source"];
+const MOST = 20; // runs in one comparison
 let rows = [];
+const ticked = new Set(); // in the order of ticking: the first is what the others are compared with
 
 const chosen = () => new URLSearchParams(location.search);
 
@@ -25,6 +28,7 @@ async function load(after = null) {
     return;
   }
   const columns = [
+    { title: "compare", show: (r) => (r.status === "finished" ? box(r.run_id) : null) },
     { key: "run_id", title: "run", num: true, show: (r) => el("button", { type: "button", class: "link", onclick: () => open(r.run_id) }, String(r.run_id)) },
     { key: "backbone", title: "backbone" },
     { key: "audio_seconds", title: "window (s)", num: true },
@@ -37,9 +41,52 @@ async function load(after = null) {
     { key: "status", title: "status", show: (r) => el("span", { class: `tag ${r.status}`, title: r.failure_text ?? "" }, r.status) },
     { key: "provenance", title: "from" },
   ];
-  fill(list, table(columns, rows, { sortable: true, label: "Runs" }),
+  fill(list, el("div", { class: "actions picking", id: "picking" }), table(columns, rows, { sortable: true, label: "Runs" }),
     page.next === null ? el("p", { class: "soft" }, `${rows.length} runs`)
       : el("div", { class: "actions" }, el("button", { type: "button", onclick: () => guarded(() => load(page.next)) }, "More"), `${rows.length} runs so far`));
+  picking();
+}
+
+function box(id) {
+  return el("input", {
+    type: "checkbox", checked: ticked.has(id), "aria-label": `Compare run ${id}`,
+    onchange: (e) => {
+      if (e.target.checked) ticked.add(id);
+      else ticked.delete(id);
+      picking();
+    },
+  });
+}
+
+function picking() {
+  const ids = [...ticked];
+  const some = ids.length >= 2 && ids.length <= MOST;
+  fill(byId("picking"),
+    el("button", { type: "button", class: some ? "primary" : null, id: "compare", disabled: !some, onclick: () => sideBySide(ids) }, "Compare"),
+    ids.length > MOST ? `at most ${MOST} runs at once`
+      : ids.length ? `run ${ids[0]}${ids.length > 1 ? ` with ${ids.slice(1).join(", ")}` : ", and which others? Tick them."}`
+        : "Tick two or more runs that were scored on the same utterances.");
+}
+
+async function sideBySide(ids) {
+  const node = byId("comparison");
+  const address = (query) => history.replaceState(null, "", `/runs${query.size ? `?${query}` : ""}`);
+  const query = chosen();
+  query.set("compare", ids.join(","));
+  address(query);
+  const shut = () => {
+    node.hidden = true;
+    const rest = chosen();
+    rest.delete("compare");
+    address(rest);
+  };
+  try {
+    await compare(node, ids, shut);
+  } catch (error) {
+    if (!(error instanceof Problem)) throw error;
+    fill(node, trouble("These runs cannot be compared", error.message), el("div", { class: "actions" }, el("button", { type: "button", onclick: shut }, "Close")));
+  }
+  node.scrollIntoView({ block: "start" });
 }
 
 async function open(id) {
@@ -65,13 +112,22 @@ function show(detail, run) {
   const scored = el("div");
   fill(detail,
     el("div", { class: "chart-head" }, el("h2", {}, `Run ${run.run_id}: ${run.backbone}, ${run.audio_seconds} s, ${run.reduction}`),
-      el("button", { type: "button", onclick: () => close(detail) }, "Close")),
+      el("div", { class: "actions" }, run.status === "finished" ? el("button", { type: "button", onclick: () => pick(run.run_id) }, "Compare with…") : null,
+        el("button", { type: "button", onclick: () => close(detail) }, "Close"))),
     run.failure_text ? el("ul", { class: "notes" }, el("li", {}, `${run.failure_class}: ${run.failure_text}`)) : null,
     steps.length > 1 ? drawing : null,
     el("dl", {}, facts.map(([k, v]) => el("div", {}, el("dt", {}, k), el("dd", {}, cell(v))))),
     el("details", { class: "more" }, el("summary", {}, "The whole trial"), el("pre", {}, JSON.stringify(run.trial, null, 2))),
     el("details", { class: "more", ontoggle: (e) => e.target.open && utterances(scored, run.run_id) }, el("summary", {}, "What it heard, utterance by utterance"), scored));
   if (steps.length > 1) lossChart(drawing, steps);
+}
+
+function pick(id) {
+  ticked.add(id);
+  const mine = document.querySelector(`#list input[aria-label="Compare run ${id}"]`);
+  if (mine) mine.checked = true;
+  picking();
+  byId("picking").scrollIntoView({ block: "center" });
 }
 
 async function utterances(node, id) {
@@ -114,4 +170,10 @@ guarded(async () => {
   await load();
   const id = chosen().get("run");
   if (/^\d+$/.test(id ?? "")) await open(id);
+  const asked = chosen().get("compare") ?? "";
+  if (/^\d+(,\d+)+$/.test(asked)) {
+    asked.split(",").forEach((one) => ticked.add(Number(one)));
+    await load();
+    await sideBySide([...ticked]);
+  }
 });

@@ -316,10 +316,10 @@ def probe(no_store: bool, db: str | None, output_format: str, **asked: Any) -> N
     from runner.sweep import prepare
 
     prepare.require_runner()
-    prepare.know_backbones(absolute_db(db))
+    catalogue = prepare.stored_catalogue(absolute_db(db))
     if asked["points"] is None and not asked["backbones"]:
         asked["points"] = CALIBRATION_POINTS
     request = drive.ProbeRequest(**asked)
     drive.check(request)
-    latencies = drive.probe(db, request, talk, store=not no_store)
+    latencies = drive.probe(db, request, talk, store=not no_store, catalogue=catalogue)
     echo_rows([drive.row_of(latency) for latency in latencies], output_format, drive.COLUMNS)

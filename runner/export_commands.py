@@ -13,6 +13,7 @@ from typing import Any
 
 from planner.errors import InputError
 from planner.store import read
+from planner.store.engine import opened
 from planner.store.row_types import RunRow
 from planner.words.units import format_bytes, format_duration
 from runner.engines.formats import (
@@ -94,7 +95,7 @@ def export(db: str | None, asked: Asked, say: Say) -> dict[str, Any]:
     form = format_of(asked.to)
     precision = precision_of(form, asked.precision)
     require_installed(form, writing=True)
-    with _store(db) as engine:
+    with opened(db, must_exist=True) as engine:
         row, answer_id = run_of(engine, asked.which)
         return _written(engine, row, answer_id, form, precision, asked, say)
 
@@ -123,6 +124,7 @@ def _written(
             artifact,
             weights_folder=asked.weights,
             weights_digest=row.weights_digest,
+            catalogue=read.catalogue(engine),
         )
     known = {"run_id": row.run_id, "answer_id": answer_id, "error": row.error}
     about = write_export(trained, form, precision, asked.out, say, **known)
@@ -152,18 +154,6 @@ def local_artifact(artifact: str | None) -> Iterator[Path | None]:
     with tempfile.TemporaryDirectory(prefix="soundscale-artifact-") as scratch:
         Remote(place).fetch(name, Path(scratch) / name)
         yield Path(scratch) / name
-
-
-@contextmanager
-def _store(db: str | None) -> Iterator[Any]:
-    from planner.store.engine import open_store
-
-    engine = open_store(db, must_exist=True)
-    try:
-        read.load_backbones(engine)
-        yield engine
-    finally:
-        engine.dispose()
 
 
 def lines(found: dict[str, Any]) -> list[str]:

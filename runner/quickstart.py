@@ -18,6 +18,7 @@ from planner.cli.options import echo_rows, talk
 from planner.errors import InfeasibleError
 from planner.report import answer_text
 from planner.service import asking, fitting
+from planner.store.engine import opened
 from planner.words.question import PlanQuery
 from planner.words.units import format_duration, format_flops, format_ms
 from runner import sweep_commands
@@ -88,7 +89,9 @@ def _print_trained(db: str | None, rows: list[dict[str, Any]]) -> None:
 
 def _print_learnt(db: str | None) -> None:
     _heading("What was learnt")
-    click.echo(answer_text.fit_text(fitting.fit(db, "asr", source="measured")))
+    with opened(db, must_exist=True) as engine:
+        learnt = fitting.fit(engine, "asr", source="measured")
+    click.echo(answer_text.fit_text(learnt))
 
 
 def _print_answer(db: str | None) -> None:

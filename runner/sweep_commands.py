@@ -72,7 +72,7 @@ def execute(
     trials = [trial for trial, _ in prepared.trials]
     stored_states = prepare.states(url, trials)
     todo = [t for t in trials if stored_states.get(t.fingerprint) not in ("finished", "failed")]
-    prepare.find_weights(todo, request.weights, shown.say)
+    prepare.find_weights(todo, prepared.catalogue, request.weights, shown.say)
     expected = forecast.before(
         prepared,
         todo,

@@ -22,7 +22,8 @@ from planner.evidence.rate_search import beaten
 from planner.laws.observations import Exclusion, Observations
 from planner.store.row_types import Run
 from planner.words.axes import COMPUTE_AXES, axis
-from planner.words.dimensions import dimensions
+from planner.words.catalogue import BUILT_IN, Catalogue
+from planner.words.dimensions import further_dimensions
 from planner.words.records import canonical_json
 
 _PROVENANCE_ORDER = {"measured": 0, "imported": 1, "published": 2}
@@ -62,6 +63,8 @@ class Evidence:
     rows: tuple[Run, ...]
     observations: Observations
     exclusions: tuple[tuple[int, str], ...]
+    catalogue: Catalogue = BUILT_IN
+    """What the names of backbones mean where the runs are from."""
 
     @property
     def digest(self) -> str:
@@ -79,7 +82,7 @@ def axis_value(row: Run, name: str) -> float | None:
     known = axis(name).name
     if known in _VALUES:
         return _VALUES[known](row)
-    giver = next((d for d in dimensions() if known in d.coordinates), None)
+    giver = next((d for d in further_dimensions() if known in d.coordinates), None)
     return None if giver is None else giver.coordinate(giver.of_trial(row.setup), known)
 
 
@@ -163,6 +166,7 @@ def gather(
     source: str | None = None,
     dataset: str | None = None,
     adaptation: str | None = None,
+    catalogue: Catalogue = BUILT_IN,
 ) -> Evidence:
     """The evidence for one law.
 
@@ -173,6 +177,7 @@ def gather(
         source: provenance, or the file or table that the runs were imported from.
         dataset: only runs on it.
         adaptation: only runs with it (`lora:16`).
+        catalogue: what the names of backbones mean where the runs are from.
 
     Raises:
         FitError: no run remains.
@@ -199,6 +204,7 @@ def gather(
         rows=tuple(kept),
         observations=_observations(kept, axes, exclusions),
         exclusions=tuple(exclusions),
+        catalogue=catalogue,
     )
 
 

@@ -39,7 +39,6 @@ def create(settings: Settings) -> Guard:
     metrics = Metrics()
     log = logger(settings.log_format)
     world = World(settings.db, metrics)
-    world.load()
     app = FastAPI(
         title="Soundscale", version=__version__, description=DESCRIPTION, lifespan=_lifespan,
         # The interactive pages would fetch scripts from another host.

@@ -56,9 +56,10 @@ class Fitting:
             done.set()
 
     def _fit(self, question: FitQuestion) -> dict[str, Any]:
-        made = fitting.fit_with(
-            self._engine, question.task, question.source, question.dataset, question.adaptation,
-            tuple(question.axes or COMPUTE_AXES), question.law, question.loss, question.seed,
+        made = fitting.fit(
+            self._engine, question.task, source=question.source, dataset=question.dataset,
+            adaptation=question.adaptation, axes=tuple(question.axes or COMPUTE_AXES),
+            law=question.law, loss=question.loss, seed=question.seed,
         )  # fmt: skip
         return {"fit_id": made.fit_id, "law": made.fit.law, "status": made.fit.status}
 

@@ -27,7 +27,6 @@ from planner.http.telemetry import Metrics
 from planner.plan.objectives import check_known
 from planner.service.circumstances import device_of
 from planner.service.prepared import Prepared, prepare
-from planner.store import read
 from planner.store.engine import open_store
 from planner.store.transactions import read as in_transaction
 from planner.words.question import PlanQuery
@@ -295,10 +294,6 @@ class World:
     def remember(self, state: str, words: Hashable, ready: Ready) -> None:
         """Keep an answer by the words of its request."""
         self._asked.put((state, words), ready)
-
-    def load(self) -> None:
-        """Register the user's own backbones."""
-        read.load_backbones(self.engine)
 
 
 def encoded(value: Any) -> bytes:

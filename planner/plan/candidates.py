@@ -31,7 +31,7 @@ from planner.plan.configurations import axis_values as axis_values
 from planner.plan.cost import Cost, Draws, Floats
 from planner.plan.objectives import Situation, costs_of
 from planner.plan.workload import Workload
-from planner.words import catalogue
+from planner.words.catalogue import Catalogue
 from planner.words.dimensions import dimensions
 from planner.words.question import PlanQuery
 from planner.words.records import Adaptation, Reduction
@@ -50,20 +50,20 @@ def configs_of(evidence: Evidence, query: PlanQuery, ran: Sequence[Config]) -> t
     Raises:
         InputError: a listed configuration cannot be read, or is not possible.
     """
-    measured = dict.fromkeys(ran)
+    measured, catalogue = dict.fromkeys(ran), evidence.catalogue
     padding = evidence.rows[0].trial.padding
     if query.candidates:
         first = ran[0]
-        return tuple(dict.fromkeys(_listed(text, first) for text in query.candidates))
+        return tuple(dict.fromkeys(_listed(text, first, catalogue) for text in query.candidates))
     if query.measured_only:
         return tuple(measured)
     levels = {}
-    for d in dimensions():
+    for d in dimensions(catalogue):
         seen = d.ordered(c.value(d.name) for c in measured)
         levels[d.name] = d.finer(seen) if query.grid else seen
     lengths, taken = levels["audio_seconds"], {}
     for shape, cut in itertools.product(levels["backbone"], levels["reduction"]):
-        taken[shape, cut] = _possible_lengths(shape, cut, padding, lengths)
+        taken[shape, cut] = _possible_lengths(catalogue, shape, cut, padding, lengths)
     out = dict(measured)
     for combination in itertools.product(*levels.values()):
         config = config_from(dict(zip(levels, combination, strict=True)), padding)
@@ -72,7 +72,7 @@ def configs_of(evidence: Evidence, query: PlanQuery, ran: Sequence[Config]) -> t
     return tuple(out)
 
 
-def _listed(text: str, like: Config) -> Config:
+def _listed(text: str, like: Config, catalogue: Catalogue) -> Config:
     """A configuration from `backbone,audio_seconds,reduction[,adaptation]`, the rest as in `like`."""
     parts = [p.strip() for p in text.split(",")]
     try:
@@ -95,7 +95,7 @@ def _listed(text: str, like: Config) -> Config:
 
 
 def _possible_lengths(
-    name: str, reduction: Reduction, padding: str, lengths: Sequence[float]
+    catalogue: Catalogue, name: str, reduction: Reduction, padding: str, lengths: Sequence[float]
 ) -> set[float]:
     """The lengths of window that the backbone takes with that reduction."""
     shape = catalogue.backbone(name)
@@ -126,7 +126,7 @@ def build(
     ran = _ran(evidence)
     chosen = tuple(configs if configs is not None else configs_of(evidence, query, ran))
     columns = Columns.of(chosen)
-    x = axis_columns(columns, evidence.axes)
+    x = axis_columns(columns, evidence.axes, evidence.catalogue)
     distance = fit.distance(x).max(axis=1)
     if not query.extrapolate:
         near = distance <= MAX_DISTANCE
@@ -139,7 +139,7 @@ def build(
     tokens = _tokens(query, workload, evidence, columns, ran_at)
     situation = Situation(
         query=query, evidence=evidence, configs=chosen, ran_at=ran_at, n_windows=n_windows,
-        tokens=tokens, latency=latency, groups=_groups(columns, tokens),
+        tokens=tokens, latency=latency, groups=_groups(columns, tokens, evidence.catalogue),
     )  # fmt: skip
     costs, unknown = costs_of(situation)
     measured = measurements(evidence, chosen, ran_at)
@@ -219,7 +219,7 @@ def _tokens(
     return np.maximum(np.rint(tokens), 1.0).astype(np.int64)
 
 
-def _groups(columns: Columns, tokens: Ints) -> tuple[Placed, ...]:
+def _groups(columns: Columns, tokens: Ints, catalogue: Catalogue) -> tuple[Placed, ...]:
     """The candidates' windows by all that is not seconds and output tokens."""
     names = ("backbone", "reduction", "adaptation", "padding")
     key = np.zeros(len(tokens), dtype=np.int64)

@@ -21,13 +21,14 @@ from numpy.typing import NDArray
 
 from planner.errors import InputError
 from planner.plan.cost import Floats
-from planner.words.dimensions import BUILT_IN, Dimension, dimensions
+from planner.words.catalogue import Catalogue
+from planner.words.dimensions import BUILT_IN, Dimension, dimensions, further_dimensions
 from planner.words.records import Adaptation, Reduction, Trial
 
 
 def config_of(trial: Trial) -> Config:
     """The configuration that a trial was of."""
-    extra = tuple((d.name, d.of_trial(trial)) for d in dimensions() if d.name not in BUILT_IN)
+    extra = tuple((d.name, d.of_trial(trial)) for d in further_dimensions())
     return Config(
         backbone=trial.backbone,
         audio_seconds=trial.audio_seconds,
@@ -44,23 +45,23 @@ def config_from(levels: dict[str, Any], padding: str) -> Config:
     return Config(**{k: levels[k] for k in BUILT_IN}, padding=padding, extra=extra)
 
 
-def axis_values(config: Config, axes: Sequence[str]) -> list[float]:
+def axis_values(config: Config, axes: Sequence[str], catalogue: Catalogue) -> list[float]:
     """A configuration's coordinates on the axes of a law.
 
     Raises:
         InputError: an axis is not a property of a configuration (training examples, say).
     """
-    return [d.coordinate(config.value(d.name), axis) for axis, d in _givers(axes)]
+    return [d.coordinate(config.value(d.name), axis) for axis, d in _givers(axes, catalogue)]
 
 
-def axis_columns(columns: Columns, axes: Sequence[str]) -> Floats:
+def axis_columns(columns: Columns, axes: Sequence[str], catalogue: Catalogue) -> Floats:
     """The coordinates of many configurations on the axes of a law, shape (m, k).
 
     Raises:
         InputError: an axis is not a property of a configuration.
     """
     x = np.empty((len(columns.key), len(axes)))
-    for i, (axis, dimension) in enumerate(_givers(axes)):
+    for i, (axis, dimension) in enumerate(_givers(axes, catalogue)):
         name = dimension.name
         own = columns.levels[name if name in BUILT_IN else "extra"]
         levels = own.values if name in BUILT_IN else [dict(v)[name] for v in own.values]
@@ -68,8 +69,8 @@ def axis_columns(columns: Columns, axes: Sequence[str]) -> Floats:
     return x
 
 
-def _givers(axes: Sequence[str]) -> list[tuple[str, Dimension]]:
-    giver = {axis: d for d in dimensions() for axis in d.coordinates}
+def _givers(axes: Sequence[str], catalogue: Catalogue) -> list[tuple[str, Dimension]]:
+    giver = {axis: d for d in dimensions(catalogue) for axis in d.coordinates}
     unknown = [a for a in axes if a not in giver]
     if unknown:
         raise InputError(

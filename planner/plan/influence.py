@@ -73,7 +73,7 @@ def carried_by(
     """The runs with the largest shares in the expected error of candidate j, shares summing to 1."""
     used = set(fit.run_ids)
     rows = [i for i, r in enumerate(evidence.rows) if r.run_id in used]
-    x0 = np.array(axis_values(table.configs[j], evidence.axes))
+    x0 = np.array(axis_values(table.configs[j], evidence.axes, evidence.catalogue))
     size = np.abs(weights(fit, x0, evidence.observations.x[rows]))
     share = size / size.sum() if size.sum() > 0 else np.full(len(rows), 1 / len(rows))
     own = float(table.own_weight[j])

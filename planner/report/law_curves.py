@@ -20,8 +20,8 @@ from planner.plan.belief import LARGEST_LOG
 from planner.plan.candidates import CandidateTable, axis_values
 from planner.plan.configurations import Config
 from planner.plan.cost import Floats
-from planner.words import catalogue
 from planner.words.axes import axis
+from planner.words.catalogue import Backbone
 from planner.words.question import PlanQuery
 from planner.words.records import Reduction
 
@@ -51,7 +51,7 @@ def axis_curves(
         there, `points` (x, error, low, high, outside) and the `measured` runs that share the other
         axes. An axis with one level has no points: the runs do not say what it does.
     """
-    here = axis_values(config, evidence.axes)
+    here = axis_values(config, evidence.axes, evidence.catalogue)
     centre = believed if believed is not None else float(_capped(fit.predict([here]).mean)[0])
     domain = {name: (low, high) for name, low, high in fit.domain}
     roles = dict(fit.roles)
@@ -142,7 +142,10 @@ def iso_flops(
     pairs = sorted(
         {(c.backbone, c.reduction) for c in table.configs}, key=lambda p: (p[0], p[1].factor)
     )
-    asked = {pair: _flops(pair, grid, query, first) for pair in pairs}
+    asked = {
+        pair: _flops(evidence.catalogue.backbone(pair[0]), pair[1], grid, query, first)
+        for pair in pairs
+    }
     spent = {pair: flops for pair, flops in asked.items() if flops is not None}
     everything = np.concatenate(list(spent.values()))
     low, high = np.quantile(np.log(everything), [0.2, 0.8])
@@ -161,13 +164,11 @@ def iso_flops(
 
 
 def _flops(
-    pair: tuple[str, Reduction], grid: np.ndarray, query: PlanQuery, first: Config
+    backbone: Backbone, reduction: Reduction, grid: np.ndarray, query: PlanQuery, first: Config
 ) -> np.ndarray | None:
     """FLOPs of one window at each length; None where the backbone cannot take them."""
     tokens = np.maximum(np.rint(TOKENS_PER_SECOND * grid), 1.0) if query.task == "asr" else 0
-    windows = windows_of(
-        catalogue.backbone(pair[0]), grid, pair[1], n_output_tokens=tokens, padding=first.padding
-    )
+    windows = windows_of(backbone, grid, reduction, n_output_tokens=tokens, padding=first.padding)
     try:
         parts = forward_parts(windows, convention=query.convention, task=query.task)
     except InputError:
@@ -193,7 +194,9 @@ def _predicted(
         )
         for _, name, reduction, length in points
     ]  # fmt: skip
-    band = fit.predict(np.array([axis_values(c, evidence.axes) for c in configs]), level=level)
+    band = fit.predict(
+        np.array([axis_values(c, evidence.axes, evidence.catalogue) for c in configs]), level=level
+    )
     return [
         {
             "flops": budget,

@@ -137,7 +137,7 @@ def _answer(prepared: Prepared, decision: Decision) -> dict[str, Any]:
         "steps": answer_json.steps(table, decision, query),
         "elasticity": influence.elasticities(
             report.fit,
-            np.array(axis_values(table.configs[best], report.fit.axes)),
+            np.array(axis_values(table.configs[best], report.fit.axes, report.evidence.catalogue)),
             query.level,
             query.seed,
         ),

@@ -56,7 +56,6 @@ def compare(
     """
     _check(run_ids, level)
     with opened(db, must_exist=True) as engine:
-        read.load_backbones(engine)
         runs = [
             scored.scored_run(
                 read.run(engine, i),

@@ -20,8 +20,7 @@ from planner.service import devices
 from planner.service.circumstances import DEFAULT_OUTPUT_TOKENS_PER_SECOND, require_device
 from planner.store import read, write
 from planner.store.engine import exists, opened
-from planner.words import catalogue
-from planner.words.catalogue import Backbone
+from planner.words.catalogue import BUILT_IN, Backbone, Catalogue, check_own, from_config
 from planner.words.records import Adaptation, Reduction, to_json
 from planner.words.units import format_bytes, format_flops, parse_bytes, parse_flops
 
@@ -40,7 +39,7 @@ def cost_of(
     batch_size: int = 1,
 ) -> dict[str, Any]:
     """FLOPs by part, memory, training cost and, for a measured device, latency of one window."""
-    model = _known_latency(db, device)
+    catalogue, model = _known_there(db, device)
     shape = catalogue.backbone(backbone)
     check_seconds(shape, audio_seconds)
     tokens = output_tokens
@@ -141,8 +140,8 @@ def _latency(model: LatencyModel, window: Windows) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _known_latency(db: str | None, device: str | None) -> LatencyModel | None:
-    """The model of a device; the user's own backbones are known from here on.
+def _known_there(db: str | None, device: str | None) -> tuple[Catalogue, LatencyModel | None]:
+    """The backbones that a database knows, if it exists, and its model of a device.
 
     Raises:
         UnknownNameError: the device has neither measurements nor a data sheet.
@@ -152,42 +151,38 @@ def _known_latency(db: str | None, device: str | None) -> LatencyModel | None:
             raise UnknownNameError(
                 "device", device, sorted(DATA_SHEETS), remedy="there is no database yet"
             )
-        return devices.model_of(None, device, []) if device else None
+        return BUILT_IN, devices.model_of(None, device, []) if device else None
     with opened(db) as engine:
-        read.load_backbones(engine)
+        backbones = read.catalogue(engine)
         if device is None:
-            return None
+            return backbones, None
         require_device(engine, device, devices.measured_names(engine))
         stored = read.latencies(engine, device=device)
-        return devices.model_of(engine, device, [s.latency for s in stored])
+        return backbones, devices.model_of(engine, device, [s.latency for s in stored])
 
 
 def backbone_rows(db: str | None) -> list[dict[str, Any]]:
     """The catalogue as rows, the user's own backbones included."""
-    if exists(db):
-        with opened(db) as engine:
-            read.load_backbones(engine)
+    catalogue, _ = _known_there(db, None)
     keys = (
         "name", "family", "task", "n_params", "encoder_params", "d_model", "encoder_layers",
         "n_heads", "ffn_dim", "max_audio_seconds", "hub_id",
     )  # fmt: skip
-    return [
-        {k: getattr(catalogue.backbone(n), k) for k in keys} for n in catalogue.backbone_names()
-    ]
+    return [{k: getattr(backbone, k) for k in keys} for backbone in catalogue.backbones]
 
 
-def add_backbone(db: str | None, path_or_id: str, name: str | None) -> catalogue.Backbone:
+def add_backbone(db: str | None, path_or_id: str, name: str | None) -> Backbone:
     """Describe a backbone by its config.json and store it.
 
     Raises:
-        InputError: the file is not a config, or its model type is not supported.
+        InputError: the file is not a config, its model type is not supported, or the name is built in.
         MissingResourceError: it is neither a file nor reachable on the model hub.
     """
     config, source = _config(path_or_id)
     default = Path(source).parent.name if source.endswith("config.json") else source.split("/")[-1]
     hub_id = path_or_id if not Path(path_or_id).exists() else None
-    added = catalogue.from_config(name or default or "custom", config, hub_id)
-    catalogue.register(added)
+    added = from_config(name or default or "custom", config, hub_id)
+    check_own(added)
     with opened(db) as engine:
         write.add_backbone(engine, added)
     return added

@@ -19,8 +19,8 @@ from planner.errors import InputError, UnknownNameError
 from planner.laws.forms.registry import build_form
 from planner.plan import design
 from planner.plan.cost import Floats
-from planner.words import catalogue
 from planner.words.axes import COMPUTE_AXES
+from planner.words.catalogue import BUILT_IN
 from planner.words.records import Reduction
 
 EXPONENT = 0.5
@@ -107,14 +107,14 @@ def _z(level: float) -> float:
 
 
 def _levels(names: list[str], seconds: list[float], cuts: list[str]) -> list[list[float]]:
-    sizes = [float(catalogue.backbone(n).n_params) for n in names]
+    sizes = [float(BUILT_IN.backbone(n).n_params) for n in names]
     rates = [Reduction.parse(c).tokens_per_second for c in cuts]
     return [sizes, seconds, rates]
 
 
 def _possible(names: list[str], seconds: list[float], cuts: list[str], p: tuple[int, ...]) -> bool:
     try:
-        shape = catalogue.backbone(names[p[0]])
+        shape = BUILT_IN.backbone(names[p[0]])
         return encoder_tokens(shape, seconds[p[1]], Reduction.parse(cuts[p[2]])) > 0
     except InputError:
         return False
@@ -126,7 +126,7 @@ def _flops(
     tokens = max(round(3.3 * seconds[p[1]]), 1) if task == "asr" else 0
     return float(
         forward_flops(
-            catalogue.backbone(names[p[0]]),
+            BUILT_IN.backbone(names[p[0]]),
             audio_seconds=seconds[p[1]],
             reduction=Reduction.parse(cuts[p[2]]),
             n_output_tokens=tokens,

@@ -18,6 +18,7 @@ from planner.costs.latency.transfer import DataSheet, datasheet_model, transfer_
 from planner.errors import InputError
 from planner.store import read, write
 from planner.store.device_sheets import DETAIL, data_sheet
+from planner.words.catalogue import BUILT_IN
 from planner.words.records import Device, Latency
 
 OWN_MODEL = 6
@@ -30,13 +31,14 @@ def model_of(engine: Engine | None, name: str, latencies: Sequence[Latency]) -> 
     None where it has neither measurements nor a data sheet.
     """
     n = len({configuration(m) for m in latencies})
+    backbones = BUILT_IN if engine is None else read.catalogue(engine)
     if n >= OWN_MODEL:
-        return fit_latency_model(latencies)
+        return fit_latency_model(latencies, catalogue=backbones)
     sheet = data_sheet(engine, name)
     if sheet is None:
-        return fit_latency_model(latencies) if n else None
+        return fit_latency_model(latencies, catalogue=backbones) if n else None
     base = datasheet_model(sheet)
-    return transfer_model(base, latencies) if n else base
+    return transfer_model(base, latencies, catalogue=backbones) if n else base
 
 
 def measured_names(engine: Engine) -> list[str]:

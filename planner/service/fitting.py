@@ -18,6 +18,7 @@ from planner.store import read, write
 from planner.store.engine import exists, opened
 from planner.store.read_evidence import fit_json, learned_runs
 from planner.words.axes import COMPUTE_AXES
+from planner.words.catalogue import BUILT_IN, Catalogue
 from planner.words.records import TASKS, canonical_json, to_json
 
 
@@ -48,9 +49,7 @@ def import_results(db: str | None, name_or_path: str) -> ImportReport:
 
     A table that cannot be read leaves no database behind.
     """
-    if exists(db):
-        _know_backbones(db)
-    table: ResultTable = load_table(name_or_path)
+    table: ResultTable = load_table(name_or_path, _backbones_of(db))
     rows = [
         write.ImportedRun(
             trial=r.trial, record=r.record, source=r.source, source_kind=r.source_kind
@@ -68,13 +67,15 @@ def import_results(db: str | None, name_or_path: str) -> ImportReport:
     )
 
 
-def _know_backbones(db: str | None) -> None:
+def _backbones_of(db: str | None) -> Catalogue:
+    if not exists(db):
+        return BUILT_IN
     with opened(db) as engine:
-        read.load_backbones(engine)
+        return read.catalogue(engine)
 
 
 def fit(
-    db: str | None,
+    engine: Engine,
     task: str,
     *,
     source: str | None = None,
@@ -84,35 +85,22 @@ def fit(
     law: str = "auto",
     loss: str = "log",
     seed: int = 0,
-) -> FitReport:
-    """Fit a law to the runs of one study and store it; the same evidence finds the stored fit."""
-    check_task(task)
-    with opened(db, must_exist=True) as engine:
-        return fit_with(engine, task, source, dataset, adaptation, axes, law, loss, seed)
-
-
-def fit_with(
-    engine: Engine,
-    task: str,
-    source: str | None,
-    dataset: str | None,
-    adaptation: str | None,
-    axes: tuple[str, ...],
-    law: str,
-    loss: str,
-    seed: int,
     run_ids: frozenset[int] | None = None,
     fit_id: str | None = None,
 ) -> FitReport:
-    """As `fit`, on an open store; from those runs alone where `run_ids` says so.
+    """Fit a law to the runs of one study and store it; the same evidence finds the stored fit.
 
-    With `fit_id` it is that stored law, whatever version of the code fitted it.
+    From those runs alone where `run_ids` says so. With `fit_id` it is that stored law, whatever
+    version of the code fitted it.
     """
-    read.load_backbones(engine)
+    check_task(task)
     rows = learned_runs(engine, task)
     if run_ids is not None:
         rows = [r for r in rows if r.run_id in run_ids]
-    evidence = gather(rows, task, axes=axes, source=source, dataset=dataset, adaptation=adaptation)
+    evidence = gather(
+        rows, task, axes=axes, source=source, dataset=dataset, adaptation=adaptation,
+        catalogue=read.catalogue(engine),
+    )  # fmt: skip
     settings = {"law": law, "loss": loss, "seed": seed, "version": VERSION}
     selection = {"study": to_json(evidence.study), "axes": list(axes), **settings}
     key = canonical_json([selection, evidence.digest])

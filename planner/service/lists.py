@@ -14,7 +14,7 @@ from planner.store import read
 from planner.store.device_sheets import data_sheet
 from planner.store.engine import opened
 from planner.store.read import FitRow, PlanRow, RunRow
-from planner.words import catalogue
+from planner.words.catalogue import Catalogue
 from planner.words.records import canonical_json, to_json
 from planner.words.units import format_flops
 
@@ -22,11 +22,11 @@ from planner.words.units import format_flops
 def runs(db: str | None, **filters: Any) -> list[dict[str, Any]]:
     """Runs as plain rows, FLOPs of one window under `exact/1` beside the measured numbers."""
     with opened(db, must_exist=True) as engine:
-        read.load_backbones(engine)
-        return [run_json(r) for r in read.runs(engine, **filters)]
+        backbones = read.catalogue(engine)
+        return [run_json(r, backbones) for r in read.runs(engine, **filters)]
 
 
-def run_json(row: RunRow) -> dict[str, Any]:
+def run_json(row: RunRow, catalogue: Catalogue) -> dict[str, Any]:
     """One run as plain values; every key is a column's name."""
     trial = row.trial
     flat = {
@@ -49,12 +49,12 @@ def run_json(row: RunRow) -> dict[str, Any]:
         "adaptation": str(trial.adaptation),
         "seed": trial.seed,
         **flat,
-        "flops": window_flops(row),
+        "flops": window_flops(row, catalogue),
         "flops_convention": "exact/1",
     }
 
 
-def window_flops(row: RunRow) -> int | None:
+def window_flops(row: RunRow, catalogue: Catalogue) -> int | None:
     """Exact FLOPs of one window with the run's own mean output tokens; None without a count."""
     trial = row.trial
     tokens = row.mean_output_tokens
@@ -73,9 +73,8 @@ def window_flops(row: RunRow) -> int | None:
 def run_detail(db: str | None, run_id: int, *, utterances: bool = False) -> dict[str, Any]:
     """Everything stored about one run."""
     with opened(db, must_exist=True) as engine:
-        read.load_backbones(engine)
         row = read.run(engine, run_id)
-        detail = {**run_json(row), "trial": to_json(row.trial)}
+        detail = {**run_json(row, read.catalogue(engine)), "trial": to_json(row.trial)}
         if utterances:
             detail["utterances"] = [to_json(u) for u in read.utterances(engine, run_id)]
         detail["steps"] = [to_json(s) for s in read.steps(engine, run_id)]

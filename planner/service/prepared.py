@@ -12,9 +12,8 @@ from planner.laws.result import LawFit
 from planner.plan import candidates
 from planner.plan.candidates import CandidateTable
 from planner.service.circumstances import AsOf, latencies_of, latency_model, resolved, workload_of
-from planner.service.fitting import check_task, fit_with
+from planner.service.fitting import check_task, fit
 from planner.store.engine import opened
-from planner.words.axes import COMPUTE_AXES
 from planner.words.question import PlanQuery
 
 UNUSABLE = frozenset({"not-converged"})
@@ -66,9 +65,9 @@ def usable_fit(engine: Engine, query: PlanQuery, as_of: AsOf | None = None) -> F
         FitError: there is nothing to learn from, or the law may not be planned from.
     """
     run_ids, fit_id = (None, None) if as_of is None else (as_of.run_ids, as_of.fit_id)
-    report = fit_with(
-        engine, query.task, query.source, query.dataset, query.adaptation, COMPUTE_AXES,
-        "auto", "log", query.seed, run_ids, fit_id,
+    report = fit(
+        engine, query.task, source=query.source, dataset=query.dataset, adaptation=query.adaptation,
+        seed=query.seed, run_ids=run_ids, fit_id=fit_id,
     )  # fmt: skip
     if set(report.fit.statuses) & UNUSABLE and not query.accept_status:
         raise FitError(

@@ -16,7 +16,6 @@ from planner.service.circumstances import latencies_of, latency_model, resolved,
 from planner.service.fitting import check_task
 from planner.service.prepared import usable_fit
 from planner.store.engine import opened
-from planner.words import catalogue
 from planner.words.question import PlanQuery
 from planner.words.records import Reduction, to_json
 
@@ -47,9 +46,10 @@ def whatif_from(
     reduction: str,
 ) -> dict[str, Any]:
     """As `whatif`, for a resolved query and its law."""
-    check_seconds(catalogue.backbone(backbone), audio_seconds)
+    shape = report.evidence.catalogue.backbone(backbone)
+    check_seconds(shape, audio_seconds)
     config = Config(
-        backbone=catalogue.backbone(backbone).name,
+        backbone=shape.name,
         audio_seconds=audio_seconds,
         reduction=Reduction.parse(reduction),
         adaptation=report.evidence.rows[0].trial.adaptation,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from planner.store.backbones import catalogue
 from planner.store.best_run import best_run
 from planner.store.read_fits import (
     devices,
@@ -9,7 +10,6 @@ from planner.store.read_fits import (
     fit,
     fits,
     latencies,
-    load_backbones,
     plan,
     plans,
 )
@@ -44,6 +44,7 @@ __all__ = [
     "TrialStatus",
     "attempts",
     "best_run",
+    "catalogue",
     "devices",
     "evaluations",
     "find_fit",
@@ -51,7 +52,6 @@ __all__ = [
     "fits",
     "latencies",
     "latest_on_device",
-    "load_backbones",
     "plan",
     "plans",
     "run",

@@ -1,4 +1,4 @@
-"""Reading devices, latencies, fits, answers and the user's own backbones."""
+"""Reading devices, latencies, fits and answers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from planner.errors import UnknownNameError
 from planner.store import schema
 from planner.store.row_types import FitRow, FitRun, PlanRow, StoredLatency
 from planner.store.transactions import read
-from planner.words import catalogue
 from planner.words.records import Device, Latency, Reduction
 
 _DEVICE_FIELDS = ("name", "kind", "model", "n_threads", "memory_bytes", "driver")
@@ -98,17 +97,6 @@ def plan(engine: Engine, answer_id: str) -> PlanRow:
     if row is None:
         raise UnknownNameError("answer", answer_id, [p.answer_id for p in plans(engine)])
     return PlanRow(**row)
-
-
-def load_backbones(engine: Engine) -> list[catalogue.Backbone]:
-    """Register the user's own backbones in `planner.words.catalogue`, and return them."""
-    table = schema.backbones
-    query = select(table.c.config_json).order_by(table.c.backbone_id)
-    stored = read(engine, lambda c: list(c.execute(query).scalars().all()))
-    found = [catalogue.from_stored(json.loads(text)) for text in stored]
-    for backbone in found:
-        catalogue.register(backbone)
-    return found
 
 
 def _device(row: RowMapping) -> Device:

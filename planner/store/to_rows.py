@@ -17,7 +17,7 @@ from sqlalchemy.dialects import sqlite
 from planner.errors import InputError
 from planner.store import schema
 from planner.store.clock import NowUtc
-from planner.words import catalogue
+from planner.words.catalogue import Catalogue
 from planner.words.records import (
     TASKS,
     Device,
@@ -58,11 +58,12 @@ _PARAMETERS = 900
 """Most parameters of one INSERT of many rows, for the same reason."""
 
 
-def trial_row(trial: Trial, record: RunRecord | None = None) -> Row:
+def trial_row(trial: Trial, catalogue: Catalogue, record: RunRecord | None = None) -> Row:
     """The columns of `trials` that follow from a trial.
 
     Args:
         trial: what is trained.
+        catalogue: the database's.
         record: of a result from elsewhere, which may be of a backbone that the catalogue does not
             know, or report another metric than the task's.
 

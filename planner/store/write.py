@@ -15,12 +15,12 @@ from sqlalchemy import Connection, Engine, bindparam, case, delete, insert, sele
 
 from planner.errors import InputError, StoreError
 from planner.store import schema, to_rows
+from planner.store.backbones import add_backbone, catalogue
 from planner.store.clock import NowUtc
 from planner.store.row_types import FitRow, FitRun, PlanRow
 from planner.store.schema import PROVENANCES, runs, sweep_trials, sweeps, trials
 from planner.store.transactions import write
-from planner.words import catalogue
-from planner.words.records import Device, Latency, Resources, RunRecord, Trial, canonical_json
+from planner.words.records import Device, Latency, Resources, RunRecord, Trial
 
 __all__ = [
     "FitRow",
@@ -86,6 +86,7 @@ def register_sweep(
         UnknownNameError: a backbone is not in the catalogue.
     """
     chosen = {trial.fingerprint: (trial, resources) for trial, resources in trials_}
+    backbones = catalogue(engine)
 
     def work(connection: Connection) -> SweepCount:
         known = to_rows.states(connection, chosen)
@@ -93,7 +94,7 @@ def register_sweep(
         _insert_trials(
             connection,
             [
-                to_rows.trial_row(trial) | to_rows.resources_columns(resources)
+                to_rows.trial_row(trial, backbones) | to_rows.resources_columns(resources)
                 for key, (trial, resources) in chosen.items()
                 if key not in known
             ],
@@ -123,8 +124,9 @@ def import_runs(engine: Engine, rows_: Sequence[ImportedRun], provenance: str) -
         raise InputError(f"provenance must be published or imported, got {provenance!r}")
     for row in rows_:
         to_rows.check_record(row.record, "failed" if row.record.status == "failed" else "finished")
+    backbones = catalogue(engine)
     chosen = {
-        row.trial.fingerprint: to_rows.trial_row(row.trial, row.record)
+        row.trial.fingerprint: to_rows.trial_row(row.trial, backbones, row.record)
         | to_rows.resources_columns(Resources())
         for row in rows_
     }
@@ -217,22 +219,6 @@ def save_plan(engine: Engine, plan: PlanRow) -> None:
             _same(stored, plan.answer_json, f"answer {plan.answer_id}")
 
     write(engine, work)
-
-
-def add_backbone(engine: Engine, backbone: catalogue.Backbone) -> None:
-    """Keep a backbone of the user's own and register it; its name given again replaces it."""
-    table = schema.backbones
-    values = {"config_json": canonical_json(catalogue.to_config(backbone))}
-
-    def work(connection: Connection) -> None:
-        by_name = table.c.name == backbone.name
-        if connection.execute(update(table).where(by_name).values(**values)).rowcount == 0:
-            connection.execute(
-                insert(table).values(name=backbone.name, added_utc=NowUtc(), **values)
-            )
-
-    write(engine, work)
-    catalogue.register(backbone)
 
 
 def _same(stored: str, given: str, what: str) -> None:

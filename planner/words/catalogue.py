@@ -2,12 +2,16 @@
 
 Dimensions are those of the checkpoints' `config.json` on the Hugging Face hub; `n_params` is counted
 from them and agrees with transformers (tests/costs compare).
+
+A user's own backbones are kept in a database, and hold for what is read from it alone: a `Catalogue` is
+the built-in ones and those, and travels with what names them. Nothing in this module changes.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from planner.errors import InputError, UnknownNameError
@@ -183,36 +187,80 @@ _BUILT_IN: tuple[Backbone, ...] = (
     ),
 )  # fmt: skip
 
-_REGISTERED: dict[str, Backbone] = {b.name: b for b in _BUILT_IN}
+_BUILT_IN_NAMES = MappingProxyType({b.name: b for b in _BUILT_IN})
+_BUILT_IN_HUB_IDS = MappingProxyType({b.hub_id: b for b in _BUILT_IN if b.hub_id})
 
 
-def backbone_names() -> tuple[str, ...]:
-    """All known names, built-in first."""
-    return tuple(_REGISTERED)
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """The built-in backbones and those of one database; an own one never takes a built-in name's place."""
+
+    own: tuple[Backbone, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All known names, built-in first."""
+        return tuple(dict.fromkeys([*_BUILT_IN_NAMES, *(b.name for b in self.own)]))
+
+    @property
+    def backbones(self) -> tuple[Backbone, ...]:
+        """All backbones, in the order of `names`."""
+        return tuple(map(self.backbone, self.names))
+
+    def backbone(self, name: str) -> Backbone:
+        """The backbone of that name; a hub id such as `openai/whisper-tiny` finds the same one.
+
+        Raises:
+            UnknownNameError: the name is not in the catalogue.
+
+        >>> Catalogue().backbone("openai/whisper-tiny").name
+        'whisper-tiny'
+        """
+        built_in = _BUILT_IN_NAMES.get(name) or _BUILT_IN_HUB_IDS.get(name)
+        if built_in is not None:
+            return built_in
+        for key in ("name", "hub_id"):
+            for candidate in self.own:
+                if getattr(candidate, key) == name:
+                    return candidate
+        raise UnknownNameError(
+            "backbone",
+            name,
+            self.names,
+            remedy="add one of your own with: soundscale backbones add PATH",
+        )
+
+
+BUILT_IN = Catalogue()
+"""Without anybody's own: what holds where no database is read."""
 
 
 def backbone(name: str) -> Backbone:
-    """The backbone of that name; a hub id such as `openai/whisper-tiny` finds the same one.
+    """The built-in backbone of that name or hub id; a database's own are found in its `Catalogue`.
 
     Raises:
-        UnknownNameError: the name is not in the catalogue.
+        UnknownNameError: no built-in one has it.
     """
-    if name in _REGISTERED:
-        return _REGISTERED[name]
-    for known in _REGISTERED.values():
-        if known.hub_id == name:
-            return known
-    raise UnknownNameError(
-        "backbone",
-        name,
-        _REGISTERED,
-        remedy="add one of your own with: soundscale backbones add PATH",
-    )
+    return BUILT_IN.backbone(name)
 
 
-def register(new: Backbone) -> None:
-    """Make a backbone known in this process; the store keeps the user's own ones."""
-    _REGISTERED[new.name] = new
+def backbone_names() -> tuple[str, ...]:
+    """The names of the built-in backbones."""
+    return BUILT_IN.names
+
+
+def check_own(backbone: Backbone) -> None:
+    """Refuse an own backbone under a built-in name or hub id: stored runs mean the built-in one by it.
+
+    Raises:
+        InputError: the name is built in, with other dimensions.
+    """
+    built_in = _BUILT_IN_NAMES.get(backbone.name) or _BUILT_IN_HUB_IDS.get(backbone.name)
+    if built_in is not None and built_in != backbone:
+        raise InputError(
+            f"backbone {backbone.name!r} is built in, and stored runs mean that one by it; "
+            "give yours another name with --name"
+        )
 
 
 def from_config(name: str, config: dict[str, Any], hub_id: str | None = None) -> Backbone:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 
-from planner.words import catalogue
+from planner.words.catalogue import BUILT_IN as BUILT_IN_BACKBONES
+from planner.words.catalogue import Catalogue
 from planner.words.records import Reduction, Trial
 
 BUILT_IN = ("backbone", "audio_seconds", "reduction", "adaptation")
@@ -48,8 +50,11 @@ class Dimension(Protocol):
         ...
 
 
+@dataclass
 class _Backbone:
-    name, title = "backbone", "model"
+    catalogue: Catalogue = BUILT_IN_BACKBONES
+    name: str = "backbone"
+    title: str = "model"
     coordinates: tuple[str, ...] = ("n_params",)
 
     def of_trial(self, trial: Trial) -> str:
@@ -59,19 +64,19 @@ class _Backbone:
         return sorted(set(levels))
 
     def finer(self, levels: Sequence[str]) -> list[str]:
-        """Registered backbones of the same kind whose size lies between those that were run."""
-        known = [catalogue.backbone(name) for name in levels]
-        low, high = min(b.n_params for b in known), max(b.n_params for b in known)
-        kinds = {(b.family, b.name.endswith(".en")) for b in known}
+        """Backbones of the catalogue of the same kind whose size lies between those that were run."""
+        ran = [self.catalogue.backbone(name) for name in levels]
+        low, high = min(b.n_params for b in ran), max(b.n_params for b in ran)
+        kinds = {(b.family, b.name.endswith(".en")) for b in ran}
         between = [
             b.name
-            for b in map(catalogue.backbone, catalogue.backbone_names())
+            for b in self.catalogue.backbones
             if (b.family, b.name.endswith(".en")) in kinds and low <= b.n_params <= high
         ]
         return self.ordered([*levels, *between])
 
     def coordinate(self, level: str, axis: str) -> float:
-        return float(catalogue.backbone(level).n_params)
+        return float(self.catalogue.backbone(level).n_params)
 
 
 class _Window:
@@ -154,6 +159,13 @@ def forget_dimension(name: str) -> None:
         _DIMENSIONS.pop(name, None)
 
 
-def dimensions() -> tuple[Dimension, ...]:
-    """All dimensions, the built-in ones first."""
-    return tuple(_DIMENSIONS.values())
+def dimensions(catalogue: Catalogue) -> tuple[Dimension, ...]:
+    """All dimensions, the built-in ones first; the sizes of backbones are the catalogue's."""
+    return tuple(
+        _Backbone(catalogue) if isinstance(d, _Backbone) else d for d in _DIMENSIONS.values()
+    )
+
+
+def further_dimensions() -> tuple[Dimension, ...]:
+    """Those that were added to the built-in ones."""
+    return tuple(d for name, d in _DIMENSIONS.items() if name not in BUILT_IN)

@@ -131,13 +131,11 @@ def work_on(job: TrialJob, stopped: Callable[[], bool] | None = None) -> JobOutc
     """
     from planner.store.claims import claim_trial
     from planner.store.engine import opened
-    from planner.store.read import load_backbones
 
     unfit = version_mismatch(job.versions, current_versions()) or _lacks(job.placement)
     if unfit is not None:
         return JobOutcome(trial_id=job.trial_id, kind="refused", failure_text=unfit)
     with opened(job.db, must_exist=True, worker=True) as engine:
-        load_backbones(engine)
         claim = claim_trial(engine, job.trial_id, this_worker(), job.lease_seconds)
         if claim is None:
             return JobOutcome(trial_id=job.trial_id, kind="not-claimed")
@@ -183,6 +181,7 @@ def _run(
     Raises:
         NoRoomError: its files cannot be written for want of room, which is no fault of the trial.
     """
+    from planner.store.read import catalogue
     from runner.trial.run import run_trial
 
     try:
@@ -195,6 +194,7 @@ def _run(
             progress=heart.progress,
             checkpoints=place.checkpoints,
             on_checkpoint=place.keep,
+            catalogue=catalogue(engine),
         )
         return _completed(record, job, place)
     except MissingResourceError as problem:

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from planner.errors import InputError, MissingResourceError
-from planner.words.catalogue import backbone as known_backbone
+from planner.words.catalogue import BUILT_IN, Backbone, Catalogue
 from planner.words.records import Trial
 from runner.models.adapt import META_FILE, adapt, load, merge
 from runner.models.base import BuildRequest, SpeechModel
@@ -39,6 +39,7 @@ def load_trained(
     weights_folder: Path | None = None,
     weights_digest: str | None = None,
     device: torch.device | None = None,
+    catalogue: Catalogue = BUILT_IN,
 ) -> Trained:
     """Build the trial's model and put its stored tensors in; adapters are merged.
 
@@ -48,6 +49,7 @@ def load_trained(
         weights_folder: local folder of base weights, before cache, hub and registry.
         weights_digest: that of the base weights it was trained on, where it is known.
         device: where the module is put; the CPU by default.
+        catalogue: what the trial's backbone means, where it may be one of the user's own.
 
     Raises:
         InputError: tensors were trained but are not stored, or do not fit.
@@ -58,21 +60,22 @@ def load_trained(
             f"{trial.label} was trained, but no tensors of it are stored; train it here "
             "(soundscale sweep run), or name a run that has an artifact"
         )
-    base = _base(trial, weights_folder, weights_digest)
+    backbone = catalogue.backbone(trial.backbone)
+    base = _base(trial, backbone, weights_folder, weights_digest)
     if artifact is None:
-        return _built(trial, base, (), None, device)
+        return _built(trial, backbone, base, (), None, device)
     labels = tuple(_meta(artifact).get("labels", ()))
-    return _built(trial, base, labels, artifact, device)
+    return _built(trial, backbone, base, labels, artifact, device)
 
 
 def _built(
     trial: Trial,
+    backbone: Backbone,
     base: BaseWeights,
     labels: tuple[str, ...],
     folder: Path | None,
     device: torch.device | None,
 ) -> Trained:
-    backbone = known_backbone(trial.backbone)
     request = BuildRequest(
         trial=trial,
         backbone=backbone,
@@ -91,10 +94,10 @@ def _built(
     return Trained(model=model, trial=trial, base=base, labels=labels)
 
 
-def _base(trial: Trial, folder: Path | None, digest: str | None) -> BaseWeights:
+def _base(trial: Trial, backbone: Backbone, folder: Path | None, digest: str | None) -> BaseWeights:
     if trial.initialisation == "random":
         return BaseWeights(state=None, tokenizer=ByteTokenizer(), source="random initialisation")
-    base = base_weights(trial.backbone, folder)
+    base = base_weights(backbone, folder)
     if digest is not None and base.digest is not None and base.digest != digest:
         raise InputError(
             f"{trial.label} was trained on base weights {digest[:12]}, and {base.source} has "

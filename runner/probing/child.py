@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from planner.words.catalogue import backbone, from_stored, register, to_config
+from planner.words.catalogue import Catalogue, from_stored, to_config
 from planner.words.records import Adaptation, Reduction, Resources, Trial, to_json
 
 if TYPE_CHECKING:
@@ -61,19 +61,18 @@ class Sampled:
     precision: str
 
 
-def write_job(job: ProbeJob, path: Path) -> None:
+def write_job(job: ProbeJob, catalogue: Catalogue, path: Path) -> None:
     """Write a job with the dimensions of its backbones, the user's own included."""
-    shapes = {p.backbone: to_config(backbone(p.backbone)) for p in job.points}
+    shapes = {p.backbone: to_config(catalogue.backbone(p.backbone)) for p in job.points}
     path.write_text(json.dumps({"job": asdict(job), "backbones": shapes}), encoding="utf-8")
 
 
-def read_job(path: Path) -> ProbeJob:
-    """Read a job and register its backbones."""
+def read_job(path: Path) -> tuple[ProbeJob, Catalogue]:
+    """Read a job, and its backbones."""
     document = json.loads(path.read_text("utf-8"))
-    for shape in document["backbones"].values():
-        register(from_stored(shape))
+    catalogue = Catalogue(tuple(map(from_stored, document["backbones"].values())))
     given = document["job"] | {"points": tuple(Point(**p) for p in document["job"]["points"])}
-    return ProbeJob(**given)
+    return ProbeJob(**given), catalogue
 
 
 def read_samples(path: Path) -> list[Sampled]:
@@ -98,7 +97,7 @@ def trial_of(point: Point) -> Trial:
     )
 
 
-def work(job: ProbeJob) -> list[Sampled]:
+def work(job: ProbeJob, catalogue: Catalogue) -> list[Sampled]:
     """Measure every point; later ones get fewer samples where the time runs short."""
     from runner.trial.device import describe, torch_device, use_threads
     from runner.trial.recipe import precision_for
@@ -117,21 +116,25 @@ def work(job: ProbeJob) -> list[Sampled]:
         if ended is not None:
             now = time.monotonic()
             until = now + max(0.0, ended - now) / (len(order) - place)
-        model = _model(job, job.points[i], device, values)
+        model = _model(job, catalogue, job.points[i], device, values)
         seconds = _samples(job, job.points[i], model, device, precision, until)
         samples[i] = Sampled(seconds=seconds, device=record, precision=precision)
     return [samples[i] for i in range(len(job.points))]
 
 
 def _model(
-    job: ProbeJob, point: Point, device: torch.device, values: dict[str, Mapping[str, Tensor]]
+    job: ProbeJob,
+    catalogue: Catalogue,
+    point: Point,
+    device: torch.device,
+    values: dict[str, Mapping[str, Tensor]],
 ) -> SpeechModel:
     """A model of the point; the random values of a backbone are drawn once and kept in `values`."""
     from runner.models.base import BuildRequest
     from runner.models.builders import builder_for
     from runner.models.whisper import ByteTokenizer
 
-    shape, trial = backbone(point.backbone), trial_of(point)
+    shape, trial = catalogue.backbone(point.backbone), trial_of(point)
     request = BuildRequest(
         trial=trial,
         backbone=shape,
@@ -190,7 +193,7 @@ def _samples(
 
 def main(arguments: Sequence[str]) -> None:
     """Read a job, work on it, write the samples."""
-    samples = work(read_job(Path(arguments[0])))
+    samples = work(*read_job(Path(arguments[0])))
     Path(arguments[1]).write_text(json.dumps([asdict(s) for s in samples]), encoding="utf-8")
 
 

@@ -25,7 +25,7 @@ from planner.costs.flops.lengths import check_seconds, encoder_tokens
 from planner.costs.latency.probe_points import calibration_points
 from planner.costs.windows import windows_of
 from planner.errors import InputError, SoundscaleError
-from planner.words.catalogue import backbone
+from planner.words.catalogue import BUILT_IN, Catalogue
 from planner.words.records import Device, Latency, Reduction
 from planner.words.units import format_ms
 from runner.probing.child import STAGES, Point, ProbeJob, Sampled, read_samples, write_job
@@ -83,7 +83,7 @@ class ProbeRequest:
     attention: str = "sdpa"
 
 
-def candidates(request: ProbeRequest) -> list[Point]:
+def candidates(request: ProbeRequest, catalogue: Catalogue = BUILT_IN) -> list[Point]:
     """Every combination that could be measured, each checked against its backbone.
 
     Raises:
@@ -100,7 +100,7 @@ def candidates(request: ProbeRequest) -> list[Point]:
         tokens if chooses else (request.n_output_tokens or 20,),
         request.batch_sizes,
     ):
-        shape, reduction = backbone(name), Reduction.parse(text)
+        shape, reduction = catalogue.backbone(name), Reduction.parse(text)
         task = request.task or shape.task
         check_seconds(shape, seconds)
         encoder_tokens(shape, seconds, reduction)
@@ -117,18 +117,18 @@ def candidates(request: ProbeRequest) -> list[Point]:
     return points
 
 
-def points_of(request: ProbeRequest) -> list[Point]:
+def points_of(request: ProbeRequest, catalogue: Catalogue = BUILT_IN) -> list[Point]:
     """The points to measure: all candidates, or the most telling that fit the time.
 
     Raises:
         InputError: nothing fits the time.
     """
-    points = candidates(request)
+    points = candidates(request, catalogue)
     if request.points is None or len(points) <= request.points:
         return points
     windows = [
         windows_of(
-            backbone(p.backbone),
+            catalogue.backbone(p.backbone),
             p.audio_seconds,
             Reduction.parse(p.reduction),
             n_output_tokens=p.n_output_tokens,
@@ -143,7 +143,9 @@ def points_of(request: ProbeRequest) -> list[Point]:
     return [points[i] for i in chosen]
 
 
-def measure(request: ProbeRequest, points: Sequence[Point]) -> Iterator[tuple[int, list[Sampled]]]:
+def measure(
+    request: ProbeRequest, points: Sequence[Point], catalogue: Catalogue = BUILT_IN
+) -> Iterator[tuple[int, list[Sampled]]]:
     """Samples of every point, from one process after the other.
 
     Raises:
@@ -168,13 +170,13 @@ def measure(request: ProbeRequest, points: Sequence[Point]) -> Iterator[tuple[in
                 precision=request.precision,
                 attention=request.attention,
             )
-            yield k, _in_fresh_process(job, Path(folder) / str(k))
+            yield k, _in_fresh_process(job, catalogue, Path(folder) / str(k))
 
 
-def _in_fresh_process(job: ProbeJob, folder: Path) -> list[Sampled]:
+def _in_fresh_process(job: ProbeJob, catalogue: Catalogue, folder: Path) -> list[Sampled]:
     folder.mkdir()
     given, made = folder / "job.json", folder / "samples.json"
-    write_job(job, given)
+    write_job(job, catalogue, given)
     command = [sys.executable, "-m", "runner.probing.child", str(given), str(made)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -259,10 +261,15 @@ COLUMNS = (
 
 
 def probe(
-    db: str | None, request: ProbeRequest, say: Callable[[str], None], *, store: bool
+    db: str | None,
+    request: ProbeRequest,
+    say: Callable[[str], None],
+    *,
+    store: bool,
+    catalogue: Catalogue = BUILT_IN,
 ) -> list[Latency]:
     """Measure every point in fresh processes, and store the latencies where asked."""
-    points = points_of(request)
+    points = points_of(request, catalogue)
     say(f"{len(points)} points, {request.n_processes} fresh processes one after the other")
     by_point: list[list[Sampled]] = [[] for _ in points]
     for k, samples in measure(request, points):

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from planner.costs.flops.forward import forward_flops
 from planner.errors import InputError
-from planner.words.catalogue import backbone
+from planner.words.catalogue import BUILT_IN, Catalogue
 from planner.words.records import Optimisation, Reduction, Resources, Trial
 from planner.words.units import format_flops
 from runner.data.clips import Corpus
@@ -29,7 +29,7 @@ class Combination:
     adaptation: str
 
 
-def combinations(spec: SweepSpec) -> list[Combination]:
+def combinations(spec: SweepSpec, catalogue: Catalogue = BUILT_IN) -> list[Combination]:
     """The combinations of levels that a design asks for, in a fixed order, none twice.
 
     `grid`: every combination of the axes' levels.
@@ -56,11 +56,11 @@ def combinations(spec: SweepSpec) -> list[Combination]:
             grid is near one of the FLOP targets.
     """
     chosen = {
-        "grid": _grid,
-        "star": _star,
-        "list": _list,
-        "isoflop": _isoflop,
-    }[spec.design.kind](spec)
+        "grid": lambda: _grid(spec),
+        "star": lambda: _star(spec, catalogue),
+        "list": lambda: _list(spec),
+        "isoflop": lambda: _isoflop(spec, catalogue),
+    }[spec.design.kind]()
     return list(dict.fromkeys(chosen))
 
 
@@ -74,7 +74,7 @@ def _grid(spec: SweepSpec) -> list[Combination]:
     ]
 
 
-def _star(spec: SweepSpec) -> list[Combination]:
+def _star(spec: SweepSpec, catalogue: Catalogue) -> list[Combination]:
     axes, named = spec.axes, spec.design.centre
     seconds = named.audio_seconds or max(axes.audio_seconds)
     reduction = named.reduction or _by_factor(axes.reduction)[0]
@@ -90,15 +90,17 @@ def _star(spec: SweepSpec) -> list[Combination]:
         star += [replace(centre, reduction=r) for r in axes.reduction]
         star += [replace(centre, adaptation=a) for a in axes.adaptation]
         if spec.design.corners:
-            star += _corners(spec, centre, with_size=named.backbone is not None)
+            star += _corners(spec, centre, catalogue, with_size=named.backbone is not None)
     return star
 
 
-def _corners(spec: SweepSpec, centre: Combination, *, with_size: bool) -> list[Combination]:
+def _corners(
+    spec: SweepSpec, centre: Combination, catalogue: Catalogue, *, with_size: bool
+) -> list[Combination]:
     axes = spec.axes
     lengths = (min(axes.audio_seconds), max(axes.audio_seconds))
     rates = _by_factor(axes.reduction)
-    sizes = sorted(axes.backbone, key=lambda name: backbone(name).n_params)
+    sizes = sorted(axes.backbone, key=lambda name: catalogue.backbone(name).n_params)
     ends = (sizes[0], sizes[-1]) if with_size else (centre.backbone,)
     return [
         Combination(size, seconds, reduction, centre.adaptation)
@@ -126,13 +128,13 @@ def _list(spec: SweepSpec) -> list[Combination]:
     return runs
 
 
-def _isoflop(spec: SweepSpec) -> list[Combination]:
+def _isoflop(spec: SweepSpec, catalogue: Catalogue) -> list[Combination]:
     design = spec.design
     grid = [
         (
             float(
                 forward_flops(
-                    backbone(c.backbone),
+                    catalogue.backbone(c.backbone),
                     audio_seconds=c.audio_seconds,
                     reduction=Reduction.parse(c.reduction),
                     n_output_tokens=design.n_output_tokens,
@@ -158,7 +160,9 @@ def _isoflop(spec: SweepSpec) -> list[Combination]:
     return near_targets
 
 
-def expand(spec: SweepSpec, corpus: Corpus) -> list[tuple[Trial, Resources]]:
+def expand(
+    spec: SweepSpec, corpus: Corpus, catalogue: Catalogue = BUILT_IN
+) -> list[tuple[Trial, Resources]]:
     """The trials of a sweep on a corpus, each with what it needs; the longest first.
 
     Longest first (by training FLOPs), because it packs better: a long trial that starts last
@@ -169,6 +173,7 @@ def expand(spec: SweepSpec, corpus: Corpus) -> list[tuple[Trial, Resources]]:
     Args:
         spec: the checked sweep file.
         corpus: gives the data's name, digest, split policy and the sizes of its splits.
+        catalogue: what the names of backbones mean.
 
     Raises:
         InputError: learning rates are searched, and the corpus has no validation split to choose by.
@@ -182,20 +187,25 @@ def expand(spec: SweepSpec, corpus: Corpus) -> list[tuple[Trial, Resources]]:
             )
         resources = replace(resources, validate=True)
     trials = [
-        _trial(spec, corpus, combination, optimisation, seed)
-        for combination in combinations(spec)
+        _trial(spec, corpus, catalogue, combination, optimisation, seed)
+        for combination in combinations(spec, catalogue)
         for optimisation in spec.optimisation.each(
             combination.audio_seconds, combination.adaptation
         )
         for seed in dict.fromkeys(spec.seeds)
     ]
     unique = {trial.fingerprint: trial for trial in trials}
-    ordered = sorted(unique.values(), key=lambda t: -training_flops(t, corpus))
+    ordered = sorted(unique.values(), key=lambda t: -training_flops(t, corpus, catalogue))
     return [(trial, resources) for trial in ordered]
 
 
 def _trial(
-    spec: SweepSpec, corpus: Corpus, levels: Combination, optimisation: Optimisation, seed: int
+    spec: SweepSpec,
+    corpus: Corpus,
+    catalogue: Catalogue,
+    levels: Combination,
+    optimisation: Optimisation,
+    seed: int,
 ) -> Trial:
     default = "whisper-english" if spec.task == "asr" else "none"
     return Trial(
@@ -206,7 +216,7 @@ def _trial(
         n_train=len(corpus.train),
         n_test=len(corpus.test),
         # A hub id and a catalogue name of one backbone are one trial.
-        backbone=backbone(levels.backbone).name,
+        backbone=catalogue.backbone(levels.backbone).name,
         audio_seconds=levels.audio_seconds,
         reduction=Reduction.parse(levels.reduction),
         adaptation=spec.adaptation(levels.adaptation),

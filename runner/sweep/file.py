@@ -18,14 +18,18 @@ from pydantic import BaseModel, ValidationError
 
 from planner.costs.flops.lengths import check_seconds, encoder_tokens
 from planner.errors import InputError, SoundscaleError, UnknownNameError
-from planner.words.catalogue import backbone
+from planner.words.catalogue import BUILT_IN, Catalogue
 from planner.words.records import Reduction
 from runner.sweep.keys import AXIS_NAMES, Level, SweepSpec
 from runner.trial.recipe import OPTIMISERS, PRECISIONS, SCHEDULES
 
 
-def load_spec(path: str | Path) -> SweepSpec:
+def load_spec(path: str | Path, catalogue: Catalogue = BUILT_IN) -> SweepSpec:
     """Read and check a sweep file; a relative `data.path` starts at the file's folder.
+
+    Args:
+        path: the file.
+        catalogue: the backbones that it may name.
 
     Raises:
         InputError: it cannot be read, is not TOML, or a key or value is wrong; one line that names
@@ -40,19 +44,20 @@ def load_spec(path: str | Path) -> SweepSpec:
         ) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
         raise InputError(f"sweep file {where} is not TOML: {problem}") from None
-    spec = parse_spec(table, where.name)
+    spec = parse_spec(table, where.name, catalogue)
     if spec.data.path is None:
         return spec
     there = where.parent / Path(spec.data.path).expanduser()
     return spec.model_copy(update={"data": replace(spec.data, path=str(there.resolve()))})
 
 
-def parse_spec(table: dict[str, Any], where: str) -> SweepSpec:
+def parse_spec(table: dict[str, Any], where: str, catalogue: Catalogue = BUILT_IN) -> SweepSpec:
     """A sweep file's table, checked against its keys and against the catalogue of backbones.
 
     Args:
         table: what the TOML file holds.
         where: the file's name, for messages.
+        catalogue: the backbones that it may name.
 
     Raises:
         InputError: a key or a value is wrong.
@@ -64,7 +69,7 @@ def parse_spec(table: dict[str, Any], where: str) -> SweepSpec:
         raise _one_line(problem, where) from None
     try:
         _check_names(spec)
-        _check_against_catalogue(spec)
+        _check_against_catalogue(spec, catalogue)
         _check_design(spec)
     except SoundscaleError as problem:
         raise InputError(f"{where}: {problem}") from None
@@ -147,7 +152,7 @@ def _check_names(spec: SweepSpec) -> None:
         )
 
 
-def _check_against_catalogue(spec: SweepSpec) -> None:
+def _check_against_catalogue(spec: SweepSpec, catalogue: Catalogue) -> None:
     """Every combination that the file could ask for must be one that a model can run."""
     axes = {name: _levels(spec, name) for name in AXIS_NAMES}
     for text in axes["adaptation"]:
@@ -155,7 +160,7 @@ def _check_against_catalogue(spec: SweepSpec) -> None:
             spec.adaptation(text)
     for name in axes["backbone"]:
         with _under("axes.backbone"):
-            shape = backbone(name)
+            shape = catalogue.backbone(name)
             if spec.task == "asr" and shape.family != "whisper":
                 raise InputError(
                     f"{name} has no decoder and writes no text; choose a whisper backbone or set "

@@ -23,7 +23,7 @@ from planner.costs.trial_forecast import (
     total_seconds,
 )
 from planner.errors import InputError, UnknownNameError
-from planner.words.catalogue import backbone
+from planner.words.catalogue import BUILT_IN, Catalogue
 from planner.words.records import Device, Resources, Trial
 from runner.data.clips import Corpus
 from runner.sweep.prepare import (
@@ -117,26 +117,26 @@ LATEST = 50
 
 def outcomes(engine: Engine, device: str) -> list[Outcome]:
     """What the latest finished trials on a device took; those that cannot be counted are left out."""
-    from planner.store.read import latest_on_device
+    from planner.store.read import catalogue, latest_on_device
 
-    earlier = []
+    earlier, backbones = [], catalogue(engine)
     for row in latest_on_device(engine, device, LATEST):
         if row.score_seconds is not None:
             with suppress(InputError):  # a backbone that this database does not describe
-                earlier.append(_outcome(row))
+                earlier.append(_outcome(row, backbones))
     return earlier
 
 
-def _outcome(row: RunRow) -> Outcome:
+def _outcome(row: RunRow, catalogue: Catalogue) -> Outcome:
     trained = row.train_seconds if row.train_flops else None
     labels = max(1, round((row.mean_output_tokens or 0.0) + 1))
-    closed = memory_of(
-        row.trial, labels, row.micro_batch, "cpu" if row.precision == "float32" else "cuda"
-    )
+    kind = "cpu" if row.precision == "float32" else "cuda"
+    shape = catalogue.backbone(row.trial.backbone)
+    closed = memory_of(row.trial, shape, labels, row.micro_batch, kind)
     return Outcome(
         train_flops=row.train_flops or None,
         train_seconds=trained,
-        score_flops=_scored_flops(row),
+        score_flops=_scored_flops(row, catalogue),
         score_seconds=row.score_seconds,
         other_seconds=_other_seconds(row),
         closed_bytes=float(closed.total) if closed else None,
@@ -144,7 +144,7 @@ def _outcome(row: RunRow) -> Outcome:
     )
 
 
-def _scored_flops(row: RunRow) -> float | None:
+def _scored_flops(row: RunRow, catalogue: Catalogue) -> float | None:
     """Forward FLOPs behind `score_seconds`; None where validation, whose windows no row counts, took part."""
     if "validation_error" in row.evaluation_details:
         return None
@@ -154,7 +154,7 @@ def _scored_flops(row: RunRow) -> float | None:
         return None
     trial = row.trial
     one = forward_flops(
-        backbone(trial.backbone), audio_seconds=trial.audio_seconds, reduction=trial.reduction,
+        catalogue.backbone(trial.backbone), audio_seconds=trial.audio_seconds, reduction=trial.reduction,
         n_output_tokens=tokens, padding=trial.padding, task=trial.task,
     )  # fmt: skip
     return float(one.total) * n_windows
@@ -167,25 +167,30 @@ def _other_seconds(row: RunRow) -> float | None:
     return whole.total_seconds() - (row.train_seconds or 0.0) - (row.score_seconds or 0.0)
 
 
-def work_of(trial: Trial, resources: Resources, corpus: Corpus, kind: str) -> Work:
+def work_of(
+    trial: Trial, resources: Resources, corpus: Corpus, kind: str, catalogue: Catalogue = BUILT_IN
+) -> Work:
     """What a trial asks of a device of that kind."""
     from runner.trial.hearing import WINDOWS_AT_ONCE
 
+    shape = catalogue.backbone(trial.backbone)
     labels, micro = n_label_tokens(trial, corpus), micro_batch_for(trial, resources)
     usual, least = (
-        memory_of(trial, labels, n, kind, gradient_checkpointing=resources.gradient_checkpointing)
+        memory_of(
+            trial, shape, labels, n, kind, gradient_checkpointing=resources.gradient_checkpointing
+        )
         for n in (micro, 1)
     )
     optimisation = trial.optimisation
     passes = optimisation.steps * math.ceil(optimisation.batch_size / micro)
     windows = n_scored_windows(trial, corpus, validate=resources.validate)
     return Work(
-        train_flops=training_flops(trial, corpus),
-        score_flops=scoring_flops(trial, corpus, validate=resources.validate),
+        train_flops=training_flops(trial, corpus, catalogue),
+        score_flops=scoring_flops(trial, corpus, catalogue, validate=resources.validate),
         closed_bytes=float(usual.total) if usual else 0.0,
         least_bytes=float(least.total) if least else 0.0,
         launch_seconds=launch_seconds(
-            backbone(trial.backbone),
+            shape,
             kind,
             n_passes=passes,
             n_score_batches=windows / WINDOWS_AT_ONCE,
@@ -220,10 +225,11 @@ def before(
     device, kind, memory = place.rates.device, place.kind, place.memory_bytes
     for trial, resources in prepared.trials:
         if trial.fingerprint in wanted:
-            require_room(trial, resources, prepared.corpus, device, kind, memory)
+            shape = prepared.catalogue.backbone(trial.backbone)
+            require_room(trial, shape, resources, prepared.corpus, device, kind, memory)
     return {
         trial.fingerprint: forecast(
-            work_of(trial, resources, prepared.corpus, place.kind), place.rates
+            work_of(trial, resources, prepared.corpus, place.kind, prepared.catalogue), place.rates
         )
         for trial, resources in prepared.trials
         if trial.fingerprint in wanted
@@ -243,7 +249,7 @@ def dry_run(
         place = place_named(engine, device) if device else place_here(engine, resources)
     rows = estimate(prepared, stored_states)
     for row, (trial, needs) in zip(rows, prepared.trials, strict=True):
-        work = work_of(trial, needs, prepared.corpus, place.kind)
+        work = work_of(trial, needs, prepared.corpus, place.kind, prepared.catalogue)
         expected = forecast(work, place.rates)
         fits = place.memory_bytes is None or work.least_bytes <= place.memory_bytes
         row |= {
@@ -283,7 +289,7 @@ def totals(
     """
     wanted = {t.fingerprint for t in todo}
     works = [
-        work_of(t, r, prepared.corpus, place.kind)
+        work_of(t, r, prepared.corpus, place.kind, prepared.catalogue)
         for t, r in prepared.trials
         if t.fingerprint in wanted
     ]

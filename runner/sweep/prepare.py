@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from planner.costs.flops.forward import forward_flops
 from planner.errors import InputError, MissingResourceError
-from planner.words.catalogue import backbone
+from planner.words.catalogue import BUILT_IN, Catalogue
 from planner.words.records import Resources, Trial
 from planner.words.units import format_flops
 from runner.sweep.expand import expand
@@ -33,6 +33,7 @@ class PreparedSweep:
     spec: SweepSpec
     corpus: Corpus
     trials: list[tuple[Trial, Resources]]
+    catalogue: Catalogue = BUILT_IN
 
 
 def prepare(path: str | Path, db: str, say: Say) -> PreparedSweep:
@@ -49,16 +50,16 @@ def prepare(path: str | Path, db: str, say: Say) -> PreparedSweep:
     """
     from runner.data.corpus import load_corpus
 
-    know_backbones(db)
-    spec = load_spec(path)
+    catalogue = stored_catalogue(db)
+    spec = load_spec(path, catalogue)
     corpus = load_corpus(spec.data_request, say=say)
     say(
         f"data {corpus.name}: {len(corpus.train)} clips to train on, {len(corpus.test)} to score, "
         f"{corpus.split_policy} split, from {corpus.source}"
     )
-    trials = expand(spec, corpus)
+    trials = expand(spec, corpus, catalogue)
     _check_windows([trial for trial, _ in trials], corpus)
-    return PreparedSweep(spec=spec, corpus=corpus, trials=trials)
+    return PreparedSweep(spec=spec, corpus=corpus, trials=trials, catalogue=catalogue)
 
 
 def _check_windows(trials: Sequence[Trial], corpus: Corpus) -> None:
@@ -75,14 +76,15 @@ def _check_windows(trials: Sequence[Trial], corpus: Corpus) -> None:
             )
 
 
-def know_backbones(db: str) -> None:
-    """Register the user's own backbones; a database that is not there yet has none."""
+def stored_catalogue(db: str) -> Catalogue:
+    """The backbones that a database knows; one that is not there yet has none of its own."""
     from planner.store.engine import opened
-    from planner.store.read import load_backbones
+    from planner.store.read import catalogue
 
-    if database_exists(db):
-        with opened(db, must_exist=True) as engine:
-            load_backbones(engine)
+    if not database_exists(db):
+        return BUILT_IN
+    with opened(db, must_exist=True) as engine:
+        return catalogue(engine)
 
 
 def database_exists(db: str) -> bool:
@@ -91,7 +93,9 @@ def database_exists(db: str) -> bool:
     return not db.startswith(prefix) or Path(db.removeprefix(prefix)).exists()
 
 
-def find_weights(trials: Sequence[Trial], folder: Path | None, say: Say) -> None:
+def find_weights(
+    trials: Sequence[Trial], catalogue: Catalogue, folder: Path | None, say: Say
+) -> None:
     """Make sure that the weights of every pretrained trial can be had, and say from where.
 
     Raises:
@@ -101,7 +105,8 @@ def find_weights(trials: Sequence[Trial], folder: Path | None, say: Say) -> None
     for name in names:
         from runner.weights.resolve import resolve_weights
 
-        say(f"weights {name}: from {resolve_weights(name, folder=folder, say=say).source}")
+        weights = resolve_weights(catalogue.backbone(name), folder=folder, say=say)
+        say(f"weights {name}: from {weights.source}")
 
 
 def states(db: str, trials: Sequence[Trial]) -> Mapping[str, str]:
@@ -117,21 +122,22 @@ def states(db: str, trials: Sequence[Trial]) -> Mapping[str, str]:
 
 def trial_work(prepared: PreparedSweep) -> Callable[[Trial], float]:
     """A number that grows with a trial's duration: its FLOPs of training and of scoring."""
-    corpus = prepared.corpus
+    corpus, catalogue = prepared.corpus, prepared.catalogue
     resources = {trial.fingerprint: resources for trial, resources in prepared.trials}
 
     def work(trial: Trial) -> float:
         validate = resources[trial.fingerprint].validate
-        return training_flops(trial, corpus) + scoring_flops(trial, corpus, validate=validate)
+        scored = scoring_flops(trial, corpus, catalogue, validate=validate)
+        return training_flops(trial, corpus, catalogue) + scored
 
     return work
 
 
-def window_flops(trial: Trial, corpus: Corpus) -> float:
+def window_flops(trial: Trial, corpus: Corpus, catalogue: Catalogue = BUILT_IN) -> float:
     """Forward FLOPs of one window (convention `exact`), its output tokens estimated from the text."""
     return float(
         forward_flops(
-            backbone(trial.backbone),
+            catalogue.backbone(trial.backbone),
             audio_seconds=trial.audio_seconds,
             reduction=trial.reduction,
             n_output_tokens=n_label_tokens(trial, corpus),
@@ -147,9 +153,12 @@ def n_scored_windows(trial: Trial, corpus: Corpus, *, validate: bool) -> float:
     return sum(max(1.0, clip.audio_seconds / trial.audio_seconds) for clip in clips)
 
 
-def scoring_flops(trial: Trial, corpus: Corpus, *, validate: bool) -> float:
+def scoring_flops(
+    trial: Trial, corpus: Corpus, catalogue: Catalogue = BUILT_IN, *, validate: bool
+) -> float:
     """Forward FLOPs of scoring every window of `n_scored_windows`."""
-    return n_scored_windows(trial, corpus, validate=validate) * window_flops(trial, corpus)
+    n_windows = n_scored_windows(trial, corpus, validate=validate)
+    return n_windows * window_flops(trial, corpus, catalogue)
 
 
 def estimate(prepared: PreparedSweep, stored_states: Mapping[str, str]) -> list[dict[str, Any]]:
@@ -163,9 +172,11 @@ def estimate(prepared: PreparedSweep, stored_states: Mapping[str, str]) -> list[
             "tokens_per_second": trial.reduction.tokens_per_second,
             "adaptation": str(trial.adaptation),
             "seed": trial.seed,
-            "window_flops": window_flops(trial, prepared.corpus),
-            "train_flops": training_flops(trial, prepared.corpus),
-            "score_flops": scoring_flops(trial, prepared.corpus, validate=resources.validate),
+            "window_flops": window_flops(trial, prepared.corpus, prepared.catalogue),
+            "train_flops": training_flops(trial, prepared.corpus, prepared.catalogue),
+            "score_flops": scoring_flops(
+                trial, prepared.corpus, prepared.catalogue, validate=resources.validate
+            ),
             "label": trial.label,
             "fingerprint": trial.fingerprint,
         }

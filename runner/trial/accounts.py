@@ -8,8 +8,7 @@ import torch
 
 from planner.costs.flops.training import training_flops
 from planner.errors import InputError
-from planner.words.catalogue import Whisper
-from planner.words.catalogue import backbone as known_backbone
+from planner.words.catalogue import Backbone, Whisper
 from planner.words.records import Latency, Resources, Trial
 from runner.data.clips import Corpus
 from runner.models.base import SpeechModel
@@ -53,9 +52,10 @@ def train_flops_of(
     return float(counted.total) * training.n_examples
 
 
-def window_flops_counted(trial: Trial, latency: Latency, corpus: Corpus) -> dict[str, int] | None:
+def window_flops_counted(
+    backbone: Backbone, trial: Trial, latency: Latency, corpus: Corpus
+) -> dict[str, int] | None:
     """FLOPs of one window as torch counts them on this module; None for families it cannot count."""
-    backbone = known_backbone(trial.backbone)
     try:
         return counted_flops(backbone, trial, latency.n_output_tokens, corpus.labels)
     except InputError:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from planner.costs.flops.training import training_flops as count_training
-from planner.words.catalogue import backbone
+from planner.words.catalogue import BUILT_IN, Catalogue
 from planner.words.records import Trial
 from runner.data.clips import Corpus
 
@@ -28,10 +28,10 @@ MOST_LABEL_TOKENS = 440
 """Labels that fit Whisper's 448 decoder positions beside the prompt (tokens)."""
 
 
-def training_flops(trial: Trial, corpus: Corpus) -> float:
+def training_flops(trial: Trial, corpus: Corpus, catalogue: Catalogue = BUILT_IN) -> float:
     """Training FLOPs of a whole trial, estimated (convention `exact`): a full batch at each step."""
     each = count_training(
-        backbone(trial.backbone),
+        catalogue.backbone(trial.backbone),
         audio_seconds=trial.audio_seconds,
         reduction=trial.reduction,
         adaptation=trial.adaptation,

@@ -9,7 +9,7 @@ from planner.costs.trial_forecast import (
     require_memory,
 )
 from planner.errors import InputError
-from planner.words.catalogue import backbone
+from planner.words.catalogue import Backbone
 from planner.words.records import Resources, Trial
 from runner.data.clips import Corpus
 from runner.trial.estimates import n_label_tokens
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 def memory_of(
     trial: Trial,
+    shape: Backbone,
     n_labels: int,
     micro_batch: int | None,
     kind: str,
@@ -35,7 +36,7 @@ def memory_of(
         "audio_seconds": trial.audio_seconds, "reduction": trial.reduction, "padding": trial.padding,
         "task": trial.task,
     }  # fmt: skip
-    shape, batch = backbone(trial.backbone), micro_batch or trial.optimisation.batch_size
+    batch = micro_batch or trial.optimisation.batch_size
     try:
         training = training_memory(
             shape, adaptation=trial.adaptation, n_label_tokens=n_labels, micro_batch=batch,
@@ -52,6 +53,7 @@ def memory_of(
 
 def require_room(
     trial: Trial,
+    shape: Backbone,
     resources: Resources,
     corpus: Corpus,
     device: str,
@@ -65,6 +67,6 @@ def require_room(
     """
     labels = n_label_tokens(trial, corpus)
     again = resources.gradient_checkpointing
-    least = memory_of(trial, labels, 1, kind, gradient_checkpointing=again)
+    least = memory_of(trial, shape, labels, 1, kind, gradient_checkpointing=again)
     if least is not None:
         require_memory(trial.label, least, device, memory_bytes)

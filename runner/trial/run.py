@@ -16,7 +16,7 @@ from typing import Any
 import torch
 
 from planner.errors import InputError, MissingResourceError
-from planner.words.catalogue import backbone as known_backbone
+from planner.words.catalogue import BUILT_IN, Backbone, Catalogue
 from planner.words.records import Evaluation, Latency, Resources, RunRecord, Trial, to_json
 from runner.data.clips import Corpus, DataSpec
 from runner.models.adapt import Group, adapt, execute_as, merge, save, trainable
@@ -59,6 +59,7 @@ def run_trial(
     checkpoints: Path | None = None,
     every_steps: int = 50,
     on_checkpoint: Callable[[Path], None] | None = None,
+    catalogue: Catalogue = BUILT_IN,
 ) -> RunRecord:
     """Train, score and probe one trial on this process's device.
 
@@ -74,6 +75,7 @@ def run_trial(
             `runner.trial.checkpoint.discard` removes them. None: nothing is kept.
         every_steps: steps between two checkpoints.
         on_checkpoint: called with each new checkpoint's path.
+        catalogue: what the trial's backbone means, where it may be one of the user's own.
 
     Raises:
         InputError: the trial cannot be asked for (digest, axis or target that does not fit).
@@ -81,7 +83,10 @@ def run_trial(
     use_threads(resources)
     device = torch_device(resources)
     saving = _saving(trial, checkpoints, every_steps, on_checkpoint)
-    stages = _TrialStages(trial, resources, device, artifacts, weights_folder, progress, saving)
+    backbone = catalogue.backbone(trial.backbone)
+    stages = _TrialStages(
+        trial, backbone, resources, device, artifacts, weights_folder, progress, saving
+    )
     try:
         return stages.run(data_request)
     except tuple(FAILURES) as problem:
@@ -111,6 +116,7 @@ class _TrialStages:
     """The stages of one trial, and what is known so far: a failed record keeps it too."""
 
     trial: Trial
+    backbone: Backbone
     resources: Resources
     device: torch.device
     artifacts: Path
@@ -157,7 +163,7 @@ class _TrialStages:
             latencies=(latency,),
             peak_memory_bytes=memory.peak_bytes(),
             details=run_details(cache, training, corpus)
-            | {"counted_flops": window_flops_counted(trial, latency, corpus)},
+            | {"counted_flops": window_flops_counted(self.backbone, trial, latency, corpus)},
         )
 
     def _say(self, phase: str, step: int, n_steps: int) -> None:
@@ -175,21 +181,27 @@ class _TrialStages:
         here = describe(self.device, self.resources.device_label)
         try:
             require_room(
-                self.trial, self.resources, corpus, here.name, here.kind, here.memory_bytes
+                self.trial,
+                self.backbone,
+                self.resources,
+                corpus,
+                here.name,
+                here.kind,
+                here.memory_bytes,
             )
         except InputError as problem:
             self.facts["micro_batch"] = 1
             raise OutOfMemoryError(str(problem)) from None
 
     def _build(self, corpus: Corpus) -> tuple[SpeechModel, PeakMemory]:
-        trial, backbone = self.trial, known_backbone(self.trial.backbone)
+        trial, backbone = self.trial, self.backbone
         if trial.initialisation == "random":
             memory = PeakMemory(self.device)
             base = BaseWeights(state=None, tokenizer=ByteTokenizer())
             self.facts["weights_source"] = "random initialisation"
         else:
-            memory = PeakMemory(self.device, held_bytes(backbone.name, self.weights_folder))
-            base = base_weights(backbone.name, self.weights_folder)
+            memory = PeakMemory(self.device, held_bytes(backbone, self.weights_folder))
+            base = base_weights(backbone, self.weights_folder)
             self.facts["weights_source"] = base.source
             self.facts["weights_digest"] = base.digest
         request = BuildRequest(

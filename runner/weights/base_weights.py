@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from planner.words.catalogue import Backbone
 from runner.models.base import Tokenizer
 from runner.weights.resolve import SpeechTokenizer, load_state, resolve_weights
 
@@ -29,19 +30,19 @@ class BaseWeights:
     digest: str | None = None
 
 
-_kept: OrderedDict[tuple[str, Path | None], BaseWeights] = OrderedDict()
+_kept: OrderedDict[tuple[Backbone, Path | None], BaseWeights] = OrderedDict()
 
 
-def base_weights(backbone_name: str, folder: Path | None) -> BaseWeights:
+def base_weights(backbone: Backbone, folder: Path | None) -> BaseWeights:
     """The weights of a backbone, from memory where this process has read them before.
 
     Raises:
         MissingResourceError: they cannot be had.
         InputError: the folder holds another backbone.
     """
-    key = (backbone_name, folder)
+    key = (backbone, folder)
     if key not in _kept:
-        weights = resolve_weights(backbone_name, folder=folder)
+        weights = resolve_weights(backbone, folder=folder)
         state, config, tokenizer = load_state(weights)
         _kept[key] = BaseWeights(
             state=state,
@@ -56,9 +57,9 @@ def base_weights(backbone_name: str, folder: Path | None) -> BaseWeights:
     return _kept[key]
 
 
-def held_bytes(backbone_name: str, folder: Path | None) -> int:
+def held_bytes(backbone: Backbone, folder: Path | None) -> int:
     """Bytes that `base_weights` already holds for this backbone; 0 before its first use."""
-    held = _kept.get((backbone_name, folder))
+    held = _kept.get((backbone, folder))
     if held is None or held.state is None:
         return 0
     distinct = {t.data_ptr(): t.numel() * t.element_size() for t in held.state.values()}

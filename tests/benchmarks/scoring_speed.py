@@ -16,6 +16,7 @@ from transformers import (
 )
 from transformers.utils import logging
 
+from planner.words.catalogue import backbone
 from planner.words.records import Decoding
 from runner.data.packing import windows
 from runner.models.adapt import merge
@@ -37,7 +38,7 @@ def main() -> None:
     merge(model.module)  # as a trial does before it is scored
     special = model.special  # type: ignore[attr-defined]
     tokenizer = WhisperTokenizerFast(
-        tokenizer_file=str(resolve_weights("whisper-tiny.en").folder / "tokenizer.json")
+        tokenizer_file=str(resolve_weights(backbone("whisper-tiny.en")).folder / "tokenizer.json")
     )
     config = model.module.generation_config
     config.suppress_tokens = [*special.silent, *range(special.end + 1, 51864)]

@@ -30,6 +30,7 @@ from planner.plan.cost import Floats
 from planner.plan.workload import Workload
 from planner.store.row_types import RunRow
 from planner.words import catalogue
+from planner.words.catalogue import BUILT_IN
 from planner.words.question import PlanQuery
 from planner.words.records import Adaptation, Device, Latency, Reduction, Trial
 
@@ -81,7 +82,7 @@ def all_configs() -> tuple[Config, ...]:
 def axes_of(configs: Sequence[Config]) -> Floats:
     """Coordinates on the compute axes, shape (m, 3)."""
     names = ("n_params", "audio_seconds", "tokens_per_second")
-    return np.array([candidates.axis_values(c, names) for c in configs])
+    return np.array([candidates.axis_values(c, names, BUILT_IN) for c in configs])
 
 
 def random_law(rng: np.random.Generator) -> Law:

@@ -65,7 +65,7 @@ def made(
     shape = backbone(name)
     base: dict[str, Any] = {"state": None, "tokenizer": ByteTokenizer()}
     if pretrained:
-        weights = base_weights(name, None)
+        weights = base_weights(shape, None)
         base = {"state": weights.state, "tokenizer": weights.tokenizer, "config": weights.config}
     request = BuildRequest(trial=trial, backbone=shape, device=torch.device("cpu"), **base)
     model = builder_for("whisper", "asr")(request)

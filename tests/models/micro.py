@@ -33,11 +33,11 @@ def make_trial(name="whisper-micro", task="asr", reduction="none", adaptation="n
     )
 
 
-def make_model(trial, device="cpu", attention="sdpa", labels=LABELS):
-    found = backbone(trial.backbone)
-    return builder_for(found.family, trial.task)(
+def make_model(trial, device="cpu", attention="sdpa", labels=LABELS, shape=None):
+    shape = shape or backbone(trial.backbone)
+    return builder_for(shape.family, trial.task)(
         BuildRequest(
-            trial=trial, backbone=found, device=torch.device(device), tokenizer=ByteTokenizer(),
+            trial=trial, backbone=shape, device=torch.device(device), tokenizer=ByteTokenizer(),
             labels=labels, attention=attention,
         )
     )  # fmt: skip

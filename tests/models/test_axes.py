@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from planner.costs.flops.forward import encoder_positions, encoder_tokens, forward_flops
 from planner.errors import InputError
-from planner.words.catalogue import backbone, register
+from planner.words.catalogue import backbone
 from planner.words.records import Reduction
 from runner.models.reduction import merge_adjacent, reduce_tokens
 from runner.trial.counting import count, counted_flops, decoding_flops
@@ -112,12 +112,12 @@ def test_gradients_reach_the_tokens_through_every_operator(operator):
 
 
 def test_hubert_has_the_same_axes():
-    register(dataclasses.replace(backbone("wav2vec2-micro"), name="hubert-micro"))
+    shape = dataclasses.replace(backbone("wav2vec2-micro"), name="hubert-micro")
     trial = make_trial("hubert-micro", "emotion", "stem:2")
-    model = make_model(trial)
+    model = make_model(trial, shape=shape)
     assert type(model.module).__name__ == "HubertForSequenceClassification"
     states = model.encode(model.features([speechlike(2.0)]))
-    assert states.shape[1] == encoder_tokens(backbone("hubert-micro"), 2.0, trial.reduction)
+    assert states.shape[1] == encoder_tokens(shape, 2.0, trial.reduction)
 
 
 def test_wavlms_replaced_attention_gives_the_numbers_of_transformers_own(monkeypatch):

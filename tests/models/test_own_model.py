@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from planner.errors import UnknownNameError
-from planner.words.catalogue import backbone, register
+from planner.words.catalogue import Catalogue, backbone
 from planner.words.records import Resources
 from runner.models import builders
 from runner.models.base import Prediction
@@ -69,7 +69,7 @@ class MeanMel:
 
 @pytest.fixture
 def installed(tmp_path, monkeypatch):
-    """A distribution that is installed on this path and names its builder."""
+    """The catalogue with a backbone of which an installed distribution names the builder."""
     folder = tmp_path / "site" / "mean_mel-1.0.dist-info"
     folder.mkdir(parents=True)
     (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: mean-mel\nVersion: 1.0\n")
@@ -77,8 +77,7 @@ def installed(tmp_path, monkeypatch):
     (folder / "entry_points.txt").write_text(f"[{builders.ENTRY_POINTS}]\nmean-mel = {target}\n")
     monkeypatch.syspath_prepend(str(tmp_path / "site"))
     mine = dataclasses.replace(backbone("wav2vec2-micro"), name="mean-mel-1", family="mean-mel")
-    register(mine)
-    return mine
+    return Catalogue((mine,))
 
 
 MOODS = [(s, m, 0.6) for s in ("train", "test") for m in ("joy", "fear", "joy", "fear")]
@@ -90,7 +89,9 @@ def test_it_trains_and_is_scored_like_a_built_in_one(installed, manifest, tmp_pa
         data, "mean-mel-1", 0.5, adaptation="lora:2", initialisation="random",
         optimisation={"steps": 40, "batch_size": 4, "learning_rate": 1e-2, "head_learning_rate": 1e-2},
     )  # fmt: skip
-    record = run_trial(trial, Resources(), data_request=data, artifacts=tmp_path / "artifacts")
+    record = run_trial(
+        trial, Resources(), data_request=data, artifacts=tmp_path / "artifacts", catalogue=installed
+    )
     assert record.status == "finished"
     assert record.steps[-1].loss < record.steps[0].loss
 
@@ -104,7 +105,9 @@ def test_a_window_that_never_fits_is_out_of_memory_at_a_micro_batch_of_one(
     monkeypatch.setattr(MeanMel, "loss", hungry)
     data = manifest(MOODS, column="label")
     trial = trial_of(data, "mean-mel-1", 0.5, adaptation="lora:2", initialisation="random")
-    record = run_trial(trial, Resources(), data_request=data, artifacts=tmp_path / "artifacts")
+    record = run_trial(
+        trial, Resources(), data_request=data, artifacts=tmp_path / "artifacts", catalogue=installed
+    )
     assert (record.failure_class, record.micro_batch) == ("out-of-memory", 1)
     assert "one example at a time" in record.failure_text
 
@@ -112,7 +115,9 @@ def test_a_window_that_never_fits_is_out_of_memory_at_a_micro_batch_of_one(
 def test_scoring_that_does_not_fit_goes_on_in_halves(installed, manifest, tmp_path, monkeypatch):
     data = manifest(MOODS, column="label")
     trial = trial_of(data, "mean-mel-1", 0.5, adaptation="lora:2", initialisation="random")
-    whole = run_trial(trial, Resources(), data_request=data, artifacts=tmp_path / "artifacts")
+    whole = run_trial(
+        trial, Resources(), data_request=data, artifacts=tmp_path / "artifacts", catalogue=installed
+    )
     encode = MeanMel.encode
 
     def narrow(self, features):
@@ -121,7 +126,9 @@ def test_scoring_that_does_not_fit_goes_on_in_halves(installed, manifest, tmp_pa
         return encode(self, features)
 
     monkeypatch.setattr(MeanMel, "encode", narrow)
-    halved = run_trial(trial, Resources(), data_request=data, artifacts=tmp_path / "artifacts")
+    halved = run_trial(
+        trial, Resources(), data_request=data, artifacts=tmp_path / "artifacts", catalogue=installed
+    )
     assert halved.evaluations == whole.evaluations
 
 

@@ -11,13 +11,15 @@ from planner.cli.main import cli
 from planner.laws.fit import fit_law
 from planner.report.fit_page import fit_page, left_out_rows
 from planner.service import fitting
+from planner.store.engine import opened
 
 pytest.importorskip("altair", reason="charts need Altair: pip install '.[notebooks]'")
 
 
 @pytest.fixture
 def report(published):
-    return fitting.fit(published, "asr")
+    with opened(published) as engine:
+        return fitting.fit(engine, "asr")
 
 
 def test_a_level_left_out_is_foretold_by_a_fit_without_it(report):

@@ -163,9 +163,10 @@ def evidence_of(db):
 
 def test_a_sharp_measurement_outweighs_the_law_and_a_blunt_one_does_not(measured):
     evidence = evidence_of(measured)
-    fit = fitting.fit(measured, "asr").fit
+    with opened(measured) as engine:
+        fit = fitting.fit(engine, "asr").fit
     configs = [c for c in dict.fromkeys(map(_config, evidence.rows))]
-    x = np.array([axis_values(c, evidence.axes) for c in configs])
+    x = np.array([axis_values(c, evidence.axes, evidence.catalogue) for c in configs])
     labels = [c.label for c in configs]
     own = measurements(evidence, configs)
     law_says = fit.predict(x).mean

@@ -10,7 +10,6 @@ from planner.errors import InputError, StoreError, UnknownNameError
 from planner.store import read, write
 from planner.store.claims import cancel, claim_next, fail, finish
 from planner.store.write import FitRow, ImportedRun, PlanRow, import_runs, register_sweep
-from planner.words import catalogue
 from planner.words.records import Evaluation, Resources, RunRecord
 from tests.store.samples import (
     CPU,
@@ -318,17 +317,6 @@ def test_an_answer_reads_back(store):
 def test_an_unknown_id_is_an_error(store, ask, kind):
     with pytest.raises(UnknownNameError, match=f"unknown {kind} 'zzz'"):
         ask(store, "zzz")
-
-
-def test_backbones_of_the_users_own_are_kept_and_registered(store, monkeypatch):
-    monkeypatch.setattr(catalogue, "_REGISTERED", dict(catalogue._REGISTERED))
-    small = dataclasses.replace(catalogue.backbone("whisper-tiny"), name="mine", encoder_layers=2)
-    speech = dataclasses.replace(catalogue.backbone("wav2vec2-base"), name="mine-too")
-    for backbone in (small, speech, dataclasses.replace(small, encoder_layers=3)):
-        write.add_backbone(store, backbone)
-    del catalogue._REGISTERED["mine"]
-    assert read.load_backbones(store) == [dataclasses.replace(small, encoder_layers=3), speech]
-    assert catalogue.backbone("mine").encoder_layers == 3
 
 
 def test_times_are_the_databases_and_sort_as_text(store):

@@ -1,3 +1,4 @@
+import dataclasses
 import hashlib
 import http.server
 import json
@@ -7,7 +8,7 @@ import threading
 import pytest
 
 from planner.errors import MissingResourceError
-from planner.words import catalogue
+from planner.words.catalogue import backbone
 from runner.weights import hub
 from runner.weights.resolve import load_state, resolve_weights
 
@@ -92,13 +93,9 @@ def local_hub(micro_folder, fresh_hub):
 
 
 @pytest.fixture
-def on_the_hub(monkeypatch):
+def on_the_hub():
     """The backbone whisper-micro under a hub id, as a user's own model would be."""
-    own = dict(catalogue._REGISTERED)
-    monkeypatch.setattr(catalogue, "_REGISTERED", own)
-    config = catalogue.to_config(catalogue.backbone("whisper-micro"))
-    catalogue.register(catalogue.from_stored(config | {"hub_id": "someone/whisper-micro"}))
-    return "someone/whisper-micro"
+    return dataclasses.replace(backbone("whisper-micro"), hub_id="someone/whisper-micro")
 
 
 def test_weights_come_from_the_hub_and_then_from_its_cache(
@@ -122,7 +119,7 @@ def test_a_model_that_the_hub_does_not_have_is_said_in_one_line(local_hub, tmp_p
     with pytest.raises(
         MissingResourceError, match=r"hub gave no openai/whisper-small.*404"
     ) as caught:
-        resolve_weights("whisper-small", cache=tmp_path)
+        resolve_weights(backbone("whisper-small"), cache=tmp_path)
     assert "\n" not in str(caught.value)
 
 
@@ -131,13 +128,13 @@ def test_a_hub_that_never_answers_is_given_up(fresh_hub, monkeypatch, tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as mute:
         fresh_hub(f"http://127.0.0.1:{mute.getsockname()[1]}")
         with pytest.raises(MissingResourceError, match=r"no answer from the hub|timed out"):
-            resolve_weights("whisper-small", cache=tmp_path)
+            resolve_weights(backbone("whisper-small"), cache=tmp_path)
 
 
 def test_a_hub_out_of_reach_ends_in_what_was_tried_and_what_to_do(fresh_hub, tmp_path):
     fresh_hub("http://127.0.0.1:9")
     with pytest.raises(MissingResourceError) as caught:
-        resolve_weights("whisper-small", cache=tmp_path)
+        resolve_weights(backbone("whisper-small"), cache=tmp_path)
     said = str(caught.value)
     assert f"tried: cache {tmp_path}" in said
     assert "hub out of reach" in said
@@ -152,4 +149,4 @@ def test_the_hub_is_not_asked_where_the_environment_says_so(fresh_hub, monkeypat
 
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     with pytest.raises(MissingResourceError, match=r"model hub \(switched off\)"):
-        resolve_weights("whisper-small", cache=tmp_path)
+        resolve_weights(backbone("whisper-small"), cache=tmp_path)

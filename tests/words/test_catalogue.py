@@ -1,9 +1,15 @@
 """Parameter counts from dimensions equal the published ones and transformers' own."""
 
+import dataclasses
+import re
+from pathlib import Path
+
 import pytest
 
 from planner.errors import InputError, UnknownNameError
 from planner.words import catalogue
+
+ROOT = Path(__file__).parents[2]
 
 # study.md 3.1, counted by instantiating transformers configs.
 PUBLISHED = {
@@ -76,3 +82,43 @@ def test_a_config_of_another_model_type_is_refused():
 def test_a_config_without_a_key_says_which():
     with pytest.raises(InputError, match="d_model"):
         catalogue.from_config("x", {"model_type": "whisper"})
+
+
+def own(**changes):
+    return dataclasses.replace(catalogue.backbone("whisper-tiny"), hub_id=None, **changes)
+
+
+def test_own_backbones_are_found_by_name_and_hub_id_after_the_built_in_ones():
+    mine = dataclasses.replace(own(name="mine"), hub_id="me/mine")
+    known = catalogue.Catalogue((mine,))
+    assert known.backbone("mine") is known.backbone("me/mine") is mine
+    assert known.backbones == (*catalogue.BUILT_IN.backbones, mine)
+
+
+def test_an_own_backbone_never_takes_a_built_in_names_place():
+    fakes = (own(name="whisper-tiny", encoder_layers=9), own(name="openai/whisper-base"))
+    known = catalogue.Catalogue(fakes)
+    assert known.backbone("whisper-tiny") == catalogue.backbone("whisper-tiny")
+    assert known.backbone("openai/whisper-base") == catalogue.backbone("whisper-base")
+    assert known.names.count("whisper-tiny") == 1
+
+
+def test_an_unknown_name_is_told_apart_from_own_ones_too():
+    with pytest.raises(UnknownNameError, match="did you mean mine-small"):
+        catalogue.Catalogue((own(name="mine-small"),)).backbone("mine-smal")
+
+
+def test_no_room_looks_a_name_up_among_the_built_in_ones_alone():
+    """A name means what the database at hand says; only what reads no database may ask without."""
+    asking = {
+        str(file.relative_to(ROOT))
+        for room in ("planner", "runner")
+        for file in sorted((ROOT / room).rglob("*.py"))
+        for line in file.read_text("utf-8").splitlines()
+        if re.match(r"from planner.words.catalogue import .*\bbackbone\b", line)
+        or "BUILT_IN.backbone(" in line
+    }
+    assert asking == {
+        "planner/service/design.py",
+        "planner/words/catalogue.py",
+    }

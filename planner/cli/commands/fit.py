@@ -54,13 +54,15 @@ def fit_run(
     """
     from planner.report import answer_text
     from planner.service import fitting
+    from planner.store.engine import opened
     from planner.words.axes import COMPUTE_AXES
 
     names = tuple(a.strip() for a in axes.split(",") if a.strip()) if axes else COMPUTE_AXES
-    result = fitting.fit(
-        db, task, source=source, dataset=dataset, adaptation=adaptation, axes=names,
-        law=law, loss=loss, seed=seed,
-    )  # fmt: skip
+    with opened(db, must_exist=True) as engine:
+        result = fitting.fit(
+            engine, task, source=source, dataset=dataset, adaptation=adaptation, axes=names,
+            law=law, loss=loss, seed=seed,
+        )  # fmt: skip
     if page is not None:
         from planner.report.fit_page import write_page
 
@@ -133,8 +135,10 @@ def fit_compare(
     """
     from planner.report import answer_text
     from planner.service import fitting
+    from planner.store.engine import opened
 
-    result = fitting.fit(db, task, source=source, dataset=dataset, adaptation=adaptation)
+    with opened(db, must_exist=True) as engine:
+        result = fitting.fit(engine, task, source=source, dataset=dataset, adaptation=adaptation)
     if output_format == "table":
         click.echo(answer_text.compare_text(result))
         return

@@ -97,8 +97,10 @@ def plot_fit(
     from planner.report import figures, fit_rows
     from planner.report.terminal_plot import scatter
     from planner.service import fitting
+    from planner.store.engine import opened
 
-    found = fitting.fit(db, task, source=source, dataset=dataset, adaptation=adaptation)
+    with opened(db, must_exist=True) as engine:
+        found = fitting.fit(engine, task, source=source, dataset=dataset, adaptation=adaptation)
     rows = fit_rows.fit_rows(found)
 
     def text() -> str:
@@ -133,9 +135,11 @@ def plot_axes(
     from planner.report import figures, fit_rows
     from planner.report.terminal_plot import scatter
     from planner.service import fitting
+    from planner.store.engine import opened
     from planner.words.axes import axis
 
-    found = fitting.fit(db, task, source=source, dataset=dataset, adaptation=adaptation)
+    with opened(db, must_exist=True) as engine:
+        found = fitting.fit(engine, task, source=source, dataset=dataset, adaptation=adaptation)
     rows = fit_rows.fit_rows(found)
     names = found.fit.axes
 

@@ -27,7 +27,7 @@ from planner.costs.latency.stage_fit import fit_stages
 from planner.costs.latency.stages import quantities, regressors
 from planner.costs.windows import Floats, Placed, Windows, together, windows_of
 from planner.errors import InputError, MissingResourceError
-from planner.words.catalogue import backbone
+from planner.words.catalogue import BUILT_IN, Backbone, Catalogue
 from planner.words.records import Latency
 from planner.words.student import t_quantile_95
 
@@ -164,17 +164,21 @@ class LatencyModel:
                 if (name, reduction, batch) == wanted:
                     for k in np.flatnonzero(windows.audio_seconds == seconds).tolist():
                         j, n = int(at[k]), int(windows.n_output_tokens[k])
-                        seen = self._seen(found, n, float(log_model[j]))
+                        seen = self._seen(found, windows.backbone, n, float(log_model[j]))
                         if seen is not None:
                             yield j, seen
 
     def _seen(
-        self, measured: Sequence[Latency], n_output_tokens: int, log_model: float
+        self,
+        measured: Sequence[Latency],
+        backbone: Backbone,
+        n_output_tokens: int,
+        log_model: float,
     ) -> tuple[float, float, float, float] | None:
         near = [m for m in measured if abs(m.n_output_tokens - n_output_tokens) <= TOKEN_TOLERANCE]
         if not near:
             return None
-        own = np.log(self._central(regressors([window_of(m) for m in near]))[0])
+        own = np.log(self._central(regressors([window_of(m, backbone) for m in near]))[0])
         shift = log_model - own
         p50 = np.log([m.p50_ms for m in near]) + shift
         ratio = float(np.mean(np.log([m.p95_ms / m.p50_ms for m in near])))
@@ -206,10 +210,10 @@ def _exp(values: Floats) -> Floats:
     return np.array([math.exp(v) for v in values.tolist()])
 
 
-def window_of(m: Latency) -> Windows:
-    """The window that a measurement is of."""
+def window_of(m: Latency, backbone: Backbone) -> Windows:
+    """The window that a measurement of that backbone is of."""
     return windows_of(
-        backbone(m.backbone), m.audio_seconds, m.reduction, n_output_tokens=m.n_output_tokens,
+        backbone, m.audio_seconds, m.reduction, n_output_tokens=m.n_output_tokens,
         batch_size=m.batch_size,
     )  # fmt: skip
 
@@ -241,7 +245,9 @@ def usable(latencies: Sequence[Latency], device: str | None) -> list[Latency]:
     return [m for m in own if (m.dtype, m.attention) == best]
 
 
-def fit_latency_model(latencies: Sequence[Latency], device: str | None = None) -> LatencyModel:
+def fit_latency_model(
+    latencies: Sequence[Latency], device: str | None = None, *, catalogue: Catalogue = BUILT_IN
+) -> LatencyModel:
     """The stage model of one device from its measurements.
 
     Measurements under another element type or attention than the most frequent one are left out, as are
@@ -250,13 +256,17 @@ def fit_latency_model(latencies: Sequence[Latency], device: str | None = None) -
     Args:
         latencies: measurements; of one device, or of several with `device` naming one.
         device: name of the device.
+        catalogue: what the names of their backbones mean.
 
     Raises:
         InputError: there is no measurement, or they are of several devices.
         MissingResourceError: the named device has none.
     """
     own = usable(latencies, device)
-    x, y = regressors([window_of(m) for m in own]), np.array([m.p50_ms for m in own])
+    x, y = (
+        regressors([window_of(m, catalogue.backbone(m.backbone)) for m in own]),
+        np.array([m.p50_ms for m in own]),
+    )
     labels = [configuration(m) for m in own]
     log_ratio, ratio_sd = tail_ratio(own)
     return LatencyModel(

@@ -29,6 +29,7 @@ from planner.costs.latency.stages import COLUMNS, GROUPS, columns_of, regressors
 from planner.costs.memory.peak import element_bytes
 from planner.costs.windows import Floats
 from planner.errors import InputError, UnknownNameError
+from planner.words.catalogue import BUILT_IN, Catalogue
 from planner.words.records import Latency
 
 COMMON_SD = 0.7
@@ -149,7 +150,11 @@ def _scaled(cost: Floats, group: str, log_factor: float, sd: float, dof: float) 
 
 
 def transfer_model(
-    base: LatencyModel, anchors: Sequence[Latency], device: str | None = None
+    base: LatencyModel,
+    anchors: Sequence[Latency],
+    device: str | None = None,
+    *,
+    catalogue: Catalogue = BUILT_IN,
 ) -> LatencyModel:
     """The base's costs, scaled to a few measurements of another device, tagged `transferred`.
 
@@ -157,12 +162,13 @@ def transfer_model(
         base: a data sheet's model, or one fitted on another device.
         anchors: measurements of the device; without stage times one factor scales every stage.
         device: name of the device where the anchors are of several.
+        catalogue: what the names of their backbones mean.
 
     Raises:
         InputError: there is no anchor, or they are of several devices.
     """
     own = usable(anchors, device)
-    x = regressors([window_of(m) for m in own])
+    x = regressors([window_of(m, catalogue.backbone(m.backbone)) for m in own])
     cost = sum((f.cost for f in base.stages.values()), np.zeros(len(COLUMNS)))
     factors = _factors(own, x, cost)
     log_ratio, ratio_sd = tail_ratio(own)

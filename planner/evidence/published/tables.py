@@ -18,7 +18,7 @@ from importlib import resources
 from pathlib import Path
 
 from planner.errors import InputError, SoundscaleError, UnknownNameError
-from planner.words import catalogue
+from planner.words.catalogue import BUILT_IN, Catalogue
 from planner.words.records import (
     TASKS,
     Adaptation,
@@ -76,8 +76,8 @@ class ResultTable:
     left_out: tuple[str, ...] = field(default=())
 
 
-def load_table(name_or_path: str) -> ResultTable:
-    """A published table by name, or the user's own CSV file.
+def load_table(name_or_path: str, catalogue: Catalogue = BUILT_IN) -> ResultTable:
+    """A published table by name, or the user's own CSV file; its backbones are the catalogue's.
 
     Raises:
         UnknownNameError: it is neither a published table nor a file.
@@ -87,24 +87,24 @@ def load_table(name_or_path: str) -> ResultTable:
         text = (resources.files("planner.evidence.published") / PUBLISHED[name_or_path]).read_text(
             "utf-8"
         )
-        return _read(name_or_path, "published", text)
+        return _read(name_or_path, "published", text, catalogue)
     path = Path(name_or_path)
     if not path.is_file():
         remedy = "or give the path of a CSV file" + (
             f" (there is no file {name_or_path})" if "." in name_or_path else ""
         )
         raise UnknownNameError("published table", name_or_path, PUBLISHED, remedy=remedy)
-    return _read(path.name, "imported", path.read_text("utf-8-sig"))
+    return _read(path.name, "imported", path.read_text("utf-8-sig"), catalogue)
 
 
-def _read(name: str, provenance: str, text: str) -> ResultTable:
+def _read(name: str, provenance: str, text: str, catalogue: Catalogue) -> ResultTable:
     reader = csv.DictReader(io.StringIO(text))
     header = [h.strip() for h in reader.fieldnames or []]
     _check_header(name, header)
     rows, left_out = [], []
     for number, cells in _numbered(reader):
         try:
-            row = _row(name, provenance, cells)
+            row = _row(name, provenance, cells, catalogue)
         except SoundscaleError as problem:
             raise InputError(f"row {number} of {name}: {problem}") from None
         if row is None:
@@ -159,11 +159,13 @@ def _error(cells: Mapping[str, str]) -> float | None:
     return error
 
 
-def _row(name: str, provenance: str, cells: Mapping[str, str]) -> TableRow | None:
+def _row(
+    name: str, provenance: str, cells: Mapping[str, str], catalogue: Catalogue
+) -> TableRow | None:
     error = _error(cells)
     if error is None:
         return None
-    trial = _trial(name, provenance, cells)
+    trial = _trial(name, provenance, cells, catalogue)
     evaluation = Evaluation(
         split=cells.get("split") or "test",
         metric=cells.get("metric") or TASKS[trial.task],
@@ -195,11 +197,10 @@ def _row(name: str, provenance: str, cells: Mapping[str, str]) -> TableRow | Non
     )
 
 
-def _trial(name: str, provenance: str, cells: Mapping[str, str]) -> Trial:
+def _trial(name: str, provenance: str, cells: Mapping[str, str], catalogue: Catalogue) -> Trial:
     task = cells["task"]
     if task not in TASKS:
         raise UnknownNameError("task", task, TASKS)
-    known = catalogue.backbone(cells["backbone"])
     seconds = _number(cells, "audio_seconds")
     if not seconds:
         raise InputError(f"audio_seconds must be positive, got {cells['audio_seconds']!r}")
@@ -217,7 +218,7 @@ def _trial(name: str, provenance: str, cells: Mapping[str, str]) -> Trial:
         split_policy=cells.get("split_policy") or "unknown",
         n_train=_whole(cells, "n_train") or 0,
         n_test=_whole(cells, "n_test") or 0,
-        backbone=known.name,
+        backbone=catalogue.backbone(cells["backbone"]).name,
         audio_seconds=seconds,
         reduction=Reduction.parse(cells.get("reduction") or "none"),
         adaptation=Adaptation.parse(cells.get("adaptation") or "none"),

@@ -9,7 +9,6 @@ from typing import Any
 
 from planner.costs.flops.lengths import mel_frames
 from planner.words.catalogue import Whisper
-from planner.words.catalogue import backbone as known_backbone
 from runner.engines.description import Description, Specials
 from runner.engines.trained import Trained
 from runner.models.decode import SPACE
@@ -20,7 +19,7 @@ from runner.trial.versions import versions
 
 def describe(trained: Trained, form: str, precision: str, **known: Any) -> Description:
     """The description of an export; `known` are fields that the run or the format adds."""
-    trial, backbone = trained.trial, known_backbone(trained.trial.backbone)
+    trial, backbone = trained.trial, trained.model.backbone
     about = Description(
         format=form,
         precision=precision,

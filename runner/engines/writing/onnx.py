@@ -16,7 +16,6 @@ import torch
 from torch import nn
 
 from planner.costs.flops.lengths import encoder_tokens
-from planner.words.catalogue import backbone as known_backbone
 from runner.engines.trained import Trained
 from runner.engines.writing.graphs import Classified, CrossEncoder, Step
 from runner.engines.writing.quantise import quantise
@@ -137,7 +136,7 @@ def save_plain(trained: Trained, folder: Path, say: Say) -> tuple[str, ...]:
     save_graph(graph, (features,), folder / ENCODER, ("features",), ("keys", "values"))
     say(f"writing {STEP}")
     n_states = encoder_tokens(
-        known_backbone(trained.trial.backbone),
+        trained.model.backbone,
         trained.trial.audio_seconds,
         trained.trial.reduction,
         trained.trial.padding,

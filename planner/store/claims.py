@@ -15,7 +15,6 @@ from __future__ import annotations
 import json
 import math
 import uuid
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, Connection, Engine, select, update
@@ -73,26 +72,23 @@ def claim_trial(
     Raises:
         InputError: the lease is not a positive time.
     """
+    _check_lease(lease_seconds)
+    who = {"at_host": worker.host, "process": worker.pid}
+    who |= {"version": worker.version, "revision": worker.code_revision}
+    names: list[str] = []
 
-    def among() -> ColumnElement[bool]:
-        return trials.c.trial_id == trial_id
+    def work(connection: Plain) -> leases.Taken | None:
+        for name in names:
+            # The commit before may have happened without its answer: the claim is ours already.
+            if (mine := leases.taken(connection, name)) is not None:
+                return mine
+        names.append(uuid.uuid4().hex)
+        return leases.take(connection, trial_id, lease_seconds, names[-1], **who)
 
-    return _claim(engine, leases.ONE, trial_id, among, worker, lease_seconds)
-
-
-def claim_next(engine: Engine, sweep_id: int, worker: Worker, lease_seconds: float) -> Claim | None:
-    """Claim the next queued trial of a sweep; None when nothing is to be had now.
-
-    Expired leases of the sweep are ended first when no trial is queued.
-
-    Raises:
-        InputError: the lease is not a positive time.
-    """
-
-    def among() -> ColumnElement[bool]:
-        return leases.member(sweep_id)
-
-    return _claim(engine, leases.NEXT, sweep_id, among, worker, lease_seconds)
+    claimed = transactions.claim(engine, work)
+    if claimed is None and _expire(engine, trials.c.trial_id == trial_id):
+        claimed = transactions.claim(engine, work)
+    return None if claimed is None else _as_claim(claimed)
 
 
 def heartbeat(
@@ -285,33 +281,6 @@ def _retry(engine: Engine, sweep_id: int, state: str) -> int:
 def _check_lease(seconds: float) -> None:
     if not (math.isfinite(seconds) and seconds > 0):
         raise InputError(f"lease_seconds must be positive, got {seconds!r}")
-
-
-def _claim(
-    engine: Engine,
-    source: leases.Source,
-    key: int,
-    among: Callable[[], ColumnElement[bool]],
-    worker: Worker,
-    lease_seconds: float,
-) -> Claim | None:
-    _check_lease(lease_seconds)
-    who = {"at_host": worker.host, "process": worker.pid}
-    who |= {"version": worker.version, "revision": worker.code_revision}
-    names: list[str] = []
-
-    def work(connection: Plain) -> leases.Taken | None:
-        for name in names:
-            # The commit before may have happened without its answer: the claim is ours already.
-            if (found := leases.taken(connection, name)) is not None:
-                return found
-        names.append(uuid.uuid4().hex)
-        return source.take(connection, key, lease_seconds, names[-1], **who)
-
-    claimed = transactions.claim(engine, work)
-    if claimed is None and _expire(engine, among()):
-        claimed = transactions.claim(engine, work)
-    return None if claimed is None else _as_claim(claimed)
 
 
 def _expire(engine: Engine, among: ColumnElement[bool] | None) -> int:

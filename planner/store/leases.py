@@ -98,42 +98,6 @@ _START = Prepared(
 )
 
 
-class Source:
-    """Where claims come from: a query for the key of a queued trial, by the parameter `key`."""
-
-    def __init__(self, queued: Select[Any]) -> None:
-        # SKIP LOCKED passes over what others are claiming now; SQLite has one writer and needs none.
-        # The state is asked again outside: on PostgreSQL the inner answer alone is not a claim.
-        picked = queued.with_for_update(skip_locked=True).scalar_subquery()
-        taking = (
-            update(trials)
-            .where(trials.c.trial_id == picked, trials.c.state == "queued")
-            .values(
-                state="running",
-                token=trials.c.token + 1,
-                n_attempts=trials.c.n_attempts + 1,
-                lease_until_seconds=NowSeconds() + _LEASE,
-            )
-            .returning(*CLAIMED)
-        )
-        self._taking, self.whole = Prepared(taking), Prepared(_with_run(taking))
-
-    def take(
-        self, connection: Plain, key: int, lease: float, name: str, **worker: Any
-    ) -> Taken | None:
-        """Claim a trial, or None: one statement on PostgreSQL, two on SQLite, which has no such one."""
-        if connection.dialect.name == "postgresql":
-            whole = self.whole.first(connection, key=key, lease=lease, name=name, **worker)
-            return None if whole is None else Taken(*whole)
-        found = self._taking.first(connection, key=key, lease=lease)
-        if found is None:
-            return None
-        who = {"trial": found[0], "number": found[3], "held": found[4], "name": name}
-        started = _START.first(connection, **who, **worker)
-        assert started is not None
-        return Taken(started[0], *found)
-
-
 def _with_run(taking: ReturningUpdate[Any]) -> Select[Any]:
     """The claim and its run in one statement, which is a transaction of its own."""
     taken = taking.cte("taken")
@@ -149,17 +113,45 @@ def _with_run(taking: ReturningUpdate[Any]) -> Select[Any]:
     return select(started.c.run_id, *taken.c).select_from(taken.join(started, true()))
 
 
-_QUEUED = select(trials.c.trial_id)
-ONE = Source(_QUEUED.where(trials.c.state == "queued", trials.c.trial_id == bindparam("key")))
-# In the order of keys; that of the sweep would need a sort. Asked as a range of states and ordered by
-# them, so that only the index on (state, trial_id) has that order: by the index on keys alone, which
-# PostgreSQL preferred once its statistics said that all are queued, each claim passed over all before
-# it (measured: a third of the claims a second at 4,000 trials).
-NEXT = Source(
-    _QUEUED.where(trials.c.state.between("queued", "queued"), member(bindparam("key")))
-    .order_by(trials.c.state, trials.c.trial_id)
-    .limit(1)
+# SKIP LOCKED passes over what others are claiming now; SQLite has one writer and needs none.
+# The state is asked again outside: on PostgreSQL the inner answer alone is not a claim.
+_QUEUED = select(trials.c.trial_id).where(
+    trials.c.state == "queued", trials.c.trial_id == bindparam("key")
 )
+_TAKING = (
+    update(trials)
+    .where(
+        trials.c.trial_id == _QUEUED.with_for_update(skip_locked=True).scalar_subquery(),
+        trials.c.state == "queued",
+    )
+    .values(
+        state="running",
+        token=trials.c.token + 1,
+        n_attempts=trials.c.n_attempts + 1,
+        lease_until_seconds=NowSeconds() + _LEASE,
+    )
+    .returning(*CLAIMED)
+)
+_CLAIM = Prepared(_TAKING)
+CLAIM_WITH_RUN = Prepared(_with_run(_TAKING))
+
+
+def take(connection: Plain, key: int, lease: float, name: str, **worker: Any) -> Taken | None:
+    """Claim the trial of that key where it is queued, else None.
+
+    One statement on PostgreSQL, two on SQLite, which has no such one.
+    """
+    if connection.dialect.name == "postgresql":
+        whole = CLAIM_WITH_RUN.first(connection, key=key, lease=lease, name=name, **worker)
+        return None if whole is None else Taken(*whole)
+    claimed = _CLAIM.first(connection, key=key, lease=lease)
+    if claimed is None:
+        return None
+    who = {"trial": claimed[0], "number": claimed[3], "held": claimed[4], "name": name}
+    started = _START.first(connection, **who, **worker)
+    assert started is not None
+    return Taken(started[0], *claimed)
+
 
 _TAKEN = Prepared(
     select(runs.c.run_id, *CLAIMED)

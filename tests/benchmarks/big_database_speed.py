@@ -28,7 +28,7 @@ from sqlalchemy import Engine, text  # noqa: E402
 
 from planner.store import claims, read, schema  # noqa: E402
 from planner.store.engine import open_store  # noqa: E402
-from tests.store.samples import CPU, LEASE, WORKER, finished, sweep_of  # noqa: E402
+from tests.store.samples import CPU, LEASE, WORKER, claim_any, finished, sweep_of  # noqa: E402
 
 P99_MS, PAGE_RATIO, PAGE, N_ASKED = 5.0, 1.5, 100, 400
 SHORTEST_MS, LONGEST_MS = 5.0, 2_000.0
@@ -53,7 +53,7 @@ CHANGED = {
 
 def fill(engine: Engine, n_runs: int) -> None:
     """Store one run, then multiply it."""
-    claim = claims.claim_next(engine, sweep_of(engine, 1), WORKER, LEASE)
+    claim = claim_any(engine, sweep_of(engine, 1), WORKER, LEASE)
     assert claim is not None
     assert claims.finish(engine, claim, finished(n_utterances=0, steps=()))
     numbers = "WITH RECURSIVE count(n) AS (SELECT 2 UNION ALL SELECT n + 1 FROM count WHERE n < :n)"

@@ -58,14 +58,14 @@ if __name__ == "__main__":
 """
 
 
-def ours(url: str, sweep: int, barrier: Any, answers: Any) -> None:
-    """Claim until nothing is left; how many."""
-    engine, taken = open_store(url, worker=True), []
-    claims.claim_next(engine, -1, WORKER, LEASE)  # compiles the statements
+def ours(url: str, share: slice, barrier: Any, answers: Any) -> None:
+    """Claim the trials of one's share by their keys, as a driver hands them out."""
+    engine = open_store(url, worker=True)
+    dealt = [key for (key,) in rows_of(engine, "SELECT trial_id FROM trials ORDER BY 1")][share]
+    claims.claim_trial(engine, -1, WORKER, LEASE)  # compiles the statements
     barrier.wait()
-    while (claim := claims.claim_next(engine, sweep, WORKER, LEASE)) is not None:
-        taken.append(claim.trial_id)
-    answers.put(taken)
+    claimed = [claims.claim_trial(engine, key, WORKER, LEASE) for key in dealt]
+    answers.put([claim.trial_id for claim in claimed if claim is not None])
 
 
 BARE = {
@@ -95,7 +95,7 @@ def driver(url: str) -> Any:
     return psycopg.connect(url, autocommit=True)
 
 
-def bare(url: str, sweep: int, barrier: Any, answers: Any) -> None:
+def bare(url: str, share: slice, barrier: Any, answers: Any) -> None:
     """The same with one statement on one narrow table, no run, no lease."""
     connection, taken = driver(url), []
     statement = BARE["sqlite" if url.startswith("sqlite") else "postgresql"]
@@ -112,7 +112,7 @@ def bare(url: str, sweep: int, barrier: Any, answers: Any) -> None:
     answers.put(taken)
 
 
-def per_second(work: Callable[..., None], url: str, sweep: int, n_processes: int, n: int) -> float:
+def per_second(work: Callable[..., None], url: str, n_processes: int, n: int) -> float:
     """Claims a second of so many processes together.
 
     Raises:
@@ -120,8 +120,8 @@ def per_second(work: Callable[..., None], url: str, sweep: int, n_processes: int
     """
     barrier, answers = CONTEXT.Barrier(n_processes + 1), CONTEXT.SimpleQueue()
     started = [
-        CONTEXT.Process(target=work, args=(url, sweep, barrier, answers))
-        for _ in range(n_processes)
+        CONTEXT.Process(target=work, args=(url, slice(i, None, n_processes), barrier, answers))
+        for i in range(n_processes)
     ]
     for process in started:
         process.start()
@@ -149,13 +149,13 @@ def one_round(make: Callable[[], str], asked: argparse.Namespace) -> tuple[float
     """Ours and the bare statement's claims a second, each on a fresh database."""
     url = make()
     engine = open_store(url)
-    sweep = sweep_of(engine, asked.trials)
-    mine = per_second(ours, url, sweep, asked.processes, asked.trials)
+    sweep_of(engine, asked.trials)
+    mine = per_second(ours, url, asked.processes, asked.trials)
     assert rows_of(engine, "SELECT count(*) FROM runs") == [(asked.trials,)]
     engine.dispose()
     other = make()
     fill_bare(other, asked.trials)
-    return mine, per_second(bare, other, 0, asked.processes, asked.trials)
+    return mine, per_second(bare, other, asked.processes, asked.trials)
 
 
 def optuna(python: str, url: str, n_processes: int) -> float:

@@ -28,7 +28,7 @@ if str(ROOT) not in sys.path:
 from planner.store import claims, schema  # noqa: E402
 from planner.store.engine import open_store  # noqa: E402
 from planner.words.records import RunRecord, Step  # noqa: E402
-from tests.store.samples import LEASE, WORKER, finished, sweep_of  # noqa: E402
+from tests.store.samples import LEASE, WORKER, claim_any, finished, sweep_of  # noqa: E402
 
 N_STEPS, N_UTTERANCES, TARGET = 400, 2_000, 0.6
 TABLES = (schema.utterances, schema.run_steps)
@@ -82,7 +82,7 @@ def store_bare(connection: sqlite3.Connection, rows: dict[str, list[tuple[Any, .
 
 
 def store_ours(engine: Any, sweep: int, run: RunRecord) -> float:
-    claim = claims.claim_next(engine, sweep, WORKER, LEASE)
+    claim = claim_any(engine, sweep, WORKER, LEASE)
     assert claim is not None
     began = time.perf_counter()
     assert claims.finish(engine, claim, run)

@@ -39,7 +39,7 @@ from planner.store.write import register_sweep  # noqa: E402
 from planner.words.records import Resources  # noqa: E402
 from tests.chaos.invariants import broken_invariants  # noqa: E402
 from tests.store.processes import CONTEXT  # noqa: E402
-from tests.store.samples import finished, trial  # noqa: E402
+from tests.store.samples import claim_any, finished, trial  # noqa: E402
 
 LEASE_SECONDS = 0.6
 N_WORKERS, N_DRIVERS, N_BEATS, N_UTTERANCES = 6, 2, 6, 2
@@ -74,7 +74,7 @@ def worker(url: str, sweep_id: int, folder: str, lease: float = LEASE_SECONDS) -
     engine, rng = patient(url), random.Random(os.getpid())
     me = claims.Worker(host="here", pid=os.getpid(), version="0")
     while True:
-        claim = claims.claim_next(engine, sweep_id, me, lease)
+        claim = claim_any(engine, sweep_id, me, lease)
         if claim is None:
             if not n_open(engine):
                 return

@@ -8,7 +8,7 @@ from typing import Any
 
 from planner.store import claims, dialects
 from planner.store.engine import open_store
-from tests.store.samples import LEASE, WORKER, failed, finished, sweep_of
+from tests.store.samples import LEASE, WORKER, claim_any, failed, finished, sweep_of
 
 N_TRIALS = 2
 DIED = 9
@@ -57,7 +57,7 @@ def campaign(url: str) -> None:
     engine = open_store(url)
     sweep = sweep_of(engine, N_TRIALS, max_attempts=100)
     claims.expire(engine)
-    while (claim := claims.claim_next(engine, sweep, WORKER, LEASE)) is not None:
+    while (claim := claim_any(engine, sweep, WORKER, LEASE)) is not None:
         if claim.trial.seed == 0 and claim.attempt == 1:
             claims.fail(engine, claim, failed(), retry=True)
             continue

@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
 
-from planner.store.claims import claim_next, finish
+from planner.store.claims import finish
 from planner.store.engine import open_store
 from runner.campaign.heartbeat import Heartbeat, StopWork
 from runner.campaign.worker import this_worker
 from tests.chaos.shim import ROOT
-from tests.store.samples import finished
+from tests.store.samples import claim_any, finished
 
 NEAR, FAR = 1, 2
 
@@ -80,7 +80,7 @@ class Link:
 def work_until_stopped(url: str, sweep_id: int, lease: float) -> None:
     """Claim a trial, train it for ever, and report late what came of it."""
     engine = open_store(url, worker=True)
-    claim = claim_next(engine, sweep_id, this_worker(), lease)
+    claim = claim_any(engine, sweep_id, this_worker(), lease)
     assert claim is not None
     print("claimed", flush=True)
     now = SimpleNamespace(phase="train", step=1, n_steps=9, loss=1.0)

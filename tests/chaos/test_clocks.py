@@ -5,11 +5,10 @@ from datetime import datetime
 
 import pytest
 
-from planner.store.claims import claim_next
 from tests.chaos.clocks import work_with_wrong_clocks
 from tests.chaos.invariants import broken_invariants, noted
 from tests.chaos.shim import library
-from tests.store.samples import WORKER, rows_of, sweep_of
+from tests.store.samples import WORKER, claim_any, rows_of, sweep_of
 
 DEAD_LEASE, LEASE = 2.0, 120.0
 FORMS = [
@@ -27,7 +26,7 @@ def test_no_lease_is_stolen_early_by_workers_whose_clocks_are_minutes_off(
     n_trials, wrong_by, postgres_store, tmp_path
 ):
     sweep = sweep_of(postgres_store, n_trials, name="chaos", max_attempts=9)
-    dead = claim_next(postgres_store, sweep, WORKER, DEAD_LEASE)
+    dead = claim_any(postgres_store, sweep, WORKER, DEAD_LEASE)
     url = postgres_store.url.render_as_string(hide_password=False)
     work_with_wrong_clocks(url, sweep, tmp_path, LEASE, wrong_by)
     seen = [round((clock - time.time()) / 60) for clock in noted(tmp_path, "clock")]

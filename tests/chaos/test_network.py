@@ -6,11 +6,11 @@ import time
 
 import pytest
 
-from planner.store.claims import claim_next, expire, finish
+from planner.store.claims import expire, finish
 from planner.store.engine import open_store
 from tests.chaos.network import NEAR, Link
 from tests.conftest import PostgresServer, server_binaries
-from tests.store.samples import LEASE, WORKER, finished, rows_of, sweep_of
+from tests.store.samples import LEASE, WORKER, claim_any, finished, rows_of, sweep_of
 
 CUT_LEASE = 2.0
 
@@ -60,7 +60,7 @@ def test_a_worker_that_is_cut_off_stops_its_late_result_is_refused_and_the_trial
     link.cut()
     until(lambda: expire(engine))
     assert worker.stdout.readline() == "stopped as fenced\n"
-    assert finish(engine, claim_next(engine, sweep, WORKER, LEASE), finished(n_utterances=1))
+    assert finish(engine, claim_any(engine, sweep, WORKER, LEASE), finished(n_utterances=1))
     link.mend()
     assert worker.communicate(timeout=120)[0] == "late result refused\n"
     assert rows_of(engine, "SELECT attempt, status FROM runs ORDER BY attempt") == [

@@ -9,7 +9,7 @@ from planner.store.engine import open_store, upgrade
 from tests.http.conftest import serve
 from tests.notebooks.conftest import STORED
 from tests.page.conftest import Page
-from tests.store.samples import LEASE, WORKER, finished, sweep_of
+from tests.store.samples import LEASE, WORKER, claim_any, finished, sweep_of
 
 
 def test_runs_are_listed_filtered_and_shown_in_full(page):
@@ -125,7 +125,7 @@ def test_a_sweep_is_followed_while_it_runs(driver, screenshots, tmp_path):
         page.size(1280, 900)
         page.open("/sweeps?sweep=live", wait_for="#live table")
         assert "0 of 2 finished" in page.text("#live .totals")
-        claim = claims.claim_next(engine, sweep_id, WORKER, LEASE)
+        claim = claim_any(engine, sweep_id, WORKER, LEASE)
         step = claims.Progress(phase="train", step=3, n_steps=12, loss=2.5)
         claims.heartbeat(engine, claim, LEASE, step)
         page.wait(lambda: "train 3 of 12" in page.text("#live"))

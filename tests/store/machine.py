@@ -65,28 +65,18 @@ class Claims(RuleBasedStateMachine):
         keys = rows_of(self.store, "SELECT trial_id FROM trials ORDER BY trial_id")
         self.model = {key: Modelled() for (key,) in keys}
 
-    def _expect_claim(self, claim, among, lease):
-        if not any(self.model[k].state == "queued" for k in among):
-            for key in among:
-                self.model[key].expire(self.now)
-        free = [key for key in among if self.model[key].state == "queued"]
-        assert (None if claim is None else claim.trial_id) == (free[0] if free else None)
+    @rule(target=held, lease=LEASES, which=st.integers(0, N_TRIALS - 1))
+    def claim(self, lease, which):
+        key = list(self.model)[which]
+        row, claim = self.model[key], claims.claim_trial(self.store, key, WORKER, lease)
+        if row.state != "queued":
+            row.expire(self.now)
+        assert (claim is not None) == (row.state == "queued")
         if claim is None:
             return ()
-        self.model[free[0]].claim(self.now + lease)
-        assert claim.token == self.model[free[0]].token
+        row.claim(self.now + lease)
+        assert (claim.trial_id, claim.token) == (key, row.token)
         return claim
-
-    @rule(target=held, lease=LEASES)
-    def claim_next(self, lease):
-        claim = claims.claim_next(self.store, self.sweep, WORKER, lease)
-        return self._expect_claim(claim, list(self.model), lease)
-
-    @rule(target=held, lease=LEASES, which=st.integers(0, N_TRIALS - 1))
-    def claim_one(self, lease, which):
-        key = list(self.model)[which]
-        claim = claims.claim_trial(self.store, key, WORKER, lease)
-        return self._expect_claim(claim, [key], lease)
 
     @rule(claim=held, lease=LEASES)
     def heartbeat(self, claim, lease):

@@ -9,7 +9,7 @@ from typing import Any
 
 from planner.store import claims
 from planner.store.engine import open_store, opened
-from tests.store.samples import LEASE, WORKER, finished, rows_of
+from tests.store.samples import LEASE, WORKER, claim_any, finished, rows_of
 
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(["planner.store.engine", "alembic.command", "psycopg", __name__])
@@ -47,7 +47,7 @@ def claim_all(url: str, sweep_id: int) -> list[int]:
     """Claim and finish until nothing is left; the keys of the trials."""
     engine, mine = open_store(url), []
     try:
-        while (claim := claims.claim_next(engine, sweep_id, WORKER, LEASE)) is not None:
+        while (claim := claim_any(engine, sweep_id, WORKER, LEASE)) is not None:
             mine.append(claim.trial_id)
             assert claims.finish(engine, claim, finished(n_utterances=1))
         return mine

@@ -4,7 +4,8 @@ import math
 
 from sqlalchemy import Engine, text
 
-from planner.store.claims import Worker
+from planner.store.claims import Claim, Worker, claim_trial
+from planner.store.transactions import read
 from planner.store.write import register_sweep
 from planner.words.records import (
     Device,
@@ -77,6 +78,17 @@ def sweep_of(store: Engine, n: int, *, name="sweep", max_attempts=3, first_seed=
     resources = Resources(max_attempts=max_attempts)
     trials = [(trial(seed=first_seed + i), resources) for i in range(n)]
     return register_sweep(store, name, "{}", trials).sweep_id
+
+
+def claim_any(store: Engine, sweep_id: int, worker: Worker, lease_seconds: float) -> Claim | None:
+    """Claim by its key the first trial of a sweep that is to be had: what waits, else what was lost."""
+    still_open = (
+        "SELECT t.trial_id FROM trials t JOIN sweep_trials s ON s.trial_id = t.trial_id "
+        "WHERE s.sweep_id = :s AND t.state IN ('queued', 'running') ORDER BY t.state, t.trial_id"
+    )
+    keys = read(store, lambda c: c.execute(text(still_open), {"s": sweep_id}).scalars().all())
+    claimed = (claim_trial(store, key, worker, lease_seconds) for key in keys)
+    return next((claim for claim in claimed if claim is not None), None)
 
 
 def let_time_pass(store: Engine, seconds: float) -> None:

@@ -7,10 +7,9 @@ import pytest
 from sqlalchemy.dialects import postgresql, sqlite
 
 from planner.store import claims, leases
-from planner.store.claims import claim_next
 from planner.store.clock import NowSeconds, NowUtc
 from tests.store.processes import claim_all, together
-from tests.store.samples import LEASE, WORKER, count, rows_of, sweep_of
+from tests.store.samples import LEASE, WORKER, claim_any, count, rows_of, sweep_of
 
 N_PROCESSES, N_TRIALS = 6, 60
 
@@ -47,7 +46,7 @@ def test_the_clock_is_that_of_the_moment_and_not_of_the_transaction(element):
 
 
 def test_a_lease_ends_as_many_seconds_from_now_as_asked(store):
-    claim_next(store, sweep_of(store, 1), WORKER, LEASE)
+    claim_any(store, sweep_of(store, 1), WORKER, LEASE)
     now = "julianday('now') * 86400.0 - 210866760000.0"
     if store.dialect.name == "postgresql":
         now = "extract(epoch from clock_timestamp())"

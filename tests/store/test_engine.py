@@ -8,11 +8,11 @@ from sqlalchemy import text
 
 from planner.errors import InputError, MigrationError, MissingResourceError, StoreError
 from planner.store import transactions
-from planner.store.claims import claim_next, finish
+from planner.store.claims import finish
 from planner.store.engine import connect, open_store, opened, redacted, resolve_url, upgrade
 from planner.store.schema import SCHEMA_REVISION
 from planner.store.transactions import write
-from tests.store.samples import LEASE, WORKER, count, finished, sweep_of
+from tests.store.samples import LEASE, WORKER, claim_any, count, finished, sweep_of
 
 
 @pytest.mark.parametrize(
@@ -168,7 +168,7 @@ def test_postgresql_has_time_limits(postgres_store):
 
 def test_a_full_disk_is_one_clear_error_and_nothing_is_torn(sqlite_store):
     sweep = sweep_of(sqlite_store, 1)
-    claim = claim_next(sqlite_store, sweep, WORKER, LEASE)
+    claim = claim_any(sqlite_store, sweep, WORKER, LEASE)
     with sqlite_store.connect() as connection:
         pages = connection.exec_driver_sql("PRAGMA page_count").scalar()
         connection.exec_driver_sql(f"PRAGMA max_page_count = {pages + 2}")

@@ -7,18 +7,18 @@ from sqlalchemy import text
 
 from planner.errors import InputError, StoreError
 from planner.store import exchange
-from planner.store.claims import claim_next, fail, finish
+from planner.store.claims import fail, finish
 from planner.store.write import register_sweep
 from planner.words.records import Resources
-from tests.store.samples import LEASE, WORKER, failed, finished, rows_of, sweep_of, trial
+from tests.store.samples import LEASE, WORKER, claim_any, failed, finished, rows_of, sweep_of, trial
 
 pytest.importorskip("pyarrow", reason="needs the extra parquet")
 
 
 def filled(store):
     sweep = sweep_of(store, 3)
-    finish(store, claim_next(store, sweep, WORKER, LEASE), finished())
-    fail(store, claim_next(store, sweep, WORKER, LEASE), failed(), retry=False)
+    finish(store, claim_any(store, sweep, WORKER, LEASE), finished())
+    fail(store, claim_any(store, sweep, WORKER, LEASE), failed(), retry=False)
     return store
 
 
@@ -44,7 +44,7 @@ def test_work_goes_on_in_an_imported_postgresql_database(sqlite_store, postgres_
     exchange.export(filled(sqlite_store), tmp_path / "one")
     exchange.load(postgres_store, tmp_path / "one")
     more = register_sweep(postgres_store, "more", "{}", [(trial(seed=9), Resources())]).sweep_id
-    assert finish(postgres_store, claim_next(postgres_store, more, WORKER, LEASE), finished())
+    assert finish(postgres_store, claim_any(postgres_store, more, WORKER, LEASE), finished())
     assert rows_of(postgres_store, "SELECT count(*) FROM runs WHERE status = 'finished'") == [(2,)]
 
 

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from planner.store import read
-from planner.store.claims import claim_next, finish, retry_failed
+from planner.store.claims import finish, retry_failed
 from planner.store.engine import open_store, upgrade
 from planner.store.schema import SCHEMA_REVISION
-from tests.store.samples import LEASE, WORKER, finished, trial
+from tests.store.samples import LEASE, WORKER, claim_any, finished, trial
 
 DUMPS = sorted(Path(__file__).parent.glob("golden/*.sql"))
 
@@ -43,5 +43,5 @@ def test_the_sweep_goes_on(golden):
     sweep = read.sweep_id_of(golden, "sweep")
     assert retry_failed(golden, sweep) == 1
     for _ in range(2):
-        assert finish(golden, claim_next(golden, sweep, WORKER, LEASE), finished())
+        assert finish(golden, claim_any(golden, sweep, WORKER, LEASE), finished())
     assert {row.state for row in read.sweep_status(golden, "sweep").rows} == {"finished"}

@@ -6,10 +6,19 @@ from hypothesis import strategies as st
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from planner.store.claims import claim_next, finish
+from planner.store.claims import finish
 from planner.store.schema import metadata
 from planner.store.views import VIEWS
-from tests.store.samples import LEASE, WORKER, count, finished, latency, rows_of, sweep_of
+from tests.store.samples import (
+    LEASE,
+    WORKER,
+    claim_any,
+    count,
+    finished,
+    latency,
+    rows_of,
+    sweep_of,
+)
 
 REAL_COLUMNS = [
     (table.name, column.name)
@@ -22,7 +31,7 @@ FILLED = ("trials", "runs", "evaluations", "utterances", "run_steps", "latencies
 
 @pytest.fixture
 def filled(store):
-    assert finish(store, claim_next(store, sweep_of(store, 1), WORKER, LEASE), finished())
+    assert finish(store, claim_any(store, sweep_of(store, 1), WORKER, LEASE), finished())
     return store
 
 
@@ -47,7 +56,7 @@ def test_no_column_of_numbers_takes_infinity_or_text(filled, value):
 def test_no_column_of_numbers_takes_nan_on_postgresql(postgres_store):
     finish(
         postgres_store,
-        claim_next(postgres_store, sweep_of(postgres_store, 1), WORKER, LEASE),
+        claim_any(postgres_store, sweep_of(postgres_store, 1), WORKER, LEASE),
         finished(),
     )
     for table, column in REAL_COLUMNS:
@@ -119,7 +128,7 @@ def test_the_views_have_the_same_columns_on_both_databases(sqlite_store, postgre
 def test_the_frontier_holds_what_nothing_beats(store):
     sweep = sweep_of(store, 4)
     for error, p50 in [(0.2, 10.0), (0.1, 20.0), (0.3, 30.0), (0.1, 25.0)]:
-        claim = claim_next(store, sweep, WORKER, LEASE)
+        claim = claim_any(store, sweep, WORKER, LEASE)
         assert finish(store, claim, finished(error=error, latencies=(latency(p50_ms=p50),)))
     found = rows_of(store, "SELECT error, latency_p50_ms FROM v_frontier ORDER BY error")
     assert found == [(0.1, 20.0), (0.2, 10.0)]

@@ -4,13 +4,13 @@ import json
 
 from planner.service import asking, fitting, verification
 from planner.store import write
-from planner.store.claims import claim_next, finish
+from planner.store.claims import finish
 from planner.store.engine import open_store
 from planner.store.write import register_sweep
 from planner.words.question import PlanQuery
 from planner.words.records import Reduction, Resources
 from tests.http import worlds
-from tests.store.samples import LEASE, WORKER, finished, latency, rows_of, trial
+from tests.store.samples import LEASE, WORKER, claim_any, finished, latency, rows_of, trial
 
 SETTINGS = [(4.0, "none", 0.3), (8.0, "none", 0.2), (8.0, "stem:2", 0.25), (8.0, "stem:4", 0.5)]
 ANSWER = {
@@ -29,7 +29,7 @@ def run(store, seed, seconds, reduction, error):
     config = {"audio_seconds": seconds, "reduction": Reduction.parse(reduction)}
     one = [(trial(seed=seed, **config), Resources())]
     sweep = register_sweep(store, f"s{seed}-{seconds}-{reduction}", "{}", one).sweep_id
-    claim = claim_next(store, sweep, WORKER, LEASE)
+    claim = claim_any(store, sweep, WORKER, LEASE)
     assert finish(store, claim, finished(error=error, latencies=(latency(**config),)))
     return claim.run_id
 

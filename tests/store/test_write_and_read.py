@@ -8,13 +8,14 @@ import pytest
 
 from planner.errors import InputError, StoreError, UnknownNameError
 from planner.store import read, write
-from planner.store.claims import cancel, claim_next, fail, finish
+from planner.store.claims import cancel, fail, finish
 from planner.store.write import FitRow, ImportedRun, PlanRow, import_runs, register_sweep
 from planner.words.records import Evaluation, Resources, RunRecord
 from tests.store.samples import (
     CPU,
     LEASE,
     WORKER,
+    claim_any,
     count,
     failed,
     finished,
@@ -26,7 +27,7 @@ from tests.store.samples import (
 
 
 def stored_run(store, **changes):
-    claim = claim_next(store, sweep_of(store, 1), WORKER, LEASE)
+    claim = claim_any(store, sweep_of(store, 1), WORKER, LEASE)
     assert finish(store, claim, finished(**changes))
     return claim.run_id
 
@@ -130,9 +131,9 @@ def test_a_run_that_is_not_there_is_an_error(store):
 )
 def test_runs_are_chosen_by_what_is_asked(three, wanted, seeds):
     store, sweep = three
-    finish(store, claim_next(store, sweep, WORKER, LEASE), finished())
-    fail(store, claim_next(store, sweep, WORKER, LEASE), failed(), retry=False)
-    claim_next(store, sweep, WORKER, LEASE)
+    finish(store, claim_any(store, sweep, WORKER, LEASE), finished())
+    fail(store, claim_any(store, sweep, WORKER, LEASE), failed(), retry=False)
+    claim_any(store, sweep, WORKER, LEASE)
     import_runs(store, [published(seed=50), published(seed=60)], "published")
     assert [row.trial.seed for row in read.runs(store, **wanted)] == seeds
 
@@ -149,7 +150,7 @@ def test_pages_by_key_hold_every_run_once(store):
 
 def test_a_sweep_registered_again_finds_its_trials(three):
     store, sweep = three
-    finish(store, claim_next(store, sweep, WORKER, LEASE), finished())
+    finish(store, claim_any(store, sweep, WORKER, LEASE), finished())
     again = register_sweep(store, "sweep", "{}", [(trial(seed=i), Resources()) for i in range(4)])
     assert (again.sweep_id, again.n_trials, again.n_new, again.n_finished) == (sweep, 4, 1, 1)
 
@@ -179,7 +180,7 @@ def test_an_unknown_backbone_leaves_nothing_behind(store):
 
 def test_new_resources_hold_for_trials_that_wait(three):
     store, sweep = three
-    finish(store, claim_next(store, sweep, WORKER, LEASE), finished())
+    finish(store, claim_any(store, sweep, WORKER, LEASE), finished())
     asked = Resources(gpus=1.0, max_attempts=7)
     register_sweep(store, "sweep", "{}", [(trial(seed=i), asked) for i in range(3)])
     rows = read.sweep_status(store, "sweep").rows
@@ -189,8 +190,8 @@ def test_new_resources_hold_for_trials_that_wait(three):
 
 def test_the_status_of_a_sweep_shows_every_trial_with_its_latest_attempt(three):
     store, sweep = three
-    finish(store, claim_next(store, sweep, WORKER, LEASE), finished())
-    fail(store, claim_next(store, sweep, WORKER, LEASE), failed(), retry=True)
+    finish(store, claim_any(store, sweep, WORKER, LEASE), finished())
+    fail(store, claim_any(store, sweep, WORKER, LEASE), failed(), retry=True)
     status = read.sweep_status(store, "sweep")
     assert [row.state for row in status.rows] == ["finished", "queued", "queued"]
     assert [row.error for row in status.rows] == [0.25, None, None]
@@ -202,8 +203,8 @@ def test_the_status_of_a_sweep_shows_every_trial_with_its_latest_attempt(three):
 
 def test_sweeps_are_listed_with_their_counts(three):
     store, sweep = three
-    finish(store, claim_next(store, sweep, WORKER, LEASE), finished())
-    claim_next(store, sweep, WORKER, LEASE)
+    finish(store, claim_any(store, sweep, WORKER, LEASE), finished())
+    claim_any(store, sweep, WORKER, LEASE)
     register_sweep(store, "empty", "{}", [])
     first, second = read.sweeps(store)
     assert (first.name, first.n_trials, first.n_finished, first.n_running) == ("sweep", 3, 1, 1)
@@ -261,11 +262,11 @@ def test_a_trial_with_an_imported_result_is_not_trained(store):
     import_runs(store, [published()], "imported")
     counted = register_sweep(store, "s", "{}", [(trial(), Resources())])
     assert counted.n_finished == 1
-    assert claim_next(store, counted.sweep_id, WORKER, LEASE) is None
+    assert claim_any(store, counted.sweep_id, WORKER, LEASE) is None
 
 
 def test_a_trial_in_training_takes_no_imported_result(store):
-    claim_next(store, sweep_of(store, 1), WORKER, LEASE)
+    claim_any(store, sweep_of(store, 1), WORKER, LEASE)
     with pytest.raises(StoreError, match="being trained now"):
         import_runs(store, [published()], "imported")
 
@@ -340,7 +341,7 @@ def test_times_are_the_databases_and_sort_as_text(store):
 def test_the_best_run_is_the_lowest_error_that_meets_the_latency(three, asked, seed):
     store, sweep = three
     for error, p50 in [(0.3, 30.0), (0.2, 40.0), (0.1, 50.0)]:
-        claim = claim_next(store, sweep, WORKER, LEASE)
+        claim = claim_any(store, sweep, WORKER, LEASE)
         finish(store, claim, finished(error=error, latencies=(latency(p50_ms=p50),)))
     best = read.best_run(store, "asr", **asked)
     assert (None if best is None else best.trial.seed) == seed

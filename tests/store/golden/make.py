@@ -18,11 +18,11 @@ if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
 from planner.store import write  # noqa: E402
-from planner.store.claims import claim_next, fail, finish  # noqa: E402
+from planner.store.claims import fail, finish  # noqa: E402
 from planner.store.engine import open_store  # noqa: E402
 from planner.store.schema import SCHEMA_REVISION  # noqa: E402
 from planner.words.records import Evaluation, RunRecord  # noqa: E402
-from tests.store.samples import LEASE, WORKER, failed, finished, sweep_of, trial  # noqa: E402
+from tests.store.samples import LEASE, WORKER, claim_any, failed, finished, sweep_of, trial  # noqa: E402
 
 
 def main() -> None:
@@ -31,8 +31,8 @@ def main() -> None:
         path = Path(folder) / "golden.db"
         engine = open_store(str(path))
         sweep = sweep_of(engine, 3)
-        finish(engine, claim_next(engine, sweep, WORKER, LEASE), finished())
-        fail(engine, claim_next(engine, sweep, WORKER, LEASE), failed(), retry=False)
+        finish(engine, claim_any(engine, sweep, WORKER, LEASE), finished())
+        fail(engine, claim_any(engine, sweep, WORKER, LEASE), failed(), retry=False)
         evaluation = Evaluation(split="test", metric="wer", error=0.1)
         record = RunRecord(status="finished", evaluations=(evaluation,))
         row = write.ImportedRun(trial=trial(seed=50), record=record, source="table 2")

@@ -10,6 +10,9 @@ import pytest
 
 LOADS_NOT = {
     "planner.words": ("numpy.random", "sqlalchemy", "click", "pydantic", "planner.costs", "planner.plan"),
+    "planner.costs": ("sqlalchemy", "click", "planner.store"),
+    "planner.laws": ("sqlalchemy", "click", "planner.store"),
+    "planner.evidence": ("sqlalchemy", "click", "planner.plan", "planner.service"),
     "planner.plan": ("sqlalchemy", "click", "scipy", "planner.service", "planner.report"),
     "planner.report": ("click", "sqlalchemy", "planner.cli", "planner.http"),
     "planner.service": ("click", "fastapi", "pydantic", "planner.report", "planner.cli", "planner.http"),

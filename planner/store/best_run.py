@@ -11,10 +11,11 @@ from __future__ import annotations
 from sqlalchemy import Connection, Engine, Exists, bindparam, exists, func, literal, select
 from sqlalchemy.sql import ColumnElement
 
+from planner.store.columns import DOUBLE, FINITE_MAX
 from planner.store.prepared import Prepared
 from planner.store.read_runs import run
 from planner.store.row_types import RunRow
-from planner.store.schema import DOUBLE, FINITE_MAX, devices, evaluations, latencies, runs, trials
+from planner.store.schema import devices, evaluations, latencies, runs, trials
 from planner.store.transactions import read
 from planner.words.records import TASKS
 

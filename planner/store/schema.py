@@ -16,69 +16,32 @@ from __future__ import annotations
 from typing import Any
 
 from sqlalchemy import (
-    REAL,
-    BigInteger,
     CheckConstraint,
     Column,
     Connection,
-    Float,
     ForeignKey,
     Index,
     Integer,
-    MetaData,
     Table,
     Text,
     UniqueConstraint,
     event,
 )
-from sqlalchemy.schema import SchemaItem
+
+from planner.store.columns import BIG, FINITE_MAX, flag, one_of, real, table
+from planner.store.columns import metadata as metadata
+from planner.store.service_schema import JOB_STATES as JOB_STATES
+from planner.store.service_schema import api_tokens as api_tokens
+from planner.store.service_schema import jobs as jobs
 
 SCHEMA_REVISION = "0007"
 """The Alembic revision of the tables below; a test compares it with the newest migration."""
 
-NAMING = {
-    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-    "ck": "ck_%(table_name)s_%(constraint_name)s",
-    "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
-    "pk": "pk_%(table_name)s",
-}
-metadata = MetaData(naming_convention=NAMING)
-
-FINITE_MAX = 9e300
-"""Bound of the CHECKs that refuse infinities on both databases (SQLite stores NaN as NULL, which
-NOT NULL refuses; PostgreSQL sorts NaN above the bound, which the CHECK refuses)."""
-
-BIG = BigInteger().with_variant(Integer(), "sqlite")
-"""64-bit on both: PostgreSQL's INTEGER ends at 2.1e9, and STRICT tables know no BIGINT."""
-DOUBLE = Float(53).with_variant(REAL(), "sqlite")
-
 TRIAL_STATES = ("queued", "running", "finished", "failed", "cancelled")
 RUN_STATUSES = ("running", "finished", "failed", "lost", "cancelled")
 PROVENANCES = ("measured", "published", "imported")
-JOB_STATES = ("queued", "running", "finished", "failed")
 
-
-def _table(name: str, *items: SchemaItem, rowid: bool = True) -> Table:
-    return Table(name, metadata, *items, sqlite_strict=True, sqlite_with_rowid=rowid)
-
-
-def _real(name: str, low: float = 0.0, *, nullable: bool = True) -> Column[Any]:
-    """A double that is NULL or lies in [low, FINITE_MAX]: NaN and infinities are refused."""
-    check = CheckConstraint(f"{name} >= {low} AND {name} <= {FINITE_MAX}", name=name)
-    return Column(name, DOUBLE, check, nullable=nullable)
-
-
-def _flag(name: str) -> Column[Any]:
-    return Column(name, Integer, CheckConstraint(f"{name} IN (0, 1)", name=name), nullable=False)
-
-
-def _words(name: str, *words: str) -> CheckConstraint:
-    listed = ", ".join(f"'{w}'" for w in words)
-    return CheckConstraint(f"{name} IN ({listed})", name=name)
-
-
-devices = _table(
+devices = table(
     "devices",
     Column("device_id", Integer, primary_key=True),
     Column("name", Text, nullable=False, unique=True),
@@ -90,7 +53,7 @@ devices = _table(
     Column("details_json", Text),
 )
 
-backbones = _table(
+backbones = table(
     "backbones",
     Column("backbone_id", Integer, primary_key=True),
     Column("name", Text, nullable=False, unique=True),
@@ -98,7 +61,7 @@ backbones = _table(
     Column("added_utc", Text, nullable=False),
 )
 
-trials = _table(
+trials = table(
     "trials",
     Column("trial_id", Integer, primary_key=True),
     Column("fingerprint", Text, nullable=False, unique=True),
@@ -114,11 +77,11 @@ trials = _table(
     Column("backbone", Text, nullable=False),
     Column("initialisation", Text, nullable=False),
     Column("n_params", BIG, nullable=False),
-    _real("audio_seconds", nullable=False),
+    real("audio_seconds", nullable=False),
     Column("reduction", Text, nullable=False),
     Column("reduction_place", Text, nullable=False),
     Column("reduction_factor", Integer, nullable=False),
-    _real("tokens_per_second", nullable=False),
+    real("tokens_per_second", nullable=False),
     Column("padding", Text, nullable=False),
     Column("adaptation", Text, nullable=False),
     Column("lora_rank", Integer),
@@ -130,19 +93,19 @@ trials = _table(
     # The claim: a state, a fencing token and a lease by the database's clock.
     Column("state", Text, nullable=False, server_default="queued"),
     Column("token", Integer, nullable=False, server_default="0"),
-    _real("lease_until_seconds"),
+    real("lease_until_seconds"),
     Column("n_attempts", Integer, nullable=False, server_default="0"),
     Column("max_attempts", Integer, nullable=False, server_default="3"),
     Column("resources_json", Text, nullable=False, server_default="{}"),
     Column("created_utc", Text, nullable=False),
-    _words("state", *TRIAL_STATES),
+    one_of("state", *TRIAL_STATES),
     # Running is what holds a lease, and nothing else does.
     CheckConstraint("(state = 'running') = (lease_until_seconds IS NOT NULL)", name="lease"),
     Index(None, "state", "trial_id"),
     Index(None, "task", "backbone"),
 )
 
-runs = _table(
+runs = table(
     "runs",
     Column("run_id", Integer, primary_key=True),
     Column("trial_id", ForeignKey("trials.trial_id"), nullable=False),
@@ -170,14 +133,14 @@ runs = _table(
     Column("phase", Text),
     Column("step", Integer),
     Column("n_steps", Integer),
-    _real("loss", -FINITE_MAX),
+    real("loss", -FINITE_MAX),
     # parameters as the runner counted them; the law's x_N is trials.n_params
     Column("n_params_counted", BIG),
     Column("n_trainable", BIG),
-    _real("train_seconds"),
-    _real("score_seconds"),
-    _real("train_audio_seconds"),
-    _real("train_flops"),
+    real("train_seconds"),
+    real("score_seconds"),
+    real("train_audio_seconds"),
+    real("train_flops"),
     Column("peak_memory_bytes", BIG),
     Column("micro_batch", Integer),
     Column("precision", Text),
@@ -187,8 +150,8 @@ runs = _table(
     Column("artifact", Text),
     Column("details_json", Text),
     UniqueConstraint("trial_id", "attempt"),
-    _words("status", *RUN_STATUSES),
-    _words("provenance", *PROVENANCES),
+    one_of("status", *RUN_STATUSES),
+    one_of("provenance", *PROVENANCES),
     Index(None, "status", "run_id"),
 )
 # At most one stored result for each trial, whatever dies.
@@ -208,14 +171,14 @@ def _where_on_postgresql(table: Table, connection: Connection, **options: Any) -
         _ONE_RESULT.dialect_options["postgresql"]["where"] = where
 
 
-evaluations = _table(
+evaluations = table(
     "evaluations",
     Column("evaluation_id", Integer, primary_key=True),
     Column("run_id", ForeignKey("runs.run_id"), nullable=False),
     Column("split", Text, nullable=False),
     Column("metric", Text, nullable=False),
-    _real("error", nullable=False),
-    _real("std_error"),
+    real("error", nullable=False),
+    real("std_error"),
     Column("n_units", BIG),
     Column("n_errors", BIG),
     Column("n_substitutions", BIG),
@@ -224,9 +187,9 @@ evaluations = _table(
     Column("n_utterances", Integer),
     Column("n_broken", Integer, nullable=False, server_default="0"),
     Column("selection", Text, nullable=False),
-    _real("audio_coverage"),
+    real("audio_coverage"),
     Column("speaker_overlap", Integer),
-    _real("mean_output_tokens"),
+    real("mean_output_tokens"),
     Column("output_tokens_json", Text),
     Column("details_json", Text),
     UniqueConstraint("run_id", "split", "metric"),
@@ -235,7 +198,7 @@ evaluations = _table(
     Index(None, "run_id", "metric", "split", "error"),
 )
 
-utterances = _table(
+utterances = table(
     "utterances",
     Column("evaluation_id", ForeignKey("evaluations.evaluation_id"), primary_key=True),
     Column("utterance_id", Text, primary_key=True),
@@ -247,25 +210,25 @@ utterances = _table(
     Column("n_substitutions", Integer),
     Column("n_insertions", Integer),
     Column("n_deletions", Integer),
-    _real("audio_seconds", nullable=False),
-    _real("audio_coverage", nullable=False),
+    real("audio_seconds", nullable=False),
+    real("audio_coverage", nullable=False),
     Column("n_output_tokens", Integer),
     Column("failure_text", Text),
 )
 
-run_steps = _table(
+run_steps = table(
     "run_steps",
     Column("run_id", ForeignKey("runs.run_id"), primary_key=True),
     Column("step", Integer, primary_key=True),
     # NULL: the loss or the norm was not finite at this step
-    _real("loss", -FINITE_MAX),
-    _real("grad_norm"),
-    _real("learning_rate", nullable=False),
-    _real("seconds", nullable=False),
+    real("loss", -FINITE_MAX),
+    real("grad_norm"),
+    real("learning_rate", nullable=False),
+    real("seconds", nullable=False),
     rowid=False,
 )
 
-latencies = _table(
+latencies = table(
     "latencies",
     Column("latency_id", Integer, primary_key=True),
     # Random name of the measurement: one that is saved again is known.
@@ -273,22 +236,22 @@ latencies = _table(
     Column("run_id", ForeignKey("runs.run_id")),
     Column("device_id", ForeignKey("devices.device_id"), nullable=False),
     Column("backbone", Text, nullable=False),
-    _real("audio_seconds", nullable=False),
+    real("audio_seconds", nullable=False),
     Column("reduction", Text, nullable=False),
     Column("n_output_tokens", Integer, nullable=False),
     Column("batch_size", Integer, nullable=False),
     Column("dtype", Text, nullable=False),
     Column("attention", Text, nullable=False),
-    _flag("kv_cache"),
-    _flag("synchronised"),
+    flag("kv_cache"),
+    flag("synchronised"),
     Column("n_warmup", Integer, nullable=False),
     Column("n_samples", Integer, nullable=False),
     Column("n_processes", Integer, nullable=False),
-    _real("p50_ms", nullable=False),
-    _real("p90_ms", nullable=False),
-    _real("p95_ms", nullable=False),
-    _real("p99_ms", nullable=False),
-    _real("noise_floor"),
+    real("p50_ms", nullable=False),
+    real("p90_ms", nullable=False),
+    real("p95_ms", nullable=False),
+    real("p99_ms", nullable=False),
+    real("noise_floor"),
     Column("stages_json", Text),
     Column("method", Text, nullable=False),
     Column("measured_utc", Text, nullable=False),
@@ -298,7 +261,7 @@ latencies = _table(
     Index(None, "run_id", "device_id", "p50_ms"),
 )
 
-sweeps = _table(
+sweeps = table(
     "sweeps",
     Column("sweep_id", Integer, primary_key=True),
     Column("name", Text, nullable=False, unique=True),
@@ -306,7 +269,7 @@ sweeps = _table(
     Column("created_utc", Text, nullable=False),
 )
 
-sweep_trials = _table(
+sweep_trials = table(
     "sweep_trials",
     Column("sweep_id", ForeignKey("sweeps.sweep_id"), primary_key=True),
     Column("trial_id", ForeignKey("trials.trial_id"), primary_key=True),
@@ -314,25 +277,25 @@ sweep_trials = _table(
     rowid=False,
 )
 
-forecasts = _table(
+forecasts = table(
     "forecasts",
     Column("sweep_id", ForeignKey("sweeps.sweep_id"), primary_key=True),
     Column("trial_id", ForeignKey("trials.trial_id"), primary_key=True),
     Column("device", Text, nullable=False),
     Column("source", Text, nullable=False),
-    _real("train_flops", nullable=False),
-    _real("score_flops", nullable=False),
-    _real("trial_seconds", nullable=False),
-    _real("trial_seconds_low", nullable=False),
-    _real("trial_seconds_high", nullable=False),
-    _real("peak_memory_bytes", nullable=False),
-    _real("peak_memory_bytes_low", nullable=False),
-    _real("peak_memory_bytes_high", nullable=False),
+    real("train_flops", nullable=False),
+    real("score_flops", nullable=False),
+    real("trial_seconds", nullable=False),
+    real("trial_seconds_low", nullable=False),
+    real("trial_seconds_high", nullable=False),
+    real("peak_memory_bytes", nullable=False),
+    real("peak_memory_bytes_low", nullable=False),
+    real("peak_memory_bytes_high", nullable=False),
     Column("created_utc", Text, nullable=False),
     rowid=False,
 )
 
-law_fits = _table(
+law_fits = table(
     "law_fits",
     Column("fit_id", Text, primary_key=True),
     Column("task", Text, nullable=False),
@@ -340,23 +303,23 @@ law_fits = _table(
     Column("law", Text, nullable=False),
     Column("status", Text, nullable=False),
     Column("n_runs", Integer, nullable=False),
-    _real("objective", -FINITE_MAX, nullable=False),
+    real("objective", -FINITE_MAX, nullable=False),
     Column("selection_json", Text, nullable=False),
     Column("fit_json", Text, nullable=False),
     Column("version", Text, nullable=False),
     Column("created_utc", Text, nullable=False),
 )
 
-law_fit_runs = _table(
+law_fit_runs = table(
     "law_fit_runs",
     Column("fit_id", ForeignKey("law_fits.fit_id"), primary_key=True),
     Column("run_id", ForeignKey("runs.run_id"), primary_key=True),
-    _flag("included"),
+    flag("included"),
     Column("reason", Text),
     rowid=False,
 )
 
-plans = _table(
+plans = table(
     "plans",
     Column("answer_id", Text, primary_key=True),
     Column("fit_id", ForeignKey("law_fits.fit_id")),
@@ -365,30 +328,4 @@ plans = _table(
     Column("answer_json", Text, nullable=False),
     Column("version", Text, nullable=False),
     Column("created_utc", Text, nullable=False),
-)
-
-api_tokens = _table(
-    "api_tokens",
-    Column("token_id", Integer, primary_key=True),
-    Column("name", Text, nullable=False, unique=True),
-    # SHA-256 of the token: a token is 256 random bits, so it needs no salt and no slow hash.
-    Column("token_hash", Text, nullable=False, unique=True),
-    Column("scopes", Text, nullable=False),
-    Column("created_utc", Text, nullable=False),
-    Column("revoked_utc", Text),
-)
-
-jobs = _table(
-    "jobs",
-    Column("job_id", Text, primary_key=True),
-    Column("kind", Text, nullable=False),
-    Column("request_json", Text, nullable=False),
-    Column("state", Text, nullable=False),
-    Column("result_json", Text),
-    Column("problem_json", Text),
-    Column("created_utc", Text, nullable=False),
-    Column("heartbeat_utc", Text),
-    Column("finished_utc", Text),
-    _words("state", *JOB_STATES),
-    Index(None, "state", "job_id"),
 )

@@ -283,3 +283,14 @@ def bulk_insert(
         connection.exec_driver_sql(head + ", ".join([marks] * n), flat)
     if rest := list(rows[whole:]):
         connection.exec_driver_sql(head + marks, rest)
+
+
+def now(connection: Connection) -> str:
+    """The database's time, as its columns keep it."""
+    return str(connection.execute(select(NowUtc())).scalar_one())
+
+
+def insert_trials(connection: Connection, new: Sequence[Row]) -> None:
+    """Store trials that the database does not know yet."""
+    created = now(connection)
+    insert_new(connection, schema.trials, [row | {"created_utc": created} for row in new])

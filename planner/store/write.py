@@ -1,4 +1,4 @@
-"""Writing sweeps, imported results, latencies, fits and answers; results of claims are in claims.py.
+"""Writing sweeps, latencies, fits and answers; results of claims are in claims.py, imports in imports.py.
 
 Each function is one transaction: it happens whole or not at all, and repeating it adds nothing.
 """
@@ -17,8 +17,9 @@ from planner.errors import InputError, StoreError
 from planner.store import schema, to_rows
 from planner.store.backbones import add_backbone, catalogue
 from planner.store.clock import NowUtc
+from planner.store.imports import ImportCount, ImportedRun, import_runs
 from planner.store.row_types import FitRow, FitRun, PlanRow
-from planner.store.schema import PROVENANCES, runs, sweep_trials, sweeps, trials
+from planner.store.schema import sweep_trials, sweeps, trials
 from planner.store.transactions import write
 from planner.words.records import Device, Latency, Resources, RunRecord, Trial
 
@@ -55,24 +56,6 @@ class SweepCount:
     n_finished: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ImportedRun:
-    """A result from elsewhere: `source` says where it stands, `source_kind` how (`read`, `inferred`)."""
-
-    trial: Trial
-    record: RunRecord
-    source: str | None = None
-    source_kind: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ImportCount:
-    """How many imported runs were new, and how many were stored before."""
-
-    n_new: int
-    n_known: int
-
-
 def register_sweep(
     engine: Engine, name: str, spec_json: str, trials_: Sequence[tuple[Trial, Resources]]
 ) -> SweepCount:
@@ -91,7 +74,7 @@ def register_sweep(
     def work(connection: Connection) -> SweepCount:
         known = to_rows.states(connection, chosen)
         sweep_id = _sweep_id(connection, name, spec_json)
-        _insert_trials(
+        to_rows.insert_trials(
             connection,
             [
                 to_rows.trial_row(trial, backbones) | to_rows.resources_columns(resources)
@@ -107,35 +90,6 @@ def register_sweep(
             n_new=len(chosen) - len(known),
             n_finished=sum(state == "finished" for state in known.values()),
         )
-
-    return write(engine, work)
-
-
-def import_runs(engine: Engine, rows_: Sequence[ImportedRun], provenance: str) -> ImportCount:
-    """Store results from elsewhere (`published`, `imported`) as runs of their trials.
-
-    Raises:
-        InputError: the provenance is not one of a result from elsewhere, a number is not finite, or
-            a trial is stored with another result already.
-        StoreError: a trial is being trained at this moment.
-        UnknownNameError: a backbone is in neither the catalogue nor given `n_params`.
-    """
-    if provenance not in PROVENANCES[1:]:
-        raise InputError(f"provenance must be published or imported, got {provenance!r}")
-    for row in rows_:
-        to_rows.check_record(row.record, "failed" if row.record.status == "failed" else "finished")
-    backbones = catalogue(engine)
-    chosen = {
-        row.trial.fingerprint: to_rows.trial_row(row.trial, backbones, row.record)
-        | to_rows.resources_columns(Resources())
-        for row in rows_
-    }
-
-    def work(connection: Connection) -> ImportCount:
-        known = to_rows.states(connection, chosen)
-        _insert_trials(connection, [row for key, row in chosen.items() if key not in known])
-        stored = [_import_run(connection, row, provenance) for row in rows_]
-        return ImportCount(n_new=sum(stored), n_known=len(stored) - sum(stored))
 
     return write(engine, work)
 
@@ -226,17 +180,8 @@ def _same(stored: str, given: str, what: str) -> None:
         raise StoreError(f"{what} is stored with other content; an id names one content for ever")
 
 
-def _now(connection: Connection) -> str:
-    return str(connection.execute(select(NowUtc())).scalar_one())
-
-
-def _insert_trials(connection: Connection, new: Sequence[to_rows.Row]) -> None:
-    now = _now(connection)
-    to_rows.insert_new(connection, trials, [row | {"created_utc": now} for row in new])
-
-
 def _sweep_id(connection: Connection, name: str, spec_json: str) -> int:
-    new = {"name": name, "spec_json": spec_json, "created_utc": _now(connection)}
+    new = {"name": name, "spec_json": spec_json, "created_utc": to_rows.now(connection)}
     to_rows.insert_new(connection, sweeps, [new])
     by_name = sweeps.c.name == name
     connection.execute(update(sweeps).where(by_name).values(spec_json=spec_json))
@@ -291,61 +236,3 @@ def _set_resources(connection: Connection, given: Mapping[str, Resources]) -> No
         )
         for part in to_rows.chunks(fingerprints):
             connection.execute(changed.where(trials.c.fingerprint.in_(part)))
-
-
-def _import_run(connection: Connection, row: ImportedRun, provenance: str) -> bool:
-    """Store one imported run; False when it is stored already."""
-    by_key = trials.c.fingerprint == row.trial.fingerprint
-    trial = connection.execute(
-        select(trials.c.trial_id, trials.c.state, trials.c.n_attempts, trials.c.token)
-        .where(by_key)
-        .with_for_update()
-    ).one()
-    if trial.state == row.record.status or trial.state == "finished":
-        _check_same_result(connection, trial.trial_id, row)
-        return False
-    if trial.state == "running":
-        raise StoreError(
-            f"cannot import a result of {row.trial.label}: it is being trained now; "
-            "wait for it, or cancel its sweep"
-        )
-    ended = {"state": row.record.status, "n_attempts": trial.n_attempts + 1}
-    connection.execute(update(trials).where(by_key).values(**ended, token=trial.token + 1))
-    now = _now(connection)
-    device = row.record.device
-    device_id = None if device is None else to_rows.device_id_of(connection, device)
-    values: dict[str, Any] = to_rows.record_columns(row.record, device_id) | {
-        "trial_id": trial.trial_id,
-        "attempt": trial.n_attempts + 1,
-        "token": trial.token + 1,
-        "status": row.record.status,
-        "provenance": provenance,
-        "source": row.source,
-        "source_kind": row.source_kind,
-        "started_utc": now,
-        "finished_utc": now,
-    }
-    run_id = connection.execute(insert(runs).values(**values).returning(runs.c.run_id)).scalar_one()
-    to_rows.store_details(connection, run_id, row.record)
-    return True
-
-
-def _check_same_result(connection: Connection, trial_id: int, row: ImportedRun) -> None:
-    """Refuse another result for a finished trial: it would have to replace or contradict one."""
-    table = schema.evaluations
-    stored = {
-        (e.split, e.metric): e.error
-        for e in connection.execute(
-            select(table.c.split, table.c.metric, table.c.error)
-            .join(runs, runs.c.run_id == table.c.run_id)
-            .where(runs.c.trial_id == trial_id, runs.c.status == "finished")
-        )
-    }
-    for evaluation in row.record.evaluations:
-        known = stored.get((evaluation.split, evaluation.metric))
-        if known is not None and not math.isclose(known, evaluation.error, rel_tol=1e-12):
-            raise InputError(
-                f"{evaluation.metric} of {row.trial.label} is stored as {known:g} already and the "
-                f"import says {evaluation.error:g}; give the row another seed or dataset name, "
-                "or leave it out"
-            )

@@ -32,8 +32,8 @@ def _search_of(trial: Trial) -> Trial:
 
 def validation_error(row: Run) -> float | None:
     """The run's error on validation; None where it was not scored."""
-    found = row.evaluation_details.get("validation_error")
-    return None if found is None else float(found)
+    error = row.evaluation_details.get("validation_error")
+    return None if error is None else float(error)
 
 
 def beaten(rows: Sequence[Run]) -> dict[int, str]:
@@ -61,13 +61,13 @@ def beaten(rows: Sequence[Run]) -> dict[int, str]:
 
 
 def _mean_error(runs: Sequence[Run]) -> float:
-    known = [e for run in runs if (e := validation_error(run)) is not None]
-    return sum(known) / len(known) if known else math.inf
+    errors = [e for run in runs if (e := validation_error(run)) is not None]
+    return sum(errors) / len(errors) if errors else math.inf
 
 
 def _reason(own: float, least: float, best: tuple[float | None, ...]) -> str:
-    said = "was not scored" if math.isinf(own) else f"has {own:.4g}"
+    outcome = "was not scored" if math.isinf(own) else f"has {own:.4g}"
     return (
         f"another learning rate was better: {best[0]:g} has error {least:.4g} on validation, "
-        f"this one {said}"
+        f"this one {outcome}"
     )

@@ -79,11 +79,11 @@ class Evidence:
 
 def axis_value(row: Run, name: str) -> float | None:
     """The value of a run on an axis or covariate; None where it has none (rank without LoRA)."""
-    known = axis(name).name
-    if known in _VALUES:
-        return _VALUES[known](row)
-    giver = next((d for d in further_dimensions() if known in d.coordinates), None)
-    return None if giver is None else giver.coordinate(giver.of_trial(row.setup), known)
+    coordinate = axis(name).name
+    if coordinate in _VALUES:
+        return _VALUES[coordinate](row)
+    giver = next((d for d in further_dimensions() if coordinate in d.coordinates), None)
+    return None if giver is None else giver.coordinate(giver.of_trial(row.setup), coordinate)
 
 
 _VALUES: dict[str, Callable[[Run], float | None]] = {
@@ -144,10 +144,10 @@ class _Kinds:
         self.of = _kinds_of(rows)
         first = dict(zip(reversed(self.of), reversed(rows), strict=True))
         self.first = {kind: first[kind] for kind in dict.fromkeys(self.of)}
-        known: dict[Study, Study] = {}
+        distinct: dict[Study, Study] = {}
         studies = {k: _study(r, axes) for k, r in self.first.items()}
         # One object for equal studies, so that they are told apart by identity.
-        self.study = {k: known.setdefault(s, s) for k, s in studies.items()}
+        self.study = {k: distinct.setdefault(s, s) for k, s in studies.items()}
 
     def reasons(
         self, study: Study, axes: Sequence[str], place: str
@@ -229,9 +229,9 @@ def _nothing_matches(
     rows: Sequence[Run], source: str | None, dataset: str | None, adaptation: str | None
 ) -> str:
     filters = {"source": source, "dataset": dataset, "adaptation": adaptation}
-    said = ", ".join(f"{k} {v!r}" for k, v in filters.items() if v is not None)
+    filtered = ", ".join(f"{k} {v!r}" for k, v in filters.items() if v is not None)
     have = sorted({f"{r.provenance}/{r.setup.dataset}/{r.setup.adaptation}" for r in rows})
-    return f"no finished run matches {said}; there are: {', '.join(have[:8])}"
+    return f"no finished run matches {filtered}; there are: {', '.join(have[:8])}"
 
 
 def _choose(rows: Sequence[Run], studies: Sequence[Study]) -> Study:
@@ -304,8 +304,8 @@ def _observations(
     x = np.array([at[k] for k in kinds], dtype=np.float64)
     errors = np.array([r.error for r in rows], dtype=np.float64)
     # A weight needs every run's own standard error: some with and some without is not comparable.
-    known = all(r.std_error is not None and r.std_error > 0 for r in rows)
-    std = np.array([r.std_error for r in rows], dtype=np.float64) if known else None
+    weighted = all(r.std_error is not None and r.std_error > 0 for r in rows)
+    std = np.array([r.std_error for r in rows], dtype=np.float64) if weighted else None
     return Observations(
         axes=tuple(axes),
         x=x,

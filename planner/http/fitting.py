@@ -13,7 +13,7 @@ from planner.http.problems import document, of_error
 from planner.http.schemas import FitQuestion
 from planner.service import fitting
 from planner.store import jobs
-from planner.store.jobs import Job
+from planner.store.jobs import ServiceJob
 from planner.words.axes import COMPUTE_AXES
 
 BEAT_SECONDS = 5.0
@@ -26,7 +26,7 @@ class Fitting:
         self._engine, self._log = engine, log
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="fit")
 
-    def start(self, question: FitQuestion) -> Job:
+    def start(self, question: FitQuestion) -> ServiceJob:
         """A job for the fit; the same one while it is under way."""
         fitting.check_task(question.task)
         job = jobs.create(self._engine, "fit", question.model_dump())
@@ -68,7 +68,7 @@ class Fitting:
             jobs.beat(self._engine, job_id)
 
 
-def job_json(job: Job) -> dict[str, Any]:
+def job_json(job: ServiceJob) -> dict[str, Any]:
     """A job as JSON; one whose process is gone has failed."""
     out = {
         "job_id": job.job_id,

@@ -110,14 +110,14 @@ def tokens(engine: Engine) -> list[Token]:
     return read(engine, work)
 
 
-def find(known: Sequence[Token], token: str) -> Token | None:
+def find(stored: Sequence[Token], token: str) -> Token | None:
     """The token in use that was presented, or None; takes as long whichever it is."""
     given = _hash(token)
-    found = None
-    for candidate in known:
+    presented = None
+    for candidate in stored:
         if hmac.compare_digest(candidate.token_hash, given) and candidate.revoked_utc is None:
-            found = candidate
-    return found
+            presented = candidate
+    return presented
 
 
 def _hash(token: str) -> str:

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Engine, Exists, bindparam, exists, func, lite
 from sqlalchemy.sql import ColumnElement
 
 from planner.store.columns import DOUBLE, FINITE_MAX
-from planner.store.prepared import Prepared
+from planner.store.prepared import PreparedStatement
 from planner.store.read_runs import run
 from planner.store.row_types import RunRow
 from planner.store.schema import devices, evaluations, latencies, runs, trials
@@ -54,26 +54,26 @@ def _good(*within: ColumnElement[bool]) -> ColumnElement[bool]:
     ).correlate(evaluations)
 
 
-def _walk(*within: ColumnElement[bool]) -> Prepared:
+def _walk(*within: ColumnElement[bool]) -> PreparedStatement:
     """The first good run in the order of errors."""
     query = select(evaluations.c.run_id).where(_METRIC, _ON_TEST).order_by(*_ORDER).limit(1)
     if within:
         # An index alone answers this, for the many runs that are passed over.
         query = query.where(_any(_ITS_LATENCY, *within).correlate(evaluations))
-    return Prepared(query.where(_good(*within)))
+    return PreparedStatement(query.where(_good(*within)))
 
 
 _BEST, _BEST_FAST, _BEST_ON = _walk(), _walk(_FAST), _walk(_FAST, _ON_DEVICE)
-_DEVICES = Prepared(select(devices.c.device_id, devices.c.name))
+_DEVICES = PreparedStatement(select(devices.c.device_id, devices.c.name))
 _SOME = select(latencies.c.run_id).where(_FAST, _ON_DEVICE).limit(FEW + 1)
-_N_FAST = Prepared(select(func.count()).select_from(_SOME.subquery()))
-_LISTED = Prepared(
+_N_FAST = PreparedStatement(select(func.count()).select_from(_SOME.subquery()))
+_LISTED = PreparedStatement(
     select(*_ORDER)
     # Empty text keeps SQLite from the unique index, which has to fetch each row for its error.
     .where(_METRIC, evaluations.c.split.concat("") == "test")
     .where(evaluations.c.run_id.in_(select(latencies.c.run_id).where(_FAST, _ON_DEVICE)))
 )
-_CHECKED = Prepared(
+_CHECKED = PreparedStatement(
     select(evaluations.c.run_id)
     .where(evaluations.c.evaluation_id == bindparam("key"))
     .where(_good(_FAST, _ON_DEVICE))

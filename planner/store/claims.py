@@ -23,7 +23,7 @@ from planner.errors import InputError, StoreError
 from planner.store import leases, to_rows, transactions
 from planner.store.clock import NowSeconds, NowUtc
 from planner.store.dialects import Plain
-from planner.store.prepared import Prepared
+from planner.store.prepared import PreparedStatement
 from planner.store.schema import runs, trials
 from planner.store.transactions import RETRY_SECONDS, read, write
 from planner.store.wal import checkpoint
@@ -53,7 +53,7 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Progress:
+class RunProgress:
     """Where a run stands: phase (`train`, `score`, `probe`), optimiser step of `n_steps`, its loss."""
 
     phase: str
@@ -95,7 +95,7 @@ def heartbeat(
     engine: Engine,
     claim: Claim,
     lease_seconds: float,
-    progress: Progress | None = None,
+    progress: RunProgress | None = None,
     *,
     wait_seconds: float = RETRY_SECONDS,
 ) -> bool:
@@ -300,7 +300,7 @@ def _as_claim(taken: leases.Taken) -> Claim:
     )
 
 
-def _show(connection: Connection, run_id: int, progress: Progress | None) -> None:
+def _show(connection: Connection, run_id: int, progress: RunProgress | None) -> None:
     if progress is None:
         leases.BEAT.count(connection, run=run_id)
         return
@@ -315,7 +315,7 @@ def _show(connection: Connection, run_id: int, progress: Progress | None) -> Non
     )
 
 
-def _end(connection: Connection, claim: Claim, record: RunRecord, after: Prepared) -> bool:
+def _end(connection: Connection, claim: Claim, record: RunRecord, after: PreparedStatement) -> bool:
     """End a claimed run with its record: the check of the token and all rows in one transaction."""
     if after.count(connection, trial=claim.trial_id, held=claim.token) != 1:
         return leases.ended_as(connection, claim.run_id, claim.token, record.status)

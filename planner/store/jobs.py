@@ -20,7 +20,7 @@ LOST_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
+class ServiceJob:
     """One piece of long work: `queued`, `running`, `finished` with a result or `failed` with a problem."""
 
     job_id: str
@@ -40,7 +40,7 @@ class Job:
         return self.state in ("queued", "running") and self.silent_seconds > LOST_SECONDS
 
 
-def create(engine: Engine, kind: str, request: dict[str, Any]) -> Job:
+def create(engine: Engine, kind: str, request: dict[str, Any]) -> ServiceJob:
     """A new queued job; the same request while one of it is under way gives that one."""
     text = json.dumps(request, sort_keys=True)
 
@@ -62,14 +62,14 @@ def create(engine: Engine, kind: str, request: dict[str, Any]) -> Job:
     return job(engine, write(engine, work))
 
 
-def job(engine: Engine, job_id: str) -> Job:
+def job(engine: Engine, job_id: str) -> ServiceJob:
     """A job as it is now.
 
     Raises:
         UnknownNameError: there is none with that id.
     """
 
-    def work(connection: Connection) -> Job | None:
+    def work(connection: Connection) -> ServiceJob | None:
         now = connection.execute(select(NowUtc())).scalar_one()
         row = connection.execute(select(jobs).where(jobs.c.job_id == job_id)).mappings().first()
         return None if row is None else _job(dict(row), now)
@@ -114,9 +114,9 @@ def finish(
     write(engine, lambda c: c.execute(query.values(**values, finished_utc=NowUtc())))
 
 
-def _job(row: dict[str, Any], now: str) -> Job:
+def _job(row: dict[str, Any], now: str) -> ServiceJob:
     spoke = datetime.fromisoformat(row["heartbeat_utc"] or row["created_utc"])
     texts = {k: row.pop(f"{k}_json") for k in ("request", "result", "problem")}
     decoded: dict[str, Any] = {k: None if v is None else json.loads(v) for k, v in texts.items()}
     silent = (datetime.fromisoformat(now) - spoke).total_seconds()
-    return Job(**row, **decoded, silent_seconds=silent)
+    return ServiceJob(**row, **decoded, silent_seconds=silent)

@@ -27,7 +27,7 @@ from sqlalchemy.sql.dml import ReturningUpdate
 
 from planner.store.clock import NowSeconds, NowUtc
 from planner.store.dialects import Plain
-from planner.store.prepared import Prepared
+from planner.store.prepared import PreparedStatement
 from planner.store.schema import runs, sweep_trials, trials
 
 LOST = "lost-node"
@@ -89,7 +89,7 @@ _WORKER = {
     "code_revision": bindparam("revision", type_=Text),
     "started_utc": NowUtc(),
 }
-_START = Prepared(
+_START = PreparedStatement(
     insert(runs)
     .values(
         trial_id=bindparam("trial"), attempt=bindparam("number"), token=bindparam("held"), **_WORKER
@@ -132,8 +132,8 @@ _TAKING = (
     )
     .returning(*CLAIMED)
 )
-_CLAIM = Prepared(_TAKING)
-CLAIM_WITH_RUN = Prepared(_with_run(_TAKING))
+_CLAIM = PreparedStatement(_TAKING)
+CLAIM_WITH_RUN = PreparedStatement(_with_run(_TAKING))
 
 
 def take(connection: Plain, key: int, lease: float, name: str, **worker: Any) -> Taken | None:
@@ -153,7 +153,7 @@ def take(connection: Plain, key: int, lease: float, name: str, **worker: Any) ->
     return Taken(started[0], *claimed)
 
 
-_TAKEN = Prepared(
+_TAKEN = PreparedStatement(
     select(runs.c.run_id, *CLAIMED)
     .join(trials, trials.c.trial_id == runs.c.trial_id)
     .where(runs.c.claim_key == bindparam("name"), runs.c.status == "running")
@@ -166,9 +166,11 @@ def taken(connection: Plain, name: str) -> Taken | None:
     return None if found is None else Taken(*found)
 
 
-EXTEND = Prepared(update(trials).where(_MINE).values(lease_until_seconds=NowSeconds() + _LEASE))
-BEAT = Prepared(update(runs).where(_RUN).values(heartbeat_utc=NowUtc()))
-SHOW = Prepared(
+EXTEND = PreparedStatement(
+    update(trials).where(_MINE).values(lease_until_seconds=NowSeconds() + _LEASE)
+)
+BEAT = PreparedStatement(update(runs).where(_RUN).values(heartbeat_utc=NowUtc()))
+SHOW = PreparedStatement(
     update(runs)
     .where(_RUN)
     .values(
@@ -185,12 +187,12 @@ def _leave(state: ColumnElement[str] | str) -> Update:
     return update(trials).where(_MINE).values(state=state, lease_until_seconds=None)
 
 
-FINISHED = Prepared(_leave("finished"))
-FAILED = Prepared(_leave("failed"))
-AGAIN = Prepared(_leave(QUEUED_OR_FAILED))
-GIVEN_BACK = Prepared(_leave("queued").values(max_attempts=trials.c.max_attempts + 1))
+FINISHED = PreparedStatement(_leave("finished"))
+FAILED = PreparedStatement(_leave("failed"))
+AGAIN = PreparedStatement(_leave(QUEUED_OR_FAILED))
+GIVEN_BACK = PreparedStatement(_leave("queued").values(max_attempts=trials.c.max_attempts + 1))
 
-_WAS = Prepared(
+_WAS = PreparedStatement(
     select(runs.c.run_id).where(
         _RUN, runs.c.token == bindparam("held"), runs.c.status == bindparam("was")
     )

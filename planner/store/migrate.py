@@ -113,14 +113,14 @@ def _run_alembic(connection: Connection) -> None:
     command.upgrade(config, SCHEMA_REVISION)
 
 
-def _other_revision(found: str, shown: str) -> MigrationError:
-    if found in _known():
+def _other_revision(revision: str, shown: str) -> MigrationError:
+    if revision in _known():
         return MigrationError(
-            f"database {shown} is at migration {found}, this version of soundscale expects "
+            f"database {shown} is at migration {revision}, this version of soundscale expects "
             f"{SCHEMA_REVISION}; run: soundscale db upgrade --db {shown}"
         )
     return MigrationError(
-        f"database {shown} is at migration {found}, which this version of soundscale (at "
+        f"database {shown} is at migration {revision}, which this version of soundscale (at "
         f"{SCHEMA_REVISION}) does not know; install the version that wrote it, "
         "or name another database with --db"
     )

@@ -11,7 +11,7 @@ from sqlalchemy.sql.elements import ClauseElement
 from planner.store.dialects import Plain, run_by_driver
 
 
-class Prepared:
+class PreparedStatement:
     """A statement of SQLAlchemy Core, compiled on first use for each dialect.
 
     Building and keying a statement and its result costs several times what SQLite takes to run it,

@@ -89,10 +89,10 @@ def query(
         return _ask_sqlite(url, sql, max_rows, max_seconds)
     from planner.store import readonly_postgresql
 
-    found = readonly_postgresql.ask(
+    answer = readonly_postgresql.ask(
         url, sql, max_rows=max_rows, max_seconds=max_seconds, max_bytes=MAX_BYTES, trusted=trusted
     )
-    return _result(found, max_seconds)
+    return _result(answer, max_seconds)
 
 
 def _ask_sqlite(url: str, sql: str, max_rows: int, max_seconds: float) -> QueryResult:
@@ -110,14 +110,14 @@ def _ask_sqlite(url: str, sql: str, max_rows: int, max_seconds: float) -> QueryR
     return _result(_in_child(request, max_seconds), max_seconds)
 
 
-def _result(found: dict[str, Any], max_seconds: float) -> QueryResult:
-    if "error" in found:
-        raise _refused(found, max_seconds)
+def _result(answer: dict[str, Any], max_seconds: float) -> QueryResult:
+    if "error" in answer:
+        raise _refused(answer, max_seconds)
     return QueryResult(
-        columns=tuple(found["columns"]),
-        rows=tuple(tuple(r) for r in found["rows"]),
-        truncated=found["truncated"],
-        elapsed_ms=found["elapsed_ms"],
+        columns=tuple(answer["columns"]),
+        rows=tuple(tuple(r) for r in answer["rows"]),
+        truncated=answer["truncated"],
+        elapsed_ms=answer["elapsed_ms"],
     )
 
 
@@ -135,8 +135,8 @@ def _in_child(request: dict[str, Any], max_seconds: float) -> dict[str, Any]:
         if answer.startswith(b"ready\n"):
             answer = answer[len(b"ready\n") :]
             answer += _read_until(child.stdout.fileno(), max_seconds + GRACE_SECONDS, None)
-        found: dict[str, Any] = json.loads(answer)
-        return found
+        told: dict[str, Any] = json.loads(answer)
+        return told
     except TimeoutError:
         return {"error": "timeout"}
     except ValueError:
@@ -168,14 +168,14 @@ def _read_until(descriptor: int, seconds: float, end: bytes | None) -> bytes:
         deadline = max(deadline, time.monotonic() + 1.0)
 
 
-def _refused(found: dict[str, Any], max_seconds: float) -> InputError:
-    if found["error"] == "timeout":
+def _refused(answer: dict[str, Any], max_seconds: float) -> InputError:
+    if answer["error"] == "timeout":
         return InputError(
             f"the SQL statement was ended after {max_seconds:g} s; select less, or add a LIMIT"
         )
-    if found["error"] == "memory":
+    if answer["error"] == "memory":
         return InputError("the SQL statement needs more memory than it may have; select less")
-    message = found["message"]
+    message = answer["message"]
     remedy = "one SELECT on the tables and views is all that is taken"
     if "no such" in message:
         remedy = "SELECT name FROM sqlite_master lists the tables and views"

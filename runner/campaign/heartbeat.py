@@ -12,7 +12,7 @@ from planner.errors import SoundscaleError
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-    from planner.store.claims import Claim, Progress
+    from planner.store.claims import Claim, RunProgress
 
 LEASE_SECONDS = 60.0
 """How long a claim lasts without a heartbeat (s, by the database's clock; assumption)."""
@@ -50,7 +50,7 @@ class Heartbeat:
         self.reason: str | None = None
         self._db, self._claim, self._lease = db, claim, lease_seconds
         self._stopped = stopped
-        self._latest: Progress | None = None
+        self._latest: RunProgress | None = None
         self._over = threading.Event()
         self._lost = threading.Event()
         self._valid_until = time.monotonic() + lease_seconds
@@ -74,9 +74,11 @@ class Heartbeat:
         Raises:
             StopWork: the lease is lost, or the driver wants the trial back.
         """
-        from planner.store.claims import Progress
+        from planner.store.claims import RunProgress
 
-        self._latest = Progress(phase=now.phase, step=now.step, n_steps=now.n_steps, loss=now.loss)
+        self._latest = RunProgress(
+            phase=now.phase, step=now.step, n_steps=now.n_steps, loss=now.loss
+        )
         if self._lost.is_set():
             raise StopWork("fenced")
         if time.monotonic() > self._valid_until:

@@ -83,7 +83,7 @@ def worker(url: str, sweep_id: int, folder: str, lease: float = LEASE_SECONDS) -
         note(folder, "executed", claim.run_id)
         for step in range(N_BEATS):
             time.sleep(rng.uniform(0.003, 0.012))
-            progress = claims.Progress(phase="train", step=step, n_steps=N_BEATS, loss=1.0)
+            progress = claims.RunProgress(phase="train", step=step, n_steps=N_BEATS, loss=1.0)
             if not claims.heartbeat(engine, claim, lease, progress):
                 note(folder, "stopped", claim.run_id)
                 break

@@ -61,7 +61,7 @@ def campaign(url: str) -> None:
         if claim.trial.seed == 0 and claim.attempt == 1:
             claims.fail(engine, claim, failed(), retry=True)
             continue
-        claims.heartbeat(engine, claim, LEASE, claims.Progress(phase="train", step=1))
+        claims.heartbeat(engine, claim, LEASE, claims.RunProgress(phase="train", step=1))
         claims.finish(engine, claim, finished(n_utterances=2))
     engine.dispose()
 

@@ -1,31 +1,8 @@
-"""A searched learning rate stands for its combination by its error on validation alone."""
-
-from __future__ import annotations
-
-import dataclasses
+"""Of a search's learning rates the one that validation likes best enters the law, and no other."""
 
 from planner.evidence.rate_search import beaten
 from planner.evidence.study import gather
-from planner.store.read import RunRow
-from planner.words.records import Optimisation, Reduction, Trial
-
-TRIAL = Trial(
-    task="asr", dataset="made", dataset_digest="0", split_policy="official", n_train=1, n_test=1,
-    backbone="whisper-tiny", audio_seconds=8.0,
-)  # fmt: skip
-
-
-def run(run_id, rate, test, validation, seed=0, factor=1):
-    reduction = Reduction.parse(f"stem:{factor}")
-    trial = dataclasses.replace(
-        TRIAL, seed=seed, reduction=reduction, optimisation=Optimisation(learning_rate=rate)
-    )
-    details = {} if validation is None else {"validation_error": validation}
-    return RunRow(
-        run_id=run_id, trial_id=run_id, trial=trial, state="finished", attempt=1, status="finished",
-        provenance="measured", n_params=1, tokens_per_second=50.0 / factor, metric="wer", split="test",
-        error=test, started_utc="2026-11-24T00:00:00.000Z", evaluation_details=details,
-    )  # fmt: skip
+from tests.evidence.rows import run
 
 
 def test_the_rate_that_is_best_on_validation_stands_although_another_is_better_on_test():

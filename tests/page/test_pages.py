@@ -126,7 +126,7 @@ def test_a_sweep_is_followed_while_it_runs(driver, screenshots, tmp_path):
         page.open("/sweeps?sweep=live", wait_for="#live table")
         assert "0 of 2 finished" in page.text("#live .totals")
         claim = claim_any(engine, sweep_id, WORKER, LEASE)
-        step = claims.Progress(phase="train", step=3, n_steps=12, loss=2.5)
+        step = claims.RunProgress(phase="train", step=3, n_steps=12, loss=2.5)
         claims.heartbeat(engine, claim, LEASE, step)
         page.wait(lambda: "train 3 of 12" in page.text("#live"))
         page.shoot("sweeps")

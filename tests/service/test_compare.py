@@ -19,7 +19,7 @@ from planner.store.engine import open_store, upgrade
 from planner.store.write import register_sweep
 from planner.words.records import Evaluation, Resources, Utterance
 from tests.notebooks.conftest import STORED
-from tests.store.samples import LEASE, WORKER, finished, trial
+from tests.store.samples import LEASE, WORKER, claim_any, finished, trial
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +49,7 @@ def stored(folder, scored, metric="wer", **changes):
         evaluation = Evaluation(
             split="test", metric=metric, error=0.1, n_utterances=len(rows), utterances=tuple(rows)
         )
-        claim = claims.claim_next(engine, sweep, WORKER, LEASE)
+        claim = claim_any(engine, sweep, WORKER, LEASE)
         assert claims.finish(engine, claim, finished(evaluations=(evaluation,), latencies=()))
     engine.dispose()
     return db

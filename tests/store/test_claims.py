@@ -8,7 +8,7 @@ from sqlalchemy.exc import IntegrityError
 from planner.errors import InputError, StoreError
 from planner.store import leases, read, transactions
 from planner.store.claims import (
-    Progress,
+    RunProgress,
     cancel,
     check_one_host,
     claim_trial,
@@ -95,7 +95,7 @@ def test_an_expired_lease_is_claimed_again_with_a_newer_token(store):
 def test_a_heartbeat_keeps_the_lease_and_shows_progress(store):
     claim = claim_any(store, sweep_of(store, 1), WORKER, LEASE)
     let_time_pass(store, LEASE - 1)
-    progress = Progress(phase="train", step=3, n_steps=10, loss=float("nan"))
+    progress = RunProgress(phase="train", step=3, n_steps=10, loss=float("nan"))
     assert heartbeat(store, claim, LEASE, progress)
     let_time_pass(store, LEASE - 1)
     assert expire(store) == 0
@@ -105,7 +105,7 @@ def test_a_heartbeat_keeps_the_lease_and_shows_progress(store):
 
 def test_a_heartbeat_without_progress_keeps_what_was_shown(store):
     claim = claim_any(store, sweep_of(store, 1), WORKER, LEASE)
-    assert heartbeat(store, claim, LEASE, Progress(phase="score", step=1))
+    assert heartbeat(store, claim, LEASE, RunProgress(phase="score", step=1))
     assert heartbeat(store, claim, LEASE)
     assert read.sweep_status(store, "sweep").rows[0].phase == "score"
 

@@ -56,9 +56,12 @@ def option(
     }  # fmt: skip
     if one.kind == "flag":
         own = {"is_flag": True, "help": one.help}
-    if changes.get("multiple") or one.kind == "lines":
+    if one.default is None or changes.get("multiple") or one.kind == "lines":
         own.pop("default", None)
     own |= changes
+    if own.get("required"):
+        # To click a default of None is a value, and what has one is never missing.
+        own.pop("default", None)
     return click.option(one.option, parameter or one.name, cls=Described, old=one.old, **own)
 
 
@@ -77,6 +80,9 @@ def options(fields: Iterable[Asked]) -> Callable[[Command], Command]:
             late: dict[str, Any] = {}
             if one.name == "task":
                 late = {"required": False, "help": f"{one.help}  [required]"}
+            if one.name == "hours":
+                # What is to be spent is said by who spends it; over HTTP nothing is started.
+                late = {"required": True, "default": None}
             command = option(one, **late)(command)
         return command
 

@@ -36,6 +36,25 @@ def test_a_command_has_the_options_of_its_question(command):
         assert default in (one.default, None) or one.kind == "lines", one.name
 
 
+@pytest.mark.parametrize(
+    ("words", "missing"),
+    [
+        (["costs"], "--backbone"),
+        (["costs", "--backbone", "whisper-tiny"], "--audio-seconds"),
+        (["fit", "run"], "--task"),
+        (["plan", "--flops", "2G"], "--task"),
+        (["plan", "target", "--task", "asr"], "--error"),
+        (["whatif", "--task", "asr"], "--backbone"),
+        (["suggest", "--task", "asr"], "--hours"),
+        (["design"], "--task"),
+    ],
+    ids=lambda v: v if isinstance(v, str) else " ".join(v),
+)
+def test_what_is_needed_and_not_given_is_a_usage_error_that_names_it(words, missing):
+    done = CliRunner().invoke(cli, words)
+    assert (done.exit_code, missing in done.output) == (2, True), done.output
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_one_option_has_one_name_and_an_old_one_is_not_in_the_help(command):
     text = CliRunner().invoke(cli, [*command.split(), "--help"]).output

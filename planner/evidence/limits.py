@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter
+
+from planner.evidence.noise_of_runs import SOURCES
 from planner.evidence.study import Evidence
+from planner.laws.result import SHARED, LawFit
+
+ENOUGH_REPEATS = 2
+"""Runs beyond the first of their configurations from which seeds tell their own scatter: three of one."""
 
 
 def limits_of_evidence(evidence: Evidence, n_speakers: int | None) -> tuple[dict[str, str], ...]:
@@ -19,4 +27,23 @@ def limits_of_evidence(evidence: Evidence, n_speakers: int | None) -> tuple[dict
             "multilingual, so an effect of size cannot be told from one of training"
         )
         out.append({"code": "mixed-kinds", "message": message})
+    return tuple(out)
+
+
+def limits_of_noise(evidence: Evidence, fit: LawFit) -> tuple[dict[str, str], ...]:
+    """What the noise of the runs was taken from where they do not tell it themselves."""
+    if fit.rule != SHARED:
+        return ()  # an answer of before replays as it was, and `answers replay` names its rule
+    out = []
+    if fit.noise_source not in ("speakers", "utterances"):
+        out.append({"code": f"noise-{fit.noise_source}", "message": SOURCES[fit.noise_source]})
+    labels = evidence.observations.group
+    repeats = 0 if labels is None else sum(n - 1 for n in Counter(labels.tolist()).values())
+    if repeats < ENOUGH_REPEATS:
+        share = sum(m.weight * math.sqrt(m.omega2 or 0.0) for m in fit.members)
+        message = (
+            f"seeds are taken to move the error by {100 * share:.2g} % (assumption): no configuration was "
+            "run three times; three seeds of one would tell"
+        )
+        out.append({"code": "seeds-assumed", "message": message})
     return tuple(out)

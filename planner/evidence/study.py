@@ -18,9 +18,11 @@ from operator import attrgetter
 import numpy as np
 
 from planner.errors import FitError, InputError
+from planner.evidence.copies import copies
+from planner.evidence.noise_of_runs import noise_of, zero_as_rate
 from planner.evidence.rate_search import beaten
 from planner.laws.observations import Exclusion, Observations
-from planner.store.row_types import Run
+from planner.store.row_types import Run, ScoredCounts
 from planner.words.axes import COMPUTE_AXES, axis
 from planner.words.catalogue import BUILT_IN, Catalogue
 from planner.words.dimensions import further_dimensions
@@ -213,11 +215,11 @@ def _parted(
 ) -> tuple[list[Run], list[tuple[int, str]]]:
     """The runs that the law is fitted to, and the others' ids with the first reason against each."""
     kept, exclusions = [], []
-    worse_rates = beaten(asked)
+    worse_rates, copied = beaten(asked), copies(asked)
     early, late = kinds.reasons(study, axes, place)
     for row, kind in zip(asked, kinds.of, strict=True):
-        reason = early[kind] or _reason_of_error(row.error) or late[kind]
-        reason = reason or worse_rates.get(row.run_id)
+        reason = early[kind] or _reason_of_error(row) or late[kind]
+        reason = reason or worse_rates.get(row.run_id) or copied.get(row.run_id)
         if reason:
             exclusions.append((row.run_id, reason))
         else:
@@ -277,13 +279,14 @@ def _reason_of_kind(row: Run, other: Study, study: Study, place: str) -> str | N
     return None
 
 
-def _reason_of_error(error: float | None) -> str | None:
+def _reason_of_error(row: Run) -> str | None:
+    error = row.error
     if error is None:
         return "no error stored"
     if error > DIVERGED_ABOVE:
         return f"diverged: error {error:.3g} is above {DIVERGED_ABOVE:g}"
-    if error <= 0:
-        return "error 0: a power law of a logarithm cannot take it; score more utterances"
+    if error <= 0 and not row.n_units:
+        return "error 0 of an unknown number of words: give n_units, and it counts as what it is"
     return None
 
 
@@ -302,7 +305,7 @@ def _observations(
     first = dict(zip(kinds, rows, strict=True))
     at = {k: [axis_value(r, name) for name in axes] for k, r in first.items()}
     x = np.array([at[k] for k in kinds], dtype=np.float64)
-    errors = np.array([r.error for r in rows], dtype=np.float64)
+    errors = np.array([r.error or zero_as_rate(r.n_units or 1) for r in rows], dtype=np.float64)
     # A weight needs every run's own standard error: some with and some without is not comparable.
     weighted = all(r.std_error is not None and r.std_error > 0 for r in rows)
     std = np.array([r.std_error for r in rows], dtype=np.float64) if weighted else None
@@ -318,6 +321,17 @@ def _observations(
             for i, (run_id, reason) in enumerate(exclusions)
         ),
         metric=rows[0].metric or "error",
+        noise=noise_of(rows),
+    )
+
+
+def with_counts(evidence: Evidence, counts: ScoredCounts | None) -> Evidence:
+    """The evidence with the scoring noise that the utterances' counts tell of."""
+    if counts is None:
+        return evidence
+    known = noise_of(evidence.rows, counts)
+    return dataclasses.replace(
+        evidence, observations=dataclasses.replace(evidence.observations, noise=known)
     )
 
 

@@ -25,7 +25,7 @@ from planner.laws.result import STATUSES
 from planner.laws.solver.dispersion import dispersion
 from planner.laws.solver.losses import robust_sigma
 from planner.laws.uncertainty.bootstrap import refits
-from planner.laws.uncertainty.intervals import condition_number
+from planner.laws.uncertainty.intervals import condition_number, free_parameters
 
 ILL_CONDITIONED = 1e6
 """Condition number of the scaled Jacobian above which single parameters mean nothing."""
@@ -235,3 +235,26 @@ def aicc(fitted: Fitted) -> float | None:
     scaled = residual * np.sqrt(fitted.rows.weight)
     noise = dispersion(scaled, fitted.estimate.loss, n - p + 1)
     return float(n * math.log(max(noise.variance * (n - p + 1) / n, 1e-300)) + penalty)
+
+
+def bic(fitted: Fitted) -> float | None:
+    """Schwarz's criterion; None where no row is left to tell the noise.
+
+    It exists for every table with a row more than parameters, where AICc needs three: five rows of one
+    axis would leave the one form with two parameters alone in the race.
+    """
+    n, p = len(fitted.rows), fitted.form.n_parameters
+    if n - p < 1:
+        return None
+    if fitted.deviations is not None:
+        return -2.0 * fitted.deviations.log_evidence + p * math.log(n)
+    scaled = fitted.estimate.residual * np.sqrt(fitted.rows.weight)
+    noise = dispersion(scaled, fitted.estimate.loss, n - p)
+    return float(n * math.log(max(noise.variance * (n - p) / n, 1e-300)) + (p + 1) * math.log(n))
+
+
+def identified(fitted: Fitted) -> bool:
+    """Whether the rows tell every parameter of the form that can move (rank of the scaled Jacobian)."""
+    free = free_parameters(fitted.estimate)
+    finite = bool(np.isfinite(fitted.jacobian).all() and np.isfinite(fitted.covariance).all())
+    return finite and (not free or condition_number(fitted.jacobian[:, free]) < ILL_CONDITIONED)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,12 +17,20 @@ from planner.laws.identify import design_of
 from planner.laws.observations import Observations, usable, usable_rows
 from planner.laws.one_form import Fitted, Setting, fit_form
 from planner.laws.parts import Bootstrap, FitWarning, FormScore, Parameter
-from planner.laws.result import VERSION, LawFit
+from planner.laws.result import SHARED, VERSION, LawFit
 from planner.laws.selection import Candidate, select
 from planner.laws.solver.losses import loss_for, parse_loss
+from planner.laws.suspects import JUDGES, SUSPECT, suspicion
 from planner.laws.uncertainty.bootstrap import bootstrap as resample
 from planner.laws.uncertainty.intervals import condition_number, correlation_of
 from planner.laws.uncertainty.parameters import parameters_of
+
+LEAST_ROWS_A_SUSPECT = 6
+"""Rows for each that may be left out as wrong: where many are, none is told from the rest."""
+WORTH_TELLING = 0.01
+"""Probability of being wrong from which a fit carries it."""
+
+T = TypeVar("T")
 
 
 def fit_law(
@@ -62,13 +71,65 @@ def fit_law(
     table, order = ordered(observations, chosen)
     setting = Setting(loss=loss, link=chosen, coverage=coverage)
     auto = law == "auto"
-    candidates = select(table, design_of(table), setting) if auto else [_named(table, law, setting)]
     given = np.flatnonzero(usable_rows(observations, signed=chosen.name == "signed"))
-    selected = _Selected(
-        table=table, candidates=candidates, setting=setting, level=level, row_numbers=given[order]
-    )
+    selected, order = _trusted(table, law if not auto else None, setting, level, given, order)
     resampled = selected.resampled(bootstrap, seed) if bootstrap else None
     return _in_given_order(_assemble(selected, seed, resampled), order)
+
+
+def _trusted(
+    table: Observations,
+    law: str | None,
+    setting: Setting,
+    level: float,
+    given: NDArray[np.intp],
+    order: NDArray[np.intp],
+) -> tuple[_Selected, NDArray[np.intp]]:
+    """The forms fitted to the rows that are not suspected, and the order of those rows.
+
+    Args:
+        table: all usable rows, ordered.
+        law: name of a form, or None: all that make sense.
+        setting: what forms are fitted under.
+        level: probability of the parameters' intervals.
+        given: place of each usable row in the table as given.
+        order: that of the table's rows among them.
+    """
+    places, wrong = given[order], np.zeros(len(table))
+    kept = np.arange(len(table))
+    n_most = len(table) // LEAST_ROWS_A_SUSPECT
+    while True:
+        rows = table.rows(kept) if len(kept) < len(table) else table
+        candidates = _candidates(rows, law, setting)
+        if table.noise is None:
+            break
+        found = suspicion(_judges(rows, candidates, setting))
+        wrong[kept] = found
+        worst = int(found.argmax())
+        if found[worst] <= SUSPECT or len(table) - len(kept) >= n_most:
+            break
+        kept = np.delete(kept, worst)
+    suspects = tuple(
+        (int(table.run_ids[i]) if table.run_ids else int(places[i]), float(wrong[i]))
+        for i in np.flatnonzero(wrong >= WORTH_TELLING)
+    )
+    selected = _Selected(
+        table=rows, candidates=candidates, setting=setting, level=level, row_numbers=places[kept],
+        suspects=suspects,
+    )  # fmt: skip
+    return selected, order[kept]
+
+
+def _candidates(table: Observations, law: str | None, setting: Setting) -> list[Candidate]:
+    if law is None:
+        return select(table, design_of(table), setting)
+    return [_named(table, law, setting)]
+
+
+def _judges(table: Observations, candidates: list[Candidate], setting: Setting) -> list[Fitted]:
+    """The plain forms by which rows are suspected: as fitted, or fitted for it."""
+    known = {c.law: c.fitted for c in candidates if c.fitted is not None}
+    return [known.get(name) or fit_form(table, name, setting) for name in JUDGES]
 
 
 def _check(level: float, bootstrap: int) -> None:
@@ -80,9 +141,17 @@ def _check(level: float, bootstrap: int) -> None:
 
 def _in_given_order(fit: LawFit, order: NDArray[np.intp]) -> LawFit:
     """The fit with its rows as the caller gave them; `order` is that of `ordered`."""
-    back = np.argsort(order)
-    ids = tuple(fit.run_ids[i] for i in back) if fit.run_ids else ()
-    return dataclasses.replace(fit, residuals=tuple(fit.residuals[i] for i in back), run_ids=ids)
+    back = np.argsort(order)  # rows of the table that were left out have no place here
+
+    def given(values: tuple[T, ...]) -> tuple[T, ...]:
+        return tuple(values[i] for i in back) if values else ()
+
+    return dataclasses.replace(
+        fit,
+        residuals=given(fit.residuals),
+        run_ids=given(fit.run_ids),
+        own_variance=given(fit.own_variance),
+    )
 
 
 def ordered(observations: Observations, link: Link) -> tuple[Observations, NDArray[np.intp]]:
@@ -116,6 +185,7 @@ class _Selected:
         setting: what all of them were fitted under.
         level: probability of the parameters' intervals.
         row_numbers: of each row of the table, its number in the table that was given, shape (n,).
+        suspects: rows (by run, where runs are known) and the probability that they are wrong.
     """
 
     table: Observations
@@ -123,6 +193,7 @@ class _Selected:
     setting: Setting
     level: float
     row_numbers: NDArray[np.intp]
+    suspects: tuple[tuple[int, float], ...] = ()
 
     @property
     def best(self) -> Fitted:
@@ -155,6 +226,7 @@ class _Selected:
     def warnings(self, parameters: tuple[Parameter, ...]) -> tuple[FitWarning, ...]:
         """Of the best form, whose parameters are given."""
         warnings = warnings_of(self.table, self.best, parameters, self.row_numbers)
+        warnings += _about_suspects(self.suspects, bool(self.table.run_ids))
         if "outliers" in {warning.code for warning in warnings}:
             return warnings
         return warnings + self._outliers_of_additive()
@@ -194,7 +266,9 @@ def _assemble(selected: _Selected, seed: int, resampled: Bootstrap | None) -> La
         delta=estimate.loss.delta,
         objective=estimate.objective,
         forms=tuple(_score(candidate) for candidate in selected.candidates),
-        members=tuple(c.fitted.member(c.weight) for c in selected.weighed() if c.fitted),
+        members=tuple(
+            m for c in selected.weighed() if c.fitted for m in c.fitted.members(c.weight)
+        ),
         domain=tuple((axis, *table.domain(axis)) for axis in table.axes),
         levels=tuple((axis, table.levels(axis)) for axis in table.axes),
         n_runs=len(table),
@@ -215,6 +289,36 @@ def _assemble(selected: _Selected, seed: int, resampled: Bootstrap | None) -> La
         version=VERSION,
         scatter=best.spread.scatter,
         doubt=estimate.loss.doubt,
+        **_noise_of(table),
+        suspicion=selected.suspects,
+    )
+
+
+def _noise_of(table: Observations) -> dict[str, Any]:
+    """The fields of a fit that tell what was known of the rows' noise."""
+    known = table.noise
+    if known is None:
+        return {}
+    return {
+        "rule": SHARED,
+        "common": known.common,
+        "common_dof": known.common_dof,
+        "noise_source": known.source,
+        "own_variance": tuple(known.own.tolist()),
+    }
+
+
+def _about_suspects(
+    suspects: tuple[tuple[int, float], ...], are_runs: bool
+) -> tuple[FitWarning, ...]:
+    return tuple(
+        FitWarning(
+            code="suspect-run",
+            message=f"{'run' if are_runs else 'row'} {number} lies far from what all others say of it "
+            f"(wrong with probability {probability:.2f}): it is left out of the law; repeat it first",
+        )
+        for number, probability in suspects
+        if probability > SUSPECT
     )
 
 

@@ -1,4 +1,10 @@
-"""The table that a law is fitted to: one row is one run, on named axes, with its error."""
+"""The table that a law is fitted to: one row is one run, on named axes, with its error.
+
+ln error of a run is law + own deviation of its configuration + training noise + scoring noise. Scoring
+noise has two parts: what this very run met in the utterances, and the level of the test set, hard or easy
+for all alike. Every law has a scale of its own, so residuals cannot see the common level: it moves no
+difference between runs, and is as unsure as before once they are fitted.
+"""
 
 from __future__ import annotations
 
@@ -26,6 +32,27 @@ class Exclusion:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class RunNoise:
+    """Noise of the rows of a table, in ln error.
+
+    Attributes:
+        own: variance that a run shares with no other, shape (n,), >= 0.
+        common: variance of the level that all rows share on their test set.
+        common_dof: degrees of freedom with which `common` is known.
+        source: `speakers`, `utterances`, `counts` or `stated` (a correlation is assumed), `none`.
+    """
+
+    own: Floats
+    common: float = 0.0
+    common_dof: float = 1e6
+    source: str = "none"
+
+    def rows(self, keep: NDArray[np.intp] | NDArray[np.bool_]) -> RunNoise:
+        """The noise of those rows alone, in that order."""
+        return dataclasses.replace(self, own=self.own[keep])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Observations:
     """Runs as arrays, in the units of their axes; arrays are copied and made read-only.
 
@@ -41,6 +68,7 @@ class Observations:
         run_ids: the store's key of each row, or empty.
         exclusions: rows that were left out before, with reasons.
         metric: name of the error in reports (`wer`).
+        noise: what the rows are known to scatter by; None: their residuals alone tell.
 
     Raises:
         InputError: the shapes do not agree or an axis name repeats.
@@ -56,6 +84,7 @@ class Observations:
     run_ids: tuple[int, ...] = ()
     exclusions: tuple[Exclusion, ...] = field(default=())
     metric: str = "error"
+    noise: RunNoise | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "axes", tuple(self.axes))
@@ -114,6 +143,7 @@ class Observations:
             weight=None if self.weight is None else self.weight[index],
             cost=None if self.cost is None else self.cost[index],
             run_ids=ids,
+            noise=None if self.noise is None else self.noise.rows(index),
         )
 
 

@@ -6,6 +6,7 @@ import dataclasses
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from planner.laws.forms.base import SLOPE, Form
 from planner.laws.forms.coverage import Covered, DurationHistogram
@@ -14,19 +15,31 @@ from planner.laws.forms.registry import build_form
 from planner.laws.identify import Design, design_of, flatten_one, short
 from planner.laws.observations import Floats, Observations
 from planner.laws.parts import FitWarning, Member
+from planner.laws.solver.dispersion import Dispersion
 from planner.laws.solver.estimate import N_STARTS, Estimate, Rows, automatic_threshold, estimate
 from planner.laws.solver.losses import Loss, parse_loss
 from planner.laws.solver.row_weights import between_run_variance, log_std_error
+from planner.laws.uncertainty.deviations import (
+    Deviations,
+    configurations_of,
+    covariance_of,
+    deviations_of,
+    row_weights,
+)
 from planner.laws.uncertainty.intervals import (
     Uncertainty,
     dispersion_of,
+    free_parameters,
     jacobian_of,
     uncertainty_of,
 )
+from planner.laws.uncertainty.known_noise import by_known_noise, prior_deviations, scatter_of
 
 NEGLIGIBLE = 1e-6
 """A term below this share of the law at every run is not there."""
 MOST_REDUCTIONS = 20
+KNOWN_DOF = 1e6
+"""Degrees of freedom of a member whose variances are given: the spread between members is the doubt."""
 WINDOW_AXIS = "audio_seconds"
 """The axis whose window leaves audio out."""
 
@@ -48,6 +61,7 @@ class Setting:
 class Fitted:
     """One form fitted to one table: its design, rows, estimate and uncertainty.
 
+    `deviations` are the variances that the rows' known noise leaves likely, if it is known;
     `rise` is the dispersion of the objective, `sigma` the spread of one run about the law and
     `log_std_error` the runs' own standard errors, if the table has them.
     """
@@ -64,6 +78,9 @@ class Fitted:
     log_std_error: Floats | None
     tau2: float
     coverage: DurationHistogram | None
+    deviations: Deviations | None = None
+    noise_own: Floats = field(default_factory=lambda: np.empty(0))
+    group: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, dtype=np.int64))
 
     @property
     def form(self) -> Form:
@@ -80,8 +97,35 @@ class Fitted:
         """Degrees of freedom of Student's quantile."""
         return self.spread.dof
 
-    def member(self, weight: float) -> Member:
-        """The form as part of an answer."""
+    def members(self, weight: float) -> tuple[Member, ...]:
+        """The form as parts of an answer: one for each pair of variances that is as likely as another."""
+        if self.deviations is None:
+            return (self._member(weight, self.covariance, self.dof, self.sigma, None, None),)
+        nodes = self.deviations.nodes()
+        scatter = scatter_of(self.estimate, self.rows, self.noise_own, self.group)
+        own = float(np.median(self.noise_own))
+        out = []
+        free = free_parameters(self.estimate)
+        prior = prior_deviations(self.form)
+        for tau2, omega2, share in zip(nodes.tau2, nodes.omega2, nodes.weight, strict=True):
+            pair = float(tau2), float(omega2)
+            covariance = np.zeros((self.form.n_parameters,) * 2)
+            covariance[np.ix_(free, free)] = covariance_of(scatter, prior[free], *pair)
+            sigma = float(np.sqrt(sum(pair) + own))
+            out.append(
+                self._member(weight * float(share), covariance, KNOWN_DOF, sigma, *pair),
+            )
+        return tuple(out)
+
+    def _member(
+        self,
+        weight: float,
+        covariance: Floats,
+        dof: float,
+        sigma: float,
+        tau2: float | None,
+        omega2: float | None,
+    ) -> Member:
         return Member(
             law=self.law,
             weight=weight,
@@ -89,12 +133,14 @@ class Fitted:
             floor=self.design.floor,
             scales=tuple(self.scales.tolist()),
             theta=tuple(self.estimate.theta.tolist()),
-            covariance=tuple(tuple(row) for row in self.covariance.tolist()),
-            dof=self.dof,
-            sigma=self.sigma,
+            covariance=tuple(tuple(row) for row in covariance.tolist()),
+            dof=dof,
+            sigma=sigma,
             coverage=None
             if self.coverage is None
             else (self.coverage.seconds, self.coverage.words),
+            tau2=tau2,
+            omega2=omega2,
         )
 
 
@@ -164,13 +210,15 @@ def _weighted_estimate(
     kind, delta = parse_loss(setting.loss)
     error_scale = log_std_error(table, setting.link)
 
-    def fit(these: Rows, near: Floats | None) -> Estimate:
+    def fit(these: Rows, near: Floats | None, n_starts: int = N_STARTS) -> Estimate:
         loss = setting.shared or Loss(delta=delta)
         if kind == "huber" and loss.delta is None:
             loss = automatic_threshold(form, these, near) if guide is None else guide.estimate.loss
-        return estimate(form, these, loss, near=near, n_starts=N_STARTS if guide is None else 2)
+        return estimate(form, these, loss, near=near, n_starts=n_starts if guide is None else 2)
 
     near = None if guide is None else guide.estimate.theta
+    if table.noise is not None:
+        return by_known_noise(rows, table, fit, near)
     if error_scale is None:
         return fit(rows, near), rows, 0.0
     tau2, given = 0.0, rows.weight
@@ -225,6 +273,8 @@ def _with_uncertainty(
     tau2: float,
     setting: Setting,
 ) -> Fitted:
+    if table.noise is not None:
+        return _with_known_noise(law, design, rows, scales, fitted, table, setting)
     jacobian = jacobian_of(fitted, rows)
     noise = dispersion_of(fitted, rows)
     sigma = float(np.sqrt(noise.variance))
@@ -248,4 +298,42 @@ def _with_uncertainty(
         log_std_error=error_scale,
         tau2=tau2,
         coverage=setting.coverage if isinstance(fitted.form, Covered) else None,
+    )
+
+
+def _with_known_noise(
+    law: str,
+    design: Design,
+    rows: Rows,
+    scales: Floats,
+    fitted: Estimate,
+    table: Observations,
+    setting: Setting,
+) -> Fitted:
+    """As `_with_uncertainty`, from the noise that is known and the variances that it leaves likely."""
+    assert table.noise is not None
+    own, group = table.noise.own, configurations_of(table.group, len(table))
+    likely = deviations_of(scatter_of(fitted, rows, own, group))
+    tau2, omega2 = likely.mean()
+    variance = 1.0 / float(row_weights(own, group, tau2, omega2).mean())
+    dof = float(max(int(group.max()) + 1 - fitted.form.n_parameters, 1))
+    jacobian = jacobian_of(fitted, rows)
+    noise = Dispersion(variance, variance, (2.0 * dof) ** -0.5, 1.0)
+    spread = uncertainty_of(fitted, jacobian, noise, rows, None, equal=True)
+    return Fitted(
+        law=law,
+        design=design,
+        rows=rows,
+        scales=scales,
+        estimate=fitted,
+        jacobian=jacobian,
+        spread=dataclasses.replace(spread, dof=dof),
+        rise=variance,
+        sigma=float(np.sqrt(tau2 + omega2 + np.median(own))),
+        log_std_error=np.sqrt(own + omega2),
+        tau2=tau2,
+        coverage=setting.coverage if isinstance(fitted.form, Covered) else None,
+        deviations=likely,
+        noise_own=own,
+        group=group,
     )

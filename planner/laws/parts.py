@@ -73,7 +73,9 @@ class Member:
     """One form inside the answer, with what it takes to predict from it.
 
     `theta` are working parameters, `covariance` theirs (rows of tuples), `sigma` the standard
-    deviation of one run's log residual, `coverage` the duration histogram of a known floor.
+    deviation of one run's log residual, `coverage` the duration histogram of a known floor. `tau2` and
+    `omega2` are the variances of a configuration's own deviation and of a training run that the member
+    stands for; None where the noise of the runs was not known.
     """
 
     law: str
@@ -86,6 +88,8 @@ class Member:
     dof: float
     sigma: float
     coverage: tuple[tuple[float, ...], tuple[float, ...]] | None = None
+    tau2: float | None = None
+    omega2: float | None = None
 
     def form(self) -> Form:
         """The form, rebuilt from its name."""

@@ -32,7 +32,11 @@ from planner.words.student import t_quantile
 
 SCHEMA = "law-fit/1"
 
-VERSION = f"{planner.__version__}+laws.6"
+INDEPENDENT, SHARED = "independent-noise/1", "shared-noise/2"
+"""Rules by which a fit takes the noise of its runs: each run's standard error as noise of its own, as all
+fits before 2026-12 did; or as known to be shared, with what configurations and seeds add weighed."""
+
+VERSION = f"{planner.__version__}+laws.7"
 """Of the code that fits: its last number grows where the same table would give other numbers, so that a
 stored fit of an older one is kept, and not taken for a new one."""
 
@@ -65,6 +69,13 @@ class LawFit:
         residuals: ln f - ln e of each fitted row, in the table's order.
         scatter: of the runs about the law, which the intervals allow for: `equal`, `unequal` where it
             changes along an axis, `grouped` where runs depend on one another.
+        rule: INDEPENDENT or SHARED; a stored fit that does not say is of the first.
+        common, common_dof: variance of the level that all runs of the test set share, in ln error, and its
+            degrees of freedom; it is part of what new speech may give, not of differences.
+        noise_source: where the noise of the runs is known from, as in `RunNoise`.
+        own_variance: of ln error of each fitted row, that it shares with no other; residuals' order.
+        suspicion: runs with the probability that they are no run of their configuration (a typing
+            error); those above a half are not among the fitted rows.
         doubt: by how much the scatter was raised as the data chose the Huber threshold, relative.
     """
 
@@ -103,6 +114,12 @@ class LawFit:
     version: str
     scatter: str = "equal"
     doubt: float = 0.0
+    rule: str = INDEPENDENT
+    common: float = 0.0
+    common_dof: float = 1e6
+    noise_source: str = "none"
+    own_variance: tuple[float, ...] = ()
+    suspicion: tuple[tuple[int, float], ...] = ()
 
     def predict(self, x: ArrayLike, level: float = 0.9, kind: str = "mean") -> Prediction:
         """Error at points x of shape (m, k), columns in the order of `axes`.
@@ -116,15 +133,8 @@ class LawFit:
             raise InputError(f"kind must be mean or new-run, got {kind!r}")
         points = self._points(x)
         weights = np.array([member.weight for member in self.members])
-        parts = [self._log_prediction(member, points) for member in self.members]
-        logs = np.array([log for log, _ in parts])
+        logs, variance = self.moments(points)
         centre = weights @ logs
-        variance = np.array(
-            [
-                (jacobian @ np.array(m.covariance) * jacobian).sum(1)
-                for (_, jacobian), m in zip(parts, self.members, strict=True)
-            ]
-        )
         if kind == "new-run":
             variance = variance + np.array([[m.sigma**2] for m in self.members])
         spread = weights @ (variance + (logs - centre) ** 2)
@@ -139,6 +149,21 @@ class LawFit:
             kind=kind,
         )
 
+    def moments(self, x: ArrayLike) -> tuple[Floats, Floats]:
+        """Ln error of each member at points (m, k), on the law's link, and its variance: (members, m)."""
+        parts = self._log_predictions(self._points(x))
+        variance = [
+            (jacobian @ np.array(m.covariance) * jacobian).sum(1)
+            for (_, jacobian), m in zip(parts, self.members, strict=True)
+        ]
+        # A covariance is so to rounding alone: what is 0 may come out below.
+        return np.array([log for log, _ in parts]), np.maximum(np.array(variance), 0.0)
+
+    def draw_members(self, n: int, seed: int) -> np.ndarray:
+        """Which member each of `draws` with that n and seed comes from, shape (n,)."""
+        weights = np.array([member.weight for member in self.members])
+        return np.random.default_rng(seed).permutation(_shares(weights, n))
+
     def draws(self, x: ArrayLike, n: int, seed: int) -> Floats:
         """Joint draws of the mean error at x (m, k): shape (n, m), the same for equal seeds.
 
@@ -150,6 +175,7 @@ class LawFit:
         weights = np.array([member.weight for member in self.members])
         chosen = rng.permutation(_shares(weights, n))
         logs = np.empty((n, len(points)))
+        parts = self._log_predictions(points)
         for index, member in enumerate(self.members):
             normal = rng.standard_normal((n, len(member.theta)))
             stretch = np.sqrt(member.dof / rng.chisquare(member.dof, n))
@@ -157,7 +183,7 @@ class LawFit:
             if not mine.any():
                 continue
             delta = (normal * stretch[:, None])[mine] @ _root(np.array(member.covariance)).T
-            log_mean, jacobian = self._log_prediction(member, points)
+            log_mean, jacobian = parts[index]
             logs[mine] = log_mean + delta @ jacobian.T
         return self._error(logs)
 
@@ -210,6 +236,15 @@ class LawFit:
         if not (np.isfinite(points) & (points > 0)).all():
             raise InputError(f"points must be positive on {', '.join(self.axes)}")
         return points
+
+    def _log_predictions(self, points: Floats) -> list[tuple[Floats, Floats]]:
+        """Of each member; those of one form and one estimate share theirs."""
+        known: dict[tuple[str, tuple[float, ...]], tuple[Floats, Floats]] = {}
+        for member in self.members:
+            key = member.law, member.theta
+            if key not in known:
+                known[key] = self._log_prediction(member, points)
+        return [known[m.law, m.theta] for m in self.members]
 
     def _log_prediction(self, member: Member, points: Floats) -> tuple[Floats, Floats]:
         """Log mean ln f, shape (m,), and its gradient in theta, shape (m, p)."""

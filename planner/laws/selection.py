@@ -7,8 +7,12 @@ error is one piece of evidence, so with H hold-outs of mean squared error m_h
 
     weight ~ prod_h m_h^(-1/2),
 
-the likelihood of H independent normal errors. Where too few runs allow no hold-out the weights are
-Akaike's, exp(-AICc / 2).
+the likelihood of H independent normal errors. Where the noise of the runs is known its variance is added to
+m_h, as no form can do better and a smaller error is luck, and the mean with the forms' evidence (the
+likelihood averaged over variances, with Schwarz's penalty) is taken: a handful of hold-outs jumps. Where
+too few runs allow no hold-out the weights are Schwarz's, exp(-BIC / 2), which exists for every form that can
+be fitted. A form that the rows do not identify, or whose optimiser did not end, has no weight while another
+has.
 """
 
 from __future__ import annotations
@@ -23,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from planner.errors import FitError
-from planner.laws.diagnose import aicc
+from planner.laws.diagnose import aicc, bic, identified
 from planner.laws.forms.base import LEFT_OUT, POWER, SLOPE
 from planner.laws.forms.power_laws import COVARIATE
 from planner.laws.forms.registry import build_form
@@ -64,6 +68,7 @@ class Candidate:
     cv_error: float | None = None
     weight: float = 0.0
     note: str = ""
+    bic: float | None = None
 
 
 def candidate_laws(table: Observations, design: Design) -> list[str]:
@@ -161,7 +166,7 @@ def select(table: Observations, design: Design, setting: Setting) -> list[Candid
         raise problem or FitError(f"no form can be fitted to {len(table)} runs; add runs")
     weights = _weights(fitted, len(held))
     weighted = [
-        dataclasses.replace(candidate, weight=weight)
+        dataclasses.replace(candidate, weight=weight, note=candidate.note or _left_out(candidate))
         for candidate, weight in zip(fitted, weights, strict=True)
     ]
     rest = [candidate for candidate in found if candidate.fitted is None]
@@ -207,6 +212,7 @@ def _try(
         n_parameters=p,
         fitted=fitted,
         aicc=aicc(fitted),
+        bic=bic(fitted),
         cv_error=extrapolation_error(table, fitted, held, setting),
     )
 
@@ -264,12 +270,47 @@ def _mean_square(residual: Floats, loss: str) -> float:
 
 def _weights(fitted: list[Candidate], n_held: int) -> list[float]:
     """Weights of sum 1; forms that could not be judged like the others have none."""
-    judged = [c for c in fitted if c.cv_error is not None]
+    usable = _usable(fitted)
+    judged = [c for c in usable if c.cv_error is not None]
+    by_noise = [c for c in usable if c.fitted is not None and c.fitted.deviations is not None]
     if judged:
-        scores = [-n_held * math.log(max(c.cv_error or 0.0, 1e-12)) for c in judged]
+        noise = min((c.fitted.sigma for c in by_noise if c.fitted is not None), default=0.0)
+        scores = [
+            -n_held * math.log(max(math.hypot(c.cv_error or 0.0, noise), 1e-12)) for c in judged
+        ]
     else:
-        judged = [c for c in fitted if c.aicc is not None] or fitted[:1]
-        scores = [-0.5 * (c.aicc or 0.0) for c in judged]
-    raw = [math.exp(score - max(scores)) for score in scores]
+        judged = [c for c in usable if c.bic is not None] or usable[:1]
+        scores = [-0.5 * (c.bic or 0.0) for c in judged]
+    raw = _shares(scores)
+    if by_noise and judged[0].cv_error is not None:
+        # Hold-outs are few, and so are the rows of the evidence: each corrects the other's accidents.
+        evidence = _shares([-0.5 * c.bic if c.bic is not None else -math.inf for c in judged])
+        raw = [0.5 * (a + b) for a, b in zip(raw, evidence, strict=True)]
     kept = {c.law: w for c, w in zip(judged, raw, strict=True) if w >= SMALLEST_WEIGHT * sum(raw)}
     return [kept.get(c.law, 0.0) / sum(kept.values()) for c in fitted]
+
+
+def _shares(scores: list[float]) -> list[float]:
+    """exp(score), of sum 1; all equal where none is finite."""
+    top = max(scores)
+    if not math.isfinite(top):
+        return [1.0 / len(scores)] * len(scores)
+    raw = [math.exp(score - top) for score in scores]
+    return [w / sum(raw) for w in raw]
+
+
+def _left_out(candidate: Candidate) -> str:
+    """Why a fitted form has no part in the answer, where it is the form's and not its errors' doing."""
+    fitted = candidate.fitted
+    if fitted is None or candidate.weight > 0:
+        return ""
+    if not identified(fitted):
+        return "not identified by these runs"
+    return "" if fitted.estimate.converged else "the optimiser did not end: the next form is taken"
+
+
+def _usable(fitted: list[Candidate]) -> list[Candidate]:
+    """Forms whose every parameter the rows tell and whose optimiser ended; all, where none is so."""
+    sound = [c for c in fitted if c.fitted is not None and identified(c.fitted)]
+    ended = [c for c in sound if c.fitted is not None and c.fitted.estimate.converged]
+    return ended or sound or fitted

@@ -19,10 +19,13 @@ from planner.words.question import COST_UNITS, PlanQuery
 def prediction(table: CandidateTable, j: int, level: float) -> dict[str, Any]:
     """The predicted error of candidate j with its interval, and what was measured."""
     measured = table.measured_error[j]
+    same = float(table.same_low[j]), float(table.same_high[j])
     return {
         "error": float(table.error[j]),
         "low": float(table.error_low[j]),
         "high": float(table.error_high[j]),
+        # An answer by the rule before knows one level alone, and replays as it was stored.
+        **({} if math.isnan(same[0]) else {"same_set": {"low": same[0], "high": same[1]}}),
         "level": level,
         "kind": kind_of(table, j),
         "distance": float(table.distance[j]),

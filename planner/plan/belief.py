@@ -1,12 +1,15 @@
 """What is believed about each candidate's error: the law, and the runs of that very candidate.
 
-The law gives ln error = law(x) + delta: delta is how far one configuration lies from any smooth law,
-normal with variance tau^2 = v - mean(s^2), 0 at least, where v = sigma^2 d / (d + 2) is the likeliest
-variance of a run about the law (mode of its scaled inverse chi-square posterior, d degrees of freedom) and
-s a run's own relative standard error. A configuration that was run, mean y of k runs, has
-    delta | law, y  ~  N(w (y - law), w s^2 / k),   w = tau^2 / (tau^2 + s^2 / k),
-so a sharp measurement outweighs the law and a blunt one is drawn towards it; one that was never run has
-delta ~ N(0, tau^2). Draws of the law are shared by all candidates, those of delta are each one's own.
+ln error = law(x) + delta + common: delta is how far one configuration lies from any smooth law, common how
+much harder or easier the test set is than new speech like it. The members of the fit are pairs of variances
+and forms that the runs leave likely; each draw takes one of them, a law from its covariance (shared by all
+candidates), each candidate's delta by its own runs (`own_runs`), and one common level, of Student's t with
+the degrees of freedom that clusters of utterances give. So draws are what new speech may give; their
+differences hold the common level on both sides, and it cancels.
+
+A fit of the rule before, where each run's standard error was noise of its own, has one tau^2 = v - mean(s^2),
+0 at least, with v = sigma^2 d / (d + 2) the likeliest variance of a run about the law (mode of its scaled
+inverse chi-square posterior, d degrees of freedom) and s a run's relative standard error: its answers replay.
 """
 
 from __future__ import annotations
@@ -17,19 +20,16 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from hashlib import blake2b
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
 
-from planner.evidence.study import Evidence
-from planner.laws.result import LawFit
-from planner.plan.configurations import Config, config_of
+from planner.laws.result import SHARED, LawFit
 from planner.plan.cost import Draws, Floats
-from planner.store.row_types import Run
-
-OVERDISPERSION = 2.0
-"""Variance of an error rate over that of independent words (assumption: words of an utterance fail
-together; a bootstrap over utterances, where stored, takes its place)."""
+from planner.plan.own_runs import DOUBTED, Measurements, OwnRuns, own_runs
+from planner.plan.own_runs import measurements as measurements
+from planner.words.student import t_quantile
 
 LARGEST_LOG = 0.0
 """ln of the largest error believed in, 1: a system that says nothing makes no more (every word
@@ -44,67 +44,6 @@ MAX_THREADS = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Measurements:
-    """The runs of each candidate.
-
-    Attributes:
-        run_ids: of each candidate, empty where it was never run.
-        error: mean error of those runs, NaN where there is none, shape (m,).
-        variance: of ln(mean error) by the runs' own standard errors, shape (m,); NaN where unknown.
-        typical: mean of a single run's variance of ln error over the evidence; NaN where unknown.
-    """
-
-    run_ids: tuple[tuple[int, ...], ...]
-    error: Floats
-    variance: Floats
-    typical: float
-
-
-def relative_variance(row: Run) -> float:
-    """Variance of ln error of one run: its bootstrap's, else binomial by its units, else NaN."""
-    if not row.error:
-        return math.nan
-    if row.std_error is not None and row.std_error > 0:
-        return (row.std_error / row.error) ** 2
-    if row.n_units:
-        return OVERDISPERSION * (1 - min(row.error, 0.99)) / (row.error * row.n_units)
-    return math.nan
-
-
-def measurements(
-    evidence: Evidence, configs: Sequence[Config], ran_at: Sequence[int | None] | None = None
-) -> Measurements:
-    """The runs of each candidate, averaged over seeds.
-
-    Args:
-        evidence: the runs.
-        configs: the candidates.
-        ran_at: for each row of the evidence, which candidate it was of; looked up where not given.
-    """
-    if ran_at is None:
-        place = {c: j for j, c in enumerate(configs)}
-        ran_at = [place.get(config_of(r.trial)) for r in evidence.rows]
-    runs: dict[int, list[Run]] = {}
-    for row, j in zip(evidence.rows, ran_at, strict=True):
-        if j is not None:
-            runs.setdefault(j, []).append(row)
-    error, variance = np.full(len(configs), math.nan), np.full(len(configs), math.nan)
-    run_ids: list[tuple[int, ...]] = [()] * len(configs)
-    for j, group in runs.items():
-        error[j] = float(np.mean([r.error for r in group]))
-        variance[j] = float(np.mean([relative_variance(r) for r in group])) / len(group)
-        run_ids[j] = tuple(r.run_id for r in group)
-    each = np.array([relative_variance(r) for r in evidence.rows])
-    known = each[np.isfinite(each)]
-    return Measurements(
-        run_ids=tuple(run_ids),
-        error=error,
-        variance=variance,
-        typical=float(known.mean()) if len(known) else math.nan,
-    )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Belief:
     """The error of each candidate.
 
@@ -114,6 +53,7 @@ class Belief:
         draws: joint draws, shape (n, m), single precision, those of one candidate together.
         least_draw: the least of each candidate, shape (m,).
         own_weight: share of a candidate's own runs in its expected error, shape (m,).
+        same_low, same_high: interval on this very test set, shape (m,); NaN by the rule before.
     """
 
     error: Floats
@@ -122,6 +62,8 @@ class Belief:
     draws: Draws
     least_draw: Draws
     own_weight: Floats
+    same_low: Floats
+    same_high: Floats
 
 
 def belief(
@@ -144,16 +86,18 @@ def belief(
         seed: of everything random.
         level: probability of the intervals.
     """
-    centre, observed, weight, spread = _weighed(fit, x, measured)
-    error = np.exp(np.minimum(centre, LARGEST_LOG))
+    known = _known if fit.rule == SHARED else _alone
+    believed = known(fit, x, labels, measured, n_draws, seed)
+    error = np.exp(np.minimum(believed.centre, LARGEST_LOG))
     rows = np.empty((len(x), n_draws), dtype=np.float32)
     bounds, least = np.empty((2, len(x))), np.empty(len(x), dtype=np.float32)
     streams = Streams(n_draws, seed)
+    z = t_quantile(0.5 + 0.5 * level, math.inf)
 
     def work(start: int) -> None:
         b = slice(start, start + BLOCK)
         of_law = np.log(fit.draws(x[b], n_draws, seed)).T.astype(np.float32, order="C")
-        logs = _drawn(of_law, observed[b], weight[b], spread[b], streams.of(labels[b]))
+        logs = believed.drawn(of_law, b, streams.of(labels[b]))
         rows[b] = np.exp(np.minimum(logs, np.float32(LARGEST_LOG)))
         bounds[:, b] = _quantiles(rows[b], level)
         least[b] = rows[b].min(axis=1)
@@ -165,21 +109,33 @@ def belief(
         high=np.maximum(bounds[1], error),
         draws=rows.T,
         least_draw=least,
-        own_weight=weight,
+        own_weight=believed.weight,
+        same_low=np.exp(believed.same_centre - z * believed.same_spread),
+        same_high=np.exp(np.minimum(believed.same_centre + z * believed.same_spread, LARGEST_LOG)),
     )
 
 
-def _drawn(of_law: Draws, observed: Floats, weight: Floats, spread: Floats, own: Draws) -> Draws:
-    """Draws of ln error, shape (m, n): those of the law drawn towards the runs, with scatter of its own."""
-    of_law += weight[:, None].astype(np.float32) * (observed[:, None].astype(np.float32) - of_law)
-    of_law += spread[:, None].astype(np.float32) * own
-    return of_law
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Believed:
+    """Expected ln error, share of own runs, and on this test set mean and deviation, (m,); the draws."""
+
+    centre: Floats
+    weight: Floats
+    same_centre: Floats
+    same_spread: Floats
+    drawn: Callable[[Draws, slice, Draws], Draws]
+    """Draws of ln error (b, n) from the law's, the candidates' slice and their own normals."""
 
 
-def _weighed(
-    fit: LawFit, x: Floats, measured: Measurements
-) -> tuple[Floats, Floats, Floats, Floats]:
-    """Mean of ln error, what was observed, the own runs' weight and what is left to scatter, each (m,)."""
+def _alone(
+    fit: LawFit,
+    x: Floats,
+    labels: Sequence[str],
+    measured: Measurements,
+    n_draws: int,
+    seed: int,
+) -> _Believed:
+    """By the rule of fits that took each run's noise as its own."""
     law_mean = np.log(fit.predict(x).mean)
     own = run_variance(fit, measured.typical)
     tau2 = max(_scatter(fit) - own, 0.0)
@@ -189,7 +145,107 @@ def _weighed(
         weight = np.where(was_run & (tau2 > 0), tau2 / (tau2 + noise), 0.0)
     observed = np.where(was_run, np.log(np.where(was_run, measured.error, 1.0)), law_mean)
     spread = np.sqrt(np.where(was_run, weight * noise, tau2))
-    return law_mean + weight * (observed - law_mean), observed, weight, spread
+    w, y, s = (v.astype(np.float32) for v in (weight, observed, spread))
+
+    def drawn(of_law: Draws, b: slice, own: Draws) -> Draws:
+        of_law += w[b, None] * (y[b, None] - of_law)
+        of_law += s[b, None] * own
+        return of_law
+
+    unknown = np.full(len(x), math.nan)
+    return _Believed(
+        centre=law_mean + weight * (observed - law_mean), weight=weight,
+        same_centre=unknown, same_spread=unknown, drawn=drawn,
+    )  # fmt: skip
+
+
+def _known(
+    fit: LawFit,
+    x: Floats,
+    labels: Sequence[str],
+    measured: Measurements,
+    n_draws: int,
+    seed: int,
+) -> _Believed:
+    """By the members of the fit, each with its pair of variances."""
+    share = np.array([m.weight for m in fit.members])
+    tau2 = np.array([m.tau2 or 0.0 for m in fit.members])
+    omega2 = np.array([m.omega2 or 0.0 for m in fit.members])
+    sound = own_runs(measured, tau2, omega2, np.ones(len(measured.at)))
+    doubt = np.zeros(len(measured.measured))
+    np.maximum.at(doubt, np.searchsorted(measured.measured, measured.at), measured.suspicion)
+    doubt = np.where(doubt >= DOUBTED, doubt, 0.0)
+    rest = own_runs(measured, tau2, omega2, (measured.suspicion < DOUBTED).astype(float))
+    law, variance = fit.moments(x)
+    at = measured.measured
+    # Expected ln error and, on this set, its moments: over members, and over a doubted run's two cases.
+    moved, own_share = np.zeros((len(share), len(at))), np.zeros(len(at))
+    mean, square = (
+        law.copy(),
+        variance + tau2[:, None] + float(np.median(measured.own) if len(measured.own) else 0.0),
+    )
+    mean_at, square_at = np.zeros((2, len(share), len(at)))
+    for case, p in ((sound, 1.0 - doubt), (rest, doubt)):
+        moved += p * case.weight * (case.observed - law[:, at])
+        own_share += p * (share @ case.weight)
+        gap = case.same_weight * (case.observed - law[:, at])
+        left = case.same_spread**2 + (1 - case.same_weight) ** 2 * variance[:, at]
+        mean_at += p * gap
+        square_at += p * (left + gap**2)
+    mean[:, at] += mean_at
+    square[:, at] = square_at - mean_at**2
+    same_centre = share @ mean
+    same_spread = np.sqrt(share @ (square + (mean - same_centre) ** 2))
+    centre, weight = share @ law, np.zeros(len(x))
+    centre[at] += share @ moved
+    weight[at] = own_share
+    return _Believed(
+        centre=centre, weight=weight, same_centre=same_centre, same_spread=same_spread,
+        drawn=_drawing(fit, labels, at, (sound, rest, doubt), n_draws, seed),
+    )  # fmt: skip
+
+
+def _drawing(
+    fit: LawFit,
+    labels: Sequence[str],
+    at: NDArray[np.int64],
+    cases: tuple[OwnRuns, OwnRuns, Floats],
+    n_draws: int,
+    seed: int,
+) -> Callable[[Draws, slice, Draws], Draws]:
+    """How the law's draws become those of the candidates, of which those `at` were run."""
+    who = fit.draw_members(n_draws, seed)
+    tau = np.sqrt([m.tau2 or 0.0 for m in fit.members]).astype(np.float32)[who]
+    chance = np.random.default_rng([seed, 1])
+    common = math.sqrt(fit.common) * chance.standard_t(fit.common_dof, n_draws)
+    level = common.astype(np.float32)
+    sound, rest, doubt = cases
+    doubted: dict[int, NDArray[np.bool_]] = {}
+    if doubt.any():
+        streams = Streams(n_draws, seed)
+        for k in np.flatnonzero(doubt):
+            normal = streams.of([f"{labels[at[k]]}?"])[0]
+            doubted[int(k)] = normal < NormalDist().inv_cdf(min(float(doubt[k]), 1.0 - 1e-9))
+
+    def drawn(of_law: Draws, b: slice, own: Draws) -> Draws:
+        first, end = np.searchsorted(at, [b.start, b.stop])
+        inside = at[first:end] - b.start
+        runs = of_law[inside]
+        of_law += tau * own
+        for k, row in enumerate(range(first, end)):
+            w, y, s = sound.weight[who, row], sound.observed[who, row], sound.spread[who, row]
+            if row in doubted:
+                away = doubted[row]
+                w, y = (
+                    np.where(away, rest.weight[who, row], w),
+                    np.where(away, rest.observed[who, row], y),
+                )
+                s = np.where(away, rest.spread[who, row], s)
+            of_law[inside[k]] = runs[k] + w * (y - runs[k]) + s * own[inside[k]]
+        of_law += level
+        return of_law
+
+    return drawn
 
 
 def _in_blocks(work: Callable[[int], None], n: int) -> None:
@@ -210,8 +266,11 @@ def _scatter(fit: LawFit) -> float:
 def run_variance(fit: LawFit, typical: float) -> float:
     """Variance of ln error of one more run about the error of its own configuration.
 
-    Where no run tells its own error, half of the scatter about the law is taken (assumption).
+    By the rule before: where no run tells its own error, half of the scatter about the law is taken.
     """
+    if fit.rule == SHARED:
+        seeds = sum(m.weight * (m.omega2 or 0.0) for m in fit.members)
+        return float(seeds + np.median(fit.own_variance))
     return typical if math.isfinite(typical) else 0.5 * _scatter(fit)
 
 

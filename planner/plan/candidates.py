@@ -142,13 +142,13 @@ def build(
         tokens=tokens, latency=latency, groups=_groups(columns, tokens, evidence.catalogue),
     )  # fmt: skip
     costs, unknown = costs_of(situation)
-    measured = measurements(evidence, chosen, ran_at)
+    measured = measurements(evidence, chosen, ran_at, fit)
     labels = [c.label for c in chosen]
     error = belief(fit, x, labels, measured, query.n_draws, query.seed, query.level)
     table = CandidateTable(
         configs=chosen, distance=distance, n_windows=n_windows, costs=costs, unknown=unknown,
         error=error.error, error_low=error.low, error_high=error.high, own_weight=error.own_weight,
-        draws=error.draws, least_draw=error.least_draw,
+        draws=error.draws, least_draw=error.least_draw, same_low=error.same_low, same_high=error.same_high,
         run_ids=measured.run_ids, measured_error=measured.error,
     )  # fmt: skip
     table.kept("columns", lambda _: columns)
@@ -249,7 +249,7 @@ class CandidateTable:
     Attributes:
         configs: length m.
         error: expected error, shape (m,); error_low, error_high: interval of the mean at the level.
-        draws: joint draws of the mean error, shape (n_draws, m); quickest where those of one
+        draws: joint draws of the error on new speech, shape (n_draws, m); quickest where those of one
             candidate lie together (column-major). Single precision is enough: no draw is a result.
         least_draw: the least draw of each candidate, shape (m,); worked out where not given.
         costs: by name.
@@ -258,6 +258,7 @@ class CandidateTable:
         distance: how far outside the data, in log range, 0 inside; shape (m,).
         n_windows: windows that one utterance takes, shape (m,).
         own_weight: share of a candidate's own runs in its expected error, shape (m,); 0 where not given.
+        same_low, same_high: interval on the test set that was scored, shape (m,); NaN where not given.
         unknown: costs that are not known, with the reason.
         memo: what follows from the table alone, kept as each new limit asks for it again.
     """
@@ -274,6 +275,8 @@ class CandidateTable:
     n_windows: Floats
     least_draw: Draws = field(default_factory=lambda: np.empty(0))
     own_weight: Floats = field(default_factory=lambda: np.empty(0))
+    same_low: Floats = field(default_factory=lambda: np.empty(0))
+    same_high: Floats = field(default_factory=lambda: np.empty(0))
     unknown: dict[str, str] = field(default_factory=dict)
     memo: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
@@ -282,6 +285,9 @@ class CandidateTable:
             object.__setattr__(self, "least_draw", self.draws.min(axis=0))
         if len(self.own_weight) != len(self.configs):
             object.__setattr__(self, "own_weight", np.zeros(len(self.configs)))
+        for name in ("same_low", "same_high"):
+            if len(getattr(self, name)) != len(self.configs):
+                object.__setattr__(self, name, np.full(len(self.configs), math.nan))
 
     def __len__(self) -> int:
         return len(self.configs)

@@ -10,13 +10,13 @@ from sqlalchemy import Engine
 
 from planner.errors import UnknownNameError
 from planner.evidence.fit_report import FitReport
-from planner.evidence.limits import limits_of_evidence
+from planner.evidence.limits import limits_of_evidence, limits_of_noise
 from planner.evidence.published.tables import ResultTable, load_table
-from planner.evidence.study import Evidence, gather
+from planner.evidence.study import Evidence, gather, with_counts
 from planner.laws.result import VERSION, LawFit
 from planner.store import read, write
 from planner.store.engine import exists, opened
-from planner.store.read_evidence import fit_json, learned_runs
+from planner.store.read_evidence import fit_json, learned_runs, scored_counts
 from planner.words.axes import COMPUTE_AXES
 from planner.words.catalogue import BUILT_IN, Catalogue
 from planner.words.records import TASKS, canonical_json, to_json
@@ -111,9 +111,13 @@ def fit(
     else:
         from planner.laws.fit import fit_law  # the optimiser is not needed where a fit is stored
 
+        ids, study = [r.run_id for r in evidence.rows], evidence.study
+        counts = scored_counts(engine, ids, study.split, study.metric)
+        evidence = with_counts(evidence, counts)
         fitted = fit_law(evidence.observations, law=law, loss=loss, seed=seed)
         write.save_fit(engine, _fit_row(fit_id, fitted, evidence, canonical_json(selection)))
     notes = limits_of_evidence(evidence, _speakers(engine, evidence))
+    notes += limits_of_noise(evidence, fitted)
     return FitReport(fit_id=fit_id, fit=fitted, evidence=evidence, notes=notes)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from planner.laws.result import LawFit
 from planner.service.asking import answer_from
 from planner.service.circumstances import AsOf
 from planner.service.prepared import prepare
@@ -30,8 +31,15 @@ def replay(db: str | None, answer_id: str) -> tuple[bool, dict[str, Any]]:
     return canonical_json(as_stored(now, before)) == stored.answer_json, now
 
 
+def rule_of(db: str | None, fit_id: str) -> str:
+    """The rule by which a stored law took the noise of its runs (`LawFit.rule`)."""
+    with opened(db, must_exist=True) as engine:
+        return LawFit.from_json(json.loads(read.fit(engine, fit_id).fit_json)).rule
+
+
 def as_stored(now: dict[str, Any], before: dict[str, Any]) -> dict[str, Any]:
-    """The answer without the keys that answers did not have yet when this one was stored."""
+    """The answer as its version wrote it: its id is of that version, and some keys are newer."""
+    now = {**now, "answer_id": before["answer_id"]}
     if all("tie" in entry for entry in before.get("runners_up", ())):
         return now
     bare = [{k: v for k, v in entry.items() if k != "tie"} for entry in now["runners_up"]]

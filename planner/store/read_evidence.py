@@ -7,12 +7,14 @@ shared; the view's latencies and devices, which no law looks at, are not joined.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Engine, select
+import numpy as np
+from sqlalchemy import Connection, Engine, select
 
 from planner.store import schema
-from planner.store.row_types import LearnedRun
+from planner.store.row_types import LearnedRun, ScoredCounts
 from planner.store.transactions import read
 from planner.store.views import results
 from planner.words.records import Trial, trial_from_json
@@ -69,3 +71,46 @@ def fit_json(engine: Engine, fit_id: str) -> str | None:
     table = schema.law_fits
     query = select(table.c.fit_json).where(table.c.fit_id == fit_id)
     return read(engine, lambda c: c.execute(query).scalar())
+
+
+MOST_COUNTS = 4_000_000
+"""Utterances of all runs that are read at most: some 200 MB; beyond, the runs' own figures serve."""
+
+
+def scored_counts(
+    engine: Engine, run_ids: Sequence[int], split: str, metric: str
+) -> ScoredCounts | None:
+    """Counts of the utterances behind those runs' evaluations; None where no utterance is stored.
+
+    Only of runs up to MOST_COUNTS utterances, by what their evaluations say.
+    """
+    table, of = schema.utterances, schema.evaluations
+    wanted = set(run_ids)
+
+    def work(connection: Connection) -> list[tuple[int, str, str | None, int, int]]:
+        if connection.execute(select(table.c.evaluation_id).limit(1)).first() is None:
+            return []
+        listed = select(of.c.evaluation_id, of.c.run_id, of.c.n_utterances)
+        listed = listed.where(of.c.split == split, of.c.metric == metric)
+        found = [r for r in connection.execute(listed) if r.run_id in wanted]
+        if sum(r.n_utterances or 0 for r in found) > MOST_COUNTS:
+            return []
+        columns = (table.c.utterance_id, table.c.speaker, table.c.n_errors, table.c.n_units)
+        out = []
+        for evaluation_id, run_id, _ in found:
+            query = select(*columns).where(table.c.evaluation_id == evaluation_id)
+            out += [(run_id, *row) for row in connection.execute(query)]
+        return out
+
+    rows = read(engine, work)
+    if not rows:
+        return None
+    run, utterance, speaker, errors, words = zip(*rows, strict=True)
+    voices = {name: i for i, name in enumerate(sorted({s for s in speaker if s is not None}))}
+    return ScoredCounts(
+        run_id=np.array(run, dtype=np.int64),
+        utterance=np.unique(np.array(utterance), return_inverse=True)[1].astype(np.int64),
+        speaker=np.array([-1 if s is None else voices[s] for s in speaker], dtype=np.int64),
+        errors=np.array(errors, dtype=np.int64),
+        words=np.array(words, dtype=np.int64),
+    )

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from planner.words.records import Latency, Resources, Trial
 
 FitRun = tuple[int, bool, str | None]
@@ -227,3 +230,17 @@ class LearnedRun(NamedTuple):
 
 Run = RunRow | LearnedRun
 """A finished run, whole or with what a law looks at alone."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ScoredCounts:
+    """Counts of scored utterances in columns, one entry a run and utterance, shape (n,) each.
+
+    `utterance` and `speaker` are codes that all runs share; -1 is a speaker that is not known.
+    """
+
+    run_id: NDArray[np.int64]
+    utterance: NDArray[np.int64]
+    speaker: NDArray[np.int64]
+    errors: NDArray[np.int64]
+    words: NDArray[np.int64]

@@ -170,11 +170,12 @@ def test_a_sharp_measurement_outweighs_the_law_and_a_blunt_one_does_not(measured
     labels = [c.label for c in configs]
     own = measurements(evidence, configs)
     law_says = fit.predict(x).mean
-    far = dataclasses.replace(own, error=law_says * 1.2, typical=1e-9)
-    sharp = belief(fit, x, labels, dataclasses.replace(far, variance=own.variance * 1e-6), 50, 0)
-    blunt = belief(fit, x, labels, dataclasses.replace(far, variance=own.variance * 1e6), 50, 0)
-    np.testing.assert_allclose(sharp.error, law_says * 1.2, rtol=1e-3)
+    far = dataclasses.replace(own, log_error=np.log(law_says * 1.2)[own.at])
+    sharp = belief(fit, x, labels, dataclasses.replace(far, own=own.own * 1e-6), 50, 0)
+    blunt = belief(fit, x, labels, dataclasses.replace(far, own=own.own + 1e6), 50, 0)
     np.testing.assert_allclose(blunt.error, law_says, rtol=1e-2)
+    assert (sharp.error > blunt.error).all()
+    assert (sharp.own_weight > blunt.own_weight).all()
 
 
 def _config(row):

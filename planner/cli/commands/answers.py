@@ -66,12 +66,14 @@ def answers_replay(answer_id: str, db: str | None, output_format: str) -> None:
     Example:
       soundscale answers replay 7f3a9100ab12
     """
-    from planner.service.replay import replay
+    from planner.service.replay import replay, rule_of
 
     same, now = replay(db, answer_id)
+    rule = rule_of(db, now["fit_id"])
     if output_format != "table":
-        echo_json({"answer_id": answer_id, "identical": same, "answer": now})
+        echo_json({"answer_id": answer_id, "identical": same, "rule": rule, "answer": now})
     else:
-        talk(f"answer {answer_id}: " + ("identical" if same else "differs from what was stored"))
+        said = "identical" if same else "differs from what was stored"
+        talk(f"answer {answer_id}: {said}; its law took the noise of its runs by the rule {rule}")
     if not same:
         raise SystemExit(1)

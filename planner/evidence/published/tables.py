@@ -12,7 +12,7 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
@@ -113,6 +113,7 @@ def _read(name: str, provenance: str, text: str, catalogue: Catalogue) -> Result
             rows.append(row)
     if not rows:
         raise InputError(f"{name} has no row with an error rate; give at least one")
+    _check_fractions(name, rows)
     return ResultTable(name=name, provenance=provenance, rows=tuple(rows), left_out=tuple(left_out))
 
 
@@ -153,10 +154,17 @@ def _whole(cells: Mapping[str, str], name: str) -> int | None:
 
 
 def _error(cells: Mapping[str, str]) -> float | None:
-    error = _number(cells, "error", _number(cells, "wer"))
-    if error is not None and error > 3:
-        raise InputError(f"error must be a fraction (0.08 for 8 %), got {error:g}")
-    return error
+    return _number(cells, "error", _number(cells, "wer"))
+
+
+def _check_fractions(name: str, rows: Sequence[TableRow]) -> None:
+    """Refuse a table in per cent; a single run that makes more errors than words is a result."""
+    errors = sorted(r.record.evaluations[0].error for r in rows)
+    middle = errors[len(errors) // 2]
+    if middle > 1:
+        raise InputError(
+            f"error must be a fraction (0.08 for 8 %), half of {name} is {middle:g} or more"
+        )
 
 
 def _row(

@@ -44,6 +44,15 @@ def dispersion_of(fitted: Estimate, rows: Rows) -> Dispersion:
     return dispersion(fitted.residual * np.sqrt(rows.weight), fitted.loss, dof)
 
 
+def free_parameters(fitted: Estimate) -> list[int]:
+    """Parameters that can move: a floor at its bound is 0, but in the linear E its Jacobian is not."""
+    return [
+        i
+        for i, spec in enumerate(fitted.form.parameters)
+        if spec.kind == "floor" or spec.name not in fitted.at_bound
+    ]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Uncertainty:
     """Covariance of the working parameters and what it rests on.
@@ -68,22 +77,20 @@ def uncertainty_of(
     noise: Dispersion,
     rows: Rows,
     group: NDArray[np.int64] | None,
+    *,
+    equal: bool = False,
 ) -> Uncertainty:
     """Covariance variance * (J^T W J)^-1, or a sandwich where the scatter is not equal and independent.
 
     Where runs come in groups (seeds or checkpoints of one trial) residuals of a group are correlated:
     the middle of the sandwich is J^T Omega J with the between-group variance of the residuals, and
     groups, not runs, are counted. Else, where the size of the residuals changes along an axis, it is
-    their squares over (1 - leverage)^2 (HC3, MacKinnon & White 1985).
+    their squares over (1 - leverage)^2 (HC3, MacKinnon & White 1985); not where `equal` says that the
+    weights account for the scatter already.
     """
     p, n = fitted.form.n_parameters, len(rows)
     dof = min(float(n - p), fitted.loss.dof)
-    # A floor at its bound is 0; in the linear parameter E its Jacobian is not, so it stays free.
-    free = [
-        i
-        for i, spec in enumerate(fitted.form.parameters)
-        if spec.kind == "floor" or spec.name not in fitted.at_bound
-    ]
+    free = free_parameters(fitted)
     plain = np.zeros((p, p))
     if not free:
         return Uncertainty(covariance=plain, dof=dof, stretch=np.ones(p), scatter="equal")
@@ -97,7 +104,11 @@ def uncertainty_of(
         covariance[np.ix_(free, free)] += noise.variance * _between(root, scaled, group)
     else:
         rest = 1.0 - np.minimum(np.einsum("pn,np->n", root, jacobian[:, free]), MOST_LEVERAGE)
-        if n - p >= SPARE_FOR_SCATTER and scatter_changes(scaled / np.sqrt(rest), rows.z):
+        if (
+            not equal
+            and n - p >= SPARE_FOR_SCATTER
+            and scatter_changes(scaled / np.sqrt(rest), rows.z)
+        ):
             scatter = "unequal"
             moved = root * (noise.influence * fitted.loss.slope(scaled) / rest)
             covariance[np.ix_(free, free)] = moved @ moved.T

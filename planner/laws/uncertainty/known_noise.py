@@ -1,0 +1,68 @@
+"""A form fitted by noise that is known: weights of the rows, residuals as they are, what is believed before."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from planner.laws.forms.base import Form
+from planner.laws.observations import Floats, Observations
+from planner.laws.solver.estimate import N_STARTS, Estimate, Rows
+from planner.laws.uncertainty.deviations import (
+    Scatter,
+    configurations_of,
+    deviations_of,
+    row_weights,
+)
+from planner.laws.uncertainty.intervals import free_parameters, jacobian_of
+
+FIRST_VARIANCES = (0.05**2, 0.04**2)
+"""tau^2 and omega^2 before the residuals are seen: about the prior's (assumption)."""
+WEIGHINGS = 2
+SAME_WEIGHTS = 0.5
+"""Change of ln variance below which the weights are kept: the estimate hardly depends on them."""
+PRIOR_LOG, PRIOR_PLAIN = 2.0, 0.5
+"""Deviations of the logarithm of an amplitude and of an exponent about their estimate, before any run tells
+more (assumption: exponents of published laws of speech lie between 0 and 1, mostly)."""
+
+
+def prior_deviations(form: Form) -> Floats:
+    """Deviation of each working parameter before any run tells of it, shape (p,)."""
+    return np.array([PRIOR_LOG if p.is_log else PRIOR_PLAIN for p in form.parameters])
+
+
+def by_known_noise(
+    rows: Rows,
+    table: Observations,
+    fit: Callable[..., Estimate],
+    near: Floats | None,
+) -> tuple[Estimate, Rows, float]:
+    """The estimate with the weights that the expected variances of configurations and seeds give."""
+    assert table.noise is not None
+    own, group = table.noise.own, configurations_of(table.group, len(table))
+    given, pair = rows.weight, FIRST_VARIANCES
+    for turn in range(WEIGHINGS):
+        weight = given * row_weights(own, group, *pair)
+        rows = dataclasses.replace(rows, weight=weight / weight.mean())
+        fitted = fit(rows, near, N_STARTS if turn == 0 else 1)
+        near = fitted.theta
+        previous, pair = pair, deviations_of(scatter_of(fitted, rows, own, group)).mean()
+        if max(abs(math.log(a / b)) for a, b in zip(pair, previous, strict=True)) < SAME_WEIGHTS:
+            break
+    return fitted, rows, pair[0]
+
+
+def scatter_of(fitted: Estimate, rows: Rows, own: Floats, group: NDArray[np.int64]) -> Scatter:
+    """Residuals and Jacobian of an estimate, without the rows' weights."""
+    root = np.sqrt(rows.weight)[:, None]
+    jacobian = (jacobian_of(fitted, rows) / root)[:, free_parameters(fitted)]
+    residual = -fitted.residual
+    if fitted.loss.delta is not None:
+        # A loss that cuts off far rows at delta cuts them off here, too.
+        reach = fitted.loss.delta / root[:, 0]
+        residual = np.clip(residual, -reach, reach)
+    return Scatter(residual=residual, jacobian=jacobian, own=own, group=group)

@@ -1,0 +1,62 @@
+"""What is believed of the quickstart's runs: own measurements, both levels, answers of the rule before."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from planner.service import asking
+from planner.service.replay import replay, rule_of
+from planner.store import write
+from planner.store.engine import opened
+from planner.words.question import PlanQuery
+from tests.notebooks.conftest import quickstart_db
+
+__all__ = ["quickstart_db"]
+
+BEFORE = Path(__file__).parents[1] / "fixtures" / "quickstart_before.json"
+"""A law and an answer that the build before 2026-12 stored from the quickstart's runs."""
+MEASURED = 0.0496
+
+
+@pytest.fixture
+def answer(quickstart_db):
+    return asking.plan(str(quickstart_db), PlanQuery(task="asr", flops=20e9)).json
+
+
+def test_a_configuration_that_was_run_is_answered_near_its_own_measurement(answer):
+    told = answer["best"]["prediction"]
+    assert told["measured_error"] == pytest.approx(MEASURED, abs=1e-4)
+    assert MEASURED < told["error"] < 0.0625
+    assert told["low"] < MEASURED < told["high"]
+
+
+def test_the_test_set_itself_is_known_better_than_new_speech(answer):
+    told = answer["best"]["prediction"]
+    same = told["same_set"]
+    assert same["high"] / same["low"] < told["high"] / told["low"]
+    assert same["low"] < MEASURED < same["high"]
+
+
+def test_an_assumed_scatter_of_seeds_is_said_and_three_seeds_are_asked_for(answer):
+    said = {w["code"]: w["message"] for w in answer["warnings"]}
+    assert "assumption" in said["seeds-assumed"]
+    assert "three seeds" in said["seeds-assumed"]
+
+
+def test_an_answer_of_the_rule_before_replays_bit_for_bit_and_names_its_rule(quickstart_db):
+    stored = json.loads(BEFORE.read_text())
+    fit, plan = stored["fit"], stored["plan"]
+    runs = tuple((run, bool(used), why) for run, used, why in fit.pop("runs"))
+    with opened(str(quickstart_db)) as engine:
+        write.save_fit(engine, write.FitRow(**fit, runs=runs))
+        write.save_plan(engine, write.PlanRow(**plan))
+    same, now = replay(str(quickstart_db), plan["answer_id"])
+    assert same
+    assert "same_set" not in now["best"]["prediction"]
+    assert rule_of(str(quickstart_db), fit["fit_id"]) == "independent-noise/1"
+
+
+def test_an_answer_of_today_replays(quickstart_db, answer):
+    same, _ = replay(str(quickstart_db), answer["answer_id"])
+    assert same

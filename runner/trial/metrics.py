@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -130,13 +131,27 @@ def _draws(n_clusters: int, seed: int) -> npt.NDArray[np.int64]:
     return rng.multinomial(n_clusters, np.full(n_clusters, 1 / n_clusters), size=BOOTSTRAP_DRAWS)
 
 
+def jeffreys_variance(n_hit: float, n: float) -> float:
+    """Variance of a share of which n_hit of n were hits, under Jeffreys's prior Beta(1/2, 1/2).
+
+    A share of 0 or 1 has no spread of its own, and is not known without error for that.
+
+    >>> round(jeffreys_variance(0, 10) ** 0.5, 3)
+    0.06
+    """
+    a, b = min(n_hit, n) + 0.5, max(n - n_hit, 0.0) + 0.5
+    return a * b / ((a + b) ** 2 * (a + b + 1.0))
+
+
 def rate_std_error(
     n_errors: Sequence[int], n_units: Sequence[int], speakers: Sequence[str | None], seed: int = 0
 ) -> tuple[float | None, str]:
     """Standard error of sum(errors) / sum(units) by a cluster bootstrap, and the cluster's name.
 
-    None where fewer than two clusters exist: then nothing is known about the spread.
+    None where fewer than two clusters exist: then nothing is known about the spread. Never 0: where no
+    cluster differs (no error at all, or every word wrong) it is Jeffreys's of the words.
     """
+    least = jeffreys_variance(float(sum(n_errors)), float(sum(n_units))) ** 0.5
 
     def spread(cluster: npt.NDArray[np.int64], n: int) -> float:
         errors = np.bincount(cluster, weights=np.asarray(n_errors, dtype=float), minlength=n)
@@ -144,7 +159,7 @@ def rate_std_error(
         times = _draws(n, seed)
         below = times @ units
         kept = below > 0
-        return float(np.std((times @ errors)[kept] / below[kept], ddof=1))
+        return float(np.std((times @ errors)[kept] / below[kept], ddof=1)) or least
 
     return _largest(spread, speakers)
 
@@ -206,9 +221,16 @@ def recall_std_error(
     speakers: Sequence[str | None],
     seed: int = 0,
 ) -> tuple[float | None, str]:
-    """Standard error of the mean recall by a cluster bootstrap; draws without a class average the rest."""
+    """Standard error of the mean recall by a cluster bootstrap; draws without a class average the rest.
+
+    A class of which all were right, or none, has no spread in any draw: its share of the variance is
+    Jeffreys's, so that a classifier that gives one answer to everything is not sure of its accuracy.
+    """
     right = np.array([h == r for r, h in zip(references, hypotheses, strict=True)], dtype=float)
     of_class = [np.array([r == label for r in references], dtype=float) for label in labels]
+    present = [(float(member @ right), float(member.sum())) for member in of_class if member.any()]
+    certain = [jeffreys_variance(hit, n) for hit, n in present if hit in (0.0, n)]
+    added = sum(certain) / max(len(present), 1) ** 2
 
     def spread(cluster: npt.NDArray[np.int64], n: int) -> float:
         times = _draws(n, seed)
@@ -218,7 +240,7 @@ def recall_std_error(
             correct = times @ np.bincount(cluster, weights=member * right, minlength=n)
             np.divide(correct, support, out=row, where=support > 0)
         some = ~np.isnan(recalls).all(axis=0)
-        return float(np.std(np.nanmean(recalls[:, some], axis=0), ddof=1))
+        return math.sqrt(float(np.var(np.nanmean(recalls[:, some], axis=0), ddof=1)) + added)
 
     return _largest(spread, speakers)
 

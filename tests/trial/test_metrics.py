@@ -119,3 +119,14 @@ def test_quantiles_and_what_has_none():
         quantiles([])
     with pytest.raises(InputError, match="no utterance"):
         class_scores([], [], ["a", "b"])
+
+
+def test_a_classifier_that_gives_one_answer_is_not_sure_of_its_accuracy():
+    references = ["a", "b", "c"] * 20
+    found, _ = recall_std_error(references, ["a"] * 60, ["a", "b", "c"], [None] * 60)
+    assert 0.01 < found < 0.05
+
+
+def test_no_error_in_any_word_has_a_standard_error():
+    found, _ = rate_std_error([0] * 30, [10] * 30, [None] * 30)
+    assert 0 < found < 1 / 300

@@ -34,7 +34,7 @@ MAX_BYTES = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Setting:
+class ConfiguredValue:
     """A value, and the file and line that it is from."""
 
     value: str
@@ -55,14 +55,14 @@ def files() -> Iterator[tuple[str, tuple[str, ...]]]:
     yield os.path.join(home, "soundscale", "config.toml"), ()
 
 
-def settings() -> dict[str, Setting]:
+def settings() -> dict[str, ConfiguredValue]:
     """Every setting that a file gives, by key.
 
     Raises:
         InputError: a file cannot be read, or a value is not what it should be.
         UnknownNameError: a key is not known.
     """
-    found: dict[str, Setting] = {}
+    found: dict[str, ConfiguredValue] = {}
     for path, table in files():
         if os.path.isfile(path):
             for key, setting in _of_file(path, table).items():
@@ -70,7 +70,7 @@ def settings() -> dict[str, Setting]:
     return found
 
 
-def _of_file(path: str, table: tuple[str, ...]) -> dict[str, Setting]:
+def _of_file(path: str, table: tuple[str, ...]) -> dict[str, ConfiguredValue]:
     text = _read(path)
     if table and table[-1] not in text:
         return {}  # spares a TOML reader to the many projects that say nothing of us
@@ -112,7 +112,7 @@ def _line(lines: list[str], start: int, key: str) -> int:
     return start + 1
 
 
-def _setting(path: str, key: str, value: Any, line: int) -> Setting:
+def _setting(path: str, key: str, value: Any, line: int) -> ConfiguredValue:
     where = f"settings file {path}, line {line}"
     if key not in KEYS:
         raise UnknownNameError("setting", key, KEYS, remedy=f"in {where}")
@@ -120,7 +120,7 @@ def _setting(path: str, key: str, value: Any, line: int) -> Setting:
         raise InputError(f"{where}: {key} must be text in quotes")
     if key == "format" and value not in FORMATS:
         raise InputError(f"{where}: format must be one of {', '.join(FORMATS)}, got {value!r}")
-    return Setting(value, path, line)
+    return ConfiguredValue(value, path, line)
 
 
 def defaults(name: str, command: click.Command) -> dict[str, Any]:
@@ -138,7 +138,7 @@ def defaults(name: str, command: click.Command) -> dict[str, Any]:
     return _nested(command, given) if given else {}
 
 
-def _nested(command: click.Command, given: Mapping[str, Setting]) -> dict[str, Any]:
+def _nested(command: click.Command, given: Mapping[str, ConfiguredValue]) -> dict[str, Any]:
     known = {p.name: p for p in command.params if isinstance(p, click.Option)}
     out: dict[str, Any] = {}
     for key, setting in given.items():

@@ -37,7 +37,7 @@ hold more than tensors (1.9 to 3.9 times in the quickstart's trials), CUDA's lit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Estimate:
+class TrialEstimate:
     """A positive quantity with its interval at `LEVEL`."""
 
     value: float
@@ -126,8 +126,8 @@ class Forecast:
     source: str
     train_flops: float
     score_flops: float
-    trial_seconds: Estimate
-    peak_memory_bytes: Estimate
+    trial_seconds: TrialEstimate
+    peak_memory_bytes: TrialEstimate
 
 
 LAUNCHES = LogNormal(log_mean=0.0, own_sd=PRIOR_SD, mean_sd=COMMON_SD, dof=1e6)
@@ -232,7 +232,7 @@ def _unseen_launches(work: Work, rates: Rates) -> float:
     return 0.0 if rates.source == "measured" else work.launch_seconds
 
 
-def total_seconds(works: Sequence[Work], rates: Rates) -> Estimate:
+def total_seconds(works: Sequence[Work], rates: Rates) -> TrialEstimate:
     """Seconds of all trials, one after the other.
 
     The shared parts of training, scoring and the rest are added as if they erred together, which a
@@ -252,13 +252,13 @@ def total_seconds(works: Sequence[Work], rates: Rates) -> Estimate:
         own += math.fsum((rate.own_sd * s) ** 2 for s in seconds)
         weight += part / rate.dof
     if value <= 0:
-        return Estimate(value=0.0, low=0.0, high=0.0)
+        return TrialEstimate(value=0.0, low=0.0, high=0.0)
     return _interval(value, math.hypot(shared, math.sqrt(own)) / value, value / max(weight, 1e-12))
 
 
-def _interval(value: float, sd: float, dof: float) -> Estimate:
+def _interval(value: float, sd: float, dof: float) -> TrialEstimate:
     half = t_quantile_95(dof) * sd
-    return Estimate(value=value, low=value * math.exp(-half), high=value * math.exp(half))
+    return TrialEstimate(value=value, low=value * math.exp(-half), high=value * math.exp(half))
 
 
 def require_memory(what: str, least: Memory, device: str, memory_bytes: int | None) -> None:

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, Engine, RowMapping, and_, select
 
-from planner.costs.trial_forecast import Estimate, Forecast
+from planner.costs.trial_forecast import Forecast, TrialEstimate
 from planner.store import schema, to_rows
 from planner.store.clock import NowUtc
 from planner.store.read_runs import trial_of
@@ -111,8 +111,8 @@ def _row(row: RowMapping) -> ForecastRow:
 
 
 def _forecast(row: RowMapping) -> Forecast:
-    def estimate(name: str) -> Estimate:
-        return Estimate(
+    def estimate(name: str) -> TrialEstimate:
+        return TrialEstimate(
             value=row[f"planned_{name}"],
             low=row[f"planned_{name}_low"],
             high=row[f"planned_{name}_high"],

@@ -22,7 +22,7 @@ from runner.models.base import (
     SAMPLE_RATE,
     Audio,
     BuildRequest,
-    Prediction,
+    ModelOutput,
     Tokenizer,
     own_length,
 )
@@ -262,11 +262,11 @@ class WhisperRecogniser:
         decoding: Decoding,
         limits: Sequence[int] | None = None,
         exactly: int | None = None,
-    ) -> list[Prediction]:
+    ) -> list[ModelOutput]:
         """Greedy transcripts of a batch of windows."""
         rows = greedy(self.module, encoded, self.special, decoding, limits=limits, exactly=exactly)
         return [
-            Prediction(
+            ModelOutput(
                 text=self.tokenizer.decode(row.ids).strip(),
                 n_tokens=row.n_tokens,
                 token_ids=tuple(row.ids),

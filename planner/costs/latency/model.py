@@ -22,7 +22,7 @@ from typing import Generic, TypeVar
 
 import numpy as np
 
-from planner.costs.latency.nonnegative import Fitted
+from planner.costs.latency.nonnegative import NonNegativeFit
 from planner.costs.latency.stage_fit import fit_stages
 from planner.costs.latency.stages import quantities, regressors
 from planner.costs.windows import Floats, Placed, Windows, together, windows_of
@@ -96,7 +96,7 @@ class LatencyModel:
     device: str
     condition: tuple[str, str]
     n_configurations: int
-    stages: dict[str, Fitted]
+    stages: dict[str, NonNegativeFit]
     least_sd: float
     log_ratio: float
     ratio_sd: float

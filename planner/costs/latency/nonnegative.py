@@ -16,7 +16,7 @@ from planner.costs.windows import Floats
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Fitted:
+class NonNegativeFit:
     """Costs of all columns and how far they can be trusted.
 
     Attributes:
@@ -77,7 +77,9 @@ def nnls(a: Floats, b: Floats) -> Floats:
     return c
 
 
-def fit(x: Floats, y: Floats, columns: list[int], prior_sd: float, prior_dof: float) -> Fitted:
+def fit(
+    x: Floats, y: Floats, columns: list[int], prior_sd: float, prior_dof: float
+) -> NonNegativeFit:
     """Costs and spread of measurements y at rows x.
 
     The spread is pulled to `prior_sd` with the weight of `prior_dof` observations, so that a handful of
@@ -97,4 +99,4 @@ def fit(x: Floats, y: Floats, columns: list[int], prior_sd: float, prior_dof: fl
     residual = x @ cost / y - 1.0
     dof = max(len(y) - len(active), 0)
     sd = math.sqrt((float(residual @ residual) + prior_dof * prior_sd**2) / (dof + prior_dof))
-    return Fitted(cost=cost, sd=sd, dof=dof + prior_dof, active=active, inverse=inverse)
+    return NonNegativeFit(cost=cost, sd=sd, dof=dof + prior_dof, active=active, inverse=inverse)

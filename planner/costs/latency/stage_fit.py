@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from planner.costs.latency import nonnegative
-from planner.costs.latency.nonnegative import Fitted
+from planner.costs.latency.nonnegative import NonNegativeFit
 from planner.costs.latency.stages import COLUMNS, GROUPS, columns_of
 from planner.costs.windows import Floats
 
@@ -50,7 +50,7 @@ PRIOR_DOF = 3.0
 
 def fit_stages(
     x: Floats, y: Floats, times: Sequence[Mapping[str, float]], labels: Sequence[object]
-) -> dict[str, Fitted]:
+) -> dict[str, NonNegativeFit]:
     """Costs of each stage where every measurement timed the stages, else of all together.
 
     Args:
@@ -71,7 +71,7 @@ def fit_stages(
     return found
 
 
-def _rung(group: str, n: int, x: Floats, y: Floats) -> Fitted:
+def _rung(group: str, n: int, x: Floats, y: Floats) -> NonNegativeFit:
     """The fit on the widest set of columns that n configurations support."""
     least, prior_sd, names = next(rung for rung in LADDERS[group] if n >= rung[0])
     columns = [COLUMNS.index(name) for name in names]
@@ -80,12 +80,12 @@ def _rung(group: str, n: int, x: Floats, y: Floats) -> Fitted:
     return nonnegative.fit(x, y, columns, prior_sd, PRIOR_DOF)
 
 
-def _one_rate(x: Floats, y: Floats, columns: list[int], prior_sd: float) -> Fitted:
+def _one_rate(x: Floats, y: Floats, columns: list[int], prior_sd: float) -> NonNegativeFit:
     """One rate for the FLOPs of all stages."""
     weight = np.zeros(x.shape[1])
     weight[columns] = [2.0 if COLUMNS[i] in READ_ONCE else 1.0 for i in columns]
     one = nonnegative.fit((x @ weight)[:, None], y, [0], prior_sd, PRIOR_DOF)
-    return Fitted(
+    return NonNegativeFit(
         cost=weight * one.cost[0],
         sd=math.sqrt(1.0 + 1.0 / len(y)) * one.sd,  # the rate's own variance, once for all columns
         dof=one.dof,

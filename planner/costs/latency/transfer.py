@@ -24,7 +24,7 @@ from planner.costs.latency.model import (
     usable,
     window_of,
 )
-from planner.costs.latency.nonnegative import Fitted
+from planner.costs.latency.nonnegative import NonNegativeFit
 from planner.costs.latency.stages import COLUMNS, GROUPS, columns_of, regressors
 from planner.costs.memory.peak import element_bytes
 from planner.costs.windows import Floats
@@ -141,12 +141,12 @@ def datasheet_model(sheet: DataSheet) -> LatencyModel:
     )  # fmt: skip
 
 
-def _scaled(cost: Floats, group: str, log_factor: float, sd: float, dof: float) -> Fitted:
+def _scaled(cost: Floats, group: str, log_factor: float, sd: float, dof: float) -> NonNegativeFit:
     own = np.zeros(len(COLUMNS))
     own[columns_of(group)] = cost[columns_of(group)] * math.exp(log_factor)
     active = tuple(int(i) for i in np.flatnonzero(own))
     inverse = np.zeros((len(active), len(active)))
-    return Fitted(cost=own, sd=sd, dof=dof, active=active, inverse=inverse)
+    return NonNegativeFit(cost=own, sd=sd, dof=dof, active=active, inverse=inverse)
 
 
 def transfer_model(

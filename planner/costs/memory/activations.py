@@ -25,7 +25,7 @@ from planner.words.catalogue import Backbone, Wav2Vec2, Whisper
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Kept:
+class SavedTensors:
     """What decides which tensors are kept.
 
     Attributes:
@@ -46,7 +46,7 @@ class _Block:
     """What the layers of one stack keep, in elements for one example of each window."""
 
     backbone: Backbone
-    kept: Kept
+    kept: SavedTensors
     trained: bool
 
     @property
@@ -93,14 +93,14 @@ class _Saved:
     widest: Ints
     working: Ints
 
-    def add(self, own: Ints, inputs: Ints, working: Ints, times: int, kept: Kept) -> None:
+    def add(self, own: Ints, inputs: Ints, working: Ints, times: int, kept: SavedTensors) -> None:
         """Equal layers: what each keeps, what its input takes, and its working set."""
         self.elements = self.elements + times * (inputs if kept.checkpointing else own)
         self.widest = np.maximum(self.widest, own)
         self.working = np.maximum(self.working, working)
 
 
-def saved_elements(windows: Windows, task: str, kept: Kept) -> tuple[Ints, Ints]:
+def saved_elements(windows: Windows, task: str, kept: SavedTensors) -> tuple[Ints, Ints]:
     """Elements saved for the backward pass, and elements of its widest working set, each (m,).
 
     With checkpointing only the layers' inputs are saved, and one layer's own tensors at a time. Labels are
@@ -119,7 +119,7 @@ def saved_elements(windows: Windows, task: str, kept: Kept) -> tuple[Ints, Ints]
     return saved.elements + again, saved.working
 
 
-def _encoder(windows: Windows, kept: Kept) -> _Saved:
+def _encoder(windows: Windows, kept: SavedTensors) -> _Saved:
     backbone, reduction, treatment = windows.backbone, windows.reduction, kept.treatment
     n, after, d = positions_of(windows), tokens_of(windows), backbone.d_model
     saved = _Saved(_stem(windows, n, treatment), np.zeros_like(n), np.zeros_like(n))
@@ -134,7 +134,9 @@ def _encoder(windows: Windows, kept: Kept) -> _Saved:
     return saved
 
 
-def _decoder(saved: _Saved, backbone: Whisper, after: Ints, n_labels: Ints, kept: Kept) -> None:
+def _decoder(
+    saved: _Saved, backbone: Whisper, after: Ints, n_labels: Ints, kept: SavedTensors
+) -> None:
     """Add the decoder's layers and the loss."""
     block, d = _Block(backbone, kept, kept.treatment.full), backbone.d_model
     fed = n_labels + 3  # a prompt of 4 without its first token's label

@@ -29,7 +29,7 @@ from planner.costs.flops.lengths import (
 )
 from planner.costs.flops.modules import Treatment
 from planner.costs.flops.training import lora_parameters, treatment_of
-from planner.costs.memory.activations import Kept, saved_elements
+from planner.costs.memory.activations import SavedTensors, saved_elements
 from planner.costs.memory.parameters import held_parameters, trainable_parameters
 from planner.costs.windows import NO_REDUCTION, Ints, Windows, windows_of
 from planner.errors import InputError, UnknownNameError
@@ -217,7 +217,7 @@ def training_memory(
             batch_size=micro_batch, dtype=precision, attention=attention, padding=padding, task=chosen,
         )  # fmt: skip
     one = windows_of(backbone, audio_seconds, x_v, n_output_tokens=n_label_tokens, padding=padding)
-    kept = Kept(
+    kept = SavedTensors(
         treatment=treatment_of(backbone, adaptation, chosen), eager=attention == "eager",
         dropout=adaptation.lora_dropout > 0, checkpointing=gradient_checkpointing,
     )  # fmt: skip

@@ -61,7 +61,7 @@ def _join_heads(x: Tensor) -> Tensor:
     return x.transpose(1, 2).reshape(batch, length, heads * width)
 
 
-class _Block(nn.Module):
+class _LayerGraph(nn.Module):
     """What encoder and decoder layers share: norms, the stacked projections, the feed-forward part."""
 
     def __init__(self, layer: Any, n_heads: int) -> None:
@@ -91,7 +91,7 @@ class _Block(nn.Module):
         return out
 
 
-class _EncoderLayer(_Block):
+class _EncoderLayer(_LayerGraph):
     def forward(self, x: Tensor) -> Tensor:
         query, key, value = self.heads(x)
         weights = ((query * self.scale) @ key.transpose(2, 3)).softmax(-1)
@@ -144,7 +144,7 @@ class CrossEncoder(nn.Module):
         return keys, values
 
 
-class _DecoderLayer(_Block):
+class _DecoderLayer(_LayerGraph):
     def __init__(self, layer: Any, n_heads: int) -> None:
         super().__init__(layer, n_heads)
         self.before_cross = layer.encoder_attn_layer_norm

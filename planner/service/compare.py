@@ -30,6 +30,8 @@ MAX_RUNS = 20
 """Runs in one comparison: a table that can still be read, and work that ends in seconds."""
 N_DECIDING = 8
 """Utterances shown of each comparison, largest contribution first."""
+MOST_DRAWN = 30_000_000
+"""Utterances that a bootstrap draws in all: a second; beyond 3,000 there are fewer draws."""
 SEED = 0
 """Of the bootstrap, so that an answer is the same each time."""
 
@@ -178,13 +180,15 @@ def _comparison(
 
 def _tests(found: SameSet, j: int, pair: Pair, level: float) -> dict[str, Any]:
     """The other tests, each by what it is of."""
-    resampled = bootstrap(pair, np.random.default_rng(SEED), level)
+    kind, n = clusters(pair.speakers)[1], len(pair.speakers)
+    draws = min(10_000, max(MOST_DRAWN // n, 1_000))
+    resampled = bootstrap(pair, np.random.default_rng(SEED), level, draws)
     less, more = (pair.second < pair.first), (pair.second > pair.first)
     fixed = (pair.second == 0) & (pair.first > 0)
     broken = (pair.second > 0) & (pair.first == 0)
     units, name = _by_cluster(pair)
     out = {
-        "bootstrap": {**to_json(resampled), "of": clusters(pair.speakers)[1]},
+        "bootstrap": {**to_json(resampled), "of": kind},
         "mcnemar": {
             "n_only_first": int(fixed.sum()), "n_only_second": int(broken.sum()),
             "p": signs.sign_test(int(fixed.sum()), int(broken.sum())), "of": "utterances with errors",

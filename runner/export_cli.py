@@ -49,7 +49,7 @@ def export(db: str | None, output_format: str, quiet: bool, no_parity: bool, **a
 
     found = export_commands.export(
         db,
-        export_commands.Asked(parity=not no_parity, **asked),
+        export_commands.ExportRequest(parity=not no_parity, **asked),
         (lambda line: None) if quiet else talk,
     )
     if output_format != "table":

@@ -28,7 +28,7 @@ Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class ExportRequest:
     """What is exported, to what, and where to.
 
     Attributes:
@@ -85,7 +85,7 @@ def _recommended(engine: Any, answer_id: str) -> int:
     return int(found[0])
 
 
-def export(db: str | None, asked: Asked, say: Say) -> dict[str, Any]:
+def export(db: str | None, asked: ExportRequest, say: Say) -> dict[str, Any]:
     """Write the export, score it unless told not to; what it came to.
 
     Raises:
@@ -106,7 +106,7 @@ def _written(
     answer_id: str | None,
     form: Format,
     precision: str,
-    asked: Asked,
+    asked: ExportRequest,
     say: Say,
 ) -> dict[str, Any]:
     from runner.engines.writing.folder import require_free, size_bytes

@@ -244,11 +244,6 @@ def backbone(name: str) -> Backbone:
     return BUILT_IN.backbone(name)
 
 
-def backbone_names() -> tuple[str, ...]:
-    """The names of the built-in backbones."""
-    return BUILT_IN.names
-
-
 def check_own(backbone: Backbone) -> None:
     """Refuse an own backbone under a built-in name or hub id: stored runs mean the built-in one by it.
 

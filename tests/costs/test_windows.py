@@ -11,11 +11,11 @@ from planner.costs.flops.trial import training_totals_of
 from planner.costs.memory.peak import inference_bytes, inference_memory
 from planner.costs.windows import Windows, together, windows_of
 from planner.errors import InputError
-from planner.words.catalogue import Whisper, backbone, backbone_names
+from planner.words.catalogue import BUILT_IN, Whisper, backbone
 from planner.words.records import Adaptation, Optimisation, Reduction, Trial
 
 CUTS = ("none", "stem:2", "output:3", "layer2:4", "layer1:2:mean-pool")
-names = st.sampled_from(sorted(backbone_names()))
+names = st.sampled_from(sorted(BUILT_IN.names))
 lengths = st.lists(
     st.tuples(st.floats(0.5, 30.0), st.integers(1, 200)), min_size=1, max_size=6, unique=True
 )
@@ -90,7 +90,7 @@ def test_windows_with_and_without_output_tokens_are_not_counted_together():
     assert [w.generates for _, w in apart] == [False, True]
 
 
-@pytest.mark.parametrize("name", sorted(backbone_names()))
+@pytest.mark.parametrize("name", sorted(BUILT_IN.names))
 def test_the_costliest_window_is_far_below_the_largest_integer(name):
     shape = backbone(name)
     n = shape.max_target_positions - 3 if isinstance(shape, Whisper) else 0

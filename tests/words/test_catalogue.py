@@ -68,7 +68,7 @@ def test_an_unknown_backbone_names_the_nearest():
         catalogue.backbone("whisper-smal")
 
 
-@pytest.mark.parametrize("name", catalogue.backbone_names())
+@pytest.mark.parametrize("name", catalogue.BUILT_IN.names)
 def test_a_backbone_survives_the_store(name):
     known = catalogue.backbone(name)
     assert catalogue.from_stored(catalogue.to_config(known)) == known

@@ -19,7 +19,7 @@ from planner.laws.observations import Floats
 from planner.laws.parts import Parameter
 from planner.laws.solver.estimate import Estimate, Rows
 from planner.laws.uncertainty.intervals import Uncertainty
-from planner.laws.uncertainty.profile import Asked, Profile, profiles
+from planner.laws.uncertainty.profile import Profile, ProfiledParameter, profiles
 from planner.words.student import t_quantile
 
 NOT_IDENTIFIED = 1.0
@@ -87,7 +87,9 @@ def _profiled(
             continue
         half = WIDEST_LOG_STEP if spec.is_log else abs(float(fitted.theta[i]))
         half = min(reach * errors[i], half)
-        asked.append(Asked(index=i, half_width=half, threshold=0.5 * float(rise[i]) * reach**2))
+        asked.append(
+            ProfiledParameter(index=i, half_width=half, threshold=0.5 * float(rise[i]) * reach**2)
+        )
     if not asked:
         return {}
     found = profiles(fitted.form, rows, fitted.loss, fitted.theta, fitted.objective, asked)

@@ -47,7 +47,7 @@ class Profile:
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class ProfiledParameter:
     """One interval that is wanted: the parameter, the first step's scale, and the rise at its ends.
 
     `half_width` is that of the Wald interval, `threshold` the rise of the objective.
@@ -133,7 +133,12 @@ class _Walker:
 
 
 def profiles(
-    form: Form, rows: Rows, loss: Loss, theta: Floats, objective: float, asked: Sequence[Asked]
+    form: Form,
+    rows: Rows,
+    loss: Loss,
+    theta: Floats,
+    objective: float,
+    asked: Sequence[ProfiledParameter],
 ) -> list[Profile]:
     """Profile intervals of several parameters, all ways outwards in one batch.
 
@@ -155,7 +160,7 @@ def profiles(
     return [_interval(low, high) for low, high in zip(ways[::2], ways[1::2], strict=True)]
 
 
-def _walkers(valley: _Valley, theta: Floats, one: Asked) -> list[_Walker]:
+def _walkers(valley: _Valley, theta: Floats, one: ProfiledParameter) -> list[_Walker]:
     """The ways down and up from the estimate."""
     bottom, top = valley.ends(one.index)
     # A floor of 0: the way up begins where it starts to count.
@@ -214,7 +219,7 @@ def curve(
     loss: Loss,
     theta: Floats,
     objective: float,
-    asked: Asked,
+    asked: ProfiledParameter,
 ) -> tuple[Floats, Floats]:
     """The profile of one parameter on both sides of the estimate, as far as the rise asked for.
 

@@ -15,7 +15,7 @@ from planner.laws.one_form import Fitted, Setting, fit_form
 from planner.laws.parts import Parameter
 from planner.laws.result import LawFit
 from planner.laws.solver.losses import Loss
-from planner.laws.uncertainty.profile import Asked, curve
+from planner.laws.uncertainty.profile import ProfiledParameter, curve
 from planner.words.student import t_quantile
 
 PROFILED = ("floor", "exponent", "signed", "slope", "change")
@@ -84,7 +84,7 @@ def _curve(fitted: Fitted, i: int, parameter: Parameter, fit: LawFit) -> Profile
         best.loss,
         best.theta,
         best.objective,
-        Asked(
+        ProfiledParameter(
             index=i,
             half_width=min(reach * error, 2.0 if spec.is_log else abs(theta)) or 1.0,
             threshold=0.5 * dispersion * DRAWN_BEYOND * reach**2,

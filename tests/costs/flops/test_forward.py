@@ -10,7 +10,7 @@ from planner.costs.flops.forward import forward_flops, resolve_convention
 from planner.costs.flops.lengths import conv_lengths, encoder_positions, encoder_tokens, mel_frames
 from planner.costs.flops.training import lora_parameters, training_flops
 from planner.errors import InputError
-from planner.words.catalogue import backbone, backbone_names
+from planner.words.catalogue import BUILT_IN, backbone
 from planner.words.records import Adaptation, Reduction
 
 # Published figures of arXiv 2606.22790 in GFLOPs: size, seconds, output stride, output tokens.
@@ -130,7 +130,7 @@ def test_the_position_table_covers_every_length(seconds, factor, place):
 
 @settings(max_examples=60)
 @given(
-    name=st.sampled_from(backbone_names()),
+    name=st.sampled_from(BUILT_IN.names),
     seconds=st.floats(0.5, 14.0),
     factor=st.integers(2, 8),
     layer=st.integers(1, 2),
@@ -145,7 +145,7 @@ def test_reducing_earlier_never_costs_more(name, seconds, factor, layer):
 
 
 @settings(max_examples=60)
-@given(name=st.sampled_from(backbone_names()), seconds=st.floats(0.5, 14.0), more=st.floats(0.0, 15.0))  # fmt: skip
+@given(name=st.sampled_from(BUILT_IN.names), seconds=st.floats(0.5, 14.0), more=st.floats(0.0, 15.0))  # fmt: skip
 def test_more_audio_never_costs_less(name, seconds, more):
     model = backbone(name)
     short, long = (

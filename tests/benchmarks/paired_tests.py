@@ -62,6 +62,26 @@ def drawn(world: World, rng: np.random.Generator, ratio: float = 1.0) -> Pair:
     )  # fmt: skip
 
 
+def drawn_classes(n_each: int, rng: np.random.Generator) -> Pair:
+    """Two equal classifiers of four classes, the last one rare and hard; no speakers."""
+    sizes = (n_each, n_each, n_each, max(n_each // 3, 2))
+    stratum = np.repeat(np.arange(4), sizes)
+    # Correct in both, or not, beyond chance: a shared threshold on an utterance's difficulty.
+    middle = np.array([1.2, 0.8, 0.4, -0.3])[stratum]
+    common = 0.8 * rng.standard_normal(len(stratum))
+    wrong = [(middle + common + rng.standard_normal(len(stratum)) < 0).astype(int) for _ in "ab"]
+    return Pair(
+        first=wrong[0], second=wrong[1], n_units=np.ones(len(stratum), np.int64), stratum=stratum,
+        speakers=(None,) * len(stratum),
+    )  # fmt: skip
+
+
+def false_alarms_of_classes(n_each: int, n: int, seed: int) -> float:
+    """Share of worlds in which equal classifiers have p < 0.05 by mean recall."""
+    rng = np.random.default_rng(seed)
+    return float(np.mean([difference(drawn_classes(n_each, rng)).p < 0.05 for _ in range(n)]))
+
+
 def p_values(pair: Pair, rng: np.random.Generator, n_draws: int) -> dict[str, float]:
     """p of each test; sums within the clusters of the product for those that know no speakers' words."""
     d = (pair.second - pair.first).astype(float)
@@ -121,6 +141,11 @@ def main(n: int) -> None:
             print("|---" * (len(names) + 2) + "|")
         row = " | ".join(f"{100 * found[name]:.1f}" for name in names)
         print(f"| {world.label} | {row} | {100 * coverage(world, n, 100 + seed):.1f} |", flush=True)
+    for n_each in (10, 30, 100):
+        alarms = false_alarms_of_classes(n_each, n, n_each)
+        print(
+            f"mean recall of 4 classes, {n_each} utterances each, a third in the last: {100 * alarms:.1f}"
+        )
 
 
 if __name__ == "__main__":

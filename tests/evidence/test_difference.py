@@ -14,7 +14,7 @@ from planner.evidence.paired.difference import (
     difference,
     utterances_needed,
 )
-from tests.benchmarks.paired_tests import World, drawn
+from tests.benchmarks.paired_tests import World, drawn, false_alarms_of_classes
 from tests.evidence.conftest import pair_of
 
 COUNTS = st.lists(
@@ -169,6 +169,17 @@ def test_equal_systems_are_told_apart_no_more_often_than_stated(n):
     alarms = sum(difference(drawn(World(n_utterances=n), rng)).p < 0.05 for _ in range(600))
     # 30 are expected; 46 is the 99.8 % point of that binomial.
     assert 12 <= alarms <= 46
+
+
+def test_equal_classifiers_with_a_rare_class_are_told_apart_no_more_often_than_stated():
+    assert 0.01 <= false_alarms_of_classes(12, 600, 3) <= 0.077
+
+
+def test_a_class_of_one_utterance_takes_the_spread_of_the_others():
+    stratum = [0] * 10 + [1]
+    found = difference(pair_of([0] * 11, [1, 1, 1] + [0] * 7 + [1], [1] * 11, stratum))
+    assert found.p > 0.1
+    assert found.std_error > 0.2
 
 
 def test_the_arguments_are_checked():

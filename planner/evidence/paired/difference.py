@@ -10,7 +10,9 @@ the first's, D_c the difference in stratum c and N_c its units, utterance i carr
     u_i = (d_i - D_c n_i) / (K N_c),     se^2 = G / (G - 1) * sum_g (sum of u_i in cluster g)^2
 
 (linearised ratio: Cochran, Sampling Techniques, 3rd ed., 6.4), and D / se is read from Student's t
-with G - 1 degrees of freedom. Clusters are speakers where five or more were scored, else utterances.
+with G - 1 degrees of freedom. Clusters are speakers where five or more were scored, else utterances. Several
+classes drawn by utterance have a variance each, n_c / (n_c - 1) times their squares, and Welch and Satterthwaite's
+degrees of freedom: with one for all, a rare class made 8 % false alarms of 5 (notebooks/LOG.md).
 
 Student's t takes a spread of zero for certainty. m utterances that differ, each in its own sign,
 cannot give less than 2^(1-m) (the exact test that swaps the two runs utterance by utterance), so the
@@ -108,6 +110,7 @@ class Difference:
     p: float
     clustered_by: str
     n_clusters: int
+    dof: float
 
     @property
     def p_improvement(self) -> float:
@@ -143,32 +146,45 @@ def difference(pair: Pair, level: float = 0.9) -> Difference:
     cluster, name = clusters(pair.speakers)
     n = int(cluster.max()) + 1
     value = float(pair.points.sum())
-    m = pair.n_differing
+    m, dof = pair.n_differing, n - 1.0
     if m == 0:
         half, error, p = _unseen(pair, level), 0.0 if n > 1 else None, 1.0
     elif n == 1:
         half, error, p = math.inf, None, 1.0
     else:
-        error = _floored(_std_error(pair.influence, cluster), value, m, n - 1)
-        half = t_quantile(0.5 + level / 2, n - 1) * error
+        error, dof = _std_error(pair, cluster)
+        error = _floored(error, value, m, dof)
+        half = t_quantile(0.5 + level / 2, dof) * error
         if m == 1:
             # One utterance alone is a tie of signs, whatever its size.
             half, p = max(half, abs(value)), 1.0
         else:
-            p = min(2 * t_cdf(-abs(value) / error, n - 1), 1.0) if value else 1.0
+            p = min(2 * t_cdf(-abs(value) / error, dof), 1.0) if value else 1.0
     return Difference(
         difference=value, std_error=error, low=value - half, high=value + half,
         level=level, p=p, clustered_by=name, n_clusters=n,
+        dof=max(dof, 1.0),
     )  # fmt: skip
 
 
-def _std_error(influence: Floats, cluster: Ints) -> float:
-    sums = np.bincount(cluster, weights=influence)
-    n = len(sums)
-    return math.sqrt(n / (n - 1) * float(sums @ sums))
+def _std_error(pair: Pair, cluster: Ints) -> tuple[float, float]:
+    """Standard error and degrees of freedom; classes have their own spread where utterances are drawn."""
+    influence, n = pair.influence, int(cluster.max()) + 1
+    if n < len(influence) or pair.n_strata == 1:
+        sums = np.bincount(cluster, weights=influence)
+        return math.sqrt(n / (n - 1) * float(sums @ sums)), n - 1
+    sizes = np.bincount(pair.stratum)
+    squares = np.bincount(pair.stratum, weights=influence**2)
+    free = np.maximum(sizes - 1, 1)
+    # A class of one has no spread of its own: that of the others, a single degree of freedom.
+    pooled = float((squares * sizes**2)[sizes > 1].sum() / max(int((sizes - 1).sum()), 1))
+    variances = np.where(sizes > 1, sizes / free * squares, pooled)
+    total = float(variances.sum())
+    dof = total**2 / float((variances**2 / free).sum()) if total else float(n - len(sizes))
+    return math.sqrt(total), max(dof, 1.0)
 
 
-def _floored(error: float, value: float, n_differing: int, dof: int) -> float:
+def _floored(error: float, value: float, n_differing: int, dof: float) -> float:
     """The standard error, not below what makes p = 2^(1-m)."""
     if n_differing < 2 or value == 0.0:
         return error
@@ -176,7 +192,7 @@ def _floored(error: float, value: float, n_differing: int, dof: int) -> float:
     return max(error, abs(value) / -t_quantile_of_tail(least_p / 2, dof))
 
 
-def t_quantile_of_tail(tail: float, dof: int) -> float:
+def t_quantile_of_tail(tail: float, dof: float) -> float:
     """The negative value below which T lies with a small probability, to its own digits.
 
     Asked for by 1 - tail, a tail below 1e-16 would be lost.
@@ -278,4 +294,4 @@ def detectable(found: Difference) -> float | None:
     """The difference that these utterances tell apart with probability 0.8 (same formula, other way)."""
     if not found.std_error:
         return None
-    return found.std_error * _both_quantiles(found.n_clusters - 1)
+    return found.std_error * _both_quantiles(found.dof)

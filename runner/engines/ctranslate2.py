@@ -1,0 +1,103 @@
+"""An exported Whisper in CTranslate2, called with features of the window's own length."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from importlib.metadata import version as version_of
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from runner.data.audio import Audio
+from runner.engines.base import Engine, Output, token_limit
+from runner.engines.description import Description
+from runner.engines.features import Floats, log_mel
+from runner.engines.stem import Stem, between
+from runner.engines.text import reader
+
+
+class Recogniser:
+    """Speech to text by CTranslate2's own decoder, held to the rules of `runner.models.decode`."""
+
+    def __init__(self, folder: Path, about: Description, threads: int) -> None:
+        import ctranslate2
+
+        self._library = ctranslate2
+        self.about, self.version = about, version_of("ctranslate2")
+        device = "cuda" if ctranslate2.get_cuda_device_count() else "cpu"
+        self._model = ctranslate2.models.Whisper(
+            str(folder), device=device, compute_type=about.precision,
+            intra_threads=threads, inter_threads=1,
+        )  # fmt: skip
+        special = about.steering
+        self._never = [*special.silent, *range(special.end + 1, about.vocab_size)]
+        self._decode = reader(folder, about.text, special.end)
+        outside = about.stem_stride != 2
+        self._stem = Stem.load(folder / "stem.npz", about.stem_stride) if outside else None
+
+    def run(
+        self, windows: Sequence[Audio], *, exactly: int | None = None, confidences: bool = False
+    ) -> list[Output]:
+        """Texts of windows that are decoded together; one limit holds for all of them."""
+        about = self.about
+        states = self._states(windows)
+        ends = [token_limit(about.decoding, len(w)) for w in windows]
+        room = about.max_positions - len(about.steering.prompt)
+        most = min(room, exactly or max(ends))
+        found = self._model.generate(
+            states,
+            [list(about.steering.prompt)] * len(windows),
+            beam_size=1,
+            max_length=_max_length(most, len(about.steering.prompt)),
+            no_repeat_ngram_size=about.decoding.no_repeat_ngram,
+            suppress_blank=True,
+            suppress_tokens=[*self._never, about.steering.end] if exactly else self._never,
+            return_scores=confidences,
+            length_penalty=0,
+        )
+        return [self._output(one, end, exactly) for one, end in zip(found, ends, strict=True)]
+
+    def _output(self, found: Any, end: int, exactly: int | None) -> Output:
+        ids = [int(i) for i in found.sequences_ids[0]]
+        ids = [i for i in ids if i < self.about.steering.end]
+        n_tokens = min(len(ids) + 1, end) if exactly is None else exactly
+        ids = ids[:n_tokens]
+        sure = math.exp(found.scores[0] / n_tokens) if found.scores else None
+        return Output(text=self._decode(ids), ids=tuple(ids), n_tokens=n_tokens, confidence=sure)
+
+    def _states(self, windows: Sequence[Audio]) -> Any:
+        """Encoder states, or what CTranslate2's encoder takes where nothing follows it."""
+        features = log_mel(windows, *self.about.mel_shape)
+        if self._stem is not None:
+            features = np.stack([between(self._stem.frames(one)) for one in features])
+        encoded = self._model.encode(self._view(features), to_cpu=self.about.output_stride > 1)
+        if self.about.output_stride == 1:
+            return encoded
+        return self._view(self._reduced(np.asarray(encoded)))
+
+    def _reduced(self, states: Floats) -> Floats:
+        factor = self.about.output_stride
+        if "mean-pool" not in self.about.reduction:
+            return np.ascontiguousarray(states[:, ::factor])
+        starts = range(0, states.shape[1], factor)
+        pooled = [states[:, i : i + factor].mean(axis=1, keepdims=True) for i in starts]
+        return np.concatenate(pooled, axis=1)
+
+    def _view(self, array: Floats) -> Any:
+        return self._library.StorageView.from_array(np.ascontiguousarray(array))
+
+
+def _max_length(n_tokens: int, n_prompt: int) -> int:
+    """The `max_length` of so many output tokens: CTranslate2 takes the smaller of its half and it less the prompt.
+
+    >>> _max_length(17, 4), _max_length(2, 4)
+    (34, 6)
+    """
+    return max(2 * n_tokens, n_tokens + n_prompt)
+
+
+def open_engine(folder: Path, about: Description, threads: int) -> Engine:
+    """The folder's model, ready to run."""
+    return Recogniser(folder, about, threads)

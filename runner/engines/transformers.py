@@ -1,0 +1,72 @@
+"""An exported transformers folder, run by transformers' own generate: the slow reference of the others."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from importlib.metadata import version as version_of
+from pathlib import Path
+from typing import Any
+
+from runner.data.audio import Audio
+from runner.engines.base import Engine, Output, token_limit
+from runner.engines.description import Description
+from runner.engines.features import log_mel
+from runner.engines.quiet import quiet_transformers
+from runner.engines.text import reader
+
+
+class Recogniser:
+    """Speech to text by AutoModelForSpeechSeq2Seq."""
+
+    def __init__(self, folder: Path, about: Description, threads: int) -> None:
+        import torch
+        from transformers import AutoModelForSpeechSeq2Seq
+
+        torch.set_num_threads(threads)
+        # The code beside the weights is ours; a stock folder brings none.
+        own_code = "auto_map" in json.loads((folder / "config.json").read_text())
+        self._torch: Any = torch
+        self.about, self.version = about, version_of("transformers")
+        with quiet_transformers():
+            loaded = AutoModelForSpeechSeq2Seq.from_pretrained(folder, trust_remote_code=own_code)
+        self._device = "cuda" if torch.cuda.is_available() else "cpu"
+        self._model = loaded.eval().to(self._device)
+        self._decode = reader(folder, about.text, about.steering.end)
+
+    def run(
+        self, windows: Sequence[Audio], *, exactly: int | None = None, confidences: bool = False
+    ) -> list[Output]:
+        """Texts of windows, one after the other."""
+        return [self._one(window, exactly, confidences) for window in windows]
+
+    def _one(self, window: Audio, exactly: int | None, confidences: bool) -> Output:
+        about, torch = self.about, self._torch
+        features = torch.from_numpy(log_mel([window], *about.mel_shape))
+        limit = exactly or token_limit(about.decoding, len(window))
+        with torch.inference_mode(), quiet_transformers():
+            found = self._model.generate(
+                features.to(self._device, self._model.dtype),
+                max_new_tokens=limit,
+                min_new_tokens=exactly,
+                return_dict_in_generate=True,
+                output_scores=confidences,
+            )
+        end = about.steering.end
+        ids = [int(i) for i in found["sequences"][0] if int(i) < end]
+        sure = self._confidence(found, ids) if confidences else None
+        n_tokens = exactly or min(len(ids) + 1, limit)
+        return Output(text=self._decode(ids), ids=tuple(ids), n_tokens=n_tokens, confidence=sure)
+
+    def _confidence(self, found: Any, ids: list[int]) -> float | None:
+        """Geometric mean probability of the ids that were written."""
+        scores = found.get("scores")
+        if not scores:
+            return None
+        logs = [float(s[0].log_softmax(-1).max()) for s in scores[: len(ids) + 1]]
+        return float(self._torch.tensor(logs).mean().exp())
+
+
+def open_engine(folder: Path, about: Description, threads: int) -> Engine:
+    """The folder's model, ready to run."""
+    return Recogniser(folder, about, threads)

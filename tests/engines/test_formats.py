@@ -1,0 +1,118 @@
+"""Every format writes what torch writes, and refuses what it cannot hold before it writes anything."""
+
+import json
+
+import numpy as np
+import pytest
+
+from planner.errors import InputError, MissingResourceError, UnknownNameError
+from runner.engines import formats
+from runner.engines.formats import format_of, precision_of, require_installed, require_possible
+from runner.engines.runtime import open_folder
+from runner.engines.stem import Stem
+from tests.engines.conftest import WINDOWS, micro, written_by_engine, written_by_torch
+from tests.models.micro import make_trial
+
+CASES = [
+    ("openvino", "none"),
+    ("openvino", "layer1:2"),
+    ("ctranslate2", "none"),
+    ("ctranslate2", "stem:2"),
+    ("ctranslate2", "output:2"),
+    ("ctranslate2", "output:2:mean-pool"),
+    ("hf", "none"),
+    ("hf", "stem:2"),
+    ("hf", "layer1:2"),
+    ("hf", "output:2"),
+]
+
+
+@pytest.mark.parametrize(("form", "reduction"), CASES)
+def test_float32_writes_the_tokens_of_torch(exported, form, reduction):
+    together, alone = written_by_engine(exported(form, "float32", reduction))
+    assert together == alone == written_by_torch(micro(reduction))
+
+
+@pytest.mark.parametrize(
+    ("form", "reduction"),
+    [("openvino", "none"), ("ctranslate2", "none"), ("ctranslate2", "stem:2")],
+)
+def test_int8_scores_tokens_nearly_as_float32_does(exported, form, reduction):
+    plain, small = (
+        open_folder(exported(form, precision, reduction)).engine.run(WINDOWS, confidences=True)
+        for precision in ("float32", "int8")
+    )
+    for one, other in zip(plain, small, strict=True):
+        assert other.confidence == pytest.approx(one.confidence, rel=0.05)
+
+
+@pytest.mark.parametrize("form", ["onnx", "openvino", "ctranslate2", "hf"])
+def test_a_number_of_tokens_can_be_forced_for_latency(exported, form):
+    engine = open_folder(exported(form)).engine
+    assert [len(one.ids) for one in engine.run(WINDOWS[:2], exactly=9)] == [9, 9]
+
+
+def test_a_widened_stem_runs_outside_as_torch_runs_it(exported):
+    import torch
+
+    folder = exported("ctranslate2", "float32", "stem:2")
+    encoder = micro("stem:2").model.module.model.encoder
+    features = np.random.default_rng(1).standard_normal((80, 200)).astype(np.float32)
+    with torch.no_grad():
+        x = torch.nn.functional.gelu(encoder.conv1(torch.from_numpy(features)[None]))
+        theirs = torch.nn.functional.gelu(encoder.conv2(x))[0].numpy()
+    stem = Stem.load(folder / "stem.npz", 4)
+    np.testing.assert_allclose(stem.frames(features), theirs, atol=1e-6)
+
+
+def test_a_stock_transformers_folder_needs_no_code_of_ours(exported):
+    from transformers import AutoModelForSpeechSeq2Seq
+
+    folder = exported("hf")
+    model = AutoModelForSpeechSeq2Seq.from_pretrained(folder, trust_remote_code=False)
+    assert model.config.max_source_positions == 100
+
+
+def test_stock_code_refuses_a_folder_whose_stride_it_does_not_know(exported):
+    from transformers import AutoModelForSpeechSeq2Seq
+
+    folder = exported("hf", "float32", "stem:2")
+    assert json.loads((folder / "config.json").read_text())["model_type"] == "soundscale_whisper"
+    with pytest.raises(ValueError, match="trust_remote_code=True"):
+        AutoModelForSpeechSeq2Seq.from_pretrained(folder, trust_remote_code=False)
+
+
+def test_an_unknown_format_or_precision_names_the_known_ones():
+    with pytest.raises(
+        UnknownNameError, match=r"unknown format 'onx'; known: onnx, .*did you mean onnx"
+    ):
+        format_of("onx")
+    with pytest.raises(UnknownNameError, match="precision of onnx 'int3'; known: float32, int8"):
+        precision_of(format_of("onnx"), "int3")
+    assert precision_of(format_of("onnx"), "fp32") == "float32"
+
+
+def test_a_format_whose_package_is_missing_names_the_extra(monkeypatch):
+    monkeypatch.setattr(formats, "find_spec", lambda name: None)
+    with pytest.raises(MissingResourceError, match=r"pip install 'soundscale\[ctranslate2\]'"):
+        require_installed(format_of("ctranslate2"), writing=False)
+
+
+@pytest.mark.parametrize(
+    ("form", "asked", "reason"),
+    [
+        ("ctranslate2", {"reduction": "layer1:2"}, "no place for layer1:2 between its layers"),
+        ("ctranslate2", {"task": "emotion"}, "runs speech recognition alone"),
+        ("hf", {"task": "emotion"}, "only speech recognition"),
+    ],
+)
+def test_what_a_format_cannot_hold_is_refused_with_what_can(form, asked, reason):
+    with pytest.raises(InputError, match=f"cannot be exported to {form}: .*{reason}.*; use onnx"):
+        require_possible(format_of(form), make_trial(**asked))
+
+
+def test_a_folder_without_a_model_says_how_to_make_one(tmp_path):
+    with pytest.raises(
+        MissingResourceError, match=r"soundscale\.json is missing; make one with: sound"
+    ):
+        open_folder(tmp_path)

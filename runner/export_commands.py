@@ -126,7 +126,7 @@ def _written(
             weights_digest=row.weights_digest,
             catalogue=read.catalogue(engine),
         )
-    known = {"run_id": row.run_id, "answer_id": answer_id, "error": row.error}
+    known: dict[str, Any] = {"run_id": row.run_id, "answer_id": answer_id, "error": row.error}
     about = write_export(trained, form, precision, asked.out, say, **known)
     return {
         "run_id": row.run_id,

@@ -2,7 +2,7 @@
 
 `trials` <- `runs` (attempts) <- `evaluations` <- `utterances`; `runs` <- `latencies`, `run_steps`;
 `devices`; `sweeps` <- `sweep_trials`, `forecasts`; `law_fits` <- `law_fit_runs`; `plans`; `backbones`; the service's
-`api_tokens` and `jobs`.
+`api_tokens` and `jobs`; of exported models `exports`, `engine_evaluations` <- `engine_utterances`, `engine_latencies`.
 
 Names: plural snake case, `trial_id` keys, unit suffixes, `n_` for counts, named constraints.
 `_utc` is ISO 8601 text in UTC with milliseconds (`2026-11-24T09:39:54.120Z`), which sorts as time on
@@ -30,11 +30,15 @@ from sqlalchemy import (
 
 from planner.store.columns import BIG, FINITE_MAX, flag, one_of, real, table
 from planner.store.columns import metadata as metadata
+from planner.store.engine_schema import engine_evaluations as engine_evaluations
+from planner.store.engine_schema import engine_latencies as engine_latencies
+from planner.store.engine_schema import engine_utterances as engine_utterances
+from planner.store.engine_schema import exports as exports
 from planner.store.service_schema import JOB_STATES as JOB_STATES
 from planner.store.service_schema import api_tokens as api_tokens
 from planner.store.service_schema import jobs as jobs
 
-SCHEMA_REVISION = "0007"
+SCHEMA_REVISION = "0008"
 """The Alembic revision of the tables below; a test compares it with the newest migration."""
 
 TRIAL_STATES = ("queued", "running", "finished", "failed", "cancelled")

@@ -7,6 +7,8 @@
                           one device
     v_axes                one row for each finished run and compute axis: its value there, its
                           error, and the error of the run at the other end of its line
+    v_engines             one row for each run and each engine and precision that an export of it was
+                          scored in, beside the run's own error (in torch)
     v_planned_vs_actual   one row for each answer and each run of what it recommended that was made
                           since; an answer that nobody has tried yet has one row without a run
 
@@ -97,6 +99,23 @@ WHERE a.status = 'finished' AND a.error IS NOT NULL AND a.latency_p50_ms IS NOT 
             AND b.latency_device = a.latency_device
             AND b.error <= a.error AND b.latency_p50_ms <= a.latency_p50_ms
             AND (b.error < a.error OR b.latency_p50_ms < a.latency_p50_ms))"""
+
+V_ENGINES = """\
+CREATE VIEW v_engines AS
+SELECT
+    r.run_id, r.task, r.backbone, r.n_params, r.audio_seconds, r.reduction, r.tokens_per_second,
+    r.adaptation, e.engine, e.engine_version, e.precision, e.n_threads, d.name AS device, e.split,
+    e.metric, e.error, e.std_error, r.error AS run_error, e.error_difference,
+    e.error_difference_std_error, e.n_units, e.n_errors, e.n_utterances, e.n_equal_texts,
+    e.size_bytes, e.peak_memory_bytes, e.window_ms, e.window_cpu_ms, l.p50_ms, l.p95_ms,
+    e.measured_utc
+FROM engine_evaluations e
+JOIN v_results r ON r.run_id = e.run_id
+JOIN devices d ON d.device_id = e.device_id
+LEFT JOIN engine_latencies l ON l.engine_latency_id = (
+    SELECT MAX(y.engine_latency_id) FROM engine_latencies y
+    WHERE y.run_id = e.run_id AND y.engine = e.engine AND y.engine_version = e.engine_version
+        AND y.precision = e.precision AND y.device_id = e.device_id)"""
 
 _SAME = """\
     task, metric, dataset_digest, split_policy, reference_policy, initialisation, padding,
@@ -222,6 +241,7 @@ def definitions(dialect: str) -> dict[str, str]:
         "v_utterances": V_UTTERANCES,
         "v_frontier": V_FRONTIER,
         "v_axes": V_AXES,
+        "v_engines": V_ENGINES,
         "v_planned_vs_actual": _planned_vs_actual(dialect),
     }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,29 @@ from runner.engines.writing.describe import describe, save_tokenizer
 from runner.engines.writing.folder import whole
 from runner.engines.writing.onnx import Say
 
+Check = Callable[[Path], None]
+"""Takes a folder that is written and not in its place yet."""
+
 
 def write_export(
-    trained: Trained, form: Format, precision: str, out: Path, say: Say, **known: Any
+    trained: Trained,
+    form: Format,
+    precision: str,
+    out: Path,
+    say: Say,
+    check: Check | None = None,
+    **known: Any,
 ) -> Description:
-    """Write the folder; `known` are fields of the description that the run adds.
+    """Write the folder.
+
+    Args:
+        trained: the model.
+        form: what it is written to.
+        precision: of its weights.
+        out: the folder, which is new or empty.
+        say: takes lines of progress.
+        check: looks at the folder before it takes its place; what it raises leaves nothing behind.
+        **known: fields that the run adds.
 
     Raises:
         InputError: `out` holds something already.
@@ -31,4 +50,6 @@ def write_export(
         save_tokenizer(trained, part)
         write(about, part)
         (part / "README.md").write_text(card(about), encoding="utf-8")
+        if check is not None:
+            check(part)
     return about

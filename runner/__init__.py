@@ -20,6 +20,13 @@ def load(what: Any, *, db: str | None = None, threads: int = 1) -> Model:
     >>> load("exported").transcribe("speech.wav").text  # doctest: +SKIP
     'hello'
     """
+    from pathlib import Path
+
     from runner.engines.runtime import open_folder
 
-    return open_folder(what, threads)
+    folder = Path(what) if isinstance(what, (str, Path)) else None
+    if folder is None or not folder.is_dir():
+        from runner.export_commands import folder_of
+
+        folder = folder_of(db, str(what), None, None, lambda line: None)
+    return open_folder(folder, threads)

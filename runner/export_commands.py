@@ -2,27 +2,36 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from planner.errors import InputError
 from planner.store import read
 from planner.store.engine import opened
 from planner.store.row_types import RunRow
-from planner.words.units import format_bytes, format_duration
+from planner.words.engine_records import Export
+from planner.words.units import format_bytes, format_duration, format_ms
 from runner.engines.formats import (
+    FORMATS,
     Format,
     format_of,
     precision_of,
     require_installed,
     require_possible,
 )
+
+if TYPE_CHECKING:
+    from runner.data.clips import Corpus
+    from runner.engines.parity import Parity
+    from runner.engines.trained import Trained
 
 Say = Callable[[str], None]
 
@@ -91,55 +100,178 @@ def export(db: str | None, asked: ExportRequest, say: Say) -> dict[str, Any]:
     Raises:
         InputError: it cannot be exported so; nothing was written.
         MissingResourceError: a package, weights or tensors cannot be had.
+        ParityError: it writes other texts than the run; nothing was written.
     """
     form = format_of(asked.to)
     precision = precision_of(form, asked.precision)
     require_installed(form, writing=True)
     with opened(db, must_exist=True) as engine:
         row, answer_id = run_of(engine, asked.which)
-        return _written(engine, row, answer_id, form, precision, asked, say)
+        return _Exporting(engine, row, answer_id, form, precision, asked, say).run()
 
 
-def _written(
-    engine: Any,
-    row: RunRow,
-    answer_id: str | None,
-    form: Format,
-    precision: str,
-    asked: ExportRequest,
-    say: Say,
-) -> dict[str, Any]:
-    from runner.engines.writing.folder import require_free, size_bytes
+@dataclass(slots=True)
+class _Exporting:
+    """The stages of one export, from a stored run to a folder and its scores in the store."""
 
-    require_possible(form, row.trial)
-    require_free(asked.out)
-    say(f"loading run {row.run_id}: {row.trial.label}")
-    began = time.monotonic()
-    from runner.engines.trained import load_trained
-    from runner.engines.writing.export import write_export
+    engine: Any
+    row: RunRow
+    answer_id: str | None
+    form: Format
+    precision: str
+    asked: ExportRequest
+    say: Say
+    parity: Parity | None = None
 
-    with local_artifact(row.artifact) as artifact:
-        trained = load_trained(
+    def run(self) -> dict[str, Any]:
+        """Refuse, load, write, score, store."""
+        from runner.engines.writing.export import write_export
+        from runner.engines.writing.folder import require_free, size_bytes
+
+        row, out = self.row, self.asked.out
+        require_possible(self.form, row.trial)
+        require_free(out)
+        corpus = self._corpus() if self.asked.parity else None
+        self.say(f"loading run {row.run_id}: {row.trial.label}")
+        began = time.monotonic()
+        trained = self._trained()
+        known: dict[str, Any] = {
+            "run_id": row.run_id, "answer_id": self.answer_id, "error": row.error,
+        }  # fmt: skip
+        written = 0.0
+
+        def check(folder: Path) -> None:
+            nonlocal written
+            written = time.monotonic() - began
+            if corpus is not None:
+                self._score(folder, corpus, trained)
+
+        write_export(trained, self.form, self.precision, out, self.say, check, **known)
+        self._store()
+        return {
+            "run_id": row.run_id,
+            "answer_id": self.answer_id,
+            "label": row.trial.label,
+            "format": self.form.name,
+            "engine": self.form.engine,
+            "precision": self.precision,
+            "folder": str(out),
+            "size_bytes": size_bytes(out),
+            "seconds": written,
+            "metric": row.metric,
+            "run_error": row.error,
+            "parity": None if self.parity is None else _parity_json(self.parity),
+        }
+
+    def _trained(self) -> Trained:
+        from runner.engines.trained import load_trained
+
+        row = self.row
+        with local_artifact(row.artifact) as artifact:
+            return load_trained(
+                row.trial,
+                artifact,
+                weights_folder=self.asked.weights,
+                weights_digest=row.weights_digest,
+                catalogue=read.catalogue(self.engine),
+            )
+
+    def _corpus(self) -> Corpus:
+        """The corpus that the run was scored on, by the sweep that asked for it.
+
+        Raises:
+            InputError: no sweep holds the trial, or its data changed.
+        """
+        from runner.sweep.file import parse_spec
+        from runner.trial.examples import corpus_of
+
+        row = self.row
+        specs = read.sweep_specs(self.engine, row.trial_id)
+        if not specs:
+            raise InputError(
+                f"run {row.run_id} is of no sweep, so its test clips are not known; use --no-parity"
+            )
+        spec = parse_spec(json.loads(specs[-1]), "the stored sweep", read.catalogue(self.engine))
+        return corpus_of(row.trial, spec.data_request)
+
+    def _score(self, folder: Path, corpus: Corpus, trained: Trained) -> None:
+        import torch
+
+        from runner.engines import parity
+        from runner.trial.device import describe
+        from runner.trial.examples import probe_window
+
+        row, threads = self.row, self.asked.threads
+        torch.set_num_threads(threads)
+        self.say(f"scoring {len(corpus.test)} clips in {self.form.engine}")
+        self.parity = parity.score(
+            folder,
             row.trial,
-            artifact,
-            weights_folder=asked.weights,
-            weights_digest=row.weights_digest,
-            catalogue=read.catalogue(engine),
+            corpus.test,
+            read.utterances(self.engine, row.run_id),
+            probe_window(corpus, row.trial),
+            describe(torch.device("cpu")),
+            labels=trained.labels,
+            threads=threads,
         )
-    known: dict[str, Any] = {"run_id": row.run_id, "answer_id": answer_id, "error": row.error}
-    about = write_export(trained, form, precision, asked.out, say, **known)
+        parity.require_equal(self.parity, row.precision)
+
+    def _store(self) -> None:
+        from planner.store.engine_results import save_engine_results, save_export
+        from runner.engines.writing.folder import size_bytes
+        from runner.trial.versions import versions
+
+        out = self.asked.out.absolute()
+        save_export(
+            self.engine,
+            Export(
+                run_id=self.row.run_id,
+                format=self.form.name,
+                engine=self.form.engine,
+                precision=self.precision,
+                folder=str(out),
+                size_bytes=size_bytes(out),
+                sha256=_sha256(out),
+                versions=versions(),
+            ),
+        )
+        if self.parity is not None:
+            save_engine_results(
+                self.engine, self.row.run_id, [self.parity.score], [self.parity.latency]
+            )
+
+
+def _parity_json(found: Parity) -> dict[str, Any]:
+    score, latency = found.score, found.latency.latency
     return {
-        "run_id": row.run_id,
-        "answer_id": answer_id,
-        "format": form.name,
-        "engine": form.engine,
-        "precision": precision,
-        "folder": str(asked.out),
-        "size_bytes": size_bytes(asked.out),
-        "seconds": time.monotonic() - began,
-        "label": about.label,
-        "error": row.error,
+        "error": score.evaluation.error,
+        "std_error": score.evaluation.std_error,
+        "error_difference": score.error_difference,
+        "error_difference_std_error": score.error_difference_std_error,
+        "n_equal_texts": score.n_equal_texts,
+        "n_utterances": score.evaluation.n_utterances,
+        "different": [list(one) for one in found.different],
+        "engine_version": score.engine_version,
+        "device": score.device.name,
+        "n_threads": score.n_threads,
+        "p50_ms": latency.p50_ms,
+        "p95_ms": latency.p95_ms,
+        "stages_ms": latency.stages_ms,
+        "window_ms": score.window_ms,
+        "window_cpu_ms": score.window_cpu_ms,
+        "peak_memory_bytes": score.peak_memory_bytes,
+        "cold_start_seconds": found.cold_start_seconds,
     }
+
+
+def _sha256(folder: Path) -> str:
+    """Digest of the names and contents of a folder's files."""
+    digest = hashlib.sha256()
+    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+        with path.open("rb") as file:
+            own = hashlib.file_digest(file, "sha256").hexdigest()
+        digest.update(f"{path.relative_to(folder)} {own}\n".encode())
+    return digest.hexdigest()
 
 
 @contextmanager
@@ -156,10 +288,82 @@ def local_artifact(artifact: str | None) -> Iterator[Path | None]:
         yield Path(scratch) / name
 
 
+def folder_of(db: str | None, which: str, to: str | None, precision: str | None, say: Say) -> Path:
+    """The exported folder of a run or an answer: the newest one that is there, or one made in the cache.
+
+    Args:
+        db: the database.
+        which: a run's key, or an answer's id.
+        to: format; None: any that is there, else the first that is installed.
+        precision: of the weights; None: any that is there, else float32.
+        say: takes lines of progress.
+    """
+    from planner.store.engine_results import exports
+
+    with opened(db, must_exist=True) as engine:
+        row, _ = run_of(engine, which)
+        there = exports(engine, row.run_id)
+    wanted = None if precision is None else precision_of(FORMATS[to or "ctranslate2"], precision)
+    for one in there:
+        fits = to in (None, one.format) and wanted in (None, one.precision)
+        if fits and Path(one.folder).is_dir():
+            return Path(one.folder)
+    form = format_of(to) if to else _installed(row)
+    named = precision_of(form, precision)
+    out = _cache() / f"{row.trial.fingerprint[:16]}-{form.name}-{named}"
+    if not (out / "soundscale.json").is_file():
+        say(f"run {row.run_id} has no export here; making one for {form.engine} in {named}")
+        asked = ExportRequest(
+            which=str(row.run_id), to=form.name, out=out, precision=named, parity=False
+        )
+        export(db, asked, say)
+    return out
+
+
+def _installed(row: RunRow) -> Format:
+    """The first format that is installed and can hold the run's model."""
+    from runner.engines.formats import why_not
+
+    for form in FORMATS.values():
+        here = all(find_spec(name) for name in (*form.to_run, *form.to_write))
+        if here and why_not(form, row.trial) is None:
+            return form
+    raise InputError(
+        f"no engine that can run {row.trial.label} is installed; pip install 'soundscale[onnx]'"
+    )
+
+
+def _cache() -> Path:
+    from runner.weights.packages import cache_folder
+
+    folder = cache_folder(None) / "exports"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
 def lines(found: dict[str, Any]) -> list[str]:
     """What an export came to, for people."""
-    size = format_bytes(found["size_bytes"])
-    return [
+    size, seconds = format_bytes(found["size_bytes"]), format_duration(found["seconds"])
+    out = [
         f"{found['label']} → {found['folder']}",
-        f"{found['engine']} · {found['precision']} · {size} · {format_duration(found['seconds'])}",
+        f"  {found['engine']} · {found['precision']} · {size} · written in {seconds}",
     ]
+    parity = found["parity"]
+    if parity is None:
+        return [*out, "  not scored (--no-parity)"]
+    name, error = found["metric"], 100 * parity["error"]
+    apart = "" if parity["error_difference"] is None else (
+        f" ({100 * parity['error_difference']:+.2f} points ± "
+        f"{196 * (parity['error_difference_std_error'] or 0.0):.2f} against the run)"
+    )  # fmt: skip
+    out.append(
+        f"  {name} {error:.2f} %{apart}, {parity['n_equal_texts']} of {parity['n_utterances']} texts equal"
+    )
+    memory = parity["peak_memory_bytes"]
+    out.append(
+        f"  window p50 {format_ms(parity['p50_ms'])}, p95 {format_ms(parity['p95_ms'])} on {parity['device']}"
+        + ("" if memory is None else f" · peak memory {format_bytes(memory)}")
+    )
+    for utterance, new, old in parity["different"][:3]:
+        out.append(f"  differs on {utterance}: {new[:70]!r} for {old[:70]!r}")
+    return out

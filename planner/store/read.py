@@ -23,7 +23,13 @@ from planner.store.read_runs import (
     utterance_seconds,
     utterances,
 )
-from planner.store.read_sweeps import sweep_id_of, sweep_status, sweeps, trial_states
+from planner.store.read_sweeps import (
+    sweep_id_of,
+    sweep_specs,
+    sweep_status,
+    sweeps,
+    trial_states,
+)
 from planner.store.row_types import (
     FitRow,
     PlanRow,
@@ -58,6 +64,7 @@ __all__ = [
     "runs",
     "steps",
     "sweep_id_of",
+    "sweep_specs",
     "sweep_status",
     "sweeps",
     "trial_states",

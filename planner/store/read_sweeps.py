@@ -141,3 +141,14 @@ def _between(start: str | None, end: str) -> float | None:
     if start is None:
         return None
     return (datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds()
+
+
+def sweep_specs(engine: Engine, trial_id: int) -> list[str]:
+    """The files (JSON) of the sweeps that a trial is in, oldest first."""
+    query = (
+        select(schema.sweeps.c.spec_json)
+        .join(sweep_trials, sweep_trials.c.sweep_id == schema.sweeps.c.sweep_id)
+        .where(sweep_trials.c.trial_id == trial_id)
+        .order_by(schema.sweeps.c.sweep_id)
+    )
+    return read(engine, lambda c: list(c.execute(query).scalars().all()))

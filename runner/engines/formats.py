@@ -106,16 +106,17 @@ def require_possible(form: Format, trial: Trial) -> None:
     Raises:
         InputError: it cannot hold this trial's model.
     """
-    reason = _why_not(form, trial)
+    reason = why_not(form, trial)
     if reason is not None:
-        others = [f for f in FORMATS.values() if _why_not(f, trial) is None]
+        others = [f for f in FORMATS.values() if why_not(f, trial) is None]
         raise InputError(
             f"{trial.label} cannot be exported to {form.name}: {reason}; "
             f"use {' or '.join(f.name for f in others)}"
         )
 
 
-def _why_not(form: Format, trial: Trial) -> str | None:
+def why_not(form: Format, trial: Trial) -> str | None:
+    """Why a format cannot hold a trial's model; None where it can."""
     cut = trial.reduction
     if form.name == "ctranslate2":
         if trial.task == "emotion":

@@ -26,6 +26,7 @@ class StoredFit:
     fit_id: str
     fit: LawFit
     selection: dict[str, Any]
+    notes: tuple[dict[str, str], ...] = ()
 
 
 def warnings_of(report: FitReport) -> list[dict[str, str]]:

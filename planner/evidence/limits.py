@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 
+from planner.evidence.comparable import recipe_note, why_pooled
 from planner.evidence.noise_of_runs import SOURCES
 from planner.evidence.study import Evidence
 from planner.laws.result import SHARED, LawFit
@@ -13,9 +14,15 @@ ENOUGH_REPEATS = 2
 """Runs beyond the first of their configurations from which seeds tell their own scatter: three of one."""
 
 
-def limits_of_evidence(evidence: Evidence, n_speakers: int | None) -> tuple[dict[str, str], ...]:
+def limits_of_evidence(
+    evidence: Evidence, n_speakers: int | None, *, older: bool = False
+) -> tuple[dict[str, str], ...]:
     """What no number of such runs can tell: voices that were not heard, unlike kinds of model."""
     out = []
+    if not older and (recipes := recipe_note(evidence.rows)):
+        out.append({"code": "mixed-recipes", "message": recipes})
+    if older and (pooled := why_pooled(evidence.rows, evidence.axes)):
+        out.append({"code": "older-rule", "message": pooled})
     if n_speakers == 1:
         message = "one speaker was scored: nothing here tells how other voices would do"
         out.append({"code": "one-speaker", "message": message})

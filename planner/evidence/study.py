@@ -1,9 +1,9 @@
 """From stored runs to the observations that one law is fitted to, with what was left out and why.
 
-A law describes one study: runs that share task, data, split, metric, reference policy, execution and
-adaptation, and differ on the axes alone. Where the store holds several studies, one is chosen by a
-stated rule (measured before imported before published; pretrained before random; then most runs;
-then the latest), and the runs of the others are listed as exclusions with the reason.
+A law describes one study (`planner.evidence.comparable`): runs that differ on the axes alone. Where the
+store holds several studies, one is chosen by a stated rule (measured before imported before published;
+pretrained before random; then most runs; then the latest), and the runs of the others are listed as
+exclusions with the reason.
 """
 
 from __future__ import annotations
@@ -18,6 +18,15 @@ from operator import attrgetter
 import numpy as np
 
 from planner.errors import FitError, InputError
+from planner.evidence.comparable import (
+    MOST_SAID,
+    Study,
+    as_before,
+    normaliser_of,
+    study_of,
+    unchosen,
+    why_apart,
+)
 from planner.evidence.copies import copies
 from planner.evidence.noise_of_runs import noise_of, zero_as_rate
 from planner.evidence.rate_search import beaten
@@ -31,29 +40,6 @@ from planner.words.records import canonical_json
 _PROVENANCE_ORDER = {"measured": 0, "imported": 1, "published": 2}
 DIVERGED_ABOVE = 1.0
 """Error above which a run counts as diverged and is left out: more errors than units."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Study:
-    """What the runs of one law share."""
-
-    task: str
-    provenance: str
-    dataset: str
-    dataset_digest: str
-    split: str
-    metric: str
-    split_policy: str
-    reference_policy: str
-    padding: str
-    initialisation: str
-    adaptation: str
-    place: str
-
-    @property
-    def label(self) -> str:
-        """`asterisk-en · wer · lora:8 · stem (measured)`."""
-        return f"{self.dataset} · {self.metric} · {self.adaptation} ({self.provenance})"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,26 +85,6 @@ _VALUES: dict[str, Callable[[Run], float | None]] = {
 """Of the built-in axes; those of a registered dimension come from it."""
 
 
-def _study(row: Run, axes: Sequence[str]) -> Study:
-    """The study a run belongs to; what is an axis is not part of its identity."""
-    trial = row.setup
-    adaptation = trial.adaptation.kind if "lora_rank" in axes else str(trial.adaptation)
-    return Study(
-        task=trial.task,
-        provenance=row.provenance,
-        dataset=trial.dataset,
-        dataset_digest=trial.dataset_digest,
-        split=row.split or "",
-        metric=row.metric or "",
-        split_policy=trial.split_policy,
-        reference_policy=trial.reference_policy,
-        padding=trial.padding,
-        initialisation=trial.initialisation,
-        adaptation=adaptation,
-        place="",
-    )
-
-
 def _wanted(row: Run, source: str | None, dataset: str | None, adaptation: str | None) -> bool:
     if source is not None and source not in (row.provenance, row.source, row.data_source):
         return False
@@ -127,7 +93,7 @@ def _wanted(row: Run, source: str | None, dataset: str | None, adaptation: str |
     return adaptation is None or str(row.setup.adaptation) == adaptation
 
 
-Kind = tuple[int, tuple[str, str | None, str, int]]
+Kind = tuple[int, tuple[str, str | None, str, int], str]
 
 _SETUP = attrgetter("setup")
 _SHARED = attrgetter("provenance", "split", "metric", "n_params")
@@ -136,18 +102,22 @@ _SHARED = attrgetter("provenance", "split", "metric", "n_params")
 def _kinds_of(rows: Sequence[Run]) -> list[Kind]:
     """What runs share that differ by seed and outcome alone; the identity stands for the setup."""
     # Without a call of ours for each run: of ten thousand, a tenth of a cold answer's time was here.
-    return list(zip(map(id, map(_SETUP, rows)), map(_SHARED, rows), strict=True))
+    scorers = map(normaliser_of, rows)
+    return list(zip(map(id, map(_SETUP, rows)), map(_SHARED, rows), scorers, strict=True))
 
 
 class _Kinds:
     """What is worked out once for each kind of run: thousands of runs are of few kinds."""
 
-    def __init__(self, rows: Sequence[Run], axes: Sequence[str]) -> None:
+    def __init__(self, rows: Sequence[Run], axes: Sequence[str], older: bool) -> None:
+        self.older = older
         self.of = _kinds_of(rows)
         first = dict(zip(reversed(self.of), reversed(rows), strict=True))
         self.first = {kind: first[kind] for kind in dict.fromkeys(self.of)}
         distinct: dict[Study, Study] = {}
-        studies = {k: _study(r, axes) for k, r in self.first.items()}
+        studies = {k: study_of(r, axes) for k, r in self.first.items()}
+        if older:
+            studies = {k: as_before(s) for k, s in studies.items()}
         # One object for equal studies, so that they are told apart by identity.
         self.study = {k: distinct.setdefault(s, s) for k, s in studies.items()}
 
@@ -155,7 +125,10 @@ class _Kinds:
         self, study: Study, axes: Sequence[str], place: str
     ) -> tuple[dict[Kind, str | None], dict[Kind, str | None]]:
         """Why runs of each kind are left out whatever their error: by the study, and by the axes."""
-        early = {k: _reason_of_kind(r, self.study[k], study, place) for k, r in self.first.items()}
+        most = 1 if self.older else MOST_SAID
+        early = {
+            k: _reason_of_kind(r, self.study[k], study, place, most) for k, r in self.first.items()
+        }
         late = {k: _reason_of_axes(r, axes) for k, r in self.first.items()}
         return early, late
 
@@ -169,6 +142,7 @@ def gather(
     dataset: str | None = None,
     adaptation: str | None = None,
     catalogue: Catalogue = BUILT_IN,
+    older: bool = False,
 ) -> Evidence:
     """The evidence for one law.
 
@@ -180,6 +154,7 @@ def gather(
         dataset: only runs on it.
         adaptation: only runs with it (`lora:16`).
         catalogue: what the names of backbones mean where the runs are from.
+        older: by the rule of laws before 2026-11-30, which told fewer studies apart.
 
     Raises:
         FitError: no run remains.
@@ -193,7 +168,7 @@ def gather(
     asked = [r for r in rows if _wanted(r, source, dataset, adaptation)]
     if not asked:
         raise InputError(_nothing_matches(rows, source, dataset, adaptation))
-    kinds = _Kinds(asked, axes)
+    kinds = _Kinds(asked, axes, older)
     study = _choose(asked, studies := [kinds.study[k] for k in kinds.of])
     place = _place([r for r, s in zip(asked, studies, strict=True) if s is study])
     kept, exclusions = _parted(asked, kinds, study, axes, place)
@@ -224,7 +199,9 @@ def _parted(
             exclusions.append((row.run_id, reason))
         else:
             kept.append(row)
-    return kept, exclusions
+    apart = {} if kinds.older else unchosen(kept)
+    exclusions += apart.items()
+    return [row for row in kept if row.run_id not in apart], exclusions
 
 
 def _nothing_matches(
@@ -269,11 +246,9 @@ def _treatment(row: Run) -> str:
     return f"{reduction.place}{layer}:{reduction.operator}"
 
 
-def _reason_of_kind(row: Run, other: Study, study: Study, place: str) -> str | None:
+def _reason_of_kind(row: Run, other: Study, study: Study, place: str, most: int) -> str | None:
     if other != study:
-        names = [n for n in Study.__slots__ if getattr(other, n) != getattr(study, n)]
-        name = "adaptation" if names == ["adaptation"] else names[0]
-        return f"another study: {name} {getattr(other, name)!r}, not {getattr(study, name)!r}"
+        return why_apart(other, study, most)
     if row.setup.reduction.factor > 1 and _treatment(row) != place:
         return f"tokens reduced at {_treatment(row)}, not {place}"
     return None

@@ -11,8 +11,8 @@ from planner.report.fit_text import (
     fit_json,
     fit_text,
     law_json,
-    law_text,
     stored_fit_json,
+    stored_fit_text,
     table_text,
 )
 from planner.report.tables import plain_table
@@ -25,11 +25,11 @@ __all__ = [
     "fit_text",
     "frontier_rows",
     "law_json",
-    "law_text",
     "option_text",
     "percent",
     "plan_text",
     "stored_fit_json",
+    "stored_fit_text",
     "suggest_text",
     "table_text",
     "target_text",

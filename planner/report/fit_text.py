@@ -64,7 +64,9 @@ def law_json(fit: LawFit) -> dict[str, Any]:
 
 def stored_fit_json(stored: StoredFit) -> dict[str, Any]:
     """A stored fit as JSON."""
-    return {"fit_id": stored.fit_id, "selection": stored.selection, **law_json(stored.fit)}
+    law = law_json(stored.fit)
+    law["warnings"] = [*law["warnings"], *stored.notes]
+    return {"fit_id": stored.fit_id, "selection": stored.selection, **law}
 
 
 def fit_text(report: FitReport) -> str:
@@ -73,9 +75,10 @@ def fit_text(report: FitReport) -> str:
     return _law_text(report.fit, report.fit_id, report.evidence.study.label, notes)
 
 
-def law_text(fit: LawFit, fit_id: str, title: str = "") -> str:
-    """A stored law on one screen, with its own warnings."""
-    return _law_text(fit, fit_id, title, [w.message for w in fit.warnings])
+def stored_fit_text(stored: StoredFit) -> str:
+    """A stored fit on one screen, with its own warnings and what is known of it since."""
+    notes = [w.message for w in stored.fit.warnings] + [n["message"] for n in stored.notes]
+    return _law_text(stored.fit, stored.fit_id, "", notes)
 
 
 def _law_text(fit: LawFit, fit_id: str, title: str, notes: list[str]) -> str:

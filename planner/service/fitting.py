@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from sqlalchemy import Engine
 
 from planner.errors import UnknownNameError
+from planner.evidence.comparable import older_rule
 from planner.evidence.fit_report import FitReport
 from planner.evidence.limits import limits_of_evidence, limits_of_noise
 from planner.evidence.published.tables import ResultTable, load_table
@@ -97,9 +98,11 @@ def fit(
     rows = learned_runs(engine, task)
     if run_ids is not None:
         rows = [r for r in rows if r.run_id in run_ids]
+    # A stored answer is made again by the rule of its time.
+    older = fit_id is not None and _by_older_rule(engine, fit_id)
     evidence = gather(
         rows, task, axes=axes, source=source, dataset=dataset, adaptation=adaptation,
-        catalogue=read.catalogue(engine),
+        catalogue=read.catalogue(engine), older=older,
     )  # fmt: skip
     settings = {"law": law, "loss": loss, "seed": seed, "version": VERSION}
     selection = {"study": to_json(evidence.study), "axes": list(axes), **settings}
@@ -116,9 +119,14 @@ def fit(
         evidence = with_counts(evidence, counts)
         fitted = fit_law(evidence.observations, law=law, loss=loss, seed=seed)
         write.save_fit(engine, _fit_row(fit_id, fitted, evidence, canonical_json(selection)))
-    notes = limits_of_evidence(evidence, _speakers(engine, evidence))
+    notes = limits_of_evidence(evidence, _speakers(engine, evidence), older=older)
     notes += limits_of_noise(evidence, fitted)
     return FitReport(fit_id=fit_id, fit=fitted, evidence=evidence, notes=notes)
+
+
+def _by_older_rule(engine: Engine, fit_id: str) -> bool:
+    """Whether a stored fit is from before studies told normalisers, decodings and recipes apart."""
+    return older_rule(json.loads(read.fit(engine, fit_id).selection_json))
 
 
 def _speakers(engine: Engine, evidence: Evidence) -> int | None:

@@ -6,14 +6,18 @@ import dataclasses
 import json
 from typing import Any
 
+from sqlalchemy import Engine
+
 from planner.costs.flops.forward import forward_flops
 from planner.costs.latency.data_sheets import DATA_SHEETS
+from planner.evidence.comparable import older_rule, why_pooled
 from planner.evidence.fit_report import StoredFit
 from planner.laws.result import LawFit
 from planner.store import read
 from planner.store.device_sheets import data_sheet
 from planner.store.engine import opened
 from planner.store.read import FitRow, PlanRow, RunRow
+from planner.store.read_evidence import learned_runs
 from planner.words.catalogue import Catalogue
 from planner.words.records import canonical_json, to_json
 from planner.words.units import format_flops
@@ -91,11 +95,18 @@ def fit(db: str | None, fit_id: str) -> StoredFit:
     """One stored fit, reloaded bit for bit."""
     with opened(db, must_exist=True) as engine:
         row = read.fit(engine, fit_id)
-    return StoredFit(
-        fit_id=row.fit_id,
-        fit=LawFit.from_json(json.loads(row.fit_json)),
-        selection=json.loads(row.selection_json),
-    )
+        selection = json.loads(row.selection_json)
+        fitted = LawFit.from_json(json.loads(row.fit_json))
+        pooled = _why_pooled(engine, row, fitted) if older_rule(selection) else None
+    notes = () if pooled is None else ({"code": "older-rule", "message": pooled},)
+    return StoredFit(fit_id=row.fit_id, fit=fitted, selection=selection, notes=notes)
+
+
+def _why_pooled(engine: Engine, row: FitRow, fitted: LawFit) -> str | None:
+    """What a law of an older rule pooled that is apart now, by the runs it was fitted to."""
+    used = {run_id for run_id, was_used, _ in row.runs if was_used}
+    rows = [r for r in learned_runs(engine, row.task) if r.run_id in used]
+    return why_pooled(rows, fitted.axes) if rows else None
 
 
 def fit_line(row: FitRow) -> dict[str, Any]:

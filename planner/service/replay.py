@@ -40,6 +40,10 @@ def rule_of(db: str | None, fit_id: str) -> str:
 def as_stored(now: dict[str, Any], before: dict[str, Any]) -> dict[str, Any]:
     """The answer as its version wrote it: its id is of that version, and some keys are newer."""
     now = {**now, "answer_id": before["answer_id"]}
+    if isinstance(study := before.get("study"), dict):
+        now = {**now, "study": {k: v for k, v in now["study"].items() if k in study}}
+        older = [w for w in now["warnings"] if w["code"] != "older-rule"]
+        now["warnings"] = now["warnings"] if "normaliser" in study else older
     if all("tie" in entry for entry in before.get("runners_up", ())):
         return now
     bare = [{k: v for k, v in entry.items() if k != "tie"} for entry in now["runners_up"]]

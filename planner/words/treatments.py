@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Any
 
 from planner.errors import InputError
 from planner.words.axes import ENCODER_TOKENS_PER_SECOND
@@ -12,7 +13,7 @@ OPERATORS = ("stride", "mean-pool", "merge")
 PLACES = ("none", "stem", "layer", "output")
 
 _REDUCTION = re.compile(r"(stem|output|layer(\d+)):(\d+)(?::([a-z-]+))?$")
-_ADAPTATION = re.compile(r"lora:(\d+)(?:\+top(\d+))?$")
+_ADAPTATION = re.compile(r"lora:(\d+)(?:\+top(\d+))?(?:\[([^\]]+)\])?$")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,7 +138,7 @@ class Adaptation:
 
     @classmethod
     def parse(cls, text: str) -> Adaptation:
-        """`none`, `full`, `lora:16` or `lora:16+top4`.
+        """`none`, `full`, `lora:16`, `lora:16+top4`, or with what is unusual: `lora:8[q_proj,v_proj]`.
 
         Raises:
             InputError: the text is none of these.
@@ -151,9 +152,49 @@ class Adaptation:
             )
         top = int(found.group(2) or 0)
         kind = "lora+top-k" if top else "lora"
-        return cls(kind=kind, lora_rank=int(found.group(1)), top_k_layers=top)
+        rank = int(found.group(1))
+        return cls(kind=kind, lora_rank=rank, top_k_layers=top, **_unusual_of(found.group(3)))
 
     def __str__(self) -> str:
         if not self.kind.startswith("lora"):
             return self.kind
-        return f"lora:{self.lora_rank}" + (f"+top{self.top_k_layers}" if self.top_k_layers else "")
+        top = f"+top{self.top_k_layers}" if self.top_k_layers else ""
+        unusual = f"[{'; '.join(self.unusual)}]" if self.unusual else ""
+        return f"lora:{self.lora_rank}{top}{unusual}"
+
+    @property
+    def unusual(self) -> tuple[str, ...]:
+        """What differs from the default beside rank and layers, so that unlike things print unalike.
+
+        >>> str(Adaptation(targets="q_proj,v_proj", lora_alpha=8.0, dora=True))
+        'lora:8[q_proj,v_proj; alpha 8; dora]'
+        """
+        if not self.kind.startswith("lora"):
+            return ()
+        said = [] if self.targets == "all-linear" else [self.targets]
+        if self.lora_alpha != 2.0 * float(self.lora_rank or 0):
+            said.append(f"alpha {self.lora_alpha:g}")
+        if self.lora_dropout:
+            said.append(f"dropout {self.lora_dropout:g}")
+        return (*said, *(name for name in ("rslora", "dora") if getattr(self, name)))
+
+
+def _unusual_of(text: str | None) -> dict[str, Any]:
+    """What `Adaptation.unusual` wrote, as fields.
+
+    >>> _unusual_of("q_proj,v_proj; alpha 8; dora")
+    {'targets': 'q_proj,v_proj', 'lora_alpha': 8.0, 'dora': True}
+    """
+    found: dict[str, Any] = {}
+    for part in (text or "").split("; ") if text else ():
+        name, _, value = part.partition(" ")
+        if part in ("rslora", "dora"):
+            found[part] = True
+        elif name in ("alpha", "dropout") and value:
+            try:
+                found[f"lora_{name}"] = float(value)
+            except ValueError:
+                raise InputError(f"lora {name} is not a number: {value!r}") from None
+        else:
+            found["targets"] = part
+    return found

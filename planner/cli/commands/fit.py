@@ -185,4 +185,4 @@ def fit_show(fit_id: str, db: str | None, output_format: str) -> None:
     if output_format != "table":
         echo_json(answer_text.stored_fit_json(stored))
         return
-    click.echo(answer_text.law_text(stored.fit, stored.fit_id))
+    click.echo(answer_text.stored_fit_text(stored))

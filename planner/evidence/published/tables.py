@@ -10,6 +10,7 @@ A table is a CSV with one row a configuration. Needed: `task`, `backbone`, `audi
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -87,24 +88,31 @@ def load_table(name_or_path: str, catalogue: Catalogue = BUILT_IN) -> ResultTabl
         text = (resources.files("planner.evidence.published") / PUBLISHED[name_or_path]).read_text(
             "utf-8"
         )
-        return _read(name_or_path, "published", text, catalogue)
+        return _read(name_or_path, "published", text, catalogue, f"published:{name_or_path}")
     path = Path(name_or_path)
     if not path.is_file():
         remedy = "or give the path of a CSV file" + (
             f" (there is no file {name_or_path})" if "." in name_or_path else ""
         )
         raise UnknownNameError("published table", name_or_path, PUBLISHED, remedy=remedy)
-    return _read(path.name, "imported", path.read_text("utf-8-sig"), catalogue)
+    digest = f"imported:{path.name}:{_home_of(path)}"
+    return _read(path.name, "imported", path.read_text("utf-8-sig"), catalogue, digest)
 
 
-def _read(name: str, provenance: str, text: str, catalogue: Catalogue) -> ResultTable:
+def _home_of(path: Path) -> str:
+    """Twelve digits of the folder's hash: files of one name in two folders are two sources."""
+    return hashlib.sha256(str(path.resolve().parent).encode()).hexdigest()[:12]
+
+
+def _read(name: str, provenance: str, text: str, catalogue: Catalogue, digest: str) -> ResultTable:
     reader = csv.DictReader(io.StringIO(text))
     header = [h.strip() for h in reader.fieldnames or []]
     _check_header(name, header)
     rows, left_out = [], []
     for number, cells in _numbered(reader):
         try:
-            row = _row(name, provenance, cells, catalogue)
+            digest_of_row = cells.get("dataset_digest") or digest
+            row = _row(name, provenance, {**cells, "dataset_digest": digest_of_row}, catalogue)
         except SoundscaleError as problem:
             raise InputError(f"row {number} of {name}: {problem}") from None
         if row is None:
@@ -222,7 +230,7 @@ def _trial(name: str, provenance: str, cells: Mapping[str, str], catalogue: Cata
     return Trial(
         task=task,
         dataset=cells.get("dataset") or name,
-        dataset_digest=cells.get("dataset_digest") or f"{provenance}:{name}",
+        dataset_digest=cells["dataset_digest"],
         split_policy=cells.get("split_policy") or "unknown",
         n_train=_whole(cells, "n_train") or 0,
         n_test=_whole(cells, "n_test") or 0,

@@ -37,6 +37,12 @@ def limits_of_evidence(
     return tuple(out)
 
 
+def n_repeats(evidence: Evidence) -> int:
+    """Runs beyond the first of their configurations: degrees of freedom of what seeds scatter by."""
+    labels = evidence.observations.group
+    return 0 if labels is None else sum(n - 1 for n in Counter(labels.tolist()).values())
+
+
 def limits_of_noise(evidence: Evidence, fit: LawFit) -> tuple[dict[str, str], ...]:
     """What the noise of the runs was taken from where they do not tell it themselves."""
     if fit.rule != SHARED:
@@ -44,9 +50,7 @@ def limits_of_noise(evidence: Evidence, fit: LawFit) -> tuple[dict[str, str], ..
     out = []
     if fit.noise_source not in ("speakers", "utterances"):
         out.append({"code": f"noise-{fit.noise_source}", "message": SOURCES[fit.noise_source]})
-    labels = evidence.observations.group
-    repeats = 0 if labels is None else sum(n - 1 for n in Counter(labels.tolist()).values())
-    if repeats < ENOUGH_REPEATS:
+    if n_repeats(evidence) < ENOUGH_REPEATS:
         share = sum(m.weight * math.sqrt(m.omega2 or 0.0) for m in fit.members)
         message = (
             f"seeds are taken to move the error by {100 * share:.2g} % (assumption): no configuration was "

@@ -173,15 +173,16 @@ def suggest_text(found: dict[str, Any]) -> str:
     rows = [
         [
             s["label"],
-            f"{100 * s['value']:.2g} points",
+            "first" if s["value"] is None else f"{100 * s['value']:.2g} points",
             f"{s['hours']:.2g} h",
-            f"{s['p_change']:.2f}",
+            "" if s["p_change"] is None else f"{s['p_change']:.2f}",
         ]
         for s in found["suggestions"]
     ]
     if rows:
         headings = ["run", "worth", "takes", "P(changes the choice)"]
         lines += ["", *(f"  {line}" for line in plain_table(headings, rows).split("\n"))]
+    lines += [f"  first {s['why']}" for s in found["suggestions"] if s["value"] is None]
     return "\n".join(lines + [f"  note  {w['message']}" for w in found["warnings"]])
 
 

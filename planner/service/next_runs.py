@@ -15,6 +15,7 @@ from planner.plan.belief import measurements, run_variance
 from planner.plan.candidates import CandidateTable
 from planner.plan.choice import joint_probability
 from planner.plan.cost import Floats
+from planner.plan.needed_first import Needed, needed_first
 from planner.plan.suggest import Suggestion, suggest
 from planner.service import sweep_file
 from planner.service.prepared import Prepared, prepared_of
@@ -51,14 +52,23 @@ def suggest_from(prepared: Prepared, hours: float, worth: float = WORTH) -> dict
         feasible = np.ones(len(table), dtype=bool)
     noise = run_noise(report.evidence, report.fit, table)
     each = _hours(report.evidence, table)
-    chosen = suggest(table.draws, noise, each, feasible, hours, worth)
+    best = int(np.where(feasible, table.error, np.inf).argmin())
+    first = needed_first(report.evidence, report.fit, table.run_ids, best)
+    needs = np.cumsum([each[n.index] for n in first])
+    first = tuple(n for n, used in zip(first, needs.tolist(), strict=True) if used <= hours)
+    left = hours - float(sum(each[n.index] for n in first))
+    chosen = suggest(table.draws, noise, each, feasible, left, worth)
+    offered = [
+        *(_needed_json(table, n, float(each[n.index])) for n in first),
+        *(_suggestion_json(table, s) for s in chosen),
+    ]
     return {
         "query": {**to_json(query), "limits": query.limits},
         "fit_id": report.fit_id,
         "hours": hours,
         "worth": worth,
-        "suggestions": [_suggestion_json(table, s) for s in chosen],
-        "verdict": _verdict(table, chosen, hours, worth),
+        "suggestions": offered,
+        "verdict": _verdict(table, offered, hours, worth),
         "warnings": warnings_of(report),
     }
 
@@ -70,15 +80,17 @@ def run_noise(evidence: Evidence, fit: LawFit, table: CandidateTable) -> Floats:
 
 
 def _verdict(
-    table: CandidateTable, chosen: tuple[Suggestion, ...], hours: float, worth: float
+    table: CandidateTable, offered: list[dict[str, Any]], hours: float, worth: float
 ) -> str:
-    if chosen:
-        used = sum(s.hours for s in chosen)
-        return f"{len(chosen)} runs, {used:.2g} of {hours:.2g} hours"
-    return (
+    none = (
         f"none is worth it: no run of {len(table)} within {hours:.2g} hours lowers the expected "
         f"error of the choice by {100 * worth:.2g} points"
     )
+    if not offered:
+        return none
+    used = sum(s["hours"] for s in offered)
+    said = f"{len(offered)} runs, {used:.2g} of {hours:.2g} hours"
+    return said if offered[-1]["value"] is not None else f"{said}; beyond those needed first {none}"
 
 
 def _suggestion_json(table: CandidateTable, s: Suggestion) -> dict[str, Any]:
@@ -90,6 +102,21 @@ def _suggestion_json(table: CandidateTable, s: Suggestion) -> dict[str, Any]:
         "value_per_hour": s.value_per_hour,
         "p_change": s.p_change,
         "runs_so_far": len(table.run_ids[s.index]),
+        "why": "value for this decision",
+    }
+
+
+def _needed_json(table: CandidateTable, needed: Needed, hours: float) -> dict[str, Any]:
+    """A run that is needed before its value can be told: that is None."""
+    return {
+        "config": table.configs[needed.index].to_json(),
+        "label": table.configs[needed.index].label,
+        "value": None,
+        "hours": hours,
+        "value_per_hour": None,
+        "p_change": None,
+        "runs_so_far": len(table.run_ids[needed.index]),
+        "why": needed.why,
     }
 
 

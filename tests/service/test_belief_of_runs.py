@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from planner.service import asking
+from planner.service import asking, next_runs
+from planner.service.fitting import import_results
 from planner.service.replay import replay, rule_of
 from planner.store import write
 from planner.store.engine import opened
@@ -60,3 +61,47 @@ def test_an_answer_of_the_rule_before_replays_bit_for_bit_and_names_its_rule(qui
 def test_an_answer_of_today_replays(quickstart_db, answer):
     same, _ = replay(str(quickstart_db), answer["answer_id"])
     assert same
+
+
+ROW = "asr,whisper-{},{},stem:{},lora:16,0,{},900,20000,{}"
+HEADER = (
+    "task,backbone,audio_seconds,reduction,adaptation,seed,error,train_seconds,n_units,n_errors"
+)
+
+
+@pytest.fixture
+def mistyped(tmp_path):
+    """Eighteen runs of about 20 % error, of which the sixth was typed .002."""
+    lines = [HEADER]
+    for size, share in (("tiny", 1.0), ("base", 0.85)):
+        for seconds in (5, 10, 30):
+            for factor in (2, 3, 4):
+                error = share * (0.1 + 0.03 * factor) * (seconds / 10) ** -0.2
+                wrong = (size, seconds, factor) == ("tiny", 10, 4)
+                told = 0.002 if wrong else error
+                lines.append(ROW.format(size, seconds, factor, told, round(20000 * told)))
+    table, db = tmp_path / "typo.csv", str(tmp_path / "t.db")
+    table.write_text("\n".join(lines))
+    import_results(db, str(table))
+    return db
+
+
+QUESTION = PlanQuery(task="asr", flops=1e12, utterance_seconds=10.0, output_tokens=30.0)
+
+
+def test_one_mistyped_row_is_named_and_does_not_own_the_answer(mistyped):
+    answer = asking.plan(mistyped, QUESTION).json
+    assert "suspect-run" in {w["code"] for w in answer["warnings"]}
+    assert answer["best"]["prediction"]["error"] > 0.05
+    assert 6 not in answer["best"]["prediction"]["run_ids"]
+
+
+def test_the_repetition_of_a_suspected_run_is_suggested_first(mistyped):
+    first, *_ = next_runs.suggest_runs(mistyped, QUESTION, 8.0)["suggestions"]
+    assert "run 6 lies far" in first["why"]
+    assert first["config"]["audio_seconds"] == 10
+
+
+def test_three_seeds_of_one_configuration_are_asked_for_until_they_are_there(mistyped):
+    second = next_runs.suggest_runs(mistyped, QUESTION, 8.0)["suggestions"][1]
+    assert second["why"].startswith("seed 2 of 3")

@@ -125,8 +125,8 @@ def test_suggested_runs_fit_the_hours_and_make_a_sweep_file_impossible_without_a
 
 def test_no_run_is_suggested_that_is_not_worth_it(measured):
     found = next_runs.suggest_runs(measured, PlanQuery(task="asr", flops=60e9), 2.0, 0.5)
-    assert found["suggestions"] == []
-    assert found["verdict"].startswith("none is worth it")
+    assert [s for s in found["suggestions"] if s["value"] is not None] == []
+    assert "none is worth it" in found["verdict"]
 
 
 def test_a_run_made_after_an_answer_is_booked_against_it(measured, tmp_path):

@@ -1,0 +1,53 @@
+"""Runs that come before any that pays: what is suspected is repeated, and seeds are tried where none tell.
+
+Both answer a question that the value of information does not ask, since it takes the model for granted:
+whether a run is what it says it is, and how far two trainings of one configuration lie apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from planner.evidence.limits import ENOUGH_REPEATS, n_repeats
+from planner.evidence.study import Evidence
+from planner.laws.result import SHARED, LawFit
+
+SUSPECT = 0.5
+"""Probability of being wrong from which a run is repeated first."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Needed:
+    """One run that is needed first: which candidate, and why."""
+
+    index: int
+    why: str
+
+
+def needed_first(
+    evidence: Evidence, fit: LawFit, run_ids: Sequence[tuple[int, ...]], best: int | None
+) -> tuple[Needed, ...]:
+    """Repeats of suspected runs, then seeds of the choice until three of one configuration are there.
+
+    Args:
+        evidence: the runs.
+        fit: their law, which says whom it suspects.
+        run_ids: of each candidate.
+        best: the choice, or None.
+    """
+    out = []
+    for run_id, probability in fit.suspicion:
+        at = [j for j, ids in enumerate(run_ids) if run_id in ids]
+        if probability > SUSPECT and at:
+            why = f"run {run_id} lies far from what all others say of it: repeat it before you trust it"
+            out.append(Needed(index=at[0], why=why))
+    missing = ENOUGH_REPEATS - n_repeats(evidence)
+    if fit.rule == SHARED and missing > 0 and best is not None:
+        ran = max(len(run_ids[best]), 1)
+        why = (
+            f"seed {ran + 1} of 3: how far seeds lie apart is assumed, and every interval and P(best) "
+            "rests on it; three of one configuration measure it"
+        )
+        out.append(Needed(index=best, why=why))
+    return tuple(out)

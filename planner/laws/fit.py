@@ -291,6 +291,8 @@ def _assemble(selected: _Selected, seed: int, resampled: Bootstrap | None) -> La
         doubt=estimate.loss.doubt,
         **_noise_of(table),
         suspicion=selected.suspects,
+        beyond=selected.candidates[0].beyond.ratio,
+        beyond_at=selected.candidates[0].beyond.at,
     )
 
 

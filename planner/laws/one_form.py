@@ -34,6 +34,7 @@ from planner.laws.uncertainty.intervals import (
     uncertainty_of,
 )
 from planner.laws.uncertainty.known_noise import by_known_noise, prior_deviations, scatter_of
+from planner.laws.uncertainty.misfit import inflation, lag_one
 
 NEGLIGIBLE = 1e-6
 """A term below this share of the law at every run is not there."""
@@ -277,6 +278,9 @@ def _with_uncertainty(
         return _with_known_noise(law, design, rows, scales, fitted, table, setting)
     jacobian = jacobian_of(fitted, rows)
     noise = dispersion_of(fitted, rows)
+    if table.group is None:
+        alike = fitted.residual * np.sqrt(rows.weight)
+        noise = noise.widened(inflation(lag_one(alike, rows.z, fitted.form.n_parameters)))
     sigma = float(np.sqrt(noise.variance))
     error_scale = log_std_error(table, setting.link)
     if error_scale is not None:

@@ -36,7 +36,7 @@ INDEPENDENT, SHARED = "independent-noise/1", "shared-noise/2"
 """Rules by which a fit takes the noise of its runs: each run's standard error as noise of its own, as all
 fits before 2026-12 did; or as known to be shared, with what configurations and seeds add weighed."""
 
-VERSION = f"{planner.__version__}+laws.7"
+VERSION = f"{planner.__version__}+laws.8"
 """Of the code that fits: its last number grows where the same table would give other numbers, so that a
 stored fit of an older one is kept, and not taken for a new one."""
 
@@ -76,6 +76,8 @@ class LawFit:
         own_variance: of ln error of each fitted row, that it shares with no other; residuals' order.
         suspicion: runs with the probability that they are no run of their configuration (a typing
             error); those above a half are not among the fitted rows.
+        beyond, beyond_at: ratio of the variance of errors outside the data to what the law says, by its
+            hold-outs, and the ln distance at which the whole of it is reached.
         doubt: by how much the scatter was raised as the data chose the Huber threshold, relative.
     """
 
@@ -120,6 +122,8 @@ class LawFit:
     noise_source: str = "none"
     own_variance: tuple[float, ...] = ()
     suspicion: tuple[tuple[int, float], ...] = ()
+    beyond: float = 1.0
+    beyond_at: float = 1.0
 
     def predict(self, x: ArrayLike, level: float = 0.9, kind: str = "mean") -> Prediction:
         """Error at points x of shape (m, k), columns in the order of `axes`.
@@ -137,7 +141,7 @@ class LawFit:
         centre = weights @ logs
         if kind == "new-run":
             variance = variance + np.array([[m.sigma**2] for m in self.members])
-        spread = weights @ (variance + (logs - centre) ** 2)
+        spread = weights @ (variance + (logs - centre) ** 2) * self._beyond(points)
         dof = float(weights @ np.array([m.dof for m in self.members]))
         reach = t_quantile(0.5 + 0.5 * level, dof) * np.sqrt(spread)
         return Prediction(
@@ -175,7 +179,7 @@ class LawFit:
         weights = np.array([member.weight for member in self.members])
         chosen = rng.permutation(_shares(weights, n))
         logs = np.empty((n, len(points)))
-        parts = self._log_predictions(points)
+        parts, further = self._log_predictions(points), np.sqrt(self._beyond(points))
         for index, member in enumerate(self.members):
             normal = rng.standard_normal((n, len(member.theta)))
             stretch = np.sqrt(member.dof / rng.chisquare(member.dof, n))
@@ -184,7 +188,7 @@ class LawFit:
                 continue
             delta = (normal * stretch[:, None])[mine] @ _root(np.array(member.covariance)).T
             log_mean, jacobian = parts[index]
-            logs[mine] = log_mean + delta @ jacobian.T
+            logs[mine] = log_mean + delta @ jacobian.T * further
         return self._error(logs)
 
     def distance(self, x: ArrayLike) -> Floats:
@@ -194,6 +198,13 @@ class LawFit:
         high = np.array([high for _, _, high in self.domain])
         below, above = np.log(low / points), np.log(points / high)
         return np.asarray(np.maximum(np.maximum(below, above), 0.0))
+
+    def _beyond(self, points: Floats) -> Floats:
+        """By what variances grow outside the data, shape (m,)."""
+        if self.beyond == 1.0:
+            return np.ones(len(points))
+        share = np.minimum(self.distance(points).max(axis=1) / self.beyond_at, 1.0)
+        return np.asarray(1.0 + (self.beyond - 1.0) * share)
 
     def formula(self) -> str:
         """The law with its numbers, to six digits."""

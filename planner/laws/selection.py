@@ -21,7 +21,7 @@ import contextlib
 import dataclasses
 import itertools
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +35,7 @@ from planner.laws.identify import Design
 from planner.laws.observations import Floats, Observations
 from planner.laws.one_form import Fitted, Setting, fit_form
 from planner.laws.solver.losses import parse_loss
+from planner.laws.uncertainty.beyond import Beyond, beyond_of
 from planner.laws.uncertainty.bootstrap import refits
 
 HELD_OUT = (0.3, 0.15)
@@ -69,6 +70,7 @@ class Candidate:
     weight: float = 0.0
     note: str = ""
     bic: float | None = None
+    beyond: Beyond = field(default_factory=Beyond)
 
 
 def candidate_laws(table: Observations, design: Design) -> list[str]:
@@ -207,13 +209,15 @@ def _try(
     if law != "log-linear" and len(table) < p + SPARE_RUNS and "too-few-runs" in codes:
         return Candidate(law=law, n_parameters=p, fitted=None, note="too few runs")
     seen.add(signature)
+    theta = _held_refits(fitted, held)
     return Candidate(
         law=law,
         n_parameters=p,
         fitted=fitted,
         aicc=aicc(fitted),
         bic=bic(fitted),
-        cv_error=extrapolation_error(table, fitted, held, setting),
+        cv_error=extrapolation_error(fitted, held, theta, setting),
+        beyond=Beyond() if theta is None else beyond_of(fitted, held, theta),
     )
 
 
@@ -241,18 +245,26 @@ def _carries(train: Observations, design: Design) -> bool:
     return levels and len(train) >= n_parameters + SPARE_RUNS
 
 
-def extrapolation_error(
-    table: Observations, fitted: Fitted, held: list[NDArray[np.bool_]], setting: Setting
-) -> float | None:
-    """Root mean square log residual on what was held out, fitted to the others.
+def _held_refits(fitted: Fitted, held: list[NDArray[np.bool_]]) -> Floats | None:
+    """The form refitted without each hold-out, shape (held, p); None where one leaves it too few rows.
 
-    The geometric mean over the hold-outs, as they differ in difficulty; None where one leaves the form
-    too few rows, or where there is none. All are refitted in one batch: a held-out row has weight 0.
+    All are refitted in one batch: a held-out row has weight 0.
     """
     weights = np.array([~h for h in held], dtype=np.float64)
     if not held or weights.sum(1).min() < fitted.form.n_parameters + SPARE_RUNS:
         return None
-    theta, _ = refits(fitted.estimate, fitted.rows, weights, n_steps=HOLD_OUT_STEPS)
+    return refits(fitted.estimate, fitted.rows, weights, n_steps=HOLD_OUT_STEPS)[0]
+
+
+def extrapolation_error(
+    fitted: Fitted, held: list[NDArray[np.bool_]], theta: Floats | None, setting: Setting
+) -> float | None:
+    """Root mean square log residual on what was held out, fitted to the others (`theta`).
+
+    The geometric mean over the hold-outs, as they differ in difficulty; None where there is none.
+    """
+    if theta is None:
+        return None
     residual = fitted.form.at(fitted.rows.z).log_mean(theta) - fitted.rows.y
     logs = [
         0.5 * math.log(max(_mean_square(r[h], setting.loss), 1e-30))

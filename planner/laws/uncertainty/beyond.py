@@ -1,0 +1,52 @@
+"""How much farther a law errs beyond its rows than it says: its hold-outs' errors against their intervals."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from planner.laws.observations import Floats
+from planner.laws.one_form import Fitted
+from planner.laws.uncertainty.intervals import free_parameters
+
+MOST_BEYOND = 25.0
+"""Largest ratio of variances that hold-outs are believed to show: fivefold intervals (assumption)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Beyond:
+    """Ratio of the variance of errors outside the rows to what the law says, and where it is reached.
+
+    Attributes:
+        ratio: at least 1.
+        at: ln distance outside the data from which the whole of it holds; it grows evenly up to there.
+    """
+
+    ratio: float = 1.0
+    at: float = 1.0
+
+
+def beyond_of(fitted: Fitted, held: list[NDArray[np.bool_]], theta: Floats) -> Beyond:
+    """By the hold-outs, each refitted without its rows (`theta`, shape (held, p)).
+
+    Where the noise of the runs is known it is the deviations that are weighed, and this stays 1.
+    """
+    if fitted.deviations is not None:
+        return Beyond()
+    z, y, weight = fitted.rows.z, fitted.rows.y, fitted.rows.weight
+    free = free_parameters(fitted.estimate)
+    variance = fitted.sigma**2
+    ratios, distances = [], []
+    for out, point in zip(held, theta, strict=True):
+        at = fitted.form.at(z).linearise(point[None])
+        jacobian = at.jacobian[0].T[:, free]
+        root = np.sqrt(weight[~out])[:, None]
+        length = np.maximum(np.linalg.norm(jacobian[~out] * root, axis=0), 1e-300)
+        inverse = np.linalg.pinv(jacobian[~out] * root / length, rcond=1e-10) / length[:, None]
+        told = variance * (1.0 / weight[out] + ((jacobian[out] @ inverse) ** 2).sum(1))
+        ratios.append(float((((at.log_mean[0] - y)[out] ** 2) / told).mean()))
+        distances.append(float(np.maximum(z[out] - z[~out].max(0), 0.0).max(1).mean()))
+    ratio = float(np.clip(np.exp(np.log(np.maximum(ratios, 1e-12)).mean()), 1.0, MOST_BEYOND))
+    return Beyond(ratio=ratio, at=max(float(np.mean(distances)), 0.1))

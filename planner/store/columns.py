@@ -45,9 +45,9 @@ def real(name: str, low: float = 0.0, *, nullable: bool = True) -> Column[Any]:
     return Column(name, DOUBLE, check, nullable=nullable)
 
 
-def flag(name: str) -> Column[Any]:
+def flag(name: str, *, nullable: bool = False) -> Column[Any]:
     """A truth value, 0 or 1."""
-    return Column(name, Integer, CheckConstraint(f"{name} IN (0, 1)", name=name), nullable=False)
+    return Column(name, Integer, CheckConstraint(f"{name} IN (0, 1)", name=name), nullable=nullable)
 
 
 def one_of(name: str, *words: str) -> CheckConstraint:

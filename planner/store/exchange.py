@@ -1,8 +1,9 @@
 """A whole database as Parquet files with a schema file, and back: backup, and from SQLite to PostgreSQL.
 
 A folder holds `TABLE.parquet` for each table and `schema.json`, written last: the revision, and each
-table's columns, keys, rows and SHA-256. Tokens and jobs of the service stay behind. An import goes into
-a database without results and keeps every id, so that an export of it is the same again.
+table's columns, keys, rows and SHA-256. Tokens and jobs of the service and leases of hosts stay
+behind. An import goes into a database without results and keeps every id, so that an export of it is
+the same again.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from planner.store.transactions import read, write
 from planner.store.views import VIEWS
 
 SCHEMA_FILE = "schema.json"
-LEFT_BEHIND = frozenset({"api_tokens", "jobs"})
+LEFT_BEHIND = frozenset({"api_tokens", "jobs", "host_leases"})
 """The service's own: secrets, and work of a process that is gone."""
 BATCH_ROWS = 10_000
 

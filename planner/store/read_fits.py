@@ -17,7 +17,7 @@ _DEVICE_FIELDS = ("name", "kind", "model", "n_threads", "memory_bytes", "driver"
 _LATENCY_FIELDS = tuple(
     f.name
     for f in dataclasses.fields(Latency)
-    if f.name not in ("device", "reduction", "kv_cache", "synchronised", "stages_ms")
+    if f.name not in ("device", "reduction", "kv_cache", "synchronised", "stages_ms", "quiet")
 )
 
 
@@ -118,6 +118,7 @@ def _latency(row: RowMapping) -> StoredLatency:
             reduction=Reduction.parse(row["reduction"]),
             kv_cache=bool(row["kv_cache"]),
             synchronised=bool(row["synchronised"]),
+            quiet=None if row["quiet"] is None else bool(row["quiet"]),
             stages_ms=None if stages is None else json.loads(stages),
             **{name: row[name] for name in _LATENCY_FIELDS},
         ),

@@ -38,7 +38,7 @@ from planner.store.service_schema import JOB_STATES as JOB_STATES
 from planner.store.service_schema import api_tokens as api_tokens
 from planner.store.service_schema import jobs as jobs
 
-SCHEMA_REVISION = "0008"
+SCHEMA_REVISION = "0009"
 """The Alembic revision of the tables below; a test compares it with the newest migration."""
 
 TRIAL_STATES = ("queued", "running", "finished", "failed", "cancelled")
@@ -259,6 +259,17 @@ latencies = table(
     Column("stages_json", Text),
     Column("method", Text, nullable=False),
     Column("measured_utc", Text, nullable=False),
+    # of whole utterances with their own windows and tokens; NULL: one window was repeated alone
+    real("request_p50_ms"),
+    real("request_p95_ms"),
+    Column("n_requests", Integer),
+    # the machine's part: p95 over p50 of one window
+    real("jitter"),
+    real("processor_ms"),
+    # wall time over processor time
+    real("contention"),
+    # 1 alone on its device, 0 under load; NULL: not known
+    flag("quiet", nullable=True),
     Index(None, "device_id", "backbone"),
     # the fast runs of a device, and whether a run is fast: both from the index alone
     Index(None, "device_id", "p50_ms", "run_id"),
@@ -312,6 +323,16 @@ law_fits = table(
     Column("fit_json", Text, nullable=False),
     Column("version", Text, nullable=False),
     Column("created_utc", Text, nullable=False),
+)
+
+# A host on which nothing is claimed, as its latencies are measured.
+host_leases = table(
+    "host_leases",
+    Column("host", Text, primary_key=True),
+    Column("holder", Text, nullable=False),
+    real("lease_until_seconds", nullable=False),
+    Column("taken_utc", Text, nullable=False),
+    rowid=False,
 )
 
 law_fit_runs = table(

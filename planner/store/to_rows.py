@@ -44,6 +44,7 @@ _UTTERANCE_VALUES = operator.attrgetter(*_UTTERANCE_COLUMNS)
 _LATENCY_COLUMNS = (
     "backbone", "audio_seconds", "n_output_tokens", "batch_size", "dtype", "attention", "n_warmup",
     "n_samples", "n_processes", "p50_ms", "p90_ms", "p95_ms", "p99_ms", "noise_floor", "method",
+    "request_p50_ms", "request_p95_ms", "n_requests", "jitter", "processor_ms", "contention",
 )  # fmt: skip
 _RUN_COLUMNS = (
     "failure_class", "failure_text", "n_trainable", "train_seconds", "score_seconds",
@@ -203,6 +204,7 @@ def latency_rows(latencies: Sequence[Latency], run_id: int | None) -> list[Row]:
             "reduction": str(latency.reduction),
             "kv_cache": int(latency.kv_cache),
             "synchronised": int(latency.synchronised),
+            "quiet": None if latency.quiet is None else int(latency.quiet),
             "stages_json": optional_json(latency.stages_ms),
         }
         for latency in latencies

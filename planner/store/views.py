@@ -57,7 +57,7 @@ LEFT JOIN latencies l ON l.latency_id = (
     SELECT y.latency_id FROM latencies y
     WHERE y.run_id = r.run_id AND y.backbone = t.backbone
         AND y.audio_seconds = t.audio_seconds AND y.reduction = t.reduction
-    ORDER BY y.batch_size, y.latency_id LIMIT 1)
+    ORDER BY y.batch_size, COALESCE(y.quiet, 0) DESC, y.latency_id LIMIT 1)
 LEFT JOIN devices m ON m.device_id = l.device_id
 LEFT JOIN devices d ON d.device_id = r.device_id"""
 

@@ -74,7 +74,19 @@ class Latency:
     """Percentiles of one configuration's latency on one device, and how they were taken.
 
     One sample is one utterance window of `audio_seconds` end to end (features, encoder, decoding of
-    `n_output_tokens`), batch `batch_size`, after `n_warmup` warm-ups, synchronised.
+    `n_output_tokens`), batch `batch_size`, after `n_warmup` warm-ups, synchronised. `p50_ms … p99_ms`
+    are of that window and differ by the machine alone; what requests take is beside them.
+
+    Attributes:
+        noise_floor: A against A: how far medians of repeated passes or processes differ, as a share.
+        request_p50_ms: median over whole utterances of the scored set, each with its own windows and
+            output tokens; None where one window was repeated and no utterance timed.
+        request_p95_ms: 95 % quantile of the same.
+        n_requests: utterances that were timed for it.
+        jitter: p95 over p50 of one window: the machine's part.
+        processor_ms: processor time of the window, of all threads of the process.
+        contention: wall time over the timing thread's processor time; other work shows above 1.1.
+        quiet: whether nothing else was at work on the device; None where it is not known.
     """
 
     device: Device
@@ -97,6 +109,13 @@ class Latency:
     noise_floor: float | None = None
     stages_ms: dict[str, float] | None = None
     method: str = "probe/1"
+    request_p50_ms: float | None = None
+    request_p95_ms: float | None = None
+    n_requests: int | None = None
+    jitter: float | None = None
+    processor_ms: float | None = None
+    contention: float | None = None
+    quiet: bool | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -211,7 +211,12 @@ def _run(
 
 def _completed(record: RunRecord, job: TrialJob, place: Workplace) -> RunRecord:
     """A record with what only its worker knows: where its files are, and what ran beside it."""
-    beside = [dataclasses.replace(x, n_processes=job.n_processes) for x in record.latencies]
+    alone = job.n_processes == 1
+    beside = [
+        # Beside other trials no processor is waited for, yet caches and memory are shared.
+        dataclasses.replace(x, n_processes=job.n_processes, quiet=x.quiet if alone else False)
+        for x in record.latencies
+    ]
     details = record.details
     if place.problems:
         details = (details or {}) | {"checkpoints_not_kept": place.problems[:5]}

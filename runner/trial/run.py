@@ -28,11 +28,12 @@ from runner.trial.accounts import n_params, run_details, train_flops_of, window_
 from runner.trial.checkpoint import Saving
 from runner.trial.device import PeakMemory, describe, torch_device, use_threads
 from runner.trial.evaluate import evaluate
-from runner.trial.examples import corpus_of, probe_window, require_some, training_examples
+from runner.trial.examples import corpus_of, require_some, training_examples
 from runner.trial.features import BrokenDataError, FeatureCache
-from runner.trial.probe import measure_latency
+from runner.trial.probe import measure_latency, whole_tokens
 from runner.trial.progress import Report, StageProgress
 from runner.trial.recipe import micro_batch_for, precision_for
+from runner.trial.requests import scored_requests
 from runner.trial.train import DivergedError, OutOfMemoryError, Training, train
 from runner.trial.versions import code_revision, versions
 from runner.weights.base_weights import BaseWeights, base_weights, held_bytes
@@ -284,12 +285,11 @@ class _TrialStages:
     def _probe(
         self, model: SpeechModel, corpus: Corpus, evaluation: Evaluation, precision: str
     ) -> Latency:
-        tokens = evaluation.mean_output_tokens
         return measure_latency(
             model,
-            probe_window(corpus, self.trial),
+            scored_requests(corpus.test, evaluation.utterances, self.trial),
             self.trial,
-            n_output_tokens=0 if tokens is None else max(1, round(tokens)),
+            n_output_tokens=whole_tokens(evaluation.mean_output_tokens),
             device_record=describe(self.device, self.resources.device_label),
             device=self.device,
             precision=precision,

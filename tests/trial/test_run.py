@@ -107,6 +107,16 @@ def test_the_evaluation_adds_up_over_its_utterances(trained):
     assert found.details["split_digest"] == corpus_digest(load_corpus(trained.data).test)
 
 
+def test_latency_is_of_the_scored_utterances_with_their_own_windows(trained):
+    (latency,) = trained.record.latencies
+    assert latency.n_requests == 2
+    assert latency.n_samples == 2 * 3  # two passes over three windows
+    assert latency.request_p95_ms >= latency.request_p50_ms > 0
+    assert latency.processor_ms > 0
+    assert latency.contention > 0
+    assert latency.jitter >= 1
+
+
 def test_validation_is_scored_beside_test_where_a_search_chooses_by_it(manifest, tmp_path):
     data = manifest([*ROWS, ("validation", "good day", 0.7)])
     trial = trial_of(data, "whisper-micro", 2.0, initialisation="random")

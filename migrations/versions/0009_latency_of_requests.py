@@ -1,0 +1,102 @@
+"""Latency of whole requests, its processor time, whether the device was quiet, and leases of hosts.
+
+v_results then shows a run's quiet measurement, where it has one, before one that was taken under load.
+
+Revision: 0009
+Revises: 0008
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0009"
+down_revision = "0008"
+branch_labels = None
+depends_on = None
+
+FINITE_MAX = 9e300
+DOUBLE = sa.Float(53).with_variant(sa.REAL(), "sqlite")
+REALS = ("request_p50_ms", "request_p95_ms", "jitter", "processor_ms", "contention")
+COLUMNS = (
+    "request_p50_ms", "request_p95_ms", "n_requests", "jitter", "processor_ms", "contention", "quiet",
+)  # fmt: skip
+
+V_RESULTS = """\
+SELECT
+    r.run_id, r.trial_id, t.fingerprint, t.state, r.attempt, r.status, r.provenance, r.source,
+    r.source_kind,
+    t.task, t.metric, t.dataset, t.dataset_digest, t.split_policy, t.reference_policy, t.backbone,
+    t.initialisation, t.n_params, t.audio_seconds, t.reduction, t.tokens_per_second, t.padding,
+    t.adaptation, t.lora_rank, t.top_k_layers, t.n_train, t.n_test, t.normaliser, t.seed,
+    e.split, e.error, e.std_error, e.n_units, e.n_errors, e.n_substitutions, e.n_insertions,
+    e.n_deletions, e.n_utterances, e.n_broken, e.selection, e.audio_coverage, e.speaker_overlap,
+    e.mean_output_tokens, e.details_json AS evaluation_details_json,
+    m.name AS latency_device, l.p50_ms AS latency_p50_ms, l.p95_ms AS latency_p95_ms,
+    d.name AS device, r.n_params_counted, r.n_trainable, r.train_seconds, r.score_seconds,
+    r.train_audio_seconds, r.train_flops, r.peak_memory_bytes, r.micro_batch, r.precision,
+    r.weights_source, r.weights_digest, r.data_source, r.artifact, r.host, r.worker_version,
+    r.code_revision, r.started_utc, r.finished_utc, r.failure_class, r.failure_text
+FROM runs r
+JOIN trials t ON t.trial_id = r.trial_id
+LEFT JOIN evaluations e ON e.evaluation_id = (
+    SELECT x.evaluation_id FROM evaluations x
+    WHERE x.run_id = r.run_id AND x.metric = t.metric
+    ORDER BY CASE x.split WHEN 'test' THEN 0 ELSE 1 END, x.evaluation_id LIMIT 1)
+LEFT JOIN latencies l ON l.latency_id = (
+    SELECT y.latency_id FROM latencies y
+    WHERE y.run_id = r.run_id AND y.backbone = t.backbone
+        AND y.audio_seconds = t.audio_seconds AND y.reduction = t.reduction
+    ORDER BY {order} LIMIT 1)
+LEFT JOIN devices m ON m.device_id = l.device_id
+LEFT JOIN devices d ON d.device_id = r.device_id"""
+
+BEFORE = "y.batch_size, y.latency_id"
+AFTER = "y.batch_size, COALESCE(y.quiet, 0) DESC, y.latency_id"
+
+
+def _check(name: str, text: str) -> sa.CheckConstraint:
+    return sa.CheckConstraint(text, name=op.f(f"ck_latencies_{name}"))
+
+
+def _show(order: str) -> None:
+    """The view with another order; its columns stay, so that what is built on it stays too."""
+    text = V_RESULTS.format(order=order)
+    if op.get_bind().dialect.name == "sqlite":
+        op.execute("DROP VIEW v_results")
+        op.execute(f"CREATE VIEW v_results AS\n{text}")
+    else:
+        op.execute(f"CREATE OR REPLACE VIEW v_results AS\n{text}")
+
+
+def upgrade() -> None:
+    for name in COLUMNS:
+        if name in REALS:
+            check = _check(name, f"{name} >= 0.0 AND {name} <= {FINITE_MAX}")
+            column = sa.Column(name, DOUBLE, check)
+        elif name == "quiet":
+            column = sa.Column(name, sa.Integer, _check(name, "quiet IN (0, 1)"))
+        else:
+            column = sa.Column(name, sa.Integer)
+        op.add_column("latencies", column)
+    text = f"lease_until_seconds >= 0.0 AND lease_until_seconds <= {FINITE_MAX}"
+    op.create_table(
+        "host_leases",
+        sa.Column("host", sa.Text, nullable=False),
+        sa.Column("holder", sa.Text, nullable=False),
+        sa.Column("lease_until_seconds", DOUBLE, nullable=False),
+        sa.Column("taken_utc", sa.Text, nullable=False),
+        sa.CheckConstraint(text, name=op.f("ck_host_leases_lease_until_seconds")),
+        sa.PrimaryKeyConstraint("host", name=op.f("pk_host_leases")),
+        sqlite_strict=True,
+        sqlite_with_rowid=False,
+    )
+    _show(AFTER)
+
+
+def downgrade() -> None:
+    _show(BEFORE)
+    op.drop_table("host_leases")
+    for name in reversed(COLUMNS):
+        op.drop_column("latencies", name)

@@ -1,0 +1,110 @@
+"""What a deployed model is asked: the scored utterances, with their own windows and output tokens.
+
+A request is one utterance. Its latency differs from that of the next one by its windows and tokens far
+more than by the machine, so that quantiles of one repeated window say nothing of requests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from planner.words.records import Trial, Utterance
+from runner.data.audio import Audio, AudioError
+from runner.data.clips import Clip
+from runner.data.packing import load_clip
+from runner.trial.features import BrokenDataError
+from runner.trial.segment import segments
+
+MOST_SIZES = 200
+"""Utterances whose windows are counted: those of every length, evenly (assumption: enough for a p95)."""
+
+MOST_TIMED = 24
+"""Utterances that are kept to be timed, from the least to the largest."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One utterance: its windows, and the output tokens that each of them is decoded to."""
+
+    utterance_id: str
+    windows: tuple[Audio, ...]
+    n_output_tokens: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Requests:
+    """The requests of a scored set.
+
+    Attributes:
+        sizes: windows and output tokens of each utterance, shape (n, 2).
+        timed: some of them with their audio, in the order of their sizes.
+    """
+
+    sizes: npt.NDArray[np.float64]
+    timed: tuple[Request, ...]
+
+
+def shared_tokens(n_tokens: int, lengths: Sequence[int]) -> tuple[int, ...]:
+    """An utterance's output tokens shared over its windows by their lengths, one each at least.
+
+    Scoring stores the tokens of the whole utterance; the time of decoding is nearly linear in them, so
+    that its sum does not depend on how they are shared.
+
+    >>> shared_tokens(10, [30, 20])
+    (6, 4)
+    """
+    if not n_tokens:
+        return (0,) * len(lengths)
+    ends = np.rint(n_tokens * np.cumsum(lengths) / sum(lengths)).astype(int)
+    return tuple(max(1, int(n)) for n in np.diff(ends, prepend=0))
+
+
+def _evenly(n: int, most: int) -> list[int]:
+    """At most `most` of n places, evenly, the first and the last among them."""
+    return sorted({round(i) for i in np.linspace(0, n - 1, min(n, most))})
+
+
+def _request(clip: Clip, row: Utterance, trial: Trial) -> Request:
+    cut = segments(
+        load_clip(clip), trial.audio_seconds, trial.reference_policy, trial.decoding.window_cut
+    )
+    tokens = shared_tokens(row.n_output_tokens or 0, [len(window) for window in cut])
+    return Request(utterance_id=row.utterance_id, windows=tuple(cut), n_output_tokens=tokens)
+
+
+def scored_requests(
+    clips: Sequence[Clip],
+    utterances: Sequence[Utterance],
+    trial: Trial,
+    *,
+    most_sizes: int = MOST_SIZES,
+    most_timed: int = MOST_TIMED,
+) -> Requests:
+    """The scored utterances as requests, of every length where there are more than `most_sizes`.
+
+    Raises:
+        BrokenDataError: none of them can be read.
+    """
+    by_id = {clip.utterance_id: clip for clip in clips}
+    rows = sorted(
+        (u for u in utterances if u.failure_text is None and u.utterance_id in by_id),
+        key=lambda u: (u.audio_seconds or 0.0, u.n_output_tokens or 0),
+    )
+    picked = [rows[i] for i in _evenly(len(rows), most_sizes)] if rows else []
+    sizes, timed = [], []
+    keep = set(_evenly(len(picked), most_timed)) if picked else set()
+    for place, row in enumerate(picked):
+        try:
+            request = _request(by_id[row.utterance_id], row, trial)
+        except AudioError:
+            continue
+        sizes.append((len(request.windows), row.n_output_tokens or 0))
+        if place in keep:
+            timed.append(request)
+    if not timed:
+        raise BrokenDataError("no scored utterance can be read to be timed; check the data")
+    return Requests(sizes=np.array(sizes, dtype=np.float64), timed=tuple(timed))

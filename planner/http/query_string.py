@@ -45,7 +45,10 @@ def _bool(text: str) -> bool:
     return text in ("true", "1")
 
 
-_UNITS = {"flops": "[kMGTP]?", "latency": "(ms|s)?", "bytes": "([kMG]B|[KMG]iB)?", "error": "%"}
+_UNITS = {
+    "flops": "[kMGTP]?", "latency": "(ms|s)?", "bytes": "([kMG]B|[KMG]iB)?", "error": "%",
+    "energy": "(k?J|k?Wh)?", "power": "k?W?", "price": "(/h|/day)?",
+}  # fmt: skip
 """Kind of a quantity -> its units, as a pattern for OpenAPI."""
 _QUANTITIES = {one.name: one for fields in KINDS.values() for one in fields if one.kind in READERS}
 """Parameters whose text takes a unit."""

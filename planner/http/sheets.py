@@ -23,7 +23,7 @@ MAX_CANDIDATES = 2000
 def candidates(prepared: Prepared) -> dict[str, Any]:
     """Every candidate with its error and costs, and which of them lie on each frontier."""
     table = prepared.table
-    frontiers = {name: [p.index for p in pareto(table, name)] for name in table.costs}
+    frontiers = {name: [p.index for p in pareto(table, name)] for name in table.shown(())}
     chosen = _chosen(prepared, frontiers)
     place = {j: i for i, j in enumerate(chosen)}
     return {
@@ -35,7 +35,7 @@ def candidates(prepared: Prepared) -> dict[str, Any]:
         "n_candidates": len(table),
         "items": [_candidate(prepared, j) for j in chosen],
         "frontiers": {k: [place[j] for j in v if j in place] for k, v in frontiers.items()},
-        "unknown": dict(table.unknown),
+        "unknown": {k: why for k, why in table.unknown.items() if k not in table.hidden},
     }
 
 
@@ -61,7 +61,7 @@ def _candidate(prepared: Prepared, j: int) -> dict[str, Any]:
         "kind": kind_of(table, j),
         "run_ids": list(table.run_ids[j]),
         "measured_error": None if measured != measured else float(measured),
-        "costs": {name: float(cost.value[j]) for name, cost in table.costs.items()},
+        "costs": {name: float(cost.value[j]) for name, cost in table.shown(()).items()},
     }
 
 

@@ -39,7 +39,7 @@ def costs(
 ) -> dict[str, Any]:
     """Each cost of candidate j: value, interval, unit, source, limit and the chance of meeting it."""
     out: dict[str, Any] = {}
-    for name, cost in table.costs.items():
+    for name, cost in table.shown(limits).items():
         out[name] = {
             "value": float(cost.value[j]),
             "low": float(cost.low[j]),

@@ -13,7 +13,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -29,12 +29,14 @@ from planner.plan.belief import belief, measurements
 from planner.plan.configurations import Columns, Config, Ints, axis_columns, config_from, config_of
 from planner.plan.configurations import axis_values as axis_values
 from planner.plan.cost import Cost, Draws, Floats
-from planner.plan.objectives import Situation, costs_of
+from planner.plan.deployment import hidden
+from planner.plan.objectives import costs_of
+from planner.plan.situation import Situation
 from planner.plan.workload import Workload
 from planner.words.catalogue import Catalogue
 from planner.words.dimensions import dimensions
 from planner.words.question import PlanQuery
-from planner.words.records import Adaptation, Reduction
+from planner.words.records import Adaptation, Device, Reduction
 
 MAX_DISTANCE = math.log(4.0)
 """ln distance outside the data to which a law is trusted: four times, as far as intervals are checked
@@ -117,6 +119,7 @@ def build(
     workload: Workload,
     latency: LatencyModel | None,
     configs: Sequence[Config] | None = None,
+    device: Device | None = None,
 ) -> CandidateTable:
     """The table that the planner chooses from; every number is computed here, none is stored twice.
 
@@ -140,6 +143,7 @@ def build(
     situation = Situation(
         query=query, evidence=evidence, configs=chosen, ran_at=ran_at, n_windows=n_windows,
         tokens=tokens, latency=latency, groups=_groups(columns, tokens, evidence.catalogue),
+        utterance_seconds=_utterance_seconds(query, workload, columns), device=device,
     )  # fmt: skip
     costs, unknown = costs_of(situation)
     measured = measurements(evidence, chosen, ran_at, fit)
@@ -150,6 +154,7 @@ def build(
         error=error.error, error_low=error.low, error_high=error.high, own_weight=error.own_weight,
         draws=error.draws, least_draw=error.least_draw, same_low=error.same_low, same_high=error.same_high,
         run_ids=measured.run_ids, measured_error=measured.error,
+        hidden=hidden(query, engines=False),
     )  # fmt: skip
     table.kept("columns", lambda _: columns)
     return table
@@ -186,6 +191,14 @@ def _windows(query: PlanQuery, workload: Workload, columns: Columns) -> Floats:
     if query.per == "window":
         return np.ones(len(columns.key))
     return _by_length(_asked(query, workload).windows_of, columns)
+
+
+def _utterance_seconds(query: PlanQuery, workload: Workload, columns: Columns) -> Floats:
+    """Audio of an utterance (or window) of each candidate, shape (m,); one window where it is not known."""
+    asked = _asked(query, workload)
+    if query.per == "window" or not asked.seconds:
+        return columns.audio_seconds
+    return np.full(len(columns.key), float(np.mean(asked.seconds)))
 
 
 def _by_length(of: Callable[[Floats], Floats], columns: Columns) -> Floats:
@@ -260,6 +273,7 @@ class CandidateTable:
         own_weight: share of a candidate's own runs in its expected error, shape (m,); 0 where not given.
         same_low, same_high: interval on the test set that was scored, shape (m,); NaN where not given.
         unknown: costs that are not known, with the reason.
+        hidden: costs that are shown only where a question puts a limit on them.
         memo: what follows from the table alone, kept as each new limit asks for it again.
     """
 
@@ -278,6 +292,7 @@ class CandidateTable:
     same_low: Floats = field(default_factory=lambda: np.empty(0))
     same_high: Floats = field(default_factory=lambda: np.empty(0))
     unknown: dict[str, str] = field(default_factory=dict)
+    hidden: frozenset[str] = frozenset()
     memo: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -291,6 +306,10 @@ class CandidateTable:
 
     def __len__(self) -> int:
         return len(self.configs)
+
+    def shown(self, limits: Collection[str]) -> dict[str, Cost]:
+        """The costs that an answer shows, under limits on those."""
+        return {n: c for n, c in self.costs.items() if n not in self.hidden or n in limits}
 
     def kept(self, name: str, make: Callable[[CandidateTable], Value]) -> Value:
         """What `make` gives of this table, made once."""

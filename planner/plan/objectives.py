@@ -8,55 +8,18 @@ goes into `PlanQuery.more_limits`.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 
 from planner.costs.flops.forward import forward_parts, resolve_convention
 from planner.costs.flops.trial import training_totals_of
-from planner.costs.latency.model import LatencyModel
 from planner.costs.memory.peak import inference_bytes
-from planner.costs.windows import Placed
 from planner.errors import InputError
-from planner.evidence.study import Evidence
-from planner.plan.configurations import Config, Ints
 from planner.plan.cost import Cost, Floats
-from planner.words.question import COST_UNITS, PlanQuery
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Situation:
-    """What the costs of candidates follow from.
-
-    Attributes:
-        ran_at: for each row of the evidence, which candidate it was of; None where of none.
-        n_windows: windows of one utterance, shape (m,).
-        tokens: output tokens of one window, shape (m,).
-        latency: the device's model, None without one.
-        groups: the candidates' windows by all that is not seconds and output tokens.
-    """
-
-    query: PlanQuery
-    evidence: Evidence
-    configs: Sequence[Config]
-    ran_at: Sequence[int | None]
-    n_windows: Floats
-    tokens: Ints
-    latency: LatencyModel | None
-    groups: Sequence[Placed]
-
-
-class Objective(Protocol):
-    """One cost of a configuration, in `unit`."""
-
-    name: str
-    unit: str
-
-    def of(self, situation: Situation) -> Cost | str:
-        """The cost of every candidate, or why it is not known."""
-        ...
+from planner.plan.deployment import Energy, Money, RealTime, Size
+from planner.plan.situation import Objective as Objective
+from planner.plan.situation import Situation as Situation
+from planner.words.question import COST_UNITS
 
 
 class _Flops:
@@ -99,13 +62,9 @@ class _Latency:
     name, unit = "latency_ms", "ms"
 
     def of(self, situation: Situation) -> Cost | str:
-        model, q = situation.latency, situation.query.quantile
-        if model is None:
+        found, q = situation.latencies, situation.query.quantile
+        if found is None:
             return "no latency was measured: run a sweep, or soundscale probe on the device"
-        # A device is measured with windows at their own length, however a study padded them.
-        found = model.predict_placed(
-            [(at, dataclasses.replace(w, padding="dynamic")) for at, w in situation.groups]
-        )
         value, low, high = (
             getattr(found, name) * situation.n_windows
             for name in (f"{q}_ms", f"{q}_low_ms", f"{q}_high_ms")
@@ -151,7 +110,9 @@ def training_flops_of(situation: Situation) -> Floats | str:
     return np.asarray(np.maximum(out, 1.0), dtype=np.float64)
 
 
-_FIRST: tuple[Objective, ...] = (_Flops(), _Memory(), _Latency(), _TrainFlops())
+_FIRST: tuple[Objective, ...] = (
+    _Flops(), _Memory(), _Latency(), _TrainFlops(), RealTime(), Money(), Energy(), Size(),
+)  # fmt: skip
 OBJECTIVES: dict[str, Objective] = {o.name: o for o in _FIRST}
 
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from planner.words.question import COST_UNITS, PlanQuery
-from planner.words.units import format_bytes, format_flops, format_ms
+from planner.words.units import format_bytes, format_energy, format_flops, format_ms
 
 NAMES = {
     "flops": "FLOPs",
     "latency_ms": "latency",
     "memory_bytes": "memory",
     "train_flops": "training FLOPs",
+    "real_time_factor": "speed",
+    "cost_per_1000h": "money",
+    "energy_j_per_hour": "energy",
+    "size_bytes": "model size",
 }
 
 
@@ -24,8 +28,14 @@ def amount(name: str, value: float) -> str:
     """A cost with its unit, for people: `394.3 GFLOPs`, `212 ms`, `1.9 GiB`."""
     if name in ("flops", "train_flops"):
         return format_flops(value)
-    if name == "memory_bytes":
+    if name in ("memory_bytes", "size_bytes"):
         return format_bytes(value)
+    if name == "real_time_factor":
+        return f"{1.0 / value:.3g}x real time"
+    if name == "cost_per_1000h":
+        return f"{value:.3g} for 1,000 h"
+    if name == "energy_j_per_hour":
+        return f"{format_energy(value)} for 1 h"
     return format_ms(value) if name == "latency_ms" else f"{value:.4g} {COST_UNITS[name]}"
 
 

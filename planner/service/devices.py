@@ -46,6 +46,11 @@ def measured_names(engine: Engine) -> list[str]:
     return sorted({s.latency.device.name for s in read.latencies(engine)})
 
 
+def described(engine: Engine, name: str | None) -> Device | None:
+    """A device as it is stored; None where it is not, or none is named."""
+    return next((d for d in read.devices(engine) if d.name == name), None)
+
+
 def add_sheet(engine: Engine, sheet: DataSheet) -> None:
     """Store a data sheet with its device; measurements under that name are kept.
 

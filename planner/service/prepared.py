@@ -11,6 +11,7 @@ from planner.evidence.fit_report import FitReport
 from planner.laws.result import LawFit
 from planner.plan import candidates
 from planner.plan.candidates import CandidateTable
+from planner.service import devices
 from planner.service.circumstances import AsOf, latencies_of, latency_model, resolved, workload_of
 from planner.service.fitting import check_task, fit
 from planner.store.engine import opened
@@ -41,8 +42,9 @@ def prepare(engine: Engine, query: PlanQuery, as_of: AsOf | None = None) -> Prep
     stored = latencies_of(engine, query, as_of)
     latency = latency_model(engine, query, stored)
     table = candidates.build(
-        query, report.evidence, report.fit, workload_of(engine, report), latency
-    )
+        query, report.evidence, report.fit, workload_of(engine, report), latency,
+        device=devices.described(engine, query.device),
+    )  # fmt: skip
     last = max((s.latency_id for s in stored), default=None)
     return Prepared(query=query, table=table, report=report, evidence_latency_id=last)
 

@@ -12,6 +12,7 @@ from planner.plan import answer as answer_json
 from planner.plan import candidates
 from planner.plan.choice import decide
 from planner.plan.configurations import Config
+from planner.service import devices
 from planner.service.circumstances import latencies_of, latency_model, resolved, workload_of
 from planner.service.fitting import check_task
 from planner.service.prepared import usable_fit
@@ -57,7 +58,10 @@ def whatif_from(
     )
     latency = latency_model(engine, query, latencies_of(engine, query))
     workload = workload_of(engine, report)
-    table = candidates.build(query, report.evidence, report.fit, workload, latency, [config])
+    table = candidates.build(
+        query, report.evidence, report.fit, workload, latency, [config],
+        device=devices.described(engine, query.device),
+    )  # fmt: skip
     decision = decide(table, query.limits, query.min_prob, query.level)
     return {
         **answer_json.option(table, decision, 0, query),

@@ -8,17 +8,34 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from planner.errors import InputError
-from planner.words.units import parse_bytes, parse_error, parse_flops, parse_latency_ms
+from planner.words.units import (
+    parse_bytes,
+    parse_energy_j,
+    parse_error,
+    parse_flops,
+    parse_latency_ms,
+    parse_power_watts,
+    parse_price,
+)
 
 READERS = {
     "flops": parse_flops,
     "latency": parse_latency_ms,
     "bytes": parse_bytes,
     "error": parse_error,
+    "energy": parse_energy_j,
+    "power": parse_power_watts,
+    "price": parse_price,
 }
 """Kind of a quantity -> how its text with a unit becomes a number in the base unit."""
 
-_SUFFIXES = {"latency": "_ms", "bytes": "_bytes"}
+_SUFFIXES = {
+    "latency": "_ms", "bytes": "_bytes", "energy": "_j_per_hour", "power": "_watts",
+}  # fmt: skip
+
+UNSAID = "unsaid"
+"""In a field's metadata: not part of the JSON of a record that leaves it None, so that records from before
+the field was there, and what was hashed of them, stay as they were."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -28,7 +45,8 @@ class Asked:
     Attributes:
         name: JSON key and column.
         kind: `name` (text), `choice`, `flag`, `lines` (a file's, by a command alone), `number`, or a
-            quantity that takes a unit: `flops`, `latency` (ms), `bytes`, `error` (a fraction).
+            quantity that takes a unit: `flops`, `latency` (ms), `bytes`, `error` (a fraction), `energy` (J),
+            `power` (W), `price` (an hour).
         help: for people, a sentence with a full stop.
         default: None where there is none.
         needed: whether it has to be given.
@@ -81,6 +99,11 @@ def asked(kind: str, help: str, within: tuple[float, float] | None = None, **mor
     """The metadata of a field: its description without its name and default."""
     low, high = within or (None, None)
     return {"kind": kind, "help": help, "low": low, "high": high, **more}
+
+
+def later(kind: str, help: str, within: tuple[float, float] | None = None, **more: Any) -> Any:
+    """As `asked`, of a field that questions of before do not have."""
+    return {**asked(kind, help, within, **more), UNSAID: True}
 
 
 def named(fields: Iterable[Asked], name: str) -> Asked:

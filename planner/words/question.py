@@ -21,15 +21,27 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from planner.errors import InputError, UnknownNameError
-from planner.words.asked import Asked, asked
+from planner.words.asked import UNSAID, Asked, asked, later
+from planner.words.asked_beside import CONFIGURATION as CONFIGURATION
+from planner.words.asked_beside import FRONTIER as FRONTIER
+from planner.words.asked_beside import SUGGEST as SUGGEST
+from planner.words.asked_beside import TARGET as TARGET
+from planner.words.asked_beside import WHATIF as WHATIF
 
 COST_UNITS = {
     "flops": "FLOPs",
     "latency_ms": "ms",
     "memory_bytes": "bytes",
     "train_flops": "FLOPs",
+    "real_time_factor": "s/s",
+    "cost_per_1000h": "per 1,000 h",
+    "energy_j_per_hour": "J/h",
+    "size_bytes": "bytes",
 }
 """The costs that a limit can be put on and their units; planner.plan.objectives adds to it."""
+
+COST_OF_LIMIT = {"rtfx": "real_time_factor"}
+"""Limits that are the least of a cost's inverse -> the cost: audio seconds a second, and seconds a second."""
 
 FLOPS_RANGE = (1.0, 1e24)
 SECONDS_RANGE = (0.01, 86_400.0)
@@ -38,7 +50,6 @@ PROBABILITY_RANGE = (1e-6, 0.999999)
 LEVEL_RANGE = (0.01, 0.9999)
 """Ranges that are the same wherever something is asked: wide enough for any question that has an answer,
 and narrow enough that no formula leaves the numbers that a computer has (assumption)."""
-
 
 _PER = {"utterance": "a whole utterance", "window": "one encoder window"}
 _SOURCES = {
@@ -69,6 +80,10 @@ class PlanQuery:
         extrapolate: also choose what lies further outside the data than laws are trusted.
         source: provenance of the runs to learn from (`measured`, `published`, `imported`) or a file.
         more_limits: limits on costs that were registered, by name.
+        rtfx: least audio seconds a second, at batch 1; cost_per_1000h: most money for so many hours of audio,
+            at the `price` of an hour of the device, `idle` for a share of it.
+        energy_j_per_hour: most energy of an hour of audio; size_bytes: largest model on disk.
+        engine, precision: names with commas, or `any`; None is what scored the trials.
     """
 
     flops: float | None = field(
@@ -95,6 +110,32 @@ class PlanQuery:
         default=None,
         metadata=asked(
             "flops", "Most training FLOPs, e.g. 5P.", FLOPS_RANGE, example="5P", limit=True
+        ),
+    )
+    rtfx: float | None = field(
+        default=None,
+        metadata=later(
+            "number", "Least audio seconds a second.", (1e-4, 1e7), example="30", limit=True
+        ),
+    )
+    cost_per_1000h: float | None = field(
+        default=None,
+        metadata=later(
+            "number", "Most money for 1,000 hours of audio; needs --price.", (1e-6, 1e9), example="2",
+            limit=True,
+        ),
+    )  # fmt: skip
+    energy_j_per_hour: float | None = field(
+        default=None,
+        metadata=later(
+            "energy", "Most energy of an hour of audio, e.g. 20kJ.", (1e-3, 1e12), example="20kJ",
+            limit=True,
+        ),
+    )  # fmt: skip
+    size_bytes: float | None = field(
+        default=None,
+        metadata=later(
+            "bytes", "Largest model, e.g. 100MB.", (1.0, 1e18), example="100MB", limit=True
         ),
     )
     min_prob: float = field(
@@ -185,6 +226,34 @@ class PlanQuery:
     accept_status: bool = field(
         default=False, metadata=asked("flag", "Plan from a law that did not converge.")
     )
+    price: float | None = field(
+        default=None,
+        metadata=later("price", "Money for the device, e.g. 2.5/h.", (1e-9, 1e9), example="2.5/h"),
+    )
+    idle: float | None = field(
+        default=None,
+        metadata=later("number", "Share of paid time without work.", (1e-6, 0.999), example="0.4"),
+    )
+    power_watts: float | None = field(
+        default=None,
+        metadata=later(
+            "power", "Power while it works, e.g. 45W; else assumed.", (1e-3, 1e7), example="45W"
+        ),
+    )
+    engine: str | None = field(
+        default=None,
+        metadata=later(
+            "name", "Engines, with commas, or any that was measured; else torch, which scored the runs.",
+            title="Engine", example="onnxruntime,ctranslate2",
+        ),
+    )  # fmt: skip
+    precision: str | None = field(
+        default=None,
+        metadata=later(
+            "name", "Precisions of the weights, with commas, e.g. int8,fp32; else all of those engines.",
+            title="Precision", example="int8,fp32",
+        ),
+    )  # fmt: skip
     more_limits: tuple[tuple[str, float], ...] = ()
     n_draws: int = 1000
     seed: int = 0
@@ -212,6 +281,8 @@ class PlanQuery:
         """The limits that were set, by cost name."""
         more = dict(self.more_limits)
         set_ = {name: getattr(self, name, more.get(name)) for name in COST_UNITS}
+        if self.rtfx is not None:
+            set_["real_time_factor"] = 1.0 / self.rtfx
         return {name: float(value) for name, value in set_.items() if value is not None}
 
     @property
@@ -229,7 +300,7 @@ def _described(part: bool) -> tuple[Asked, ...]:
     out = []
     for own in dataclasses.fields(PlanQuery):
         if own.metadata and own.metadata.get("limit", False) is part:
-            described = {k: v for k, v in own.metadata.items() if k != "limit"}
+            described = {k: v for k, v in own.metadata.items() if k not in ("limit", UNSAID)}
             default = None if own.default is dataclasses.MISSING else own.default
             out.append(Asked(name=own.name, default=default, **described))
     return tuple(out)
@@ -241,68 +312,12 @@ STUDY = _described(False)
 """Which runs are learned from, what costs are counted of, and which candidates there are."""
 QUESTION = (*LIMITS, *STUDY)
 
-COSTS = {one.option.removeprefix("--"): one.name for one in LIMITS if one.name in COST_UNITS}
+COSTS = {
+    one.option.removeprefix("--"): COST_OF_LIMIT.get(one.name, one.name)
+    for one in LIMITS
+    if one.name in COST_UNITS or one.name in COST_OF_LIMIT
+}
 """Name of a cost in a question, as in its limit's option -> its key."""
-_COSTS = {
-    "flops": "FLOPs", "latency": "latency", "memory": "memory", "train-flops": "training FLOPs",
-}  # fmt: skip
-
-TARGET = (
-    Asked(
-        name="error", kind="error", help="Largest error, e.g. 8% or 0.08.", needed=True, low=1e-6, high=0.999999,
-        example="8%", old=("--wer",),
-    ),
-    Asked(
-        name="minimise", kind="choice", help="The resource to spend least of.", default="flops",
-        choices=_COSTS, example="latency",
-    ),
-)  # fmt: skip
-"""The least of one resource for a quality."""
-
-FRONTIER = (
-    Asked(
-        name="x", kind="choice", help="The cost to trade against error.", default="flops",
-        choices=_COSTS, example="latency",
-    ),
-)  # fmt: skip
-"""The lowest error at each cost."""
-
-WHATIF = (
-    Asked(
-        name="backbone", kind="name", help="A catalogue name, e.g. whisper-small.", needed=True,
-        example="whisper-base",
-    ),
-    Asked(
-        name="audio_seconds", kind="number", help="Seconds in a window (x_T).", needed=True,
-        low=0.01, high=86_400.0, example="10",
-    ),
-    Asked(
-        name="reduction", kind="name", help="How tokens are thinned, e.g. stem:2 (x_V).",
-        default="none", example="stem:2", old=("--reduce",),
-    ),
-)  # fmt: skip
-"""One configuration, by its three axes."""
-
-CONFIGURATION = (
-    *WHATIF,
-    Asked(
-        name="adaptation", kind="name", help="What is trained, e.g. lora:16.", default="lora:16",
-        example="lora:16", old=("--adapt",),
-    ),
-)  # fmt: skip
-"""One configuration with what is trained of it."""
-
-SUGGEST = (
-    Asked(
-        name="hours", kind="number", help="Hours of compute to spend.", default=8.0, low=1e-3,
-        high=1e6, example="20", old=("--gpu-hours", "--cpu-hours"),
-    ),
-    Asked(
-        name="worth", kind="error", help="Least gain in error.  [default: 0.01%]", default=1e-4,
-        low=1e-9, high=1.0, example="0.1%",
-    ),
-)  # fmt: skip
-"""Which runs to do next."""
 
 KINDS: dict[str, tuple[Asked, ...]] = {
     "plan": QUESTION,

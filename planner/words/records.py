@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from planner.errors import InputError
+from planner.words.asked import UNSAID
 from planner.words.outcomes import Device as Device
 from planner.words.outcomes import Evaluation as Evaluation
 from planner.words.outcomes import Latency as Latency
@@ -187,12 +188,22 @@ def _field_names(kind: type) -> tuple[str, ...]:
     return tuple(f.name for f in dataclasses.fields(kind))
 
 
+@functools.cache
+def _left_unsaid(kind: type) -> frozenset[str]:
+    """Fields that are no part of a record's JSON where they are None: newer than records that are kept."""
+    return frozenset(f.name for f in dataclasses.fields(kind) if f.metadata.get(UNSAID))
+
+
 def to_json(value: Any) -> Any:
     """A record as plain JSON values, nested; reductions and adaptations keep all their fields."""
     if value is None or isinstance(value, (str, int, float)):
         return value
     if names := _field_names(value.__class__):
-        return {name: to_json(getattr(value, name)) for name in names}
+        out = {name: to_json(getattr(value, name)) for name in names}
+        for name in _left_unsaid(value.__class__):
+            if out[name] is None:
+                del out[name]
+        return out
     if isinstance(value, dict):
         return {str(k): to_json(v) for k, v in value.items()}
     if isinstance(value, (list, tuple)):

@@ -86,6 +86,52 @@ def parse_error(text: str) -> float:
     return value / 100 if unit == "%" else value
 
 
+_JOULES = {"": 1.0, "J": 1.0, "kJ": 1e3, "MJ": 1e6, "Wh": 3.6e3, "kWh": 3.6e6}
+_WATTS = {"": 1.0, "W": 1.0, "mW": 1e-3, "kW": 1e3}
+_HOURS = {"": 1.0, "/h": 1.0, "/min": 60.0, "/s": 3600.0, "/day": 1 / 24}
+
+
+def parse_energy_j(text: str) -> float:
+    """Joules from `20kJ`, `5Wh` or a bare number.
+
+    >>> parse_energy_j("5Wh")
+    18000.0
+    """
+    value, unit = _split(text, "energy", "20kJ or 5Wh")
+    if unit not in _JOULES:
+        raise UnitError(f"unknown energy unit {unit!r} in {text!r}; use J, kJ, MJ, Wh or kWh")
+    return value * _JOULES[unit]
+
+
+def parse_power_watts(text: str) -> float:
+    """Watts from `45W`, `1.2kW` or a bare number.
+
+    >>> parse_power_watts("1.2kW")
+    1200.0
+    """
+    value, unit = _split(text, "power", "45W")
+    if unit not in _WATTS:
+        raise UnitError(f"unknown unit of power {unit!r} in {text!r}; use W, mW or kW, e.g. 45W")
+    return value * _WATTS[unit]
+
+
+def parse_price(text: str) -> float:
+    """Money an hour from `2.5/h`, `60/day` or a bare number (an hour); the currency is the asker's.
+
+    >>> parse_price("60/day")
+    2.5
+    """
+    value, unit = _split(text, "price", "2.5/h")
+    if unit not in _HOURS:
+        raise UnitError(f"unknown time {unit!r} in price {text!r}; use /h, /min, /s or /day")
+    return value * _HOURS[unit]
+
+
+def format_energy(value: float) -> str:
+    """`21.6 kJ` from joules."""
+    return _scaled(value, [(1e9, "G"), (1e6, "M"), (1e3, "k")], "J")
+
+
 def _scaled(value: float, steps: list[tuple[float, str]], suffix: str) -> str:
     for scale, name in steps:
         if abs(value) >= scale:

@@ -33,7 +33,8 @@ def test_every_field_of_a_query_is_described_or_known_as_not_asked():
 
 @pytest.mark.parametrize("one", EVERYTHING, ids=lambda one: one.name)
 def test_an_option_is_the_key_with_dashes_and_without_the_unit_of_its_value(one):
-    unit = {"latency": "_ms", "bytes": "_bytes"}.get(one.kind, "")
+    units = {"latency": "_ms", "bytes": "_bytes", "energy": "_j_per_hour", "power": "_watts"}
+    unit = units.get(one.kind, "")
     assert one.option.removeprefix("--").replace("-", "_") + unit == one.name
     assert one.help.rstrip("]").endswith((".", "%"))
 
@@ -64,7 +65,8 @@ def test_choices_are_checked_too():
 def test_costs_are_named_as_their_limits_are():
     assert COSTS == {
         "flops": "flops", "latency": "latency_ms", "memory": "memory_bytes",
-        "train-flops": "train_flops",
+        "train-flops": "train_flops", "rtfx": "real_time_factor", "cost-per-1000h": "cost_per_1000h",
+        "energy": "energy_j_per_hour", "size": "size_bytes",
     }  # fmt: skip
     assert set(COSTS.values()) == set(COST_UNITS)
     for one in (FRONTIER[0], named(TARGET, "minimise")):

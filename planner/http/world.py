@@ -48,7 +48,10 @@ SELECT
     (SELECT count(*) FROM runs WHERE status = 'finished'),
     (SELECT max(run_id) FROM runs WHERE status = 'finished'),
     (SELECT max(finished_utc) FROM runs WHERE status = 'finished'),
-    (SELECT count(*) FROM latencies), (SELECT max(latency_id) FROM latencies)
+    (SELECT count(*) FROM latencies), (SELECT max(latency_id) FROM latencies),
+    (SELECT count(*) FROM engine_evaluations),
+    (SELECT max(engine_evaluation_id) FROM engine_evaluations),
+    (SELECT max(engine_latency_id) FROM engine_latencies)
 """
 
 _TASKS = "SELECT DISTINCT task FROM law_fits ORDER BY task"

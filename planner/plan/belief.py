@@ -99,7 +99,7 @@ def belief(
         of_law = np.log(fit.draws(x[b], n_draws, seed)).T.astype(np.float32, order="C")
         logs = believed.drawn(of_law, b, streams.of(labels[b]))
         rows[b] = np.exp(np.minimum(logs, np.float32(LARGEST_LOG)))
-        bounds[:, b] = _quantiles(rows[b], level)
+        bounds[:, b] = quantiles(rows[b], level)
         least[b] = rows[b].min(axis=1)
 
     _in_blocks(work, len(x))
@@ -274,7 +274,7 @@ def run_variance(fit: LawFit, typical: float) -> float:
     return typical if math.isfinite(typical) else 0.5 * _scatter(fit)
 
 
-def _quantiles(rows: Draws, level: float) -> Floats:
+def quantiles(rows: Draws, level: float) -> Floats:
     """Central interval of each row, shape (2, m): the nearest draws outwards, without interpolation."""
     n = rows.shape[1]
     low = math.floor((1 - level) / 2 * (n - 1))

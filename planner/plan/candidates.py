@@ -13,9 +13,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import math
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -28,10 +26,12 @@ from planner.laws.result import LawFit
 from planner.plan.belief import belief, measurements
 from planner.plan.configurations import Columns, Config, Ints, axis_columns, config_from, config_of
 from planner.plan.configurations import axis_values as axis_values
-from planner.plan.cost import Cost, Draws, Floats
+from planner.plan.cost import Floats
 from planner.plan.deployment import hidden
+from planner.plan.engines import Deployed, crossed
 from planner.plan.objectives import costs_of
 from planner.plan.situation import Situation
+from planner.plan.table import CandidateTable as CandidateTable
 from planner.plan.workload import Workload
 from planner.words.catalogue import Catalogue
 from planner.words.dimensions import dimensions
@@ -120,6 +120,7 @@ def build(
     latency: LatencyModel | None,
     configs: Sequence[Config] | None = None,
     device: Device | None = None,
+    engines: Sequence[Deployed | None] = (None,),
 ) -> CandidateTable:
     """The table that the planner chooses from; every number is computed here, none is stored twice.
 
@@ -157,7 +158,7 @@ def build(
         hidden=hidden(query, engines=False),
     )  # fmt: skip
     table.kept("columns", lambda _: columns)
-    return table
+    return table if tuple(engines) == (None,) else crossed(table, situation, engines)
 
 
 def _ran(evidence: Evidence) -> list[Config]:
@@ -250,70 +251,3 @@ def _groups(columns: Columns, tokens: Ints, catalogue: Catalogue) -> tuple[Place
         )  # fmt: skip
         out.append((at, windows))
     return tuple(out)
-
-
-Value = TypeVar("Value")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CandidateTable:
-    """Every candidate with its predicted error and costs.
-
-    Attributes:
-        configs: length m.
-        error: expected error, shape (m,); error_low, error_high: interval of the mean at the level.
-        draws: joint draws of the error on new speech, shape (n_draws, m); quickest where those of one
-            candidate lie together (column-major). Single precision is enough: no draw is a result.
-        least_draw: the least draw of each candidate, shape (m,); worked out where not given.
-        costs: by name.
-        run_ids: the runs that measured each candidate (empty: it was never run).
-        measured_error: error of those runs, NaN where there is none.
-        distance: how far outside the data, in log range, 0 inside; shape (m,).
-        n_windows: windows that one utterance takes, shape (m,).
-        own_weight: share of a candidate's own runs in its expected error, shape (m,); 0 where not given.
-        same_low, same_high: interval on the test set that was scored, shape (m,); NaN where not given.
-        unknown: costs that are not known, with the reason.
-        hidden: costs that are shown only where a question puts a limit on them.
-        memo: what follows from the table alone, kept as each new limit asks for it again.
-    """
-
-    configs: tuple[Config, ...]
-    error: Floats
-    error_low: Floats
-    error_high: Floats
-    draws: Draws
-    costs: dict[str, Cost]
-    run_ids: tuple[tuple[int, ...], ...]
-    measured_error: Floats
-    distance: Floats
-    n_windows: Floats
-    least_draw: Draws = field(default_factory=lambda: np.empty(0))
-    own_weight: Floats = field(default_factory=lambda: np.empty(0))
-    same_low: Floats = field(default_factory=lambda: np.empty(0))
-    same_high: Floats = field(default_factory=lambda: np.empty(0))
-    unknown: dict[str, str] = field(default_factory=dict)
-    hidden: frozenset[str] = frozenset()
-    memo: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
-
-    def __post_init__(self) -> None:
-        if len(self.least_draw) != len(self.configs):
-            object.__setattr__(self, "least_draw", self.draws.min(axis=0))
-        if len(self.own_weight) != len(self.configs):
-            object.__setattr__(self, "own_weight", np.zeros(len(self.configs)))
-        for name in ("same_low", "same_high"):
-            if len(getattr(self, name)) != len(self.configs):
-                object.__setattr__(self, name, np.full(len(self.configs), math.nan))
-
-    def __len__(self) -> int:
-        return len(self.configs)
-
-    def shown(self, limits: Collection[str]) -> dict[str, Cost]:
-        """The costs that an answer shows, under limits on those."""
-        return {n: c for n, c in self.costs.items() if n not in self.hidden or n in limits}
-
-    def kept(self, name: str, make: Callable[[CandidateTable], Value]) -> Value:
-        """What `make` gives of this table, made once."""
-        if name not in self.memo:
-            self.memo[name] = make(self)
-        found: Value = self.memo[name]
-        return found

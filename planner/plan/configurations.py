@@ -105,7 +105,11 @@ class Config:
         if self.reduction.factor > 1:
             rate += f" ({self.reduction})"
         parts = [self.backbone, f"{self.audio_seconds:g} s window", rate, str(self.adaptation)]
-        return " · ".join([*parts, *(f"{k} {v}" for k, v in self.extra)])
+        extra = dict(self.extra)
+        if "engine" in extra:
+            # `ctranslate2 int8`: the two go without their names.
+            parts.append(f"{extra.pop('engine')} {extra.pop('precision')}")
+        return " · ".join([*parts, *(f"{k} {v}" for k, v in extra.items())])
 
     def to_json(self) -> dict[str, Any]:
         """Plain values; `reduction` and `adaptation` in the short form that commands take."""

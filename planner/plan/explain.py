@@ -88,12 +88,20 @@ def _neighbours(table: CandidateTable, best: int) -> dict[str, np.ndarray]:
     """Candidates that differ from the choice on one dimension alone, by its name."""
     columns = table.kept("columns", lambda t: Columns.of(t.configs))
     chosen = table.configs[best]
-    names = ("backbone", "audio_seconds", "reduction", *(k for k, _ in chosen.extra))
-    other = {n: ~columns.equal(n, chosen.value(n)) for n in names}
+    levels = columns.levels["extra"].values
+    extra = dict.fromkeys(k for pairs in levels for k, _ in pairs)
+    value = dict(chosen.extra)
+    other = {
+        n: ~columns.equal(n, chosen.value(n)) for n in ("backbone", "audio_seconds", "reduction")
+    }
+    other |= {n: ~columns.equal(n, value.get(n)) for n in extra}
     alike = columns.equal("adaptation", chosen.adaptation) & columns.equal(
         "padding", chosen.padding
     )
     once = alike & (sum(other.values(), np.zeros(len(table), dtype=np.int64)) == 1)
+    if "engine" in extra:
+        # What another engine or precision gives is a sentence of its own (planner.plan.engine_words).
+        other = {n: d for n, d in other.items() if n not in ("engine", "precision")}
     near = {name: np.flatnonzero(once & differs) for name, differs in other.items()}
     return {name: found for name, found in near.items() if len(found)}
 

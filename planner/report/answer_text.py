@@ -83,7 +83,9 @@ def _error_cell(p: dict[str, Any]) -> str:
 def _cost_line(name: str, cost: dict[str, Any], query: dict[str, Any]) -> str:
     value = amount(name, cost["value"])
     if cost["high"] > cost["low"]:
-        value += f"  [{amount(name, cost['low'])}, {amount(name, cost['high'])}]"
+        # A speed is the inverse of the cost behind it.
+        ends = ("high", "low") if name == "real_time_factor" else ("low", "high")
+        value += "  [" + ", ".join(amount(name, cost[end]) for end in ends) + "]"
     remark = cost["source"]
     if name == "latency_ms":
         remark = f"{query['quantile']} on {query['device']}, {remark}"

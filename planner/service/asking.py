@@ -17,7 +17,7 @@ from planner import __version__
 from planner.errors import InfeasibleError, InputError, ProbabilityError
 from planner.evidence.fit_report import FitReport, warnings_of
 from planner.plan import answer as answer_json
-from planner.plan import explain, influence
+from planner.plan import engine_words, explain, influence
 from planner.plan.candidates import CandidateTable
 from planner.plan.choice import Decision, decide
 from planner.plan.configurations import axis_values
@@ -103,13 +103,21 @@ def keep(engine: Engine, answer: dict[str, Any]) -> None:
 def _answer(prepared: Prepared, decision: Decision) -> dict[str, Any]:
     """The answer as JSON; its id is a hash of question, evidence and version, so that it replays."""
     query, table, report = prepared.query, prepared.table, prepared.report
-    evidence = [report.fit_id, prepared.evidence_latency_id]
+    evidence: list[Any] = [report.fit_id, prepared.evidence_latency_id]
+    others: dict[str, Any] = {}
+    if prepared.engines.last is not None:
+        evidence.append(prepared.engines.last)
+        others = {
+            "evidence_engines": list(prepared.engines.last),
+            "engines": engine_words.engines_json(prepared.engines.chosen, report.evidence),
+        }
     identity = canonical_json([to_json(query), evidence, __version__])
     answer: dict[str, Any] = {
         "answer_id": hashlib.sha256(identity.encode()).hexdigest()[:12],
         "query": {**to_json(query), "limits": query.limits},
         "fit_id": report.fit_id,
         "evidence_latency_id": prepared.evidence_latency_id,
+        **others,
         "study": to_json(report.evidence.study),
         "n_runs": len(report.evidence.rows),
         "n_candidates": len(table),
@@ -142,6 +150,9 @@ def _answer(prepared: Prepared, decision: Decision) -> dict[str, Any]:
             query.seed,
         ),
         "carried_by": influence.carried_by(report.fit, report.evidence, table, best),
-        "reasons": explain.reasons(table, decision, query),
+        "reasons": [
+            *explain.reasons(table, decision, query),
+            *engine_words.engine_reasons(table, best, query.level),
+        ],
         "evidence": [r.run_id for r in report.evidence.rows],
     }

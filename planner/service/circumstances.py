@@ -29,12 +29,14 @@ LibriSpeech dev-clean by its manifest, about 1.2 tokens a word)."""
 class AsOf:
     """What an earlier answer knew: the runs its law looked at, the last measurement, and the law.
 
+    `engines` are the last score and latency in other engines.
     Without `fit_id` the law of those runs is fitted by this version of the code.
     """
 
     run_ids: frozenset[int]
     latency_id: int | None
     fit_id: str | None = None
+    engines: tuple[int, int] = (0, 0)
 
 
 def resolved(engine: Engine, query: PlanQuery) -> PlanQuery:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sqlalchemy import Engine
 
@@ -13,6 +13,7 @@ from planner.plan import candidates
 from planner.plan.candidates import CandidateTable
 from planner.service import devices
 from planner.service.circumstances import AsOf, latencies_of, latency_model, resolved, workload_of
+from planner.service.engines import Engines, engines_of
 from planner.service.fitting import check_task, fit
 from planner.store.engine import opened
 from planner.words.question import PlanQuery
@@ -29,6 +30,7 @@ class Prepared:
     table: CandidateTable
     report: FitReport
     evidence_latency_id: int | None = None
+    engines: Engines = field(default_factory=Engines)
 
 
 def prepare(engine: Engine, query: PlanQuery, as_of: AsOf | None = None) -> Prepared:
@@ -41,12 +43,17 @@ def prepare(engine: Engine, query: PlanQuery, as_of: AsOf | None = None) -> Prep
     query = resolved(engine, query)
     stored = latencies_of(engine, query, as_of)
     latency = latency_model(engine, query, stored)
+    deployed = engines_of(
+        engine, query, report.evidence, latency, None if as_of is None else as_of.engines
+    )
     table = candidates.build(
         query, report.evidence, report.fit, workload_of(engine, report), latency,
-        device=devices.described(engine, query.device),
+        device=devices.described(engine, query.device), engines=deployed.chosen,
     )  # fmt: skip
     last = max((s.latency_id for s in stored), default=None)
-    return Prepared(query=query, table=table, report=report, evidence_latency_id=last)
+    return Prepared(
+        query=query, table=table, report=report, evidence_latency_id=last, engines=deployed
+    )
 
 
 def prepared_of(db: str | None, query: PlanQuery) -> Prepared:

@@ -25,6 +25,7 @@ def replay(db: str | None, answer_id: str) -> tuple[bool, dict[str, Any]]:
             fit_id=before["fit_id"],
             run_ids=frozenset(r[0] for r in runs),
             latency_id=before["evidence_latency_id"],
+            engines=tuple(before.get("evidence_engines", (0, 0))),
         )
         prepared = prepare(engine, PlanQuery(**json.loads(stored.query_json)), as_of)
     now = answer_from(prepared).json

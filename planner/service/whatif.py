@@ -7,13 +7,16 @@ from typing import Any
 from sqlalchemy import Engine
 
 from planner.costs.flops.lengths import check_seconds
+from planner.errors import InputError
 from planner.evidence.fit_report import FitReport, warnings_of
 from planner.plan import answer as answer_json
 from planner.plan import candidates
 from planner.plan.choice import decide
 from planner.plan.configurations import Config
+from planner.plan.engines import Deployed
 from planner.service import devices
 from planner.service.circumstances import latencies_of, latency_model, resolved, workload_of
+from planner.service.engines import engines_of
 from planner.service.fitting import check_task
 from planner.service.prepared import usable_fit
 from planner.store.engine import opened
@@ -57,10 +60,11 @@ def whatif_from(
         padding=report.evidence.rows[0].trial.padding,
     )
     latency = latency_model(engine, query, latencies_of(engine, query))
+    deployed = engines_of(engine, query, report.evidence, latency).chosen
     workload = workload_of(engine, report)
     table = candidates.build(
         query, report.evidence, report.fit, workload, latency, [config],
-        device=devices.described(engine, query.device),
+        device=devices.described(engine, query.device), engines=_one(deployed),
     )  # fmt: skip
     decision = decide(table, query.limits, query.min_prob, query.level)
     return {
@@ -70,3 +74,18 @@ def whatif_from(
         "n_runs": len(report.evidence.rows),
         "warnings": warnings_of(report),
     }
+
+
+def _one(engines: tuple[Deployed | None, ...]) -> tuple[Deployed | None, ...]:
+    """The one engine and precision.
+
+    Raises:
+        InputError: there are several.
+    """
+    if len(engines) > 1:
+        listed = ", ".join("torch float32" if e is None else e.name for e in engines)
+        raise InputError(
+            f"one configuration is asked about and {len(engines)} engines and precisions fit ({listed}); "
+            "name one of each with --engine and --precision"
+        )
+    return engines

@@ -70,6 +70,7 @@ class StoredEngineLatency:
     measured: EngineLatency
     run_id: int | None
     measured_utc: str
+    engine_latency_id: int
 
 
 _VIEW = sa.table("v_engines", *(sa.column(f.name) for f in dataclasses.fields(EngineResult)))
@@ -214,8 +215,9 @@ def _latency(row: Any, device: Device) -> StoredEngineLatency:
         latency=latency,
     )
     return StoredEngineLatency(
-        measured=measured, run_id=row["run_id"], measured_utc=row["measured_utc"]
-    )
+        measured=measured, run_id=row["run_id"], measured_utc=row["measured_utc"],
+        engine_latency_id=row["engine_latency_id"],
+    )  # fmt: skip
 
 
 def _rows(engine: Engine, query: Select[Any]) -> list[Any]:

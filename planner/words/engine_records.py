@@ -59,3 +59,24 @@ class EngineLatency:
     engine_version: str
     n_threads: int
     latency: Latency
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineScore:
+    """How a run scored in an engine at a precision, as the planner reads it.
+
+    Attributes:
+        error: on the utterances of the export's evaluation; n_units: what it is a share of.
+        pairs: of each utterance that both scored: the run's errors, the export's, units, reference, speaker.
+    """
+
+    run_id: int
+    engine: str
+    engine_version: str
+    precision: str
+    engine_evaluation_id: int
+    error: float
+    n_units: int | None
+    size_bytes: int | None = None
+    peak_memory_bytes: int | None = None
+    pairs: tuple[tuple[int, int, int, str, str | None], ...] = ()

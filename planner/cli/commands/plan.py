@@ -37,6 +37,8 @@ def plan(ctx: click.Context, /, db: str | None, output_format: str, **question: 
       soundscale plan --task asr --flops 20G --latency 2s -f json
       soundscale plan --task asr --flops 520G --convention same2026 --measured-only --source published
       soundscale plan --task asr --flops 20G --grid --demand 1e9 --train-flops 5P
+      soundscale plan --task asr --latency 3s --engine any
+      soundscale plan --task asr --rtfx 2 --price 0.5/h
     """
     if ctx.invoked_subcommand is not None:
         return
@@ -157,6 +159,8 @@ def frontier_command(db: str | None, output_format: str, x: str, **question: Any
         ("cost", x), ("wer", "error, 90 % interval"), ("backbone", "backbone"),
         ("audio_seconds", "audio s"), ("reduction", "reduction"), ("kind", ""),
     ]  # fmt: skip
+    if any("engine" in row for row in rows):
+        columns[-1:-1] = [("engine", "engine"), ("precision", "precision")]
     echo_rows(rows, output_format, columns)
 
 

@@ -87,6 +87,8 @@ export function controls(state, changed) {
     const choices = Object.entries(FIELDS[name].choices).map(([value, words]) => el("option", { value }, words));
     fill(node, FIELDS[name].default === null ? el("option", { value: "" }, "the best evidence there is") : null, choices);
   }
+  const words = ["engine", "precision"].map((name) => [select(name, name, "study"), name]);
+  for (const [node, name] of words) node.placeholder = `e.g. ${FIELDS[name].example}`;
   // What a form calls a field, and what it is: from the description.
   for (const label of document.querySelectorAll("#question [data-field]")) {
     const field = FIELDS[label.dataset.field];
@@ -139,7 +141,7 @@ export function controls(state, changed) {
       for (const name of LIMITS) say(rows[name], name, false);
       if (state.task) task.value = state.task;
       device.value = state.device ?? device.options[0]?.value ?? "";
-      for (const [node, name] of plain) node.value = state[name] ?? "";
+      for (const [node, name] of [...plain, ...words]) node.value = state[name] ?? "";
       measured.checked = state.measured_only;
       sure.value = String(state.min_prob);
       showSure();

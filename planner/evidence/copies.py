@@ -10,13 +10,15 @@ from planner.store.row_types import LearnedRun, Run
 COPIED_ERRORS, SPECIFIC_DIGITS = 2000, 6
 """Errors counted, or digits of an error, from which two seeds that agree exactly are one run: by chance
 two seeds agree to the last of 2,000 errors about once in a hundred (assumption)."""
+MANY_SEEDS = 30
+"""Runs of one configuration from which some agree to six digits by chance."""
 
 
 def copies(rows: Sequence[Run]) -> dict[int, str]:
     """Runs that say what another one says already, with the reason: they count once.
 
     A copy is of the same trial, seed and all, with the same error; or of another seed of it, with an error
-    given so exactly (COPIED_UNITS words, or SPECIFIC_DIGITS digits) that two trainings do not share it.
+    given so exactly (COPIED_ERRORS, or SPECIFIC_DIGITS digits) that two trainings do not share it.
     """
     # Most errors stand once: what is dear is looked at where one repeats alone.
     seen = Counter((r.error, r.n_errors, r.n_params) for r in rows)
@@ -30,6 +32,7 @@ def copies(rows: Sequence[Run]) -> dict[int, str]:
         exact = told or (row.n_errors or 0) >= COPIED_ERRORS
         seed = row.seed if isinstance(row, LearnedRun) else row.trial.seed
         setup = row.setup if row.setup.seed == 0 else row.setup.with_seed(0)
+        exact = exact and sum(r.setup is row.setup for r in rows) <= MANY_SEEDS
         of = row.error, row.n_errors, row.split, row.metric, row.provenance
         other = first.setdefault((setup, of, None if exact else seed), row.run_id)
         if other != row.run_id:

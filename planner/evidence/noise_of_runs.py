@@ -78,17 +78,30 @@ def noise_of(rows: Sequence[Run], counts: ScoredCounts | None = None) -> RunNois
 
 
 def _by_rates(rows: Sequence[Run]) -> RunNoise:
-    each = np.array([relative_variance(r) for r in rows])
+    each = _relative_variances(rows)
     known = np.isfinite(each)
     if not known.any():
         return RunNoise(own=np.zeros(len(rows)))
-    plain = np.array([bool(r.error) for r in rows])
-    typical = float(np.median(each[known & plain])) if (known & plain).any() else 0.0
+    plain = known & (each < ZERO_VARIANCE)
+    typical = float(np.median(each[plain])) if plain.any() else 0.0
     filled = np.where(known, each, typical)
     common = ASSUMED_CORRELATION * typical
     own = np.maximum(filled - common, (1 - ASSUMED_CORRELATION) * filled)
     counted = all(r.std_error is None for r in rows)
     return RunNoise(own=own, common=common, source="counts" if counted else "stated")
+
+
+def _relative_variances(rows: Sequence[Run]) -> Floats:
+    """`relative_variance` of each run, shape (n,); of ten thousand runs without a call for each."""
+    error = np.array([r.error for r in rows], dtype=np.float64)
+    std_error = np.array([r.std_error for r in rows], dtype=np.float64)
+    units = np.array([r.n_units for r in rows], dtype=np.float64)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        stated = np.where(std_error > 0, (std_error / error) ** 2, np.nan)
+        counted = OVERDISPERSION * (1 - np.minimum(error, 0.99)) / (error * units)
+        counted = np.where((units > 0) & (error > 0), counted, np.nan)
+    found = np.where(np.isfinite(stated), stated, counted)
+    return np.where((error == 0) & (units > 0), ZERO_VARIANCE, found)
 
 
 def _by_counts(rows: Sequence[Run], counts: ScoredCounts) -> RunNoise | None:

@@ -36,7 +36,7 @@ INDEPENDENT, SHARED = "independent-noise/1", "shared-noise/2"
 """Rules by which a fit takes the noise of its runs: each run's standard error as noise of its own, as all
 fits before 2026-12 did; or as known to be shared, with what configurations and seeds add weighed."""
 
-VERSION = f"{planner.__version__}+laws.8"
+VERSION = f"{planner.__version__}+laws.9"
 """Of the code that fits: its last number grows where the same table would give other numbers, so that a
 stored fit of an older one is kept, and not taken for a new one."""
 
@@ -295,6 +295,8 @@ def _plain(value: Any) -> Any:
 
 
 def _tuples(value: Any) -> Any:
+    if isinstance(value, list) and value and type(value[0]) is float:
+        return tuple(value)  # thousands of residuals
     if isinstance(value, list):
         return tuple(_tuples(item) for item in value)
     if isinstance(value, dict):

@@ -52,8 +52,12 @@ def elasticities(fit: LawFit, x0: Floats, level: float, seed: int) -> dict[str, 
 def weights(fit: LawFit, x0: Floats, x: Floats) -> Floats:
     """Weight of each run at x, shape (n, k), in the law's ln error at x0; shape (n,)."""
     out = np.zeros(len(x))
+    known: dict[tuple[str, tuple[float, ...]], tuple[Floats, Floats]] = {}
     for member in fit.members:
-        here, there = _gradient(fit, member, x0[None]), _gradient(fit, member, x)
+        key = member.law, member.theta
+        if key not in known:
+            known[key] = _gradient(fit, member, x0[None]), _gradient(fit, member, x)
+        here, there = known[key]
         moved = (there @ np.array(member.covariance) @ here.T)[:, 0]
         out += member.weight * moved / max(member.sigma**2, 1e-300)
     return out

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from planner.evidence.noise_of_runs import relative_variance, zero_as_rate
 from planner.evidence.study import Evidence
-from planner.laws.result import LawFit
+from planner.laws.result import SHARED, LawFit
 from planner.plan.configurations import Config, config_of
 from planner.plan.cost import Floats
 from planner.store.row_types import Run
@@ -42,7 +42,7 @@ class Measurements:
         error: mean error of those runs, NaN where there is none, shape (m,).
         variance: of ln(mean error) by the runs' own standard errors, shape (m,); NaN where unknown.
         typical: mean of a single run's variance of ln error over the evidence; NaN where unknown. Both
-            serve the rule before alone.
+            serve the rule before alone, and are NaN by the present one.
         at: candidate of each run, shape (r,); log_error, own, suspicion: of each run, shape (r,).
     """
 
@@ -82,15 +82,17 @@ def measurements(
     for row, j in zip(evidence.rows, ran_at, strict=True):
         if j is not None:
             runs.setdefault(j, []).append(row)
+    older = fit is None or fit.rule != SHARED
+    each = np.array(
+        [relative_variance(r, OLDER_OVERDISPERSION) if older else math.nan for r in evidence.rows]
+    )
+    of_run = {r.run_id: v for r, v in zip(evidence.rows, each.tolist(), strict=True)}
     error, variance = np.full(len(configs), math.nan), np.full(len(configs), math.nan)
     run_ids: list[tuple[int, ...]] = [()] * len(configs)
     for j, group in runs.items():
         error[j] = float(np.mean([r.error for r in group]))
-        variance[j] = float(
-            np.mean([relative_variance(r, OLDER_OVERDISPERSION) for r in group])
-        ) / len(group)
+        variance[j] = float(np.mean([of_run[r.run_id] for r in group])) / len(group)
         run_ids[j] = tuple(r.run_id for r in group)
-    each = np.array([relative_variance(r, OLDER_OVERDISPERSION) for r in evidence.rows])
     known = each[np.isfinite(each)]
     kept = [i for i, j in enumerate(ran_at) if j is not None]
     own, suspicion = _of_runs(evidence, fit)
@@ -115,13 +117,11 @@ def _of_runs(evidence: Evidence, fit: LawFit | None) -> tuple[Floats, Floats]:
     suspicion = np.zeros(n)
     if fit is None or not fit.own_variance:
         return own, suspicion
-    of_law = {run_id: i for i, run_id in enumerate(fit.run_ids)}
-    for i, row in enumerate(evidence.rows):
-        k = of_law.get(row.run_id)
-        if k is not None:
-            own[i] = fit.own_variance[k]
+    of_law = dict(zip(fit.run_ids, fit.own_variance, strict=True))
+    ids = [row.run_id for row in evidence.rows]
+    own = np.array([of_law.get(run_id, v) for run_id, v in zip(ids, own.tolist(), strict=True)])
     doubts = dict(fit.suspicion)
-    suspicion = np.array([doubts.get(row.run_id, 0.0) for row in evidence.rows])
+    suspicion = np.array([doubts.get(run_id, 0.0) for run_id in ids])
     return own, suspicion
 
 

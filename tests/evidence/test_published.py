@@ -61,3 +61,8 @@ def test_an_own_backbone_is_what_the_catalogue_at_hand_says(table):
 def test_a_table_that_is_neither_published_nor_a_file_is_an_error():
     with pytest.raises(UnknownNameError, match="did you mean same2026"):
         load_table("same2025")
+
+
+def test_one_run_that_makes_more_errors_than_words_does_not_refuse_the_table(table):
+    found = load_table(table("asr,whisper-tiny,8,0.2", "asr,whisper-tiny,5,3.4"))
+    assert [row.record.evaluations[0].error for row in found.rows] == [0.2, 3.4]

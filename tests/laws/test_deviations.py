@@ -84,3 +84,15 @@ def test_a_row_far_from_what_all_others_say_is_named_and_left_out(table):
 def test_no_row_is_suspected_where_all_scatter_alike(table):
     fit = fit_law(known(table), law="additive")
     assert all(p < 0.5 for _, p in fit.suspicion)
+
+
+def test_repeats_of_one_configuration_are_fitted_as_their_mean(table):
+    own = np.random.default_rng(1).uniform(1e-4, 9e-4, 2 * len(table))
+    twice = Observations(
+        axes=AXES, x=np.repeat(table.x, 2, axis=0),
+        error=np.repeat(table.error, 2) * np.tile([0.97, 1.03], len(table)),
+        group=np.repeat(np.arange(len(table)), 2), noise=RunNoise(own=own),
+    )  # fmt: skip
+    fit = fit_law(twice, law="additive")
+    assert len(fit.residuals) == len(twice)
+    assert fit.gradient_norm < 1e-6

@@ -108,7 +108,7 @@ def _read(name: str, provenance: str, text: str, catalogue: Catalogue, digest: s
     reader = csv.DictReader(io.StringIO(text))
     header = [h.strip() for h in reader.fieldnames or []]
     _check_header(name, header)
-    rows, left_out = [], []
+    rows, numbers, left_out = [], [], []
     for number, cells in _numbered(reader):
         try:
             digest_of_row = cells.get("dataset_digest") or digest
@@ -119,9 +119,10 @@ def _read(name: str, provenance: str, text: str, catalogue: Catalogue, digest: s
             left_out.append(f"row {number}: no readable error ({cells.get('source') or 'blank'})")
         else:
             rows.append(row)
+            numbers.append(number)
     if not rows:
         raise InputError(f"{name} has no row with an error rate; give at least one")
-    _check_fractions(name, rows)
+    _check_fractions(name, numbers, rows)
     return ResultTable(name=name, provenance=provenance, rows=tuple(rows), left_out=tuple(left_out))
 
 
@@ -165,13 +166,15 @@ def _error(cells: Mapping[str, str]) -> float | None:
     return _number(cells, "error", _number(cells, "wer"))
 
 
-def _check_fractions(name: str, rows: Sequence[TableRow]) -> None:
+def _check_fractions(name: str, numbers: Sequence[int], rows: Sequence[TableRow]) -> None:
     """Refuse a table in per cent; a single run that makes more errors than words is a result."""
-    errors = sorted(r.record.evaluations[0].error for r in rows)
-    middle = errors[len(errors) // 2]
-    if middle > 1:
+    errors = [r.record.evaluations[0].error for r in rows]
+    above = [(n, e) for n, e in zip(numbers, errors, strict=True) if e > 1]
+    if 2 * len(above) > len(rows):
+        number, error = above[0]
         raise InputError(
-            f"error must be a fraction (0.08 for 8 %), half of {name} is {middle:g} or more"
+            f"row {number} of {name}: error must be a fraction (0.08 for 8 %), got {error:g}, "
+            f"as {len(above)} of {len(rows)} rows are above 1"
         )
 
 

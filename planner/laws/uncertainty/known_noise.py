@@ -48,7 +48,9 @@ def by_known_noise(
     for turn in range(WEIGHINGS):
         weight = given * row_weights(own, group, *pair)
         rows = dataclasses.replace(rows, weight=weight / weight.mean())
-        fitted = fit(rows, near, N_STARTS if turn == 0 else 1)
+        fitted = _on_all(
+            fit(_joined(rows, own, group, pair[1]), near, N_STARTS if turn == 0 else 1), rows
+        )
         near = fitted.theta
         previous, pair = pair, deviations_of(scatter_of(fitted, rows, own, group)).mean()
         if max(abs(math.log(a / b)) for a, b in zip(pair, previous, strict=True)) < SAME_WEIGHTS:
@@ -66,3 +68,32 @@ def scatter_of(fitted: Estimate, rows: Rows, own: Floats, group: NDArray[np.int6
         reach = fitted.loss.delta / root[:, 0]
         residual = np.clip(residual, -reach, reach)
     return Scatter(residual=residual, jacobian=jacobian, own=own, group=group)
+
+
+def _joined(rows: Rows, own: Floats, group: NDArray[np.int64], omega2: float) -> Rows:
+    """One row for each configuration: its runs' mean by their precision, with their weights together.
+
+    The law is one value there, so the squares differ by a constant alone and the estimate is the same.
+    """
+    first = np.unique(group, return_index=True)[1]
+    if len(first) == len(rows):
+        return rows
+    precision = 1.0 / (own + omega2)
+    mean = np.bincount(group, precision * rows.y) / np.bincount(group, precision)
+    return Rows(
+        z=rows.z[first],
+        y=mean,
+        weight=np.asarray(np.bincount(group, rows.weight), dtype=np.float64),
+    )
+
+
+def _on_all(fitted: Estimate, rows: Rows) -> Estimate:
+    """The estimate with the residuals and the objective of all runs."""
+    if len(fitted.residual) == len(rows):
+        return fitted
+    residual = fitted.form.at(rows.z).log_mean(fitted.theta[None])[0] - rows.y
+    objective = float(fitted.loss.value(residual, rows.weight))
+    runner_up = fitted.runner_up
+    if runner_up is not None:
+        runner_up += objective - fitted.objective
+    return dataclasses.replace(fitted, residual=residual, objective=objective, runner_up=runner_up)

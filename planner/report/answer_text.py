@@ -50,6 +50,7 @@ def plan_text(answer: dict[str, Any]) -> str:
         f"  {best['label']:<70} answer {answer['answer_id']}",
         "",
         _line("error", _error_cell(p), f"{answer['n_runs']} runs, fit {answer['fit_id']}"),
+        *_same_set(p),
     ]
     lines += _cost_lines(best["costs"], query)
     regret = answer["regret"]
@@ -78,6 +79,15 @@ def _error_cell(p: dict[str, Any]) -> str:
     if p["measured_error"] is not None:
         cell += f"  (measured {percent(p['measured_error'])})"
     return cell
+
+
+def _same_set(p: dict[str, Any]) -> list[str]:
+    """The interval on the scored test set, beside the one above, which is on new speech like it."""
+    if "same_set" not in p:
+        return []
+    low, high = (100 * p["same_set"][end] for end in ("low", "high"))
+    cell = f"[{low:.2f}, {high:.2f}]  {100 * p['level']:.0f} %"
+    return [_line("on this set", cell, "the error is on new speech like it")]
 
 
 def _cost_line(name: str, cost: dict[str, Any], query: dict[str, Any]) -> str:

@@ -69,3 +69,12 @@ def test_an_answer_of_an_earlier_version_replays_bit_for_bit(answered, tmp_path)
     # The id was made up so that both could be stored; all else is as it was.
     same = {**as_stored_before(now), "answer_id": old["answer_id"]}
     assert json.dumps(same, sort_keys=True) == json.dumps(old, sort_keys=True)
+
+
+def test_the_interval_on_the_test_set_stands_beside_that_on_new_speech(answered):
+    answer = answered[1]
+    low, high = answer["best"]["prediction"]["same_set"].values()
+    assert f"on this set    [{100 * low:.2f}, {100 * high:.2f}]" in plan_text(answer)
+    before = copy.deepcopy(answer)
+    del before["best"]["prediction"]["same_set"]
+    assert "on this set" not in plan_text(before)

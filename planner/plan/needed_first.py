@@ -6,13 +6,19 @@ whether a run is what it says it is, and how far two trainings of one configurat
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+import numpy as np
 
 from planner.evidence.limits import ENOUGH_REPEATS, n_repeats
 from planner.evidence.study import Evidence
 from planner.laws.result import SHARED, LawFit
+from planner.plan.cost import Draws
 
+WORTH_SAYING = 0.25
+"""Share of an answer's variance from which more test audio is spoken of (assumption)."""
 SUSPECT = 0.5
 """Probability of being wrong from which a run is repeated first."""
 
@@ -51,3 +57,22 @@ def needed_first(
         )
         out.append(Needed(index=best, why=why))
     return tuple(out)
+
+
+def more_speech(fit: LawFit, draws: Draws) -> str | None:
+    """What twice the test audio would do for the level of the choice; None where it is little.
+
+    Args:
+        fit: the law, which knows the variance that all runs of the test set share.
+        draws: of the choice's error on new speech, shape (n,).
+    """
+    total = float(np.log(draws).var())
+    share = min(fit.common / total, 1.0) if total > 0 else 0.0
+    if share < WORTH_SAYING:
+        return None
+    narrower = 1.0 - math.sqrt(1.0 - 0.5 * share)
+    return (
+        f"{100 * share:.0f} % of the variance of the expected error is how hard the test set happened to "
+        f"be: scoring the models there are on as much speech again narrows the interval by "
+        f"{100 * narrower:.0f} % and trains nothing; it does not change which is best"
+    )

@@ -195,6 +195,7 @@ def suggest_text(found: dict[str, Any]) -> str:
         headings = ["run", "worth", "takes", "P(changes the choice)"]
         lines += ["", *(f"  {line}" for line in plain_table(headings, rows).split("\n"))]
     lines += [f"  first {s['why']}" for s in found["suggestions"] if s["value"] is None]
+    lines += [f"  speech {found['more_speech']}"] if found.get("more_speech") else []
     return "\n".join(lines + [f"  note  {w['message']}" for w in found["warnings"]])
 
 

@@ -15,7 +15,7 @@ from planner.plan.belief import measurements, run_variance
 from planner.plan.candidates import CandidateTable
 from planner.plan.choice import joint_probability
 from planner.plan.cost import Floats
-from planner.plan.needed_first import Needed, needed_first
+from planner.plan.needed_first import Needed, more_speech, needed_first
 from planner.plan.suggest import Suggestion, suggest
 from planner.service import sweep_file
 from planner.service.prepared import Prepared, prepared_of
@@ -68,6 +68,7 @@ def suggest_from(prepared: Prepared, hours: float, worth: float = WORTH) -> dict
         "hours": hours,
         "worth": worth,
         "suggestions": offered,
+        "more_speech": more_speech(report.fit, table.draws[:, best]),
         "verdict": _verdict(table, offered, hours, worth),
         "warnings": warnings_of(report),
     }

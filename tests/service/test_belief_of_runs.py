@@ -105,3 +105,8 @@ def test_the_repetition_of_a_suspected_run_is_suggested_first(mistyped):
 def test_three_seeds_of_one_configuration_are_asked_for_until_they_are_there(mistyped):
     second = next_runs.suggest_runs(mistyped, QUESTION, 8.0)["suggestions"][1]
     assert second["why"].startswith("seed 2 of 3")
+
+
+def test_more_test_audio_is_weighed_against_more_runs(quickstart_db):
+    found = next_runs.suggest_runs(str(quickstart_db), PlanQuery(task="asr", flops=20e9), 1.0)
+    assert "trains nothing" in found["more_speech"]

@@ -104,12 +104,14 @@ def read_variables(path: Path) -> dict[str, npt.NDArray[Any]]:
 
 
 def _weight(variables: Variables, name: str) -> npt.NDArray[np.float32]:
-    """A matrix in float32; int8 rows are divided by their scale."""
+    """A matrix or kernel in float32: int8 is divided by a scale for each output, int16 by one for all."""
     stored = variables[f"{name}/weight"].astype(np.float32)
     scale = variables.get(f"{name}/weight_scale")
     if scale is None:
         return stored
-    return np.asarray(stored / scale.astype(np.float32).reshape(-1, 1), dtype=np.float32)
+    outputs = (-1, *(1,) * (stored.ndim - 1))
+    by = scale.astype(np.float32).reshape(outputs if scale.size > 1 else ())
+    return np.asarray(stored / by, dtype=np.float32)
 
 
 _BLOCKS: dict[str, dict[str, tuple[str, ...]]] = {
@@ -173,7 +175,7 @@ def to_transformers(variables: Variables, path: Path) -> tuple[State, dict[str, 
         state: State = {}
         for conv in ("conv1", "conv2"):
             source, target = f"encoder/{conv}", f"model.encoder.{conv}"
-            state[f"{target}.weight"] = variables[f"{source}/weight"].astype(np.float32)
+            state[f"{target}.weight"] = _weight(variables, source)
             state[f"{target}.bias"] = variables[f"{source}/bias"].astype(np.float32)
         for side in ("encoder", "decoder"):
             positions = variables[f"{side}/position_encodings/encodings"].astype(np.float32)

@@ -1,3 +1,4 @@
+import copy
 from pathlib import Path
 
 import numpy as np
@@ -97,3 +98,22 @@ def test_a_missing_variable_is_named(writer, variables_of, micro, tmp_path):
     path = as_file(tmp_path, writer().file(variables))
     with pytest.raises(MissingResourceError, match="decoder/layer_1/ffn/linear_1/weight"):
         to_transformers(read_variables(path), Path("model.bin"))
+
+
+@pytest.mark.parametrize(("kind", "steps"), [("int8", 127), ("int16", 1024)])
+def test_a_file_that_ctranslate2_quantised_gives_back_every_weight(micro, tmp_path, kind, steps):
+    from ctranslate2.converters.transformers import WhisperLoader
+
+    # It quantises in the place of the tensors that it is given.
+    spec = WhisperLoader().get_model_spec(copy.deepcopy(micro))
+    spec.register_vocabulary([f"w{i}" for i in range(micro.config.vocab_size)])
+    spec.validate()
+    spec.optimize(quantization=kind)
+    spec.save(str(tmp_path))
+    state, _ = to_transformers(read_variables(tmp_path / "model.bin"), tmp_path / "model.bin")
+    for name, tensor in micro.state_dict().items():
+        largest = (
+            max(1.0, float(tensor.abs().max())) if kind == "int16" else float(tensor.abs().max())
+        )
+        error = np.abs(state[name] - tensor.detach().numpy()).max()
+        assert error <= 0.51 * largest / steps + 1e-6, name

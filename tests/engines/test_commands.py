@@ -1,0 +1,146 @@
+"""`export` and `transcribe` as people type them, on a sweep that was really trained."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import pytest
+
+from planner.cli import main
+from planner.store.engine import open_store
+from planner.store.engine_results import engine_latencies, engine_results, exports
+from tests.campaign.conftest import SPEC
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A database with three trained micro models, and a recording."""
+    import numpy as np
+    import soundfile
+
+    folder = tmp_path_factory.mktemp("trained")
+    rows = []
+    for i in range(8):
+        tone = 0.3 * np.sin(2 * np.pi * (200 + 40 * i) * np.arange(24_000) / 16_000)
+        soundfile.write(folder / f"{i}.wav", tone.astype(np.float32), 16_000)
+        split = "test" if i % 4 == 3 else "train"
+        row = {
+            "path": f"{i}.wav",
+            "text": "one",
+            "label": "one",
+            "speaker": f"s{i % 4}",
+            "split": split,
+        }
+        rows.append(json.dumps(row))
+    (folder / "tones.jsonl").write_text("\n".join(rows))
+    text = SPEC.format(task="asr", backbone="whisper-micro", manifest=folder / "tones.jsonl")
+    (folder / "micro.toml").write_text(text)
+    arguments = ["sweep", "run", folder / "micro.toml", "--ray", "none", "--quiet"]
+    places = ["--db", f"sqlite:///{folder}/runs.db", "--artifacts", folder / "artifacts"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setattr(sys, "argv", ["soundscale", *map(str, [*arguments, *places])])
+        with pytest.raises(SystemExit) as ended:
+            main.main()
+    assert not ended.value.code
+    return folder
+
+
+@pytest.fixture
+def soundscale(trained, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SOUNDSCALE_DB", f"sqlite:///{trained}/runs.db")
+    monkeypatch.setenv("SOUNDSCALE_CACHE", str(tmp_path / "cache"))
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["soundscale", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main.main()
+        captured = capsys.readouterr()
+        return int(ended.value.code or 0), captured.out, captured.err
+
+    return run
+
+
+def test_an_export_is_scored_and_stored_beside_its_run(soundscale, trained, tmp_path):
+    code, out, _ = soundscale("export", 1, tmp_path / "model", "--to", "ctranslate2", "-f", "json")
+    found = json.loads(out)
+    assert (code, found["engine"], found["precision"]) == (0, "ctranslate2", "float32")
+    assert found["parity"]["error"] == found["run_error"]
+    assert found["parity"]["n_equal_texts"] == found["parity"]["n_utterances"]
+    assert found["parity"]["peak_memory_bytes"] > 0
+    engine = open_store(f"sqlite:///{trained}/runs.db")
+    (row,) = engine_results(engine, 1)
+    assert (row.n_equal_texts, row.error_difference) == (row.n_utterances, 0.0)
+    (latency,) = engine_latencies(engine)
+    stages = latency.measured.latency.stages_ms
+    assert sum(stages.values()) == pytest.approx(latency.measured.latency.p50_ms, rel=1e-6)
+    assert [one.folder for one in exports(engine, 1)] == [str(tmp_path / "model")]
+    engine.dispose()
+
+
+def test_a_file_of_any_rate_is_transcribed_by_a_runs_model(soundscale, trained):
+    import numpy as np
+    import soundfile
+
+    soundfile.write("talk.wav", 0.1 * np.random.default_rng(0).standard_normal(8_000 * 7), 8_000)
+    code, out, told = soundscale(
+        "transcribe", "talk.wav", "--run", 1, "--to", "ctranslate2", "-f", "json"
+    )
+    (found,) = json.loads(out)
+    assert (code, found["audio_seconds"]) == (0, 7.0)
+    assert found["windows"][-1]["end_seconds"] == 7.0
+    assert "RTFx" in told
+
+
+@pytest.mark.parametrize(("form", "first"), [("vtt", "WEBVTT"), ("srt", "1")])
+def test_subtitles_begin_as_their_format_does(soundscale, trained, form, first):
+    recording = trained / "3.wav"
+    code, out, _ = soundscale(
+        "transcribe", recording, "--run", 1, "--to", "ctranslate2", "-f", form
+    )
+    assert code == 0
+    assert not out or out.startswith(first)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("export", 99, "m", "--to", "onnx"), "there is no run 99; see: soundscale runs list"),
+        (("export", 1, "m", "--to", "onx"), "unknown format 'onx'"),
+        (("export", "nope", "m", "--to", "onnx"), "unknown answer 'nope'"),
+        (("transcribe", "a.wav"), "name one model: --answer ID, --run N or --model FOLDER"),
+        (("transcribe", "a.wav", "--model", "nowhere"), "holds no exported model"),
+    ],
+)
+def test_what_cannot_be_done_is_one_line_and_leaves_nothing(soundscale, tmp_path, arguments, said):
+    code, out, told = soundscale(*arguments)
+    assert code != 0
+    assert out == ""
+    assert said in told
+    assert len(told.strip().splitlines()) == 1
+    assert not (tmp_path / "m").exists()
+
+
+def test_audio_that_cannot_be_read_is_named(soundscale):
+    code, _, told = soundscale("transcribe", "none.wav", "--run", 1, "--to", "ctranslate2", "-q")
+    assert (code, told.strip()) == (
+        2,
+        "soundscale: audio none.wav is missing; replace the file or drop its row",
+    )
+
+
+def test_an_export_with_other_texts_than_the_run_is_refused_and_leaves_nothing(
+    soundscale, tmp_path, monkeypatch
+):
+    from runner.engines import ctranslate2
+
+    def wrong(self, ids):
+        return "something else"
+
+    monkeypatch.setattr(ctranslate2, "reader", lambda *asked: lambda ids: wrong(None, ids))
+    code, _, told = soundscale("export", 1, tmp_path / "m", "--to", "ctranslate2", "-q")
+    assert code == 2
+    assert "writes other texts than the run on 2 of 2 clips" in told
+    assert not (tmp_path / "m").exists()

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -65,7 +65,9 @@ class _Input:
     """Windows in place of features, as `hear` hands them from one call to the next."""
 
     windows: Sequence[Audio]
-    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+
+    def to(self, _dtype: torch.dtype) -> _Input:
+        return self
 
 
 class _AsSpeechModel:

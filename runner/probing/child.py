@@ -99,6 +99,7 @@ def trial_of(point: Point) -> Trial:
 
 def work(job: ProbeJob, catalogue: Catalogue) -> list[Sampled]:
     """Measure every point; later ones get fewer samples where the time runs short."""
+    from runner.models.adapt import deploy
     from runner.trial.device import describe, torch_device, use_threads
     from runner.trial.recipe import precision_for
 
@@ -117,6 +118,7 @@ def work(job: ProbeJob, catalogue: Catalogue) -> list[Sampled]:
             now = time.monotonic()
             until = now + max(0.0, ended - now) / (len(order) - place)
         model = _model(job, catalogue, job.points[i], device, values)
+        deploy(model, precision)
         seconds = _samples(job, job.points[i], model, device, precision, until)
         samples[i] = Sampled(seconds=seconds, device=record, precision=precision)
     return [samples[i] for i in range(len(job.points))]

@@ -12,8 +12,8 @@ from planner.words.records import Decoding, Trial
 from runner.data.audio import SAMPLE_RATE, Audio, AudioError
 from runner.data.clips import Clip
 from runner.data.packing import load_clip
+from runner.models.adapt import DTYPES
 from runner.models.base import ModelOutput, SpeechModel
-from runner.trial.features import autocast
 from runner.trial.progress import Report, StageProgress
 from runner.trial.segment import segments
 from runner.trial.train import OutOfMemoryError, is_out_of_memory
@@ -83,8 +83,8 @@ def predict(
 def _predict(
     model: SpeechModel, batch: Sequence[Audio], trial: Trial, precision: str
 ) -> list[ModelOutput]:
-    features = model.features(batch)
-    with torch.inference_mode(), autocast(features.device, precision):
+    features = model.features(batch).to(DTYPES[precision])
+    with torch.inference_mode():
         encoded = model.encode(features)
         limits = [token_limit(trial.decoding, len(window)) for window in batch]
         return model.decode(encoded, trial.decoding, limits)

@@ -28,9 +28,9 @@ import torch
 
 from planner.costs.latency.nonnegative import solve
 from planner.words.records import Device, Latency, Trial
+from runner.models.adapt import DTYPES
 from runner.models.base import Audio, SpeechModel
 from runner.trial.device import synchronise
-from runner.trial.features import autocast
 from runner.trial.progress import Report, StageProgress
 from runner.trial.requests import Request, Requests
 
@@ -76,18 +76,20 @@ def time_once(
     precision: str,
     device: torch.device,
 ) -> tuple[float, ...]:
-    """Seconds of features, encoder and decoding for a batch of windows, in that order."""
+    """Seconds of features, encoder and decoding for a batch of windows, in that order.
+
+    The model is deployed in `precision` (`runner.models.adapt.deploy`).
+    """
     marks = [time.perf_counter()]
-    with autocast(device, precision):
-        features = model.features(batch)
-        synchronise(device)
-        marks.append(time.perf_counter())
-        encoded = model.encode(features)
-        synchronise(device)
-        marks.append(time.perf_counter())
-        model.decode(encoded, trial.decoding, exactly=n_output_tokens)
-        synchronise(device)
-        marks.append(time.perf_counter())
+    features = model.features(batch).to(DTYPES[precision])
+    synchronise(device)
+    marks.append(time.perf_counter())
+    encoded = model.encode(features)
+    synchronise(device)
+    marks.append(time.perf_counter())
+    model.decode(encoded, trial.decoding, exactly=n_output_tokens)
+    synchronise(device)
+    marks.append(time.perf_counter())
     return tuple(b - a for a, b in pairwise(marks))
 
 

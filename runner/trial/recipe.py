@@ -84,7 +84,7 @@ def micro_batch_for(trial: Trial, resources: Resources) -> int:
 
 
 def precision_for(requested: str, device_kind: str) -> str:
-    """`bfloat16` (autocast) or `float32`; `auto` is bfloat16 on CUDA alone.
+    """`bfloat16` (autocast in training, weights cast once for scoring) or `float32`; `auto` is bfloat16 on CUDA alone.
 
     Raises:
         UnknownNameError: the precision is unknown.

@@ -19,7 +19,7 @@ from planner.errors import InputError, MissingResourceError
 from planner.words.catalogue import BUILT_IN, Backbone, Catalogue
 from planner.words.records import Evaluation, Latency, Resources, RunRecord, Trial, to_json
 from runner.data.clips import Corpus, DataSpec
-from runner.models.adapt import Group, adapt, execute_as, merge, save, trainable
+from runner.models.adapt import Group, adapt, deploy, execute_as, save, trainable
 from runner.models.base import BuildRequest, SpeechModel, VariableLength
 from runner.models.builders import builder_for
 from runner.models.decode import require_greedy
@@ -155,7 +155,7 @@ class _TrialStages:
         cache = FeatureCache(model, examples, precision=precision)
         training = self._train(model, groups, cache, precision)
         # The deployed form: adapters add nothing to FLOPs or latency once they are merged.
-        merge(model.module)
+        deploy(model, precision)
         evaluations = self._score_all(model, corpus, precision)
         latency = self._probe(model, corpus, evaluations[0], precision)
         return self.record(

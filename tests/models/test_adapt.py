@@ -9,7 +9,8 @@ from planner.costs.flops.training import lora_parameters
 from planner.errors import InputError
 from planner.words.catalogue import backbone
 from planner.words.records import Adaptation, Resources
-from runner.models.adapt import adapt, execute_as, load, merge, save, trainable, unmerge
+from runner.models.adapt import adapt, deploy, execute_as, load, merge, save, trainable, unmerge
+from runner.trial.hearing import predict
 from tests.models.micro import make_model, make_trial, speechlike
 
 ADAPTATIONS = {
@@ -183,3 +184,23 @@ def test_an_adapter_of_another_shape_is_refused(tmp_path):
     adapt(other, Adaptation.parse("lora:2+top1"), 0)
     with pytest.raises(InputError, match="does not fit"):
         load(other.module, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "task"),
+    [("whisper-micro", "asr"), ("whisper-micro", "emotion"), ("wav2vec2-micro", "emotion"),
+     ("wavlm-micro", "emotion")],
+)  # fmt: skip
+def test_a_deployed_model_holds_and_computes_in_bfloat16_alone(name, task):
+    trial = make_trial(name, task=task, adaptation="lora:2")
+    model = make_model(trial)
+    adapt(model, trial.adaptation, 0)
+    plain = predict(model, [speechlike(2.0)], trial, "float32")
+    deploy(model, "bfloat16")
+    assert {p.dtype for p in model.module.parameters()} == {torch.bfloat16}
+    (found,) = predict(model, [speechlike(2.0)], trial, "bfloat16")
+    if task == "emotion":
+        expected = pytest.approx(plain[0].log_probabilities, abs=0.05)
+        assert found.log_probabilities == expected
+    else:
+        assert found.n_tokens == plain[0].n_tokens

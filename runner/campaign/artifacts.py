@@ -1,6 +1,6 @@
 """Where trained tensors and checkpoints go: a folder, or a URL of any storage that fsspec knows.
 
-    LOCATION/FINGERPRINT/adapter.safetensors, adapter.json
+    LOCATION/FINGERPRINT/adapter_model.safetensors, adapter_config.json, adapter.json
     LOCATION/checkpoints/FINGERPRINT/step-….safetensors
 
 A folder is written to in place; nodes that share it (NFS) share checkpoints too. With a URL an attempt

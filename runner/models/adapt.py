@@ -16,12 +16,13 @@ from typing import Any
 import torch
 from torch import nn
 
-from planner.errors import InputError
+from planner.errors import InputError, MissingResourceError
 from planner.words.records import Adaptation, Resources
 from planner.words.treatments import decoder_only
 from runner.models.base import SpeechModel, SplitModel
 
-ADAPTER_FILE = "adapter.safetensors"
+ADAPTER_FILE, PEFT_FILE = "adapter_model.safetensors", "adapter_config.json"
+OLD_ADAPTER_FILE = "adapter.safetensors"
 META_FILE = "adapter.json"
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -181,19 +182,58 @@ def trainable(module: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
 def save(module: nn.Module, folder: Path, meta: dict[str, Any]) -> Path:
     """Write every trainable tensor and what it takes to rebuild the module; atomic per file.
 
+    An adapter is a standard folder of peft's, which `PeftModel.from_pretrained` loads onto the base.
     Returns the folder. `meta` must be plain JSON (trial, labels, weights digest).
     """
     from safetensors.torch import save_file
 
     folder.mkdir(parents=True, exist_ok=True)
-    tensors = {name: p.detach().cpu().contiguous() for name, p in trainable(module)}
+    tensors = {_standard(name): p.detach().cpu().contiguous() for name, p in trainable(module)}
     part = folder / (ADAPTER_FILE + ".part")
-    save_file(tensors, part)
+    save_file(tensors, part, metadata={"format": "pt"})
     part.replace(folder / ADAPTER_FILE)
-    part = folder / (META_FILE + ".part")
-    part.write_text(json.dumps(meta, indent=1, sort_keys=True) + "\n")
-    part.replace(folder / META_FILE)
+    config = _peft_config(module)
+    files = {META_FILE: meta} | ({} if config is None else {PEFT_FILE: config})
+    for name, content in files.items():
+        part = folder / (name + ".part")
+        part.write_text(json.dumps(content, indent=1, sort_keys=True) + "\n")
+        part.replace(folder / name)
     return folder
+
+
+def _standard(name: str) -> str:
+    """A live parameter's name as peft writes it to a file.
+
+    >>> _standard("model.encoder.layers.0.fc1.lora_A.default.weight")
+    'base_model.model.model.encoder.layers.0.fc1.lora_A.weight'
+    """
+    short = name.replace(".default.", ".")
+    if ".lora_magnitude_vector." in short:
+        short = short.removesuffix(".weight")
+    return f"base_model.model.{short}"
+
+
+def _peft_config(module: nn.Module) -> dict[str, Any] | None:
+    """What adapter_config.json says of the adapters that a module holds; None where it has none."""
+    named = [(name, part) for name, part in module.named_modules() if hasattr(part, "lora_A")]
+    if not named:
+        return None
+    from peft import LoraConfig
+
+    layer: Any = named[0][1]
+    rank, alpha = layer.r["default"], layer.lora_alpha["default"]
+    in_full = {name.rpartition(".")[0] for name, _ in trainable(module) if "lora_" not in name}
+    config = LoraConfig(
+        r=rank,
+        lora_alpha=alpha,
+        target_modules=sorted(name for name, _ in named),
+        modules_to_save=sorted(in_full) or None,
+        use_rslora=rank > 1 and layer.scaling["default"] != alpha / rank,
+        use_dora=bool(layer.use_dora["default"]),
+        bias="none",
+        inference_mode=True,
+    ).to_dict()
+    return {k: sorted(v) if isinstance(v, set) else v for k, v in config.items()}
 
 
 def load(module: nn.Module, folder: Path) -> None:
@@ -201,11 +241,20 @@ def load(module: nn.Module, folder: Path) -> None:
 
     Raises:
         InputError: the file's tensors are not exactly the module's trainable ones.
+        MissingResourceError: the folder holds none.
     """
     from safetensors.torch import load_file
 
-    saved = load_file(folder / ADAPTER_FILE)
-    own = dict(trainable(module))
+    own = {_standard(name): parameter for name, parameter in trainable(module)}
+    path = folder / ADAPTER_FILE
+    if not path.is_file():
+        # As versions before peft's names wrote it, under live names.
+        path, own = folder / OLD_ADAPTER_FILE, dict(trainable(module))
+    if not path.is_file():
+        raise MissingResourceError(
+            f"trained tensors {folder / ADAPTER_FILE} are not there; train it again, or restore the folder"
+        )
+    saved = load_file(path)
     different = sorted(set(saved) ^ set(own))
     if different:
         raise InputError(

@@ -68,7 +68,7 @@ def run_trial(
         trial: what is trained; its `dataset_digest` must be the corpus's.
         resources: threads, GPU and micro-batch.
         data_request: the request that the trial's corpus came from.
-        artifacts: folder that gets `FINGERPRINT/adapter.safetensors` and `adapter.json`.
+        artifacts: folder that gets `FINGERPRINT/adapter_model.safetensors` and `adapter.json`.
         weights_folder: local folder of weights, before cache, hub and registry.
         progress: called at each step; what it raises stops the trial and is passed on.
         checkpoints: folder that keeps `FINGERPRINT/step-….safetensors`; training goes on from the newest

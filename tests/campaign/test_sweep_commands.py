@@ -218,5 +218,5 @@ def test_artifacts_go_to_a_url_and_results_say_where(soundscale, write_spec, tmp
     assert ran.code == 0, ran.err
     places = [row["artifact"] for row in json.loads(soundscale("runs", "list", "-f", "json").out)]
     assert all(place.startswith(location) for place in places)
-    assert len(list((tmp_path / "bucket").glob("*/adapter.safetensors"))) == 3
+    assert len(list((tmp_path / "bucket").glob("*/adapter_model.safetensors"))) == 3
     assert not list((tmp_path / "bucket/checkpoints").rglob("*.safetensors"))

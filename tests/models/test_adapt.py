@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -204,3 +206,48 @@ def test_a_deployed_model_holds_and_computes_in_bfloat16_alone(name, task):
         assert found.log_probabilities == expected
     else:
         assert found.n_tokens == plain[0].n_tokens
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+@pytest.mark.parametrize("name", ["lora", "rslora", "dora", "top1"])
+def test_peft_loads_a_stored_adapter_onto_a_stock_base(tmp_path, name):
+    from peft import PeftModel
+
+    trial = make_trial(adaptation=ADAPTATIONS[name])
+    model = trained_a_little(trial)
+    save(model.module, tmp_path, {})
+    base = make_model(replace(trial, adaptation=Adaptation.parse("none"))).module
+    theirs = PeftModel.from_pretrained(base, tmp_path).eval()
+    features = model.features([speechlike(2.0)])
+    tokens = torch.tensor([[50258, 50259, 50359, 50363]])
+    with torch.no_grad():
+        ours = model.module(input_features=features, decoder_input_ids=tokens).logits
+        loaded = theirs(input_features=features, decoder_input_ids=tokens).logits
+    assert torch.allclose(ours, loaded, atol=1e-5)
+
+
+def test_tensors_under_the_live_names_of_earlier_versions_still_load(tmp_path):
+    from safetensors.torch import save_file
+
+    trial = make_trial(adaptation="lora:2")
+    model = trained_a_little(trial)
+    save_file(
+        {name: p.detach().clone() for name, p in trainable(model.module)},
+        tmp_path / "adapter.safetensors",
+    )
+    other = make_model(trial)
+    adapt(other, trial.adaptation, 5)
+    load(other.module, tmp_path)
+    pairs = zip(trainable(model.module), trainable(other.module), strict=True)
+    assert all(torch.equal(a, b) for (_, a), (_, b) in pairs)
+
+
+def trained_a_little(trial):
+    """A model whose trainable tensors are no longer what they were initialised to."""
+    model = make_model(trial)
+    adapt(model, trial.adaptation, 0)
+    generator = torch.Generator().manual_seed(3)
+    with torch.no_grad():
+        for _, parameter in trainable(model.module):
+            parameter.add_(0.05 * torch.randn(parameter.shape, generator=generator))
+    return model

@@ -116,3 +116,4 @@ def _print_where(db: str | None, result: CampaignResult, seconds: float) -> None
     talk(f"all of it in {format_duration(seconds)}; the database is {url}")
     talk("more questions:  soundscale plan --task asr --flops 10G --latency 1s")
     talk("                 soundscale runs list   soundscale frontier --task asr")
+    talk("use an answer:   soundscale transcribe FILE.wav --answer ID")

@@ -183,7 +183,7 @@ class SoundscaleGroup(click.Group):
         known = self.list_commands(ctx)
         near = difflib.get_close_matches(name, known, n=1)
         hint = f" (did you mean {near[0]}?)" if near else ""
-        if name in ("sweep", "quickstart", "probe", "data"):
+        if name in ("sweep", "quickstart", "probe", "data", "export", "transcribe", "classify"):
             hint = "; it comes with the runner: pip install 'soundscale[runner]'"
         ctx.fail(f"unknown command {name!r}; known: {', '.join(known)}{hint}")
 
@@ -218,6 +218,9 @@ _EXTRAS = {
     "notebooks": "altair vl_convert",
     "parquet": "pyarrow",
     "hub": "datasets",
+    "onnx": "onnx onnxscript onnxruntime",
+    "openvino": "openvino nncf",
+    "ctranslate2": "ctranslate2",
 }
 """Extra -> the modules that come with it."""
 

@@ -90,12 +90,14 @@ class Recogniser:
 
 
 def _max_length(n_tokens: int, n_prompt: int) -> int:
-    """The `max_length` of so many output tokens: CTranslate2 takes the smaller of its half and it less the prompt.
+    """The `max_length` that gives so many output tokens (findings/ctranslate2_whisper_max_length.sh).
 
-    >>> _max_length(17, 4), _max_length(2, 4)
-    (34, 6)
+    CTranslate2 stops at the smaller of its half, and of it less the prompt but for the last id.
+
+    >>> _max_length(17, 4), _max_length(1, 4)
+    (34, 4)
     """
-    return max(2 * n_tokens, n_tokens + n_prompt)
+    return max(2 * n_tokens, n_tokens + n_prompt - 1)
 
 
 def open_engine(folder: Path, about: Description, threads: int) -> Engine:

@@ -23,6 +23,7 @@ from planner.plan.choice import Decision, decide
 from planner.plan.configurations import axis_values
 from planner.service.fitting import check_task
 from planner.service.prepared import Prepared, prepare
+from planner.service.reference import references_json
 from planner.store import write
 from planner.store.engine import opened
 from planner.words.question import PlanQuery
@@ -155,4 +156,11 @@ def _answer(prepared: Prepared, decision: Decision) -> dict[str, Any]:
             *engine_words.engine_reasons(table, best, query.level),
         ],
         "evidence": [r.run_id for r in report.evidence.rows],
+        **_reference(prepared, best),
     }
+
+
+def _reference(prepared: Prepared, best: int) -> dict[str, Any]:
+    """The untrained checkpoints beside the answer; nothing where none was scored."""
+    found = references_json(prepared.references, prepared.table, best)
+    return {"reference": found} if found else {}

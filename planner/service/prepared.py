@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass, field
+from functools import partial
 
 from sqlalchemy import Engine
 
@@ -11,10 +13,12 @@ from planner.evidence.fit_report import FitReport
 from planner.laws.result import LawFit
 from planner.plan import candidates
 from planner.plan.candidates import CandidateTable
+from planner.plan.configurations import config_of
 from planner.service import devices
 from planner.service.circumstances import AsOf, latencies_of, latency_model, resolved, workload_of
 from planner.service.engines import Engines, engines_of
 from planner.service.fitting import check_task, fit
+from planner.service.reference import References, references_of
 from planner.store.engine import opened
 from planner.words.question import PlanQuery
 
@@ -31,6 +35,7 @@ class Prepared:
     report: FitReport
     evidence_latency_id: int | None = None
     engines: Engines = field(default_factory=Engines)
+    references: References = field(default_factory=References)
 
 
 def prepare(engine: Engine, query: PlanQuery, as_of: AsOf | None = None) -> Prepared:
@@ -46,14 +51,22 @@ def prepare(engine: Engine, query: PlanQuery, as_of: AsOf | None = None) -> Prep
     deployed = engines_of(
         engine, query, report.evidence, latency, None if as_of is None else as_of.engines
     )
-    table = candidates.build(
-        query, report.evidence, report.fit, workload_of(engine, report), latency,
-        device=devices.described(engine, query.device), engines=deployed.chosen,
+    build = partial(
+        candidates.build, evidence=report.evidence, fit=report.fit, latency=latency,
+        workload=workload_of(engine, report), device=devices.described(engine, query.device),
+        engines=deployed.chosen,
     )  # fmt: skip
+    table = build(query)
+    # Of a reference only the costs count, however far it lies from the runs.
+    alone = dataclasses.replace(query.without_limits, extrapolate=True, n_draws=2)
+    references = references_of(
+        engine, report.evidence, lambda trial: build(alone, configs=[config_of(trial)])
+    )
     last = max((s.latency_id for s in stored), default=None)
     return Prepared(
-        query=query, table=table, report=report, evidence_latency_id=last, engines=deployed
-    )
+        query=query, table=table, report=report, evidence_latency_id=last, engines=deployed,
+        references=references,
+    )  # fmt: skip
 
 
 def prepared_of(db: str | None, query: PlanQuery) -> Prepared:

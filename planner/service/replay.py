@@ -28,7 +28,7 @@ def replay(db: str | None, answer_id: str) -> tuple[bool, dict[str, Any]]:
             engines=tuple(before.get("evidence_engines", (0, 0))),
         )
         prepared = prepare(engine, PlanQuery(**json.loads(stored.query_json)), as_of)
-    now = answer_from(prepared).json
+        now = answer_from(prepared).json
     return canonical_json(as_stored(now, before)) == stored.answer_json, now
 
 
@@ -41,6 +41,9 @@ def rule_of(db: str | None, fit_id: str) -> str:
 def as_stored(now: dict[str, Any], before: dict[str, Any]) -> dict[str, Any]:
     """The answer as its version wrote it: its id is of that version, and some keys are newer."""
     now = {**now, "answer_id": before["answer_id"]}
+    known = {r["run_id"] for r in before.get("reference", ())}
+    references = [r for r in now.pop("reference", ()) if r["run_id"] in known]
+    now |= {"reference": references} if references else {}
     if isinstance(study := before.get("study"), dict):
         now = {**now, "study": {k: v for k, v in now["study"].items() if k in study}}
         older = [w for w in now["warnings"] if w["code"] != "older-rule"]

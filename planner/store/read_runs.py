@@ -28,6 +28,7 @@ def runs(
     sweep: str | None = None,
     status: str | None = None,
     provenance: str | None = None,
+    adaptation: str | None = None,
     limit: int | None = None,
     after: int | None = None,
 ) -> list[RunRow]:
@@ -39,6 +40,7 @@ def runs(
         sweep: only of trials in the sweep of this name.
         status: only with this status (`finished`, `failed`, `running`, `lost`, `cancelled`).
         provenance: only `measured`, `published` or `imported` ones.
+        adaptation: only with this one (`none`, `lora:16`).
         limit: at most so many; with `after`, a page.
         after: only those with a larger key: the last one of the page before.
     """
@@ -49,6 +51,8 @@ def runs(
         query = query.where(results.c.status == status)
     if provenance is not None:
         query = query.where(results.c.provenance == provenance)
+    if adaptation is not None:
+        query = query.where(schema.trials.c.adaptation == adaptation)
     if sweep is not None:
         query = query.where(_in_sweep(sweep))
     if after is not None:

@@ -83,9 +83,7 @@ def _gemstones(name: str) -> Iterator[Asked]:
             yield made
 
 
-def _bench_curves(
-    name: str, held: tuple[str, ...], along: str, error: str, shift: float
-) -> list[Asked]:
+def _bench_curves(name: str, held: tuple[str, ...], along: str, error: str) -> list[Asked]:
     rows = _csv(f"scalebench/{name}_scaling_law.train.csv")
     rows.sort(key=lambda r: tuple(float(r[a]) for a in held))
     out = []
@@ -137,7 +135,6 @@ def asked(part: str) -> Iterator[Asked]:
         ("non_vocab_parameters", "vocab_size"),
         "num_characters",
         "unigram_normalized_loss",
-        0.0,
     )
     if part == "tune":
         yield from itertools.islice(_gemstones("hot_100b+"), MOST_CURVES)
@@ -145,7 +142,7 @@ def asked(part: str) -> Iterator[Asked]:
         return
     yield from itertools.islice(_gemstones("lr_ablation_hot"), MOST_CURVES)
     yield from vocab[1::2][:MOST_CURVES]
-    yield from _bench_curves("data_constrained", ("unique_tokens", "params"), "tokens", "loss", 0.0)
+    yield from _bench_curves("data_constrained", ("unique_tokens", "params"), "tokens", "loss")
     yield from _few()
     yield _many("data_constrained", ("unique_tokens", "params", "tokens"), "loss")
     yield _costliest("chinchilla", "many axes", chinchilla(), 0.2)

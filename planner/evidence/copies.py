@@ -7,18 +7,18 @@ from collections.abc import Sequence
 
 from planner.store.row_types import LearnedRun, Run
 
-COPIED_ERRORS, SPECIFIC_DIGITS = 2000, 6
-"""Errors counted, or digits of an error, from which two seeds that agree exactly are one run: by chance
-two seeds agree to the last of 2,000 errors about once in a hundred (assumption)."""
+COPIED_ERRORS = 2000
+"""Errors counted from which two seeds that agree exactly are one run: by chance two seeds agree to the last of
+2,000 about once in a hundred (assumption)."""
 MANY_SEEDS = 30
-"""Runs of one configuration from which some agree to six digits by chance."""
+"""Runs of one configuration from which some agree by chance."""
 
 
 def copies(rows: Sequence[Run]) -> dict[int, str]:
     """Runs that say what another one says already, with the reason: they count once.
 
-    A copy is of the same trial, seed and all, with the same error; or of another seed of it, with an error
-    given so exactly (COPIED_ERRORS, or SPECIFIC_DIGITS digits) that two trainings do not share it.
+    A copy is of the same trial, seed and all, with the same error; or of another seed of it, with so many
+    errors (COPIED_ERRORS) that two trainings do not share their number.
     """
     # Most errors stand once: what is dear is looked at where one repeats alone.
     seen = Counter((r.error, r.n_errors, r.n_params) for r in rows)
@@ -27,9 +27,7 @@ def copies(rows: Sequence[Run]) -> dict[int, str]:
     for row in rows:
         if not row.error or seen[row.error, row.n_errors, row.n_params] == 1:
             continue
-        digits = f"{row.error:.12g}".replace(".", "").strip("0")
-        told = row.n_errors is None and len(digits) >= SPECIFIC_DIGITS
-        exact = told or (row.n_errors or 0) >= COPIED_ERRORS
+        exact = (row.n_errors or 0) >= COPIED_ERRORS
         seed = row.seed if isinstance(row, LearnedRun) else row.trial.seed
         setup = row.setup if row.setup.seed == 0 else row.setup.with_seed(0)
         exact = exact and sum(r.setup is row.setup for r in rows) <= MANY_SEEDS

@@ -276,3 +276,16 @@ def test_the_form_is_made_from_the_description_of_a_question(page):
         assert values == list(named(STUDY, name).choices)
     page.type("#limit-flops", "0.5")
     assert "between 1" in page.text("#wrong-flops")
+
+
+def test_a_price_brings_money_and_speed_and_none_of_it_without(page, client_json):
+    shown = "return document.getElementById('slider-cost-per-1000h').offsetParent !== null"
+    opened(page)
+    assert not page.run(shown)
+    opened(page, "/?task=asr&flops=30G&latency_ms=60ms&price=2.5/h&engine=any")
+    assert page.run(shown)
+    assert page.run("return document.getElementById('price').value") == "2.5/h"
+    answer = client_json("/v1/plan?task=asr&flops=30G&latency_ms=60ms&price=2.5/h&engine=any")
+    assert answer["answer_id"] in page.text("#answer")
+    assert "money for 1,000 h" in page.text("#answer")
+    assert "x real time" in page.text("#answer")

@@ -74,7 +74,7 @@ export function controls(state, changed) {
   const select = (id, name, kind) => {
     const node = byId(id);
     node.addEventListener("change", () => {
-      state[name] = node.value || null;
+      state[name] = node.value.trim() || null;
       changed(kind);
     });
     return node;
@@ -87,7 +87,7 @@ export function controls(state, changed) {
     const choices = Object.entries(FIELDS[name].choices).map(([value, words]) => el("option", { value }, words));
     fill(node, FIELDS[name].default === null ? el("option", { value: "" }, "the best evidence there is") : null, choices);
   }
-  const words = ["engine", "precision"].map((name) => [select(name, name, "study"), name]);
+  const words = ["engine", "precision", "price"].map((name) => [select(name, name, "study"), name]);
   for (const [node, name] of words) node.placeholder = `e.g. ${FIELDS[name].example}`;
   // What a form calls a field, and what it is: from the description.
   for (const label of document.querySelectorAll("#question [data-field]")) {
@@ -131,6 +131,7 @@ export function controls(state, changed) {
         const row = rows[name];
         row.range = costs.length ? [Math.min(...costs) / 1.3, Math.max(...costs) * 1.3] : null;
         row.slider.disabled = row.field.disabled = !row.range;
+        row.node.hidden = Boolean(COSTS[name].later) && !row.range;
         const [left, middle, right] = row.scale.children;
         left.textContent = row.range ? COSTS[name].show(row.range[0], 2) : sheet.unknown?.[name] ?? (name === "latency_ms" ? "no device with measurements" : "not known");
         middle.textContent = row.range ? COSTS[name].show(Math.sqrt(row.range[0] * row.range[1]), 2) : "";

@@ -38,6 +38,29 @@ export const COSTS = {
       "": 1, k: 1e3, M: 1e6, G: 1e9, Ki: 2 ** 10, Mi: 2 ** 20, Gi: 2 ** 30, Ti: 2 ** 40,
     }),
   },
+  // What deployment costs: there where a price or an engine is asked for (`later`).
+  real_time_factor: {
+    name: "speed", short: "rtfx", later: true,
+    show: (v, n = 3) => `${digits(1 / v, n)}x real time`,
+  },
+  cost_per_1000h: {
+    name: "money for 1,000 h", short: "cost-per-1000h", later: true,
+    show: (v, n = 3) => digits(v, n),
+    terse: (v) => digits(v, 3),
+    read: (t) => readWith(t, { "": 1 }),
+  },
+  energy_j_per_hour: {
+    name: "energy of an hour", short: "energy", later: true,
+    show: (v, n = 3) => scaled(v, SI, "J", n),
+    terse: (v) => digits(v, 3),
+    read: (t) => readWith(t, { "": 1, J: 1, kJ: 1e3, MJ: 1e6, Wh: 3.6e3, kWh: 3.6e6 }),
+  },
+  size_bytes: {
+    name: "model size", short: "size", later: true,
+    show: (v, n = 3) => scaled(v, BINARY, "B", n),
+    terse: (v) => scaled(v, BINARY, "B", 3).replace(GAP, ""),
+    read: (t) => COSTS.memory_bytes.read(t),
+  },
 };
 
 function readWith(text, units) {

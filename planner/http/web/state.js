@@ -4,10 +4,11 @@ import { FIELDS } from "./question.js";
 
 // Of the costs that can be limited, those that the page has a slider for.
 export const LIMITS = Object.keys(FIELDS).filter((name) => FIELDS[name].limit && name in COSTS);
-const WORDS = Object.keys(FIELDS).filter((name) => ["name", "choice"].includes(FIELDS[name].kind));
+// A price is its text, as it may have a unit of time.
+const WORDS = Object.keys(FIELDS).filter((name) => ["name", "choice", "price"].includes(FIELDS[name].kind));
 const FLAGS = ["measured_only", "accept_status"];
 const SURE = FIELDS.min_prob;
-const X = { flops: "flops", latency: "latency_ms", memory: "memory_bytes" };
+const X = Object.fromEntries(Object.keys(COSTS).map((name) => [COSTS[name].short, name]));
 
 export function readState(search) {
   const given = new URLSearchParams(search);
@@ -61,5 +62,6 @@ export function body(state) {
   const out = { ...study(state), min_prob: state.min_prob };
   for (const name of LIMITS) if (state[name] !== null) out[name] = COSTS[name].read(COSTS[name].terse(state[name]));
   for (const name of FLAGS) if (name in out) out[name] = true;
+  if (out.price) out.price = parseFloat(out.price);
   return out;
 }

@@ -16,6 +16,7 @@ from planner.plan.engines import Deployed
 from planner.service.devices import OWN_MODEL
 from planner.store.engine_results import StoredEngineLatency, engine_latencies
 from planner.store.read_engines import engine_scores
+from planner.words.catalogue import Catalogue
 from planner.words.engine_records import OWN_ENGINE, EngineScore
 from planner.words.question import PlanQuery
 from planner.words.records import Latency
@@ -91,7 +92,7 @@ def engines_of(
         if key == own
         else Deployed(
             engine=key[0], precision=key[1], scores=tuple(scores[key]),
-            latency=_model(timed.get(key, []), own_latency, evidence),
+            latency=model_of_engine(timed.get(key, []), own_latency, evidence.catalogue),
         )
         for key in wanted
     )  # fmt: skip
@@ -139,8 +140,8 @@ def _wanted(query: PlanQuery, there: Sequence[Key]) -> list[Key]:
     return wanted
 
 
-def _model(
-    timed: Sequence[StoredEngineLatency], own: LatencyModel | None, evidence: Evidence
+def model_of_engine(
+    timed: Sequence[StoredEngineLatency], own: LatencyModel | None, catalogue: Catalogue
 ) -> LatencyModel | None:
     """The engine's own model from enough configurations, else torch's scaled to those that there are."""
     if not timed:
@@ -150,8 +151,8 @@ def _model(
     kept = [_as_measured(t) for t in timed if t.measured.engine_version == version]
     enough = len({configuration(m) for m in kept}) >= OWN_MODEL
     if enough or own is None:
-        return fit_latency_model(kept, catalogue=evidence.catalogue)
-    return transfer_model(own, kept, catalogue=evidence.catalogue)
+        return fit_latency_model(kept, catalogue=catalogue)
+    return transfer_model(own, kept, catalogue=catalogue)
 
 
 def _as_measured(one: StoredEngineLatency) -> Latency:

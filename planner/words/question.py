@@ -228,7 +228,9 @@ class PlanQuery:
     )
     price: float | None = field(
         default=None,
-        metadata=later("price", "Price of the device.", (1e-9, 1e9), example="2.5/h", title="Price"),
+        metadata=later(
+            "price", "Price of the device.", (1e-9, 1e9), example="2.5/h", title="Price"
+        ),
     )
     idle: float | None = field(
         default=None,

@@ -38,6 +38,18 @@ class Worker:
     pid: int
     version: str
     code_revision: str | None = None
+    process: dict[str, str] | None = None
+    """What tells its process from every other of that number (`runner.campaign.host.ProcessIdentity`)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldClaim:
+    """A claim that a worker holds at this moment, and who that is."""
+
+    claim: Claim
+    host: str | None
+    pid: int | None
+    process: dict[str, str] | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +87,7 @@ def claim_trial(
     _check_lease(lease_seconds)
     who = {"at_host": worker.host, "process": worker.pid}
     who |= {"version": worker.version, "revision": worker.code_revision}
+    who |= {"details": worker.process and to_rows.optional_json({"process": worker.process})}
     names: list[str] = []
 
     def work(connection: Plain) -> leases.Taken | None:
@@ -89,6 +102,23 @@ def claim_trial(
     if claimed is None and _expire(engine, trials.c.trial_id == trial_id):
         claimed = transactions.claim(engine, work)
     return None if claimed is None else _as_claim(claimed)
+
+
+def held_claims(engine: Engine, sweep_id: int) -> list[HeldClaim]:
+    """The claims that workers hold on a sweep's trials now, by trial."""
+
+    def work(connection: Connection) -> list[HeldClaim]:
+        return [
+            HeldClaim(
+                claim=_as_claim(taken),
+                host=row.host,
+                pid=row.pid,
+                process=json.loads(row.details_json or "{}").get("process"),
+            )
+            for taken, row in leases.held(connection, sweep_id)
+        ]
+
+    return read(engine, work)
 
 
 def heartbeat(

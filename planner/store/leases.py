@@ -12,6 +12,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Integer,
+    Row,
     Select,
     Text,
     Update,
@@ -87,6 +88,7 @@ _WORKER = {
     "pid": bindparam("process", type_=Integer),
     "worker_version": bindparam("version", type_=Text),
     "code_revision": bindparam("revision", type_=Text),
+    "details_json": bindparam("details", type_=Text),
     "started_utc": NowUtc(),
 }
 _START = PreparedStatement(
@@ -164,6 +166,19 @@ def taken(connection: Plain, name: str) -> Taken | None:
     """The running claim of that name, where a commit happened whose answer was lost."""
     found = _TAKEN.first(connection, name=name)
     return None if found is None else Taken(*found)
+
+
+def held(connection: Connection, sweep_id: int) -> list[tuple[Taken, Row[Any]]]:
+    """The running claims among a sweep's trials, each with its worker's host, pid and details."""
+    query = (
+        select(runs.c.run_id, *CLAIMED, runs.c.host, runs.c.pid, runs.c.details_json)
+        .join(trials, trials.c.trial_id == runs.c.trial_id)
+        .where(runs.c.status == "running", trials.c.state == "running", member(sweep_id))
+        .where(runs.c.token == trials.c.token)
+        .order_by(trials.c.trial_id)
+    )
+    n_taken = len(Taken._fields)
+    return [(Taken(*row[:n_taken]), row) for row in connection.execute(query)]
 
 
 EXTEND = PreparedStatement(

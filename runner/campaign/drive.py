@@ -294,7 +294,7 @@ class Campaign:
                 f"{where}"
             )
         if outcome.kind == "died" and outcome.failure_class == "out-of-memory":
-            end_exhausted(self._engine, self._spec.name, outcome.trial_id, text)
+            end_exhausted(self._engine, self._sweep_id, outcome.trial_id, text)
         if outcome.kind == "died":
             # Its lease may have most of a minute to go; the process is known to be gone.
             self._recover(force=True)
@@ -304,14 +304,14 @@ class Campaign:
         if not force and time.monotonic() - self._last_recovery < self._setting.lease_seconds / 6:
             return
         self._last_recovery = time.monotonic()
-        recover(self._engine, self._spec.name, self._sweep_id)
+        recover(self._engine, self._sweep_id)
 
     def _give_back(self, executor: Executor) -> None:
         """Stop the running trials; none of their attempts counts, however they ended."""
         self._display.say("stopping: the running trials are given back")
         executor.stop(STOP_SECONDS)
         executor.close()
-        give_back_dead(self._engine, self._spec.name, self._in_flight)
+        give_back_dead(self._engine, self._sweep_id, self._in_flight)
         self._display.say(
             f"stopped; what is finished is stored. To go on, start the same command again; to see "
             f"where it is: soundscale sweep status {self._spec.name}"

@@ -31,6 +31,7 @@ from planner.errors import InputError, MissingResourceError, StoreError
 from planner.words.records import TRIAL_SCHEMA, Resources, RunRecord
 from runner.campaign.artifacts import NoRoomError, Workplace, no_room, workplace
 from runner.campaign.heartbeat import LEASE_SECONDS, Heartbeat, StopWork
+from runner.campaign.host import ProcessIdentity
 from runner.data.clips import DataSpec
 from runner.trial.versions import code_revision, installed, versions
 
@@ -114,11 +115,13 @@ def this_worker() -> Worker:
     """Who claims: host, process, version and code revision."""
     from planner.store.claims import Worker
 
+    me = ProcessIdentity.of_this_process()
     return Worker(
         host=socket.gethostname(),
         pid=os.getpid(),
         version=current_versions()["soundscale"],
         code_revision=code_revision(),
+        process=None if me is None else me.stored(),
     )
 
 

@@ -275,7 +275,7 @@ def test_a_worker_killed_for_its_memory_is_recorded_so(campaign, db_url):
 
     dead = claim_of_a_dead_process(campaign, db_url)
     engine = open_store(db_url)
-    end_exhausted(engine, "micro", dead.trial_id, "Ray killed it")
+    end_exhausted(engine, sweep_status(engine, "micro").sweep_id, dead.trial_id, "Ray killed it")
     assert sweep_status(engine, "micro").rows[0].state == "queued"
     assert attempts(engine, dead.trial_id)[0].failure_class == "out-of-memory"
     engine.dispose()

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,7 +20,7 @@ from planner.words.records import Resources
 from runner.campaign import display
 from runner.campaign.drive import CampaignResult, CampaignSetting, run_campaign
 from runner.campaign.executors import RayExecutor, check_fits
-from runner.campaign.host import short_folder
+from runner.campaign.host import ProcessIdentity, short_folder
 from runner.campaign.worker import JobOutcome, TrialJob
 from runner.data.clips import DataSpec
 from runner.sweep import prepare
@@ -265,17 +267,20 @@ def test_what_no_node_has_is_refused_at_once(resources, cluster):
 def test_the_clusters_folder_is_short_whatever_tmpdir_says(monkeypatch, tmp_path):
     monkeypatch.setenv("TMPDIR", str(tmp_path / ("x" * 100)))
     folder = short_folder()
-    folder.rmdir()
+    shutil.rmtree(folder)
     assert len(str(folder)) < 41
 
 
 def test_the_folder_of_a_killed_driver_is_removed_and_a_living_ones_kept():
     ended = subprocess.Popen(["true"])
     ended.wait()
-    abandoned = Path(f"/tmp/sscale-{ended.pid}-abandoned")
-    abandoned.mkdir()
+    me = ProcessIdentity.of_this_process().stored()
+    abandoned, elsewhere = [Path(f"/tmp/sscale-{ended.pid}-{name}") for name in ("gone", "away")]
+    for folder, process in ((abandoned, me), (elsewhere, me | {"namespace": "of a container"})):
+        folder.mkdir()
+        owner = {"pid": ended.pid, "process": process}
+        (folder / "owner.json").write_text(json.dumps(owner))
     first, second = short_folder(), short_folder()
-    assert not abandoned.exists()
-    assert first.exists()
-    first.rmdir()
-    second.rmdir()
+    assert (abandoned.exists(), elsewhere.exists(), first.exists()) == (False, True, True)
+    for folder in (elsewhere, first, second):
+        shutil.rmtree(folder)

@@ -111,6 +111,27 @@ def _lacks(resources: Resources) -> str | None:
     return unusable_gpu(resources)
 
 
+def _broken() -> str | None:
+    """What keeps this worker's libraries from being imported, in one line, or None.
+
+    Asked before anything is claimed, and by one thread while the others wait.
+    """
+    from runner.trial import libraries
+
+    try:
+        libraries.load()
+    except ImportError as problem:
+        return _cannot_import(problem)
+    return None
+
+
+def _cannot_import(problem: ImportError) -> str:
+    return (
+        f"worker on {socket.gethostname()} cannot import what trials need: {problem}; no trial was "
+        "charged; run: pip install 'soundscale[runner]' there, then the same command again"
+    )
+
+
 def this_worker() -> Worker:
     """Who claims: host, process, version and code revision."""
     from planner.store.claims import Worker
@@ -135,7 +156,7 @@ def work_on(job: TrialJob, stopped: Callable[[], bool] | None = None) -> JobOutc
     from planner.store.claims import claim_trial
     from planner.store.engine import opened
 
-    unfit = version_mismatch(job.versions, current_versions()) or _lacks(job.placement)
+    unfit = version_mismatch(job.versions, current_versions()) or _broken() or _lacks(job.placement)
     if unfit is not None:
         return JobOutcome(trial_id=job.trial_id, kind="refused", failure_text=unfit)
     with opened(job.db, must_exist=True, worker=True) as engine:
@@ -163,6 +184,11 @@ def _attempt(
             return _released(engine, claim, "stopped by its driver")
         except KeyboardInterrupt:
             return _released(engine, claim, "stopped by its driver")
+        except ImportError as problem:
+            # The installation's fault, never the trial's: another worker may well run it.
+            text = _cannot_import(problem)
+            _released(engine, claim, text)
+            return JobOutcome(trial_id=claim.trial_id, kind="refused", failure_text=text)
         except NoRoomError as problem:
             _released(engine, claim, str(problem))
             return JobOutcome(trial_id=claim.trial_id, kind="unstored", failure_text=str(problem))
@@ -183,6 +209,7 @@ def _run(
 
     Raises:
         NoRoomError: its files cannot be written for want of room, which is no fault of the trial.
+        ImportError: a library is missing or broken here, which is none either.
     """
     from planner.store.read import catalogue
     from runner.trial.run import run_trial
@@ -206,6 +233,8 @@ def _run(
         return _failed("out-of-memory", f"out of memory: {problem}")
     except InputError as problem:
         return _failed("broken-data", str(problem))
+    except ImportError:
+        raise
     except Exception as problem:
         if no_room(problem):
             raise NoRoomError(job.artifacts, problem) from problem

@@ -264,3 +264,28 @@ def test_a_worker_without_the_gpu_that_it_was_given_says_so_and_claims_nothing(
     assert outcome.kind == "refused"
     assert "was given a GPU that torch" in outcome.failure_text
     assert (held.row().state, held.row().token) == ("queued", token)
+
+
+def test_an_import_error_is_never_a_trials_failure(held, tmp_path, monkeypatch):
+    finish_nothing(held)
+
+    def half_there(*args: object, **options: object) -> RunRecord:
+        raise ImportError("cannot import name 'WhisperConfig'")
+
+    monkeypatch.setattr("runner.trial.run.run_trial", half_there)
+    outcome = work_on(job_of(held, tmp_path))
+    assert (outcome.kind, held.row().state) == ("refused", "queued")
+    assert "WhisperConfig" in outcome.failure_text
+    assert held.row().max_attempts == held.row().n_attempts + 2
+
+
+def test_a_worker_whose_libraries_are_broken_claims_nothing(held, tmp_path, monkeypatch):
+    finish_nothing(held)
+    n_before = held.row().n_attempts
+
+    def broken() -> None:
+        raise ImportError("libfoo.so is missing")
+
+    monkeypatch.setattr("runner.trial.libraries.load", broken)
+    assert work_on(job_of(held, tmp_path)).kind == "refused"
+    assert held.row().n_attempts == n_before

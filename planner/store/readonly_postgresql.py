@@ -22,25 +22,44 @@ _BATCH = 50
 
 _DANGEROUS_ROLES = (
     "pg_read_server_files", "pg_write_server_files", "pg_execute_server_program",
-    "pg_signal_backend", "pg_write_all_data", "pg_checkpoint",
+    "pg_signal_backend", "pg_write_all_data", "pg_checkpoint", "pg_maintain",
+    "pg_create_subscription",
 )  # fmt: skip
 
+_WRITING_FUNCTIONS = (
+    "lo_creat", "lo_create", "lo_from_bytea", "lo_open", "lo_put", "lo_truncate", "lo_truncate64",
+    "lo_unlink", "lowrite", "pg_logical_emit_message",
+)  # fmt: skip
+"""What writes in a read-only transaction: large objects (until PostgreSQL 16) and messages in the log."""
+
+# One row for each thing that the role may do beyond reading, with the role through which it may: itself
+# or one that it is a member of, however far away. A member that does not inherit can still SET ROLE.
 _MAY_DO_MORE = f"""
-SELECT r.rolsuper OR r.rolcreaterole OR r.rolcreatedb OR r.rolreplication,
-    EXISTS (SELECT 1 FROM pg_roles d
-            WHERE d.rolname IN ({", ".join(f"'{r}'" for r in _DANGEROUS_ROLES)})
-            AND pg_has_role(current_user, d.oid, 'MEMBER')),
-    EXISTS (SELECT 1 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-            WHERE c.relkind IN ('r', 'v', 'p', 'm')
-            AND n.nspname NOT IN ('pg_catalog', 'information_schema')
-            AND has_table_privilege(c.oid, 'INSERT, UPDATE, DELETE, TRUNCATE')),
-    EXISTS (SELECT 1 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-            WHERE c.relname = 'api_tokens' AND n.nspname = 'public'
-            AND has_table_privilege(c.oid, 'SELECT')),
-    current_user
-FROM pg_roles r WHERE r.rolname = current_user
+WITH reached AS (SELECT * FROM pg_roles WHERE pg_has_role(session_user, oid, 'MEMBER')),
+relations AS (
+    SELECT c.oid, c.relname, c.relowner, n.nspname FROM pg_class c
+    JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE c.relkind IN ('r', 'v', 'p', 'm', 'f')
+    AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname !~ '^pg_t')
+SELECT rolname, 'is an administrator' FROM reached
+WHERE rolsuper OR rolcreaterole OR rolcreatedb OR rolreplication OR rolbypassrls
+UNION ALL SELECT rolname, 'is a server role' FROM reached
+WHERE rolname IN ({", ".join(f"'{r}'" for r in _DANGEROUS_ROLES)})
+UNION ALL SELECT rolname, 'can write ' || min(relname) FROM reached, relations
+WHERE NOT rolsuper AND (relowner = reached.oid
+    OR has_table_privilege(reached.oid, relations.oid, 'INSERT, UPDATE, DELETE, TRUNCATE')
+    OR has_any_column_privilege(reached.oid, relations.oid, 'INSERT, UPDATE')) GROUP BY rolname
+UNION ALL SELECT rolname, 'can read api_tokens' FROM reached, relations
+WHERE NOT rolsuper AND relname = 'api_tokens' AND nspname = 'public'
+AND has_any_column_privilege(reached.oid, relations.oid, 'SELECT')
 """
-_CAN = ("is an administrator", "has a server role", "can write", "can read api_tokens")
+_MAY_CALL = f"""
+SELECT p.oid::regprocedure::text FROM pg_proc p
+WHERE p.pronamespace = 'pg_catalog'::regnamespace
+AND p.proname IN ({", ".join(f"'{f}'" for f in _WRITING_FUNCTIONS)})
+AND has_function_privilege(session_user, p.oid, 'EXECUTE') ORDER BY 1
+"""
+_MOST_NAMED = 3
 
 
 def ask(
@@ -157,14 +176,26 @@ def _plain(value: Any) -> Any:
 def _check_reader(connection: Any, shown: str) -> None:
     """Refuse a role that could do more than read: a read-only transaction does not hold it back.
 
-    Inside one, a superuser can still run programs and read files, and any role can end the
-    connections of its own name.
+    Inside one, a superuser can still run programs and read files, any role can end the connections
+    of its own name, and everybody may write large objects unless that was revoked.
     """
-    found = connection.execute(_MAY_DO_MORE).fetchone()
-    problems = [can for flag, can in zip(found, _CAN, strict=False) if flag]
+    role = connection.execute("SELECT session_user").fetchone()[0]
+    problems = [
+        can if by == role else f"{can} as a member of {by} (GRANT {by} TO {role})"
+        for by, can in connection.execute(_MAY_DO_MORE).fetchall()
+    ]
     if problems:
+        more = len(problems) - _MOST_NAMED
+        said = " and ".join(problems[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
         raise StoreError(
-            f"role {found[-1]} of {shown} {' and '.join(problems)}, and SQL from the service runs "
+            f"role {role} of {shown} {said}, and SQL from the service runs "
             "only as a role that can do nothing but read; make one (GRANT SELECT on the tables and "
             "views, not on api_tokens) and name it with --sql-db"
+        )
+    functions = [name for (name,) in connection.execute(_MAY_CALL).fetchall()]
+    if functions:
+        raise StoreError(
+            f"role {role} of {shown} may call functions that write in a read-only transaction; as an "
+            f"administrator run in that database: REVOKE EXECUTE ON FUNCTION {', '.join(functions)} "
+            "FROM PUBLIC"
         )

@@ -229,6 +229,10 @@ def reader(postgres_server):
         connection.execute(f"CREATE ROLE {name} LOGIN")
         connection.execute(f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {name}")
         connection.execute(f"REVOKE ALL ON api_tokens FROM {name}")
+        url = owner.replace("postgres@", f"{name}@")
+        with pytest.raises(StoreError, match="REVOKE EXECUTE ON FUNCTION lo_") as told:
+            readonly.query(url, "select 1", trusted=False)
+        connection.execute(str(told.value).split(": ", 1)[1])
     return owner, owner.replace("postgres@", f"{name}@")
 
 
@@ -274,6 +278,10 @@ select count(*) from generate_series(1, 1000000000000)
 select repeat('x', 2000000000)
 notify runs
 listen runs
+select lo_create(0)
+select lo_from_bytea(0, 'x')
+select query_to_xml('sel' || 'ect lo_creat(131072)', true, true, '')
+select pg_logical_emit_message(false, 'a', 'b')
 explain analyze delete from runs""".splitlines()
 
 
@@ -329,6 +337,35 @@ def test_a_role_that_can_read_tokens_is_refused(reader):
         with pytest.raises(StoreError, match="can read api_tokens"):
             readonly.query(url, "select 1", trusted=False)
         connection.execute(f"REVOKE ALL ON api_tokens FROM {name}")
+
+
+MEMBERSHIPS = {
+    "can write runs as a member of": "GRANT INSERT ON runs TO {group}",
+    "is an administrator as a member of": "ALTER ROLE {group} SUPERUSER",
+    "can read api_tokens as a member of": "GRANT SELECT (token_hash) ON api_tokens TO {group}",
+    "is a server role as a member of pg_signal_backend": "GRANT pg_signal_backend TO {group}",
+}
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("said", MEMBERSHIPS)
+@pytest.mark.parametrize("inherits", ["INHERIT", "NOINHERIT"])
+def test_a_role_counts_as_every_role_that_it_can_reach(reader, said, inherits):
+    import psycopg
+
+    owner, url = reader
+    name, near, far = url.split("//")[1].split("@")[0], "near", "far"
+    with psycopg.connect(owner, autocommit=True) as connection:
+        connection.execute(
+            f"CREATE ROLE {near} {inherits}; CREATE ROLE {far}; GRANT {far} TO {near}"
+        )
+        connection.execute(f"ALTER ROLE {name} {inherits}; GRANT {near} TO {name}")
+        connection.execute(MEMBERSHIPS[said].format(group=far))
+        try:
+            with pytest.raises(StoreError, match=said):
+                readonly.query(url, "select 1", trusted=False)
+        finally:
+            connection.execute(f"DROP OWNED BY {far}; DROP ROLE {near}, {far}")
 
 
 def test_the_page_answers_csv_and_json(client):

@@ -7,7 +7,6 @@ every commit synced. PostgreSQL serves a cluster through psycopg 3, with a pool 
 from __future__ import annotations
 
 import os
-import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,13 +19,11 @@ from planner.errors import InputError, MissingResourceError, StoreError
 from planner.store import migrate
 from planner.store.dialects import prepare_postgresql, prepare_sqlite
 from planner.store.transactions import again, make_room, reason
+from planner.words import secrets
 
 DEFAULT_URL = "sqlite:///soundscale.db"
 OLDEST_SQLITE = (3, 37, 0)
 """STRICT tables came with 3.37; RETURNING with 3.35."""
-
-_PASSWORD = re.compile(r"(?<=//)([^/@:]*):.*@")
-_QUERY_PASSWORD = re.compile(r"([?&](?:ssl)?password=)[^&]*")
 
 
 def resolve_url(url: str | None) -> str:
@@ -64,8 +61,7 @@ def redacted(url: str) -> str:
     >>> redacted("postgresql://me:secret@host/db")
     'postgresql://me:***@host/db'
     """
-    shown = _QUERY_PASSWORD.sub(r"\1***", _PASSWORD.sub(r"\1:***@", url))
-    return shown.replace("postgresql+psycopg://", "postgresql://")
+    return secrets.redacted(url).replace("postgresql+psycopg://", "postgresql://")
 
 
 def connect(url: str, *, worker: bool = False) -> Engine:

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from planner.errors import InputError, MissingResourceError, StoreError
+from planner.words.secrets import redacted as without_secrets
 
 CHECKPOINTS = "checkpoints"
 
@@ -70,8 +71,8 @@ class NoRoomError(StoreError):
 
 
 def redacted(location: str) -> str:
-    """A location without the user and password of its URL."""
-    return _PASSWORD.sub("***@", location)
+    """A location without the user, password and tokens of its URL."""
+    return without_secrets(_PASSWORD.sub("***@", location))
 
 
 class Remote:

@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+from urllib.parse import quote
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from planner.words.secrets import redacted
+
+SECRET = st.text("abcXYZ0189!$*()_-+~.:/@%,", min_size=6, max_size=20).map(lambda s: f"S3{s}crT")
+NAME = st.sampled_from(["me", "", "a.b-c", "KEY%2F1"])
+HOST = st.sampled_from(["host", "10.0.0.1:5432", "[::1]", "db.example.org:1/x"])
+SCHEME = st.sampled_from(
+    ["postgresql", "postgres", "postgresql+psycopg", "sqlite", "s3", "https", "ftp", "redis"]
+)
+BREAK = st.sampled_from(["://", ":/", ":///", ";//", "//"])
+PARAMETER = st.sampled_from(
+    ["password", "sslpassword", "secret", "client_secret", "token", "X-Amz-Security-Token", "sig",
+     "X-Amz-Signature", "api_key", "apikey", "key", "access_key", "passwd", "pwd", "auth", "sas"]
+)  # fmt: skip
+AROUND = st.sampled_from(["{}", "cannot reach {}: timed out", "database URL '{}' cannot be read"])
+
+
+@settings(max_examples=200)
+@given(SCHEME, BREAK, NAME, SECRET, HOST, AROUND)
+def test_the_password_of_any_url_is_hidden_however_it_is_mistyped(
+    scheme, slashes, name, secret, host, around
+):
+    told = redacted(around.format(f"{scheme}{slashes}{name}:{secret}@{host}"))
+    assert secret not in told
+    assert "***" in told
+
+
+@settings(max_examples=200)
+@given(SCHEME, PARAMETER, SECRET, st.booleans(), AROUND)
+def test_a_secret_in_a_query_is_hidden_and_what_follows_it_is_not(
+    scheme, name, secret, upper, around
+):
+    key = name.upper() if upper else name
+    url = f"{scheme}://host/folder?region=eu&{key}={quote(secret, safe='')}&x=1"
+    told = redacted(around.format(url))
+    assert quote(secret, safe="") not in told
+    assert "region=eu" in told
+    assert "x=1" in told
+
+
+@settings(max_examples=200)
+@given(st.sampled_from(["password", "sslpassword", "passwd"]), SECRET, st.sampled_from(["", "'"]))
+def test_a_secret_in_a_connection_string_is_hidden(name, secret, mark):
+    told = redacted(f"host=db {name} = {mark}{secret}{mark} user=me")
+    assert secret not in told
+    assert told.endswith(" user=me")
+
+
+def test_what_is_no_secret_stays():
+    for text in (
+        "postgresql://me@host:5432/db", "sqlite:///runs.db", "C:/x@y", "12:30 me@host",
+        "s3://bucket/folder?region=eu", "mean_output_tokens=3", "key = 5", "n_tokens 4",
+    ):  # fmt: skip
+        assert redacted(text) == text

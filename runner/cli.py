@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from planner.cli.asked import levels
-from planner.cli.options import db_option, echo_json, echo_rows, format_option, talk
+from planner.cli.options import db_option, echo, echo_json, echo_rows, format_option, talk
 from runner import export_cli
 
 SWEEP_COLUMNS = (
@@ -257,7 +257,7 @@ def data_check(source: str, task: str | None, output_format: str) -> None:
     elif output_format != "table":
         echo_rows(report.faults, output_format)
     elif report.contents:
-        click.echo(report_text(report.contents))
+        echo(report_text(report.contents))
     rows = report.faulty_rows
     if rows:
         if output_format == "table":

@@ -11,6 +11,7 @@ from planner.cli.options import (
     ANSWER_FORMATS,
     Command,
     db_option,
+    echo,
     echo_json,
     echo_rows,
     format_option,
@@ -64,7 +65,7 @@ def export(db: str | None, output_format: str, quiet: bool, no_parity: bool, **a
         echo_json(found)
         return
     for line in export_commands.lines(found):
-        click.echo(line)
+        echo(line)
 
 
 def _model_options(command: Command) -> Command:
@@ -157,7 +158,7 @@ def transcribe(
         if output_format == "json":
             found.append(subtitles.as_json(str(path), transcript))
         else:
-            click.echo(subtitles.written(transcript, output_format), nl=False)
+            echo(subtitles.written(transcript, output_format), nl=False)
     if output_format == "json":
         echo_json(found)
     seconds = time.perf_counter() - began
@@ -197,6 +198,6 @@ def _progress(path: Path, quiet: bool) -> Any:
 
     def report(done: int, n: int) -> None:
         end = "\n" if done == n else ""
-        click.echo(f"\r{path.name}: {done} of {n} windows{end}", nl=False, err=True)
+        echo(f"\r{path.name}: {done} of {n} windows{end}", nl=False, err=True)
 
     return report

@@ -12,9 +12,7 @@ from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
 
-import click
-
-from planner.cli.options import echo_rows, talk
+from planner.cli.options import echo, echo_rows, talk
 from planner.errors import InfeasibleError
 from planner.report import answer_text
 from planner.service import asking, fitting
@@ -67,7 +65,7 @@ def _sweep_file(spec: Path | None) -> Iterator[Path]:
 
 
 def _heading(text: str) -> None:
-    click.echo(f"\n{text}\n{'-' * len(text)}")
+    echo(f"\n{text}\n{'-' * len(text)}")
 
 
 def _print_trained(db: str | None, rows: list[dict[str, Any]]) -> None:
@@ -91,7 +89,7 @@ def _print_learnt(db: str | None) -> None:
     _heading("What was learnt")
     with opened(db, must_exist=True) as engine:
         learnt = fitting.fit(engine, "asr", source="measured")
-    click.echo(answer_text.fit_text(learnt))
+    echo(answer_text.fit_text(learnt))
 
 
 def _print_answer(db: str | None) -> None:
@@ -101,12 +99,12 @@ def _print_answer(db: str | None) -> None:
         task="asr", flops=QUESTION_FLOPS, latency_ms=QUESTION_LATENCY_MS, source="measured"
     )
     try:
-        click.echo(answer_text.plan_text(asking.plan(db, query).json))
+        echo(answer_text.plan_text(asking.plan(db, query).json))
     except InfeasibleError as problem:
         # A slow machine: what would do is the answer then, and FLOPs alone still have one.
-        click.echo(str(problem))
+        echo(str(problem))
         alone = PlanQuery(task="asr", flops=QUESTION_FLOPS, source="measured")
-        click.echo(answer_text.plan_text(asking.plan(db, alone).json))
+        echo(answer_text.plan_text(asking.plan(db, alone).json))
 
 
 def _print_where(db: str | None, result: CampaignResult, seconds: float) -> None:

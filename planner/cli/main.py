@@ -2,7 +2,7 @@
 
 Exit codes: 0 done; 1 a bug (with its traceback); 2 bad input or usage; 3 no configuration meets the
 limits; 4 no usable fit; 5 weights, data or a package missing; 6 the database; 7 trials failed;
-8 probability too low; 9 too far outside the data. `--help` imports click alone.
+8 probability too low; 9 too far outside the data; 10 Ray or storage is away. `--help` imports click alone.
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ from typing import Any
 import click
 
 from planner.cli import plugins
+from planner.cli.options import talk
 from planner.errors import MissingResourceError, SoundscaleError
+from planner.words.secrets import redacted
 
 _COLLECT_AFTER = (50_000, 20, 50)
 """When cycles are looked for (objects; assumption: some MB of them may wait). At Python's 700 a command that
@@ -249,7 +251,7 @@ def main() -> None:
         code: Any = cli.main(standalone_mode=False)
         sys.exit(code if isinstance(code, int) else 0)
     except SoundscaleError as problem:
-        click.echo(f"soundscale: {problem}", err=True)
+        talk(f"soundscale: {redacted(str(problem))}")
         sys.exit(problem.exit_code)
     except ModuleNotFoundError as problem:
         extra = _extra_of(problem.name or "")
@@ -264,7 +266,7 @@ def main() -> None:
         click.echo("soundscale: interrupted", err=True)
         sys.exit(130)
     except click.ClickException as problem:
-        click.echo(f"soundscale: {_one_line(problem)}", err=True)
+        talk(f"soundscale: {redacted(_one_line(problem))}")
         sys.exit(problem.exit_code)
     except BrokenPipeError:
         # The reader (head, less) went away: not an error of ours.

@@ -15,6 +15,7 @@ import click
 
 from planner.errors import InputError, SoundscaleError
 from planner.report.tables import cell, plain_table
+from planner.words.terminal import shown, shown_json
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -63,6 +64,14 @@ def format_option(formats: Sequence[str] = FORMATS) -> Callable[[Command], Comma
     """
 
     def decorate(command: Command) -> Command:
+        if "csv" in formats:
+            command = click.option(
+                "--for-spreadsheet",
+                is_flag=True,
+                expose_value=False,
+                callback=_remember_spreadsheet,
+                help="With -f csv: text that a spreadsheet would run as a formula is quoted.",
+            )(command)
         return click.option(
             "-f",
             "--format",
@@ -76,9 +85,21 @@ def format_option(formats: Sequence[str] = FORMATS) -> Callable[[Command], Comma
     return decorate
 
 
+_FOR_SPREADSHEET = "soundscale.for_spreadsheet"
+
+
+def _remember_spreadsheet(context: click.Context, option: click.Parameter, value: bool) -> None:
+    context.meta[_FOR_SPREADSHEET] = value
+
+
 def talk(message: str) -> None:
     """One line for people, on stderr."""
-    click.echo(message, err=True)
+    click.echo(shown(message), err=True)
+
+
+def echo(text: str) -> None:
+    """Text for people, on stdout; what would steer their terminal is shown, not sent."""
+    click.echo(shown(text))
 
 
 def echo_json(value: Any) -> None:
@@ -91,7 +112,8 @@ def echo_json(value: Any) -> None:
     context = click.get_current_context(silent=True)
     lines = context is not None and context.params.get("output_format") == "jsonl"
     indent = None if lines else 2
-    click.echo(json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False))
+    text = json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False)
+    click.echo(shown_json(text))
 
 
 def is_terminal() -> bool:
@@ -120,29 +142,26 @@ def echo_rows(
         import json
 
         for row in rows:
-            click.echo(json.dumps(row, ensure_ascii=False, allow_nan=False))
+            click.echo(shown_json(json.dumps(row, ensure_ascii=False, allow_nan=False)))
     elif output_format == "csv":
-        click.echo(_csv_text(rows), nl=False)
+        text = _csv_text(rows)
+        click.echo(shown(text) if sys.stdout.isatty() else text, nl=False)
     elif output_format == "parquet":
         _echo_parquet(rows)
     elif not rows:
         talk(empty)
     else:
-        shown = list(columns or [(k, k) for k in rows[0]])
-        echo_table([h for _, h in shown], [[cell(r.get(k)) for k, _ in shown] for r in rows])
+        wanted = list(columns or [(k, k) for k in rows[0]])
+        echo_table([h for _, h in wanted], [[cell(r.get(k)) for k, _ in wanted] for r in rows])
 
 
 def _csv_text(rows: Sequence[Mapping[str, Any]]) -> str:
-    import csv
-    import io
+    from planner.report.delimited import csv_text
 
-    out = io.StringIO()
-    if rows:
-        writer = csv.DictWriter(out, fieldnames=list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        for row in rows:
-            writer.writerow({k: _flat(v) for k, v in row.items()})
-    return out.getvalue()
+    context = click.get_current_context(silent=True)
+    quoted = context is not None and bool(context.meta.get(_FOR_SPREADSHEET))
+    names = list(rows[0]) if rows else []
+    return csv_text(names, ([row.get(k) for k in names] for row in rows), for_spreadsheet=quoted)
 
 
 def _echo_parquet(rows: Sequence[Mapping[str, Any]]) -> None:
@@ -155,27 +174,20 @@ def _echo_parquet(rows: Sequence[Mapping[str, Any]]) -> None:
     sys.stdout.buffer.write(parquet_bytes(rows))
 
 
-def _flat(value: Any) -> Any:
-    import json
-
-    return (
-        json.dumps(value, ensure_ascii=False) if isinstance(value, (dict, list, tuple)) else value
-    )
-
-
 def echo_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """A table on stdout: rich on a terminal, aligned plain text elsewhere."""
     if is_terminal():
         from rich import box
         from rich.console import Console
         from rich.table import Table
+        from rich.text import Text
 
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
         for i, heading in enumerate(headings):
             # The first column names the row: an id that is broken in two cannot be copied.
             table.add_column(heading, overflow="fold", no_wrap=i == 0)
         for row in rows:
-            table.add_row(*row)
+            table.add_row(*(Text(str(value)) for value in row))
         Console().print(table)
         return
-    click.echo(plain_table(headings, rows))
+    echo(plain_table(headings, rows))

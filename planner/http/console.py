@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import csv
-import io
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request
@@ -16,8 +14,8 @@ from planner.http.schemas import SqlQuestion
 from planner.http.settings import Settings
 from planner.http.working import busy
 from planner.http.world import encoded
+from planner.report.delimited import csv_text
 from planner.store import readonly
-from planner.store.readonly import QueryResult
 
 N_AT_ONCE = 2
 """Statements at the same time: each has a process or a connection of its own."""
@@ -74,7 +72,11 @@ async def _answer(request: Request, question: SqlQuestion) -> Response:
         slots.release()
     if question.format == "csv":
         headers = {"Content-Disposition": 'attachment; filename="soundscale.csv"'}
-        return Response(csv_text(found), media_type="text/csv", headers=headers)
+        return Response(
+            csv_text(found.columns, found.rows, for_spreadsheet=True),
+            media_type="text/csv",
+            headers=headers,
+        )
     return Response(
         encoded(
             {
@@ -84,12 +86,3 @@ async def _answer(request: Request, question: SqlQuestion) -> Response:
         ),
         media_type="application/json",
     )  # fmt: skip
-
-
-def csv_text(found: QueryResult) -> str:
-    """The rows as CSV with a header."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(found.columns)
-    writer.writerows(found.rows)
-    return out.getvalue()

@@ -9,12 +9,13 @@ from typing import Any
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
+from planner.words.secrets import redacted
+from planner.words.terminal import shown
+
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}$")
 """A request id that a load balancer may give; anything else is replaced by our own."""
-
-_PASSWORD = re.compile(r"(://[^/\s:@]*:|(?:ssl)?password=)[^\s&]+(?=@|&|\s|$)", re.IGNORECASE)
 
 
 class Metrics:
@@ -60,6 +61,7 @@ def logger(log_format: str) -> Any:
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
             _without_passwords,
+            _nothing_that_steers,
             last,
         ],
     )
@@ -67,7 +69,15 @@ def logger(log_format: str) -> Any:
 
 def _without_passwords(logger: Any, name: str, event: Any) -> Any:
     """Whatever a driver puts into its message, a password in a URL does not reach the log."""
-    return {k: _PASSWORD.sub(r"\1***", v) if isinstance(v, str) else v for k, v in event.items()}
+    return {k: redacted(v) if isinstance(v, str) else v for k, v in event.items()}
+
+
+def _nothing_that_steers(logger: Any, name: str, event: Any) -> Any:
+    """A path or a name of a request writes on its own line of the log and nowhere else."""
+    return {
+        k: shown(v, one_line=k != "exception") if isinstance(v, str) else v
+        for k, v in event.items()
+    }
 
 
 def _drop(logger: Any, name: str, event: Any) -> Any:

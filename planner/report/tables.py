@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from planner.words.terminal import shown
+
 
 def cell(value: Any) -> str:
     """A value as a table shows it: `–` for what is not known."""
@@ -12,7 +14,7 @@ def cell(value: Any) -> str:
         return "–"
     if isinstance(value, float):
         return f"{value:.4g}"
-    return str(value)
+    return shown(str(value), one_line=True)
 
 
 def plain_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -12,7 +12,6 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Integer,
-    Row,
     Select,
     Text,
     Update,
@@ -168,7 +167,7 @@ def taken(connection: Plain, name: str) -> Taken | None:
     return None if found is None else Taken(*found)
 
 
-def held(connection: Connection, sweep_id: int) -> list[tuple[Taken, Row[Any]]]:
+def held(connection: Connection, sweep_id: int) -> list[tuple[Taken, Any]]:
     """The running claims among a sweep's trials, each with its worker's host, pid and details."""
     query = (
         select(runs.c.run_id, *CLAIMED, runs.c.host, runs.c.pid, runs.c.details_json)

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
+from planner.words.terminal import shown
 from planner.words.units import format_duration
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ class PlainLines:
 
     def say(self, line: str) -> None:
         """The line, at once."""
-        print(line, file=self._stream, flush=True)
+        print(shown(line), file=self._stream, flush=True)
 
     def show(self, status: SweepStatus, seconds_left: float | None) -> None:
         """Changes since the last call; now and then the running trials."""
@@ -99,7 +100,7 @@ class LiveTable:
 
     def say(self, line: str) -> None:
         """A line above the table."""
-        self._console.print(line, highlight=False, markup=False)
+        self._console.print(shown(line), highlight=False, markup=False)
 
     def show(self, status: SweepStatus, seconds_left: float | None) -> None:
         """The table, at most as tall as the terminal."""

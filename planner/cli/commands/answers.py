@@ -7,6 +7,7 @@ import click
 from planner.cli.options import (
     ANSWER_FORMATS,
     db_option,
+    echo,
     echo_json,
     echo_rows,
     format_option,
@@ -52,7 +53,7 @@ def answers_show(answer_id: str, db: str | None, output_format: str) -> None:
     if output_format != "table":
         echo_json(stored)
         return
-    click.echo(answer_text.plan_text(stored))
+    echo(answer_text.plan_text(stored))
 
 
 @answers.command("replay")

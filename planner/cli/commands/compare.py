@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from planner.cli.options import db_option, echo_json, echo_rows, format_option
+from planner.cli.options import db_option, echo, echo_json, echo_rows, format_option
 
 
 @click.command()
@@ -31,7 +31,7 @@ def compare(
 
     found = service.compare(db, run_id, split=split, level=level)
     if output_format == "table":
-        click.echo(compare_text.compare_text(found))
+        echo(compare_text.compare_text(found))
     elif output_format == "json":
         echo_json(found)
     else:

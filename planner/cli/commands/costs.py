@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from planner.cli.asked import option, options
-from planner.cli.options import db_option, echo_json, echo_rows, format_option, talk
+from planner.cli.options import db_option, echo, echo_json, echo_rows, format_option, talk
 from planner.words.asked import named
 from planner.words.question import CONFIGURATION, STUDY
 
@@ -39,7 +39,7 @@ def costs(output_format: str, **asked: Any) -> None:
     if output_format != "table":
         echo_json(found)
         return
-    click.echo(cost_text(found, asked))
+    echo(cost_text(found, asked))
 
 
 @click.group()

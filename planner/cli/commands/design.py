@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from planner.cli.asked import levels, option
-from planner.cli.options import ANSWER_FORMATS, echo_json, format_option
+from planner.cli.options import ANSWER_FORMATS, echo, echo_json, format_option
 from planner.words.asked import named
 from planner.words.question import STUDY
 
@@ -46,4 +46,4 @@ def design(
     if output_format != "table":
         echo_json(found)
         return
-    click.echo(design_text(found))
+    echo(design_text(found))

@@ -8,7 +8,15 @@ from typing import Any
 import click
 
 from planner.cli.asked import study_options
-from planner.cli.options import ANSWER_FORMATS, db_option, echo_json, echo_rows, format_option, talk
+from planner.cli.options import (
+    ANSWER_FORMATS,
+    db_option,
+    echo,
+    echo_json,
+    echo_rows,
+    format_option,
+    talk,
+)
 
 
 @click.group()
@@ -71,7 +79,7 @@ def fit_run(
     if output_format != "table":
         echo_json(answer_text.fit_json(result))
         return
-    click.echo(answer_text.fit_text(result))
+    echo(answer_text.fit_text(result))
 
 
 @fit.command("table")
@@ -116,7 +124,7 @@ def fit_table_command(file: str, axes: str, output_format: str, **asked: Any) ->
     if output_format != "table":
         echo_json(found)
         return
-    click.echo(answer_text.table_text(found))
+    echo(answer_text.table_text(found))
 
 
 @fit.command("compare")
@@ -140,7 +148,7 @@ def fit_compare(
     with opened(db, must_exist=True) as engine:
         result = fitting.fit(engine, task, source=source, dataset=dataset, adaptation=adaptation)
     if output_format == "table":
-        click.echo(answer_text.compare_text(result))
+        echo(answer_text.compare_text(result))
         return
     echo_rows(answer_text.compare_rows(result), output_format)
 
@@ -185,4 +193,4 @@ def fit_show(fit_id: str, db: str | None, output_format: str) -> None:
     if output_format != "table":
         echo_json(answer_text.stored_fit_json(stored))
         return
-    click.echo(answer_text.stored_fit_text(stored))
+    echo(answer_text.stored_fit_text(stored))

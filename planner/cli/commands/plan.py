@@ -10,6 +10,7 @@ from planner.cli.asked import options, query_of
 from planner.cli.options import (
     ANSWER_FORMATS,
     db_option,
+    echo,
     echo_json,
     echo_rows,
     format_option,
@@ -54,7 +55,7 @@ def plan(ctx: click.Context, /, db: str | None, output_format: str, **question: 
     if output_format != "table":
         echo_json(answer.json)
         return
-    click.echo(answer_text.plan_text(answer.json))
+    echo(answer_text.plan_text(answer.json))
 
 
 @plan.command("target")
@@ -82,7 +83,7 @@ def plan_target(
     if output_format != "table":
         echo_json(found)
         return
-    click.echo(answer_text.target_text(found))
+    echo(answer_text.target_text(found))
 
 
 @plan.command("verify")
@@ -112,7 +113,7 @@ def plan_verify(
     if output_format != "table":
         echo_json(found)
         return
-    click.echo(answer_text.verify_text(found))
+    echo(answer_text.verify_text(found))
 
 
 def _run_recommended(ctx: click.Context, db: str | None, answer_id: str) -> None:
@@ -185,7 +186,7 @@ def whatif_command(
     if output_format != "table":
         echo_json(found)
         return
-    click.echo(answer_text.option_text(found))
+    echo(answer_text.option_text(found))
 
 
 @click.command()
@@ -218,4 +219,4 @@ def suggest(
     if output_format != "table":
         echo_json(found)
         return
-    click.echo(answer_text.suggest_text(found))
+    echo(answer_text.suggest_text(found))

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from planner.cli.asked import option, study_options
-from planner.cli.options import Command, db_option, talk
+from planner.cli.options import Command, db_option, echo, talk
 from planner.words.question import FRONTIER
 
 _FILES = ("png", "svg", "html")
@@ -36,7 +36,7 @@ def _show(files: dict[str, Path | None], chart: Callable[[], Any], text: Callabl
     """Files where some were named, else the terminal."""
     wanted = {kind: path for kind, path in files.items() if path is not None}
     if not wanted:
-        click.echo(text())
+        echo(text())
         return
     drawn = chart()
     for kind, path in wanted.items():

@@ -6,7 +6,15 @@ from typing import Any
 
 import click
 
-from planner.cli.options import ANSWER_FORMATS, db_option, echo_json, echo_rows, format_option, talk
+from planner.cli.options import (
+    ANSWER_FORMATS,
+    db_option,
+    echo,
+    echo_json,
+    echo_rows,
+    format_option,
+    talk,
+)
 
 _COLUMNS = [
     ("run_id", "run"),
@@ -94,10 +102,10 @@ def show_run(run_id: int, db: str | None, utterances: bool, output_format: str) 
         return
     for key, value in detail.items():
         if isinstance(value, list):
-            click.echo(f"\n{key}")
+            echo(f"\n{key}")
             echo_rows(value, "table")
         elif value is not None:
-            click.echo(f"{key:22s} {value}")
+            echo(f"{key:22s} {value}")
     if detail["status"] == "finished" and detail["provenance"] == "measured":
         talk(f"beside another on the same utterances: soundscale compare {run_id} RUN")
 

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TextIO
 
 import click
 
-from planner.cli.options import ANSWER_FORMATS, db_option, echo_json, echo_rows, format_option, talk
+from planner.cli.options import (
+    ANSWER_FORMATS,
+    db_option,
+    echo,
+    echo_json,
+    echo_rows,
+    format_option,
+    talk,
+)
 from planner.errors import InputError, MissingResourceError
 
 
@@ -20,11 +29,11 @@ from planner.errors import InputError, MissingResourceError
               help="PostgreSQL role that only reads, for the SQL page.")  # fmt: skip
 @click.option("--rate", type=click.FloatRange(min=0), default=50.0, show_default=True,
               help="Requests a second of one client; 0 for no limit.")  # fmt: skip
-@click.option("--log", "log_format", type=click.Choice(["json", "text", "none"]), default="text",
-              show_default=True, help="Log on stderr, one line a request.")  # fmt: skip
+@click.option("--log", "log_format", type=click.Choice(["json", "text", "none"]), default=None,
+              help="Log on stderr, one line a request.  [default: text on a terminal, else json]")  # fmt: skip
 def serve(
     db: str | None, host: str, port: int, allow_host: tuple[str, ...], sql_db: str | None,
-    rate: float, log_format: str,
+    rate: float, log_format: str | None,
 ) -> None:  # fmt: skip
     """Serve the planner page and the HTTP API.
 
@@ -47,7 +56,7 @@ def serve(
         ) from None
     settings = Settings(
         db=db, host=host, port=port, allowed_hosts=tuple(h.lower() for h in allow_host),
-        sql_db=sql_db, requests_per_second=rate, log_format=log_format,
+        sql_db=sql_db, requests_per_second=rate, log_format=log_format or ("text" if sys.stderr.isatty() else "json"),
     )  # fmt: skip
     server.check(settings)
     running = server.server(settings)
@@ -89,7 +98,7 @@ def add_token(name: str, db: str | None, scopes: tuple[str, ...], source: TextIO
     with opened(db, must_exist=True) as engine:
         store.add(engine, name, token, scopes)
     if given is None:
-        click.echo(token)
+        echo(token)
         talk(f"token {name!r} with scope {' '.join(scopes)}; it is not shown again")
     else:
         talk(f"token {name!r} with scope {' '.join(scopes)} stored")

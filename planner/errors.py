@@ -10,7 +10,8 @@
     ├── StoreError                   exit 6   the database cannot be used
     │   └── MigrationError           exit 6   it is at another revision
     ├── TrialsFailedError            exit 7   a sweep ended with failed trials
-    └── OutsideDataError             exit 9   the question lies too far outside the data
+    ├── OutsideDataError             exit 9   the question lies too far outside the data
+    └── OutageError                  exit 10  what executes or keeps trials is away; start again later
         ProbabilityError             exit 8   limits are met, but not with the probability wanted
 
 A message is one line without a full stop: what was asked, what stands in the way, what to do.
@@ -107,3 +108,9 @@ class OutsideDataError(SoundscaleError):
     """The question lies further outside the data than an answer could be defended."""
 
     exit_code = 9
+
+
+class OutageError(SoundscaleError):
+    """What executes trials or keeps their files is away; what is stored stays stored."""
+
+    exit_code = 10

@@ -16,6 +16,7 @@ from runner.campaign import artifacts, display
 from runner.campaign.display import OPEN_STATES
 from runner.campaign.drive import CampaignResult, CampaignSetting, absolute_db, run_campaign
 from runner.campaign.executors import Executor, InlineExecutor, RayExecutor
+from runner.campaign.outages import SteadyExecutor
 from runner.sweep import forecast, prepare
 from runner.sweep import report as sweep_report
 from runner.sweep.prepare import PreparedSweep
@@ -87,7 +88,7 @@ def execute(
         prepared.spec,
         prepared.trials,
         setting,
-        lambda: make_executor(request, prepared),
+        lambda: make_executor(request, prepared, shown.say),
         shown,
         prepare.trial_work(prepared),
         lambda engine, sweep_id: forecasts.save(engine, sweep_id, expected),
@@ -95,12 +96,16 @@ def execute(
     return result, status_rows(db, prepared.spec.name)[0]
 
 
-def make_executor(request: RunRequest, prepared: PreparedSweep) -> Executor:
-    """The executor that `--ray` names."""
+def make_executor(
+    request: RunRequest, prepared: PreparedSweep, say: Callable[[str], None]
+) -> Executor:
+    """The executor that `--ray` names; on Ray one that outlives Ray's own deaths."""
     if request.ray_address == "none":
         return InlineExecutor(request.workers or 1)
     cpus = prepared.spec.resources.cpus
-    return RayExecutor(request.ray_address, n_workers=request.workers, cpus=cpus)
+    return SteadyExecutor(
+        lambda: RayExecutor(request.ray_address, n_workers=request.workers, cpus=cpus), say
+    )
 
 
 def dry_run(

@@ -22,10 +22,11 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any, Protocol
 
-from planner.errors import InputError, MissingResourceError
+from planner.errors import InputError, MissingResourceError, OutageError
 from planner.words.records import Resources
 from planner.words.units import format_bytes
 from runner.campaign.host import short_folder
+from runner.campaign.outages import first_line, outages, require_own_node
 from runner.campaign.ray_security import (
     ask_for_tokens,
     give_token,
@@ -128,6 +129,7 @@ class RayExecutor:
     Raises:
         MissingResourceError: Ray is not installed or has a known hole, or no cluster answers.
         InputError: the cluster is open to strangers.
+        OutageError: Ray goes away; from every method too (`runner.campaign.outages`).
     """
 
     def __init__(
@@ -142,19 +144,20 @@ class RayExecutor:
         ray = _import_ray()
         self._ray = ray
         self._folder: Path | None = None
-        self._owned = address == "local" and not ray.is_initialized()
+        self.owned = address == "local" and not ray.is_initialized()
         self._connected = not ray.is_initialized()
-        if self._owned:
-            self._start_local(n_workers, cpus, gpus)
+        if self.owned:
+            with outages(ray):
+                self._start_local(n_workers, cpus, gpus)
         elif self._connected:
             self._join(address)
-        nodes = [n for n in ray.nodes() if n["Alive"]]
-        if not self._owned:
+        nodes = self._alive()
+        if not self.owned:
             require_token(ray, frozenset(n["NodeManagerAddress"] for n in nodes))
         self.hosts = frozenset(n["NodeManagerHostname"] for n in nodes)
         self.n_gpus = max((n["Resources"].get("GPU", 0.0) for n in nodes), default=0.0)
         # A cluster of our own is exactly as large as was asked for.
-        self._limit = None if self._owned else n_workers
+        self._limit = None if self.owned else n_workers
         self._running: dict[Any, TrialJob] = {}
         self._work = ray.remote(work)
 
@@ -200,22 +203,27 @@ class RayExecutor:
 
     def _on_each_node(self, resources: Resources) -> list[int]:
         wanted = {k: v for k, v in _ray_resources(resources).items() if v > 0}
-        nodes = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
+        nodes = [node["Resources"] for node in self._alive()]
         return [min(int(has.get(k, 0.0) / v + 1e-9) for k, v in wanted.items()) for has in nodes]
+
+    def _alive(self) -> list[dict[str, Any]]:
+        with outages(self._ray):
+            return [node for node in self._ray.nodes() if node["Alive"]]
 
     def submit(self, job: TrialJob) -> None:
         """Hand a trial to Ray; it claims the trial when it starts, not while it waits."""
         wanted = _ray_resources(job.placement)
-        ref = self._work.options(
+        task = self._work.options(
             num_cpus=wanted.pop("CPU"),
             num_gpus=wanted.pop("GPU"),
             memory=wanted.pop("memory", None),
             resources=wanted or None,
             max_retries=0,
             name=job.label,
-            runtime_env=None if self._owned else {"env_vars": _worker_environment(job.placement)},
-        ).remote(job)
-        self._running[ref] = job
+            runtime_env=None if self.owned else {"env_vars": _worker_environment(job.placement)},
+        )
+        with outages(self._ray):
+            self._running[task.remote(job)] = job
 
     def collect(self, seconds: float) -> list[JobOutcome]:
         """Outcomes of the tasks that ended, whatever ended them."""
@@ -223,8 +231,11 @@ class RayExecutor:
         if not refs:
             time.sleep(seconds)
             return []
-        ready, _ = self._ray.wait(refs, num_returns=1, timeout=seconds)
-        more, _ = self._ray.wait(refs, num_returns=len(refs), timeout=0)
+        with outages(self._ray):
+            ready, _ = self._ray.wait(refs, num_returns=1, timeout=seconds)
+            more, _ = self._ray.wait(refs, num_returns=len(refs), timeout=0)
+        if not ready:
+            require_own_node(self._ray)
         return [self._outcome(ref) for ref in dict.fromkeys([*ready, *more])]
 
     def _outcome(self, ref: Any) -> JobOutcome:
@@ -241,15 +252,18 @@ class RayExecutor:
             return _died(job, "lost-node", problem)
         except errors.RayTaskError as problem:
             return _died(job, "programming-error", problem)
+        except errors.RayError as problem:
+            raise OutageError(f"Ray does not work any more: {first_line(problem)}") from problem
 
     def stop(self, seconds: float) -> list[JobOutcome]:
         """Interrupt every task; each gives its trial back, which takes one statement."""
-        for ref in self._running:
-            self._ray.cancel(ref, force=False)
         refs = list(self._running)
-        ready, _ = (
-            self._ray.wait(refs, num_returns=len(refs), timeout=seconds) if refs else ([], [])
-        )
+        with outages(self._ray):
+            for ref in refs:
+                self._ray.cancel(ref, force=False)
+            ready, _ = (
+                self._ray.wait(refs, num_returns=len(refs), timeout=seconds) if refs else ([], [])
+            )
         return [self._outcome(ref) for ref in ready]
 
     def close(self) -> None:
@@ -273,6 +287,8 @@ def _import_ray() -> Any:
     # Read once, when Ray is imported.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_DEDUP_LOGS", "0")
+    # Without its head Ray ends the process after 60 s; an outage is found and told long before 600.
+    os.environ.setdefault("RAY_gcs_rpc_server_reconnect_timeout_s", "600")
     ask_for_tokens()
     try:
         import ray

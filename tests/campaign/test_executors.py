@@ -78,7 +78,7 @@ def latencies_of(tmp_path: Path) -> list:
 
 def wait_for(tmp_path: Path, state: str) -> list:
     """Trials of the sweep in that state, as soon as there is one."""
-    end = time.monotonic() + 120
+    end = time.monotonic() + 300
     while time.monotonic() < end:
         if (tmp_path / "runs.db").exists():
             engine = open_store(f"sqlite:///{tmp_path}/runs.db")

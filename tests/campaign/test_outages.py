@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from planner.errors import MissingResourceError, OutageError
+from planner.store.engine import opened
+from planner.store.read import attempts, sweep_status
+from runner.campaign import display, outages
+from runner.campaign.drive import CampaignSetting, run_campaign
+from runner.campaign.executors import RayExecutor
+from runner.campaign.outages import SteadyExecutor
+from runner.campaign.worker import JobOutcome
+from runner.sweep import prepare
+from tests.campaign.test_executors import wait_for
+
+JOB = SimpleNamespace(trial_id=4)
+
+
+class Fragile:
+    """An executor whose Ray dies while it collects, and which then finishes what it is given."""
+
+    def __init__(self, *, owned: bool, dies: bool) -> None:
+        self.owned, self.dies = owned, dies
+        self.hosts, self.n_gpus = frozenset({"here"}), 0.0
+        self.jobs: list = []
+
+    def submit(self, job: object) -> None:
+        self.jobs.append(job)
+
+    def collect(self, seconds: float) -> list[JobOutcome]:
+        if self.dies:
+            raise OutageError("Ray does not work any more: the raylet is gone")
+        return [JobOutcome(trial_id=job.trial_id, kind="finished") for job in self.jobs]
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+def steady(deaths: list[bool], *, owned: bool = True, said: list[str] | None = None):
+    left = iter(deaths)
+    lines: list[str] = [] if said is None else said
+    return SteadyExecutor(
+        lambda: Fragile(owned=owned, dies=next(left)), lines.append, pause=lambda seconds: None
+    )
+
+
+def test_trials_in_flight_come_back_as_an_outage_and_the_next_cluster_takes_over():
+    said: list[str] = []
+    executor = steady([True, False], said=said)
+    executor.submit(JOB)
+    assert [(o.trial_id, o.kind) for o in executor.collect(0)] == [(4, "outage")]
+    executor.submit(JOB)
+    assert [o.kind for o in executor.collect(0)] == ["finished"]
+    assert "a new local cluster is started (1 of 3)" in said[0]
+
+
+def test_the_fourth_outage_of_a_local_cluster_ends_with_its_own_exit_code():
+    executor = steady([True] * 9)
+    for _ in range(3):
+        executor.collect(0)
+    with pytest.raises(OutageError, match="--ray none") as end:
+        executor.collect(0)
+    assert end.value.exit_code == 10
+    assert executor.stop(0) == []
+
+
+def test_a_cluster_of_others_is_waited_for(monkeypatch):
+    said: list[str] = []
+    makes = iter([Fragile(owned=False, dies=True), None, Fragile(owned=False, dies=False)])
+
+    def make() -> Fragile:
+        found = next(makes)
+        if found is None:
+            raise MissingResourceError("no Ray cluster answers at 'auto'")
+        return found
+
+    executor = SteadyExecutor(make, said.append, pause=lambda seconds: None)
+    executor.collect(0)
+    assert said[-1] == "the cluster answers again"
+    assert "waiting up to 600 s" in said[0]
+
+
+def test_a_cluster_that_stays_away_ends_with_what_to_do(monkeypatch):
+    monkeypatch.setattr(outages, "WAIT_SECONDS", 0.0)
+    executor = steady([True, True], owned=False)
+    with pytest.raises(OutageError, match="ray start --head"):
+        executor.collect(0)
+
+
+RAY_ERRORS = ("RaySystemError", "LocalRayletDiedError", "OutOfDiskError", "RuntimeEnvSetupError")
+
+
+@pytest.mark.parametrize("name", RAY_ERRORS)
+def test_every_error_of_rays_own_machinery_is_an_outage(name):
+    ray = pytest.importorskip("ray")
+    with pytest.raises(OutageError, match="Ray does not work any more"), outages.outages(ray):
+        raise getattr(ray.exceptions, name)("it broke")
+
+
+@pytest.mark.ray
+def test_a_driver_whose_raylet_is_killed_starts_a_new_cluster_and_finishes(
+    write_spec: Callable[..., Path], tmp_path: Path
+):
+    psutil = pytest.importorskip("psutil")
+    spec = write_spec(("steps = 2", "steps = 40"), ('["none", "stem:2"]', '"none"'))
+    db = f"sqlite:///{tmp_path}/runs.db"
+    prepared = prepare.prepare(spec, db, lambda line: None)
+    setting = CampaignSetting(db=db, artifacts=str(tmp_path / "artifacts"), poll_seconds=0.1)
+
+    def kill_the_raylet() -> None:
+        wait_for(tmp_path, "running")
+        for process in psutil.Process().children(recursive=True):
+            if process.name() == "raylet":
+                os.kill(process.pid, signal.SIGKILL)
+
+    killer = threading.Thread(target=kill_the_raylet)
+    killer.start()
+    with (tmp_path / "said.txt").open("w") as talk:
+        shown = display.PlainLines(talk)
+        result = run_campaign(
+            prepared.spec,
+            prepared.trials,
+            setting,
+            lambda: SteadyExecutor(lambda: RayExecutor("local", n_workers=1), shown.say),
+            shown,
+        )
+    killer.join()
+    assert "a new local cluster is started (1 of 3)" in (tmp_path / "said.txt").read_text()
+    assert result.n_finished == result.n_trials
+    with opened(db) as engine:
+        for row in sweep_status(engine, "micro").rows:
+            statuses = [attempt.status for attempt in attempts(engine, row.trial_id)]
+            assert statuses in (["finished"], ["cancelled", "finished"])

@@ -11,12 +11,13 @@ so that a run that moves to another node goes on from there. Files appear under 
 from __future__ import annotations
 
 import errno
+import os
 import posixpath
 import re
 import secrets
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -48,9 +49,67 @@ def check(location: str) -> None:
         InputError: no storage of that kind is known.
         MissingResourceError: a package for it is not installed, or it does not answer.
     """
+    name = f".probe-{secrets.token_hex(4)}"
     if is_url(location):
-        remote = Remote(location)
-        remote.put_text(f".probe-{secrets.token_hex(4)}")
+        Remote(location).put_text(name)
+    else:
+        _probe_folder(Path(location), name)
+
+
+def _probe_folder(folder: Path, name: str) -> None:
+    """Write a small file to the disk itself, read it back, remove it."""
+    text = b"soundscale" * 1000
+    path = folder / name
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with path.open("wb") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        whole = path.read_bytes() == text
+        path.unlink()
+    except OSError as problem:
+        with suppress(OSError):
+            path.unlink()
+        raise MissingResourceError(
+            f"folder {folder} cannot be written to: {problem.strerror or problem}; free space or give "
+            "this user the right to write there, or name another with --artifacts"
+        ) from problem
+    if not whole:
+        raise MissingResourceError(
+            f"folder {folder} gives back other bytes than were written; check its disk, or name "
+            "another with --artifacts"
+        )
+
+
+_found_good: set[str] = set()
+
+
+def check_once(location: str) -> None:
+    """`check`, once in a process for each location that is good.
+
+    Raises:
+        InputError, MissingResourceError: as `check`.
+    """
+    if location not in _found_good:
+        check(location)
+        _found_good.add(location)
+
+
+def fault(location: str, problem: BaseException) -> StorageError | None:
+    """What is wrong with the storage, where an error in the middle of a trial is its fault; else None.
+
+    A disk that filled up says so itself. A folder that turned read-only or was unmounted shows as any
+    of a dozen errors, and is told by trying.
+    """
+    if no_room(problem):
+        return StorageError(location, problem)
+    try:
+        check(location)
+    except (InputError, MissingResourceError) as found:
+        _found_good.discard(location)
+        return StorageError(location, found)
+    return None
 
 
 def no_room(problem: BaseException) -> bool:
@@ -60,14 +119,11 @@ def no_room(problem: BaseException) -> bool:
     return no_space or _NO_ROOM_TEXT.search(str(problem)) is not None
 
 
-class NoRoomError(StoreError):
-    """Files of a trial cannot be written for want of room."""
+class StorageError(StoreError):
+    """Files of a trial cannot be written, through no fault of the trial."""
 
     def __init__(self, location: str, problem: BaseException) -> None:
-        super().__init__(
-            f"cannot write to {redacted(location)}: {problem}; free some space, then run the same "
-            "command again: what is stored stays stored"
-        )
+        super().__init__(f"cannot write to {redacted(location)}: {problem}")
 
 
 def redacted(location: str) -> str:
@@ -194,11 +250,18 @@ class Workplace:
             self.problems.append(f"{checkpoint.name}: {type(problem).__name__}: {problem}")
 
     def publish(self, artifact: str | None) -> str | None:
-        """Copy a trial's tensors to the URL; where they are to be found from now on."""
+        """Copy a trial's tensors to the URL; where they are to be found from now on.
+
+        Raises:
+            StorageError: they cannot be stored there.
+        """
         if artifact is None or self.remote is None:
             return artifact
         for path in sorted(Path(artifact).iterdir()):
-            self.remote.put(path, f"{self.fingerprint}/{path.name}")
+            try:
+                self.remote.put(path, f"{self.fingerprint}/{path.name}")
+            except Exception as problem:
+                raise StorageError(self.location, problem) from problem
         return f"{self.location.rstrip('/')}/{self.fingerprint}"
 
     def discard_checkpoints(self) -> None:

@@ -24,6 +24,7 @@ from runner.campaign.display import OPEN_STATES, Display, TimeLeft, counts
 from runner.campaign.executors import Executor, check_fits
 from runner.campaign.heartbeat import LEASE_SECONDS
 from runner.campaign.recovery import end_exhausted, give_back_dead, recover
+from runner.campaign.storage_pause import WAIT_SECONDS, StoragePause
 from runner.campaign.worker import JobOutcome, TrialJob, current_versions
 from runner.sweep.keys import SweepSpec
 
@@ -69,6 +70,8 @@ class CampaignSetting:
     weights: Path | None = None
     lease_seconds: float = LEASE_SECONDS
     poll_seconds: float = POLL_SECONDS
+    storage_seconds: float = WAIT_SECONDS
+    """How long artifacts may have nowhere to go before the campaign ends."""
 
 
 def absolute_db(url: str | None) -> str:
@@ -107,6 +110,7 @@ def run_campaign(
             runs another version.
         TrialsFailedError: a programming error stopped the campaign.
         StoreError: results cannot be stored.
+        OutageError: Ray, or the storage of artifacts, is away and did not come back.
         KeyboardInterrupt: Ctrl-C or SIGTERM, after the running trials were given back.
     """
     from planner.store.claims import check_one_host
@@ -133,6 +137,7 @@ class Campaign:
         self._trials, self._display, self._work = trials, display, work
         self._in_flight: set[int] = set()
         self._last_recovery = -float("inf")
+        self._pause = StoragePause(display.say, setting.storage_seconds)
 
     def run(
         self,
@@ -246,13 +251,17 @@ class Campaign:
                 return
             self._submit(executor, status.rows)
             pause = max(self._setting.poll_seconds, (now - asked) / STATUS_SHARE)
-            for outcome in executor.collect(pause):
-                self._in_flight.discard(outcome.trial_id)
+            outcomes = executor.collect(pause)
+            self._in_flight -= {outcome.trial_id for outcome in outcomes}
+            out = [outcome.trial_id for outcome in outcomes if outcome.kind == "outage"]
+            if out:
+                give_back_dead(self._engine, self._sweep_id, out)
+            for outcome in outcomes:
                 self._look_at(outcome)
 
     def _submit(self, executor: Executor, rows: Sequence[TrialStatus]) -> None:
         waiting = [r for r in rows if r.state == "queued" and r.trial_id not in self._in_flight]
-        if not waiting:
+        if not waiting or self._pause.holds:
             return
         first = self._placed(waiting[0].resources, executor)
         room = BACKLOG * max(1, executor.capacity(first)) - len(self._in_flight)
@@ -280,6 +289,10 @@ class Campaign:
         text = (outcome.failure_text or "").strip()
         if outcome.kind == "refused":
             raise InputError(text)
+        if outcome.kind == "storage":
+            self._pause.failed(text)
+        elif outcome.kind in ("finished", "failed", "retry"):
+            self._pause.worked()
         if outcome.kind == "unstored":
             raise StoreError(text)
         if outcome.failure_class == "programming-error":

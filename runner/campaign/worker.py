@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING
 from planner.costs.flops.forward import resolve_convention
 from planner.errors import InputError, MissingResourceError, StoreError
 from planner.words.records import TRIAL_SCHEMA, Resources, RunRecord
-from runner.campaign.artifacts import NoRoomError, Workplace, no_room, workplace
+from runner.campaign.artifacts import StorageError, Workplace, check_once, fault, workplace
 from runner.campaign.heartbeat import LEASE_SECONDS, Heartbeat, StopWork
 from runner.campaign.host import ProcessIdentity
 from runner.data.clips import DataSpec
@@ -69,7 +69,8 @@ class JobOutcome:
     `kind`: `finished`; `failed` (for good); `retry` (queued again); `fenced` (the lease was lost,
     nothing stored); `unstored` (the database cannot take the result); `not-claimed` (finished, or
     another worker has it); `released` (stopped and given back); `refused` (this worker may not run
-    it); `died` (its process ended without a word).
+    it); `died` (its process ended without a word); `storage` (its artifacts have nowhere
+    to go); `outage` (what runs the processes went away).
     """
 
     trial_id: int
@@ -159,6 +160,10 @@ def work_on(job: TrialJob, stopped: Callable[[], bool] | None = None) -> JobOutc
     unfit = version_mismatch(job.versions, current_versions()) or _broken() or _lacks(job.placement)
     if unfit is not None:
         return JobOutcome(trial_id=job.trial_id, kind="refused", failure_text=unfit)
+    try:
+        check_once(job.artifacts)
+    except (InputError, MissingResourceError) as problem:
+        return JobOutcome(trial_id=job.trial_id, kind="storage", failure_text=_on_host(problem))
     with opened(job.db, must_exist=True, worker=True) as engine:
         claim = claim_trial(engine, job.trial_id, this_worker(), job.lease_seconds)
         if claim is None:
@@ -189,9 +194,14 @@ def _attempt(
             text = _cannot_import(problem)
             _released(engine, claim, text)
             return JobOutcome(trial_id=claim.trial_id, kind="refused", failure_text=text)
-        except NoRoomError as problem:
-            _released(engine, claim, str(problem))
-            return JobOutcome(trial_id=claim.trial_id, kind="unstored", failure_text=str(problem))
+        except StorageError as problem:
+            text = _on_host(problem)
+            _released(engine, claim, text)
+            return JobOutcome(trial_id=claim.trial_id, kind="storage", failure_text=text)
+
+
+def _on_host(problem: Exception) -> str:
+    return f"worker on {socket.gethostname()}: {problem}"
 
 
 def _released(engine: Engine, claim: Claim, why: str) -> JobOutcome:
@@ -208,7 +218,7 @@ def _run(
     """`run_trial`, with whatever it raises turned into a record.
 
     Raises:
-        NoRoomError: its files cannot be written for want of room, which is no fault of the trial.
+        StorageError: its files cannot be written, which is no fault of the trial.
         ImportError: a library is missing or broken here, which is none either.
     """
     from planner.store.read import catalogue
@@ -233,11 +243,11 @@ def _run(
         return _failed("out-of-memory", f"out of memory: {problem}")
     except InputError as problem:
         return _failed("broken-data", str(problem))
-    except ImportError:
+    except (ImportError, StorageError):
         raise
     except Exception as problem:
-        if no_room(problem):
-            raise NoRoomError(job.artifacts, problem) from problem
+        if (wrong := fault(job.artifacts, problem)) is not None:
+            raise wrong from problem
         return _failed("programming-error", traceback.format_exc())
 
 

@@ -79,6 +79,7 @@ def test_a_part_of_a_file_that_was_cut_off_is_left_where_it_is(url, tmp_path):
     [
         ("nowhere://x/y", InputError, "give a folder, or a URL such as s3://BUCKET/FOLDER"),
         ("file:///proc/no/such", MissingResourceError, "cannot be written to"),
+        ("/proc/no/such", MissingResourceError, "cannot be written to: .*--artifacts"),
     ],
 )
 def test_a_location_that_cannot_be_used_is_refused_before_anything_is_claimed(

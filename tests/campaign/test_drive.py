@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from planner.errors import InputError, TrialsFailedError
+from planner.errors import InputError, OutageError, TrialsFailedError
 from planner.store.claims import Claim, claim_trial, finish
 from planner.store.engine import open_store, opened
 from planner.store.read import TrialStatus, attempts, runs, sweep_status
@@ -30,9 +30,15 @@ def campaign(tmp_path: Path, write_spec: Callable[..., Path]) -> Callable[..., C
         work: Callable[..., JobOutcome] = work_on,
         hosts: frozenset[str] | None = None,
         task: str = "asr",
+        storage_seconds: float = 2.0,
     ) -> CampaignResult:
         prepared = prepare.prepare(write_spec(*changes, task=task), db, lambda line: None)
-        setting = CampaignSetting(db=db, artifacts=str(tmp_path / "artifacts"), poll_seconds=0.05)
+        setting = CampaignSetting(
+            db=db,
+            artifacts=str(tmp_path / "artifacts"),
+            poll_seconds=0.05,
+            storage_seconds=storage_seconds,
+        )
         executor = InlineExecutor(work=work)
         executor.hosts = hosts or executor.hosts
         with (tmp_path / "said.txt").open("w") as said:
@@ -294,3 +300,28 @@ def claim_of_a_dead_process(campaign: Callable[..., CampaignResult], db_url: str
     engine.dispose()
     assert claim is not None
     return claim
+
+
+def test_a_storage_that_fails_pauses_the_campaign_and_charges_no_trial(campaign, tmp_path):
+    failures = iter([True, True])
+
+    def full_twice(job: TrialJob, stopped: Callable[[], bool]) -> JobOutcome:
+        if next(failures, False):
+            return JobOutcome(trial_id=job.trial_id, kind="storage", failure_text="cannot write")
+        return quick(job, stopped)
+
+    assert campaign(work=full_twice).n_finished == 3
+    assert [row.attempt for row in rows_of(tmp_path)] == [1, 1, 1]
+    said = (tmp_path / "said.txt").read_text()
+    assert "the campaign pauses: cannot write" in said
+    assert "the campaign goes on" in said
+
+
+def test_a_storage_that_stays_away_ends_the_campaign_with_its_own_exit_code(campaign, tmp_path):
+    def full(job: TrialJob, stopped: Callable[[], bool]) -> JobOutcome:
+        return JobOutcome(trial_id=job.trial_id, kind="storage", failure_text="cannot write")
+
+    with pytest.raises(OutageError, match="the same command goes on") as end:
+        campaign(work=full, storage_seconds=0.0)
+    assert end.value.exit_code == 10
+    assert {row.state for row in swept(tmp_path)} == {"queued"}

@@ -212,9 +212,7 @@ def test_a_result_under_an_old_token_is_refused(held, tmp_path):
     assert statuses == ["lost", "finished"]
 
 
-def test_a_trial_whose_files_find_no_room_is_given_back_and_stops_the_campaign(
-    held, tmp_path, monkeypatch
-):
+def test_a_trial_whose_files_find_no_room_is_given_back_uncharged(held, tmp_path, monkeypatch):
     finish_nothing(held)
     message = "I/O error: No space left on device (os error 28)"
 
@@ -223,8 +221,8 @@ def test_a_trial_whose_files_find_no_room_is_given_back_and_stops_the_campaign(
 
     monkeypatch.setattr("runner.trial.run.run_trial", full)
     outcome = work_on(job_of(held, tmp_path))
-    assert outcome.kind == "unstored"
-    assert "free some space, then run the same command again" in outcome.failure_text
+    assert outcome.kind == "storage"
+    assert "No space left" in outcome.failure_text
     row = held.row()
     assert (row.state, row.max_attempts - row.n_attempts) == ("queued", 2)
 
@@ -289,3 +287,28 @@ def test_a_worker_whose_libraries_are_broken_claims_nothing(held, tmp_path, monk
     monkeypatch.setattr("runner.trial.libraries.load", broken)
     assert work_on(job_of(held, tmp_path)).kind == "refused"
     assert held.row().n_attempts == n_before
+
+
+def test_a_worker_whose_artifacts_have_nowhere_to_go_claims_nothing(held, tmp_path):
+    finish_nothing(held)
+    n_before = held.row().n_attempts
+    (tmp_path / "file").touch()
+    outcome = work_on(job_of(held, tmp_path, artifacts=str(tmp_path / "file/artifacts")))
+    assert (outcome.kind, held.row().n_attempts) == ("storage", n_before)
+    assert "--artifacts" in outcome.failure_text
+
+
+def test_a_folder_that_goes_away_in_the_middle_of_a_trial_is_not_the_trials_fault(
+    held, tmp_path, monkeypatch
+):
+    finish_nothing(held)
+    place = tmp_path / "artifacts"
+
+    def unmounted(*args: object, **rest: object) -> RunRecord:
+        place.rmdir()
+        place.touch()
+        raise ValueError("header too small")
+
+    monkeypatch.setattr("runner.trial.run.run_trial", unmounted)
+    assert work_on(job_of(held, tmp_path, artifacts=str(place))).kind == "storage"
+    assert held.row().state == "queued"

@@ -11,6 +11,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from planner.errors import InputError
 from planner.http.app import create
+from planner.http.connections import PER_ADDRESS, ByAddress, address_of
 from planner.http.settings import Settings
 from planner.store import api_tokens
 from planner.store.engine import opened
@@ -28,16 +29,23 @@ class Patient(H11Protocol):
     Attributes:
         receive_seconds: most that a request may take to arrive whole.
         respond_seconds: most that an answer may take to be taken.
+        by_address: the connections of each address.
     """
 
     receive_seconds: float
     respond_seconds: float
+    by_address: ByAddress
+    _address = "?"
     _phase = "receive"
     _deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: Any) -> None:
-        """The clock of the first request starts."""
+        """The clock of the first request starts, unless its address holds too many already."""
         super().connection_made(transport)
+        self._address = address_of(transport.get_extra_info("peername"))
+        if not self.by_address.admit(self._address, self):
+            transport.abort()
+            return
         self._arm(self.receive_seconds)
 
     def data_received(self, data: bytes) -> None:
@@ -53,7 +61,13 @@ class Patient(H11Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """No clock outlives its connection."""
         self._disarm()
+        self.by_address.forget(self._address, self)
         super().connection_lost(exc)
+
+    @property
+    def answering(self) -> bool:
+        """Whether an answer is being made or sent."""
+        return self.cycle is not None and not self.cycle.response_complete
 
     def _judge(self) -> None:
         """One clock a phase: until a request is here whole, and until its answer is taken."""
@@ -74,23 +88,30 @@ class Patient(H11Protocol):
             return
         self._disarm()
         self._phase = phase
-        self._deadline = self.loop.call_later(seconds, self._drop)
+        self._deadline = self.loop.call_later(seconds, self.drop)
 
     def _disarm(self) -> None:
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
 
-    def _drop(self) -> None:
-        self._deadline = None
+    def drop(self) -> None:
+        """End the connection at once."""
+        self._disarm()
         if not self.transport.is_closing():
             self.transport.abort()
 
 
-def protocol(receive_seconds: float, respond_seconds: float) -> type[asyncio.Protocol]:
-    """The protocol with those clocks (s)."""
-    clocks = {"receive_seconds": receive_seconds, "respond_seconds": respond_seconds}
-    return type("TimedPatient", (Patient,), clocks)
+def protocol(
+    receive_seconds: float, respond_seconds: float, most_of_an_address: int
+) -> type[asyncio.Protocol]:
+    """The protocol with those clocks (s) and that limit."""
+    own = {
+        "receive_seconds": receive_seconds,
+        "respond_seconds": respond_seconds,
+        "by_address": ByAddress(most_of_an_address),
+    }
+    return type("TimedPatient", (Patient,), own)
 
 
 def check(settings: Settings) -> None:
@@ -138,7 +159,10 @@ def server(settings: Settings) -> uvicorn.Server:
     """A server that is ready to run on a socket."""
     config = uvicorn.Config(
         create(settings), loop="asyncio", ws="none", lifespan="on",
-        http=protocol(settings.receive_seconds, settings.respond_seconds),
+        http=protocol(
+            settings.receive_seconds, settings.respond_seconds,
+            settings.max_connections // PER_ADDRESS,
+        ),
         log_config=None, access_log=False, server_header=False, date_header=True,
         proxy_headers=False, timeout_keep_alive=KEEP_ALIVE_SECONDS, backlog=BACKLOG,
         limit_concurrency=settings.max_connections, timeout_graceful_shutdown=5,

@@ -17,6 +17,7 @@ from planner.http.access import Access
 from planner.http.asked_before import AskedBefore
 from planner.http.fitting import Fitting
 from planner.http.guard import Guard
+from planner.http.quotas import Quota
 from planner.http.settings import Settings
 from planner.http.telemetry import Metrics, logger
 from planner.http.working import Workers
@@ -38,7 +39,7 @@ def create(settings: Settings) -> Guard:
     """
     metrics = Metrics()
     log = logger(settings.log_format)
-    world = World(settings.db, metrics)
+    world = World(settings.db, metrics, settings.kept_bytes)
     app = FastAPI(
         title="Soundscale", version=__version__, description=DESCRIPTION, lifespan=_lifespan,
         # The interactive pages would fetch scripts from another host.
@@ -47,7 +48,8 @@ def create(settings: Settings) -> Guard:
     state: Any = app.state
     state.settings, state.world, state.metrics, state.log = settings, world, metrics, log
     state.workers = Workers(settings.work_seconds)
-    state.fitting = Fitting(world.engine, log)
+    state.fitting = Fitting(world.engine, log, settings.fits_waiting)
+    state.stored_answers = Quota(settings.answers_an_hour, "answers")
     state.sql_slots = asyncio.Semaphore(console.N_AT_ONCE)
     problems.install(app)
     for router in (

@@ -10,6 +10,7 @@ from sqlalchemy import Engine
 
 from planner.errors import SoundscaleError
 from planner.http.problems import document, of_error
+from planner.http.quotas import too_many
 from planner.http.schemas import FitQuestion
 from planner.service import fitting
 from planner.store import jobs
@@ -17,19 +18,29 @@ from planner.store.jobs import ServiceJob
 from planner.words.axes import COMPUTE_AXES
 
 BEAT_SECONDS = 5.0
+FIT_SECONDS = 5.0
+"""What one fit takes, for the time to come back in (s; assumption)."""
 
 
 class Fitting:
     """Starts jobs and works on them."""
 
-    def __init__(self, engine: Engine, log: Any) -> None:
-        self._engine, self._log = engine, log
+    def __init__(self, engine: Engine, log: Any, most_waiting: int) -> None:
+        self._engine, self._log, self._most_waiting = engine, log, most_waiting
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="fit")
 
     def start(self, question: FitQuestion) -> ServiceJob:
-        """A job for the fit; the same one while it is under way."""
+        """A job for the fit; the same one while it is under way.
+
+        Raises:
+            HTTPException: 429, as many fits as may are waiting.
+        """
         fitting.check_task(question.task)
-        job = jobs.create(self._engine, "fit", question.model_dump())
+        request = question.model_dump()
+        job = jobs.create(self._engine, "fit", request, most=self._most_waiting)
+        if job is None:
+            wait = round(self._most_waiting * FIT_SECONDS)
+            raise too_many(f"{self._most_waiting} fits wait already; ask again in {wait} s", wait)
         if job.state == "queued":
             self._pool.submit(self._work, job.job_id, question)
         return job

@@ -85,6 +85,7 @@ class Guard:
         self._check_origin(scope, headers)
         self._check_size(scope, headers)
         client = await self._check_token(scope, headers)
+        scope.setdefault("state", {})["client"] = client
         self._check_rate(client)
 
     def _check_host(self, headers: dict[bytes, bytes]) -> None:

@@ -20,6 +20,8 @@ from starlette.types import Scope
 from planner.http import openapi, sheets
 from planner.http import schemas as s
 from planner.http.query_string import asked, parameters
+from planner.http.quotas import too_many
+from planner.http.settings import Settings
 from planner.http.working import workers
 from planner.http.world import Made, Ready, World
 from planner.service import asking, frontier, next_runs, target, whatif
@@ -110,6 +112,7 @@ USE_CASES: tuple[_UseCase, ...] = (
 async def answer(request: Request, case: _UseCase, question: s.Question, *, keep: bool) -> Response:
     """The answer as JSON: what is ready at once, what has to be made on a thread."""
     world: World = request.app.state.world
+    settings: Settings = request.app.state.settings
     query = question.to_query()
     check_task(query.task)
     query = case.check(query)
@@ -117,10 +120,14 @@ async def answer(request: Request, case: _UseCase, question: s.Question, *, keep
     state = world.known_state()
     if state is None:
         state = await asyncio.to_thread(world.state)
+    if keep:
+        request.app.state.stored_answers.take(str(request.scope["state"]["client"]))
     made = None if keep else world.found(state, case.path, query, _key(beside))
     if made is None:
         made = await workers(request).run(
-            lambda: _worked_out(world, state, case, query, beside, keep=keep)
+            lambda: _worked_out(
+                world, state, case, query, beside, most=settings.answers_stored if keep else None
+            )
         )
     headers = {}
     if made.answer_id is not None:
@@ -148,12 +155,19 @@ def _worked_out(
     query: PlanQuery,
     beside: dict[str, Any],
     *,
-    keep: bool,
+    most: int | None,
 ) -> Made:
+    """The answer; where `most` is given, stored as one of at most so many."""
+    if most is not None and asking.n_stored(world.engine) >= most:
+        raise too_many(
+            f"the database holds {most} answers, as many as the service may store there; ask by GET, "
+            "which stores nothing",
+            3600,
+        )
     made = world.answer(
         state, case.path, query, _key(beside), lambda p: case.make(world, p, **beside)
     )
-    if keep:
+    if most is not None:
         asking.keep(world.engine, json.loads(made.body))
     return made
 

@@ -22,6 +22,9 @@ class Settings:
         requests_per_second, burst: of one client, 0 for no limit.
         sql_seconds, sql_rows: limits of one SQL statement.
         max_connections: more are answered 503.
+        kept_bytes: memory for all tables and answers that are kept; the newest stay in any case.
+        answers_an_hour: answers stored for one client; answers_stored: in the database in all.
+        fits_waiting: fits that may wait or run; more are answered 429.
         log_format: `json`, `text` or `none`.
     """
 
@@ -39,6 +42,10 @@ class Settings:
     sql_seconds: float = 1.0
     sql_rows: int = 1000
     max_connections: int = 512
+    kept_bytes: int = 2**30
+    answers_an_hour: int = 1000
+    answers_stored: int = 200_000
+    fits_waiting: int = 16
     log_format: str = "json"
 
     @property

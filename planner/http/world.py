@@ -14,14 +14,14 @@ import json
 import os
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 from sqlalchemy import Engine, text
 
 from planner.errors import StoreError
+from planner.http.keeping import Budget, Kept, bytes_of
 from planner.http.schemas import StudyQuestion
 from planner.http.telemetry import Metrics
 from planner.plan.objectives import check_known
@@ -34,9 +34,6 @@ from planner.words.question import PlanQuery
 LOOK_SECONDS = 0.5
 """How old the knowledge of a PostgreSQL database's state may be (s)."""
 N_TABLES, N_ANSWERS = 16, 512
-TABLE_BYTES, ANSWER_BYTES = 2**30, 2**26
-"""Memory that tables' draws and answers may take; the newest is kept in any case (assumption: a
-process of a few GB)."""
 WAIT_SECONDS = 1.0
 """How long a look at the state is tried again (s): long enough to connect anew to a server that was
 restarted, and soon enough to say that there is none."""
@@ -55,8 +52,6 @@ SELECT
 """
 
 _TASKS = "SELECT DISTINCT task FROM law_fits ORDER BY task"
-
-Value = TypeVar("Value")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,69 +76,19 @@ class Ready:
     route: Any
 
 
-class Kept(Generic[Value]):
-    """The most recently used values; each is made once, however many ask for it at the same time."""
-
-    def __init__(
-        self, size: int, what: str, metrics: Metrics, weigh: Callable[[Value], int], most: int
-    ) -> None:
-        self._size, self._what, self._metrics = size, what, metrics
-        self._weigh, self._most = weigh, most
-        self._values: OrderedDict[Hashable, Value] = OrderedDict()
-        self._making: dict[Hashable, threading.Lock] = {}
-        self._lock = threading.Lock()
-
-    def find(self, key: Hashable) -> Value | None:
-        """The value, if it is there."""
-        with self._lock:
-            if key in self._values:
-                self._values.move_to_end(key)
-                return self._values[key]
-            return None
-
-    def get(self, key: Hashable, make: Callable[[], Value]) -> Value:
-        """The value, made now if it is not there; an error is not kept."""
-        found = self.find(key)
-        if found is not None:
-            self._metrics.cache.labels(self._what, "found").inc()
-            return found
-        with self._lock:
-            making = self._making.setdefault(key, threading.Lock())
-        try:
-            with making:
-                found = self.find(key)
-                if found is None:
-                    found = make()
-                    self._metrics.cache.labels(self._what, "made").inc()
-                    self.put(key, found)
-                return found
-        finally:
-            with self._lock:
-                self._making.pop(key, None)
-
-    def put(self, key: Hashable, value: Value) -> None:
-        """Keep a value, and drop those that were not used for longest where it is too much."""
-        with self._lock:
-            self._values[key] = value
-            weight = sum(map(self._weigh, self._values.values()))
-            while len(self._values) > self._size or (weight > self._most and len(self._values) > 1):
-                weight -= self._weigh(self._values.popitem(last=False)[1])
-
-
 class World:
     """One database and what was computed from its present state."""
 
-    def __init__(self, db: str | None, metrics: Metrics) -> None:
+    def __init__(self, db: str | None, metrics: Metrics, kept_bytes: int) -> None:
         self.engine: Engine = open_store(db, must_exist=True)
         self.db = db
-        self._tables: Kept[Prepared] = Kept(
-            N_TABLES, "table", metrics, lambda p: p.table.draws.nbytes, TABLE_BYTES
-        )
+        self.budget = Budget(kept_bytes)
+        self._tables: Kept[Prepared] = Kept(N_TABLES, "table", metrics, bytes_of, self.budget)
         self._answers: Kept[Made] = Kept(
-            N_ANSWERS, "answer", metrics, lambda made: len(made.body), ANSWER_BYTES
+            N_ANSWERS, "answer", metrics, lambda made: len(made.body), self.budget
         )
         self._asked: Kept[Ready] = Kept(
-            N_ANSWERS, "asked", metrics, lambda r: len(r.body), ANSWER_BYTES
+            N_ANSWERS, "asked", metrics, lambda r: len(r.body), self.budget
         )
         self._warming: threading.Thread | None = None
         self._lock = threading.Lock()

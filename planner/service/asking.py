@@ -87,6 +87,11 @@ def answer_from(prepared: Prepared) -> Answer:
     return Answer(json=answer, table=table, decision=decision, report=report, query=query)
 
 
+def n_stored(engine: Engine) -> int:
+    """How many answers the database holds."""
+    return write.n_plans(engine)
+
+
 def keep(engine: Engine, answer: dict[str, Any]) -> None:
     """Store an answer, as its JSON, under its id; the same answer again changes nothing."""
     query = {name: value for name, value in answer["query"].items() if name != "limits"}

@@ -40,26 +40,37 @@ class ServiceJob:
         return self.state in ("queued", "running") and self.silent_seconds > LOST_SECONDS
 
 
-def create(engine: Engine, kind: str, request: dict[str, Any]) -> ServiceJob:
-    """A new queued job; the same request while one of it is under way gives that one."""
+def create(engine: Engine, kind: str, request: dict[str, Any], *, most: int) -> ServiceJob | None:
+    """A new queued job; the same request while one of it is under way gives that one.
+
+    Args:
+        engine: the database.
+        kind: of the job.
+        request: what is asked.
+        most: jobs of the kind that may wait or run, in all processes on the database.
+
+    Returns:
+        None when there are that many.
+    """
     text = json.dumps(request, sort_keys=True)
 
-    def work(connection: Connection) -> str:
+    def work(connection: Connection) -> str | None:
         now = connection.execute(select(NowUtc())).scalar_one()
-        same = select(jobs).where(
-            jobs.c.kind == kind,
-            jobs.c.request_json == text,
-            jobs.c.state.in_(("queued", "running")),
-        )
-        for row in connection.execute(same).mappings():
-            if not _job(dict(row), now).lost:
+        open_ones = select(jobs).where(jobs.c.kind == kind, jobs.c.state.in_(("queued", "running")))
+        found = [dict(row) for row in connection.execute(open_ones).mappings()]
+        alive = [row for row in found if not _job(dict(row), now).lost]
+        for row in alive:
+            if row["request_json"] == text:
                 return str(row["job_id"])
+        if len(alive) >= most:
+            return None
         job_id = secrets.token_hex(8)
         values = {"job_id": job_id, "kind": kind, "request_json": text, "state": "queued"}
         connection.execute(insert(jobs).values(**values, created_utc=NowUtc()))
         return job_id
 
-    return job(engine, write(engine, work))
+    job_id = write(engine, work)
+    return None if job_id is None else job(engine, job_id)
 
 
 def job(engine: Engine, job_id: str) -> ServiceJob:

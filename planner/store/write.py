@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Engine, bindparam, case, delete, insert, select, update
+from sqlalchemy import Connection, Engine, bindparam, case, delete, func, insert, select, update
 
 from planner.errors import InputError, StoreError
 from planner.store import schema, to_rows
@@ -20,7 +20,7 @@ from planner.store.clock import NowUtc
 from planner.store.imports import ImportCount, ImportedRun, import_runs
 from planner.store.row_types import FitRow, FitRun, PlanRow
 from planner.store.schema import sweep_trials, sweeps, trials
-from planner.store.transactions import write
+from planner.store.transactions import read, write
 from planner.words.records import Device, Latency, Resources, RunRecord, Trial
 
 __all__ = [
@@ -32,6 +32,7 @@ __all__ = [
     "SweepCount",
     "add_backbone",
     "import_runs",
+    "n_plans",
     "register_sweep",
     "save_device",
     "save_fit",
@@ -151,6 +152,12 @@ def save_fit(engine: Engine, fit: FitRow) -> None:
         to_rows.bulk_insert(connection, schema.law_fit_runs, names, looked_at)
 
     write(engine, work)
+
+
+def n_plans(engine: Engine) -> int:
+    """How many answers are stored."""
+    query = select(func.count(schema.plans.c.answer_id))
+    return read(engine, lambda c: int(c.execute(query).scalar_one()))
 
 
 def save_plan(engine: Engine, plan: PlanRow) -> None:

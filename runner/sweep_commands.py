@@ -145,9 +145,12 @@ def result_line(result: CampaignResult, db: str) -> str:
     """What a campaign came to, in one line."""
     from planner.store.engine import redacted
 
-    trained = result.n_finished - result.n_finished_before
-    parts = [f"{trained} trained now", f"{result.n_finished} of {result.n_trials} finished"]
-    if not trained and result.n_finished == result.n_trials:
+    elsewhere = result.n_finished - result.n_finished_before - result.n_trained
+    parts = [f"{result.n_trained} trained now"]
+    if elsewhere > 0:
+        parts.append(f"{elsewhere} by other drivers")
+    parts.append(f"{result.n_finished} of {result.n_trials} finished")
+    if not result.n_trained and elsewhere <= 0 and result.n_finished == result.n_trials:
         parts = [f"all {result.n_trials} trials are finished, nothing was trained"]
     if result.n_failed:
         parts.append(f"{result.n_failed} failed")
@@ -175,7 +178,7 @@ def _result_json(result: CampaignResult) -> dict[str, Any]:
     return {
         "name": result.name,
         "n_trials": result.n_trials,
-        "n_trained": result.n_finished - result.n_finished_before,
+        "n_trained": result.n_trained,
         "n_finished": result.n_finished,
         "n_failed": result.n_failed,
         "n_cancelled": result.n_cancelled,

@@ -21,7 +21,7 @@ from sqlalchemy import ColumnElement, Connection, Engine, select, update
 
 from planner.errors import InputError, StoreError
 from planner.store import leases, to_rows, transactions
-from planner.store.clock import NowSeconds, NowUtc
+from planner.store.clock import NowSeconds
 from planner.store.dialects import Plain
 from planner.store.prepared import PreparedStatement
 from planner.store.schema import runs, trials
@@ -40,16 +40,6 @@ class Worker:
     code_revision: str | None = None
     process: dict[str, str] | None = None
     """What tells its process from every other of that number (`runner.campaign.host.ProcessIdentity`)."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HeldClaim:
-    """A claim that a worker holds at this moment, and who that is."""
-
-    claim: Claim
-    host: str | None
-    pid: int | None
-    process: dict[str, str] | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,24 +91,7 @@ def claim_trial(
     claimed = transactions.claim(engine, work)
     if claimed is None and _expire(engine, trials.c.trial_id == trial_id):
         claimed = transactions.claim(engine, work)
-    return None if claimed is None else _as_claim(claimed)
-
-
-def held_claims(engine: Engine, sweep_id: int) -> list[HeldClaim]:
-    """The claims that workers hold on a sweep's trials now, by trial."""
-
-    def work(connection: Connection) -> list[HeldClaim]:
-        return [
-            HeldClaim(
-                claim=_as_claim(taken),
-                host=row.host,
-                pid=row.pid,
-                process=json.loads(row.details_json or "{}").get("process"),
-            )
-            for taken, row in leases.held(connection, sweep_id)
-        ]
-
-    return read(engine, work)
+    return None if claimed is None else as_claim(claimed)
 
 
 def heartbeat(
@@ -319,7 +292,8 @@ def _expire(engine: Engine, among: ColumnElement[bool] | None) -> int:
     return write(engine, lambda c: leases.expire(c, among))
 
 
-def _as_claim(taken: leases.Taken) -> Claim:
+def as_claim(taken: leases.Taken) -> Claim:
+    """A claim as its holder works with it."""
     return Claim(
         run_id=taken.run_id,
         trial_id=taken.trial_id,
@@ -352,7 +326,7 @@ def _end(connection: Connection, claim: Claim, record: RunRecord, after: Prepare
     device = record.device
     device_id = None if device is None else to_rows.device_id_of(connection, device)
     values = to_rows.record_columns(record, device_id)
-    values |= {"status": record.status, "finished_utc": NowUtc()}
+    values |= {"status": record.status, "finished_utc": leases.ENDED_UTC}
     connection.execute(update(runs).where(runs.c.run_id == claim.run_id).values(**values))
     to_rows.store_details(connection, claim.run_id, record)
     return True

@@ -48,6 +48,12 @@ QUEUED_OR_FAILED: ColumnElement[str] = case(
 """Where a trial goes after an attempt that may be repeated."""
 
 
+ENDED_UTC: ColumnElement[str] = case(
+    (NowUtc() < runs.c.started_utc, runs.c.started_utc), else_=NowUtc()
+)
+"""When a run ends, by the database's clock; a clock that was put back makes no run end before it began."""
+
+
 def member(sweep_id: Any) -> ColumnElement[bool]:
     """That a trial is in a sweep.
 
@@ -231,7 +237,9 @@ def end_running(
     connection.execute(
         update(runs)
         .where(runs.c.trial_id == trial_id, runs.c.status == "running")
-        .values(status=status, finished_utc=NowUtc(), failure_class=failure_class, failure_text=why)
+        .values(
+            status=status, finished_utc=ENDED_UTC, failure_class=failure_class, failure_text=why
+        )
     )
 
 

@@ -49,7 +49,7 @@ BACKLOG = 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CampaignResult:
-    """What a campaign found and did. Counts are of the sweep's trials."""
+    """What a campaign found and did. Counts are of the sweep's trials; `n_trained` by this driver."""
 
     name: str
     n_trials: int
@@ -57,6 +57,7 @@ class CampaignResult:
     n_finished: int
     n_failed: int
     n_cancelled: int
+    n_trained: int
     seconds: float
 
 
@@ -71,7 +72,6 @@ class CampaignSetting:
     lease_seconds: float = LEASE_SECONDS
     poll_seconds: float = POLL_SECONDS
     storage_seconds: float = WAIT_SECONDS
-    """How long artifacts may have nowhere to go before the campaign ends."""
 
 
 def absolute_db(url: str | None) -> str:
@@ -136,6 +136,7 @@ class Campaign:
         self._engine, self._spec, self._setting = engine, spec, setting
         self._trials, self._display, self._work = trials, display, work
         self._in_flight: set[int] = set()
+        self._n_trained = 0
         self._last_recovery = -float("inf")
         self._pause = StoragePause(display.say, setting.storage_seconds)
 
@@ -170,6 +171,7 @@ class Campaign:
             n_finished=n_by_state["finished"],
             n_failed=n_by_state["failed"],
             n_cancelled=n_by_state["cancelled"],
+            n_trained=self._n_trained,
             seconds=time.monotonic() - began,
         )
 
@@ -253,8 +255,7 @@ class Campaign:
             pause = max(self._setting.poll_seconds, (now - asked) / STATUS_SHARE)
             outcomes = executor.collect(pause)
             self._in_flight -= {outcome.trial_id for outcome in outcomes}
-            out = [outcome.trial_id for outcome in outcomes if outcome.kind == "outage"]
-            if out:
+            if out := [outcome.trial_id for outcome in outcomes if outcome.kind == "outage"]:
                 give_back_dead(self._engine, self._sweep_id, out)
             for outcome in outcomes:
                 self._look_at(outcome)
@@ -289,6 +290,7 @@ class Campaign:
         text = (outcome.failure_text or "").strip()
         if outcome.kind == "refused":
             raise InputError(text)
+        self._n_trained += outcome.kind == "finished"
         if outcome.kind == "storage":
             self._pause.failed(text)
         elif outcome.kind in ("finished", "failed", "retry"):

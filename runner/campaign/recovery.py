@@ -19,7 +19,7 @@ from runner.campaign.host import ProcessIdentity, is_gone, shares_processes
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-    from planner.store.claims import HeldClaim
+    from planner.store.held_claims import HeldClaim
 
 CLOSE_SECONDS = 10.0
 """How long the processes of a cluster that was shut down may take to be gone (s; assumption)."""
@@ -27,7 +27,8 @@ CLOSE_SECONDS = 10.0
 
 def recover(engine: Engine, sweep_id: int) -> None:
     """End the attempts of a sweep whose lease ran out or whose process is seen to be gone."""
-    from planner.store.claims import expire, held_claims
+    from planner.store.claims import expire
+    from planner.store.held_claims import held_claims
 
     expire(engine, sweep_id)
     for held in held_claims(engine, sweep_id):
@@ -37,7 +38,8 @@ def recover(engine: Engine, sweep_id: int) -> None:
 
 def end_exhausted(engine: Engine, sweep_id: int, trial_id: int, text: str) -> None:
     """Record that a worker was killed for its memory, so that the next attempt halves the micro-batch."""
-    from planner.store.claims import fail, held_claims
+    from planner.store.claims import fail
+    from planner.store.held_claims import held_claims
 
     for held in held_claims(engine, sweep_id):
         if held.claim.trial_id == trial_id and _is_dead(held):
@@ -53,7 +55,8 @@ def give_back_dead(engine: Engine, sweep_id: int, trial_ids: Collection[int]) ->
     A worker in the middle of a long step cannot answer a driver that stops, and goes with its
     cluster. Its attempt was stopped on purpose and does not count.
     """
-    from planner.store.claims import give_back, held_claims
+    from planner.store.claims import give_back
+    from planner.store.held_claims import held_claims
 
     end = time.monotonic() + CLOSE_SECONDS
     while time.monotonic() < end:

@@ -18,6 +18,7 @@ from runner.campaign.drive import CampaignResult, CampaignSetting, run_campaign
 from runner.campaign.executors import InlineExecutor
 from runner.campaign.worker import JobOutcome, TrialJob, store_record, this_worker, work_on
 from runner.sweep import prepare
+from runner.sweep_commands import result_line
 
 
 @pytest.fixture
@@ -262,6 +263,8 @@ def test_two_drivers_on_one_sweep_store_each_trial_once(campaign, tmp_path, db_u
 
     first = campaign(work=with_company, db=db_url)
     assert (first.n_finished, second[0].n_finished) == (3, 3)
+    assert first.n_trained + second[0].n_trained == 3
+    assert "by other drivers" in result_line(first, db_url)
     assert [row.attempt for row in rows_of(tmp_path, db_url)] == [1, 1, 1]
 
 

@@ -326,3 +326,19 @@ def test_a_claim_that_is_interrupted_leaves_no_connection_that_commits_by_itself
     with postgres_store.connect() as connection:
         assert connection.connection.driver_connection.autocommit is False
     assert claim_any(postgres_store, sweep, WORKER, LEASE) is not None
+
+
+def test_no_run_ends_before_it_began_when_the_clock_is_put_back(store):
+    from sqlalchemy import update
+
+    from planner.store.schema import runs
+    from planner.store.transactions import write
+
+    sweep = sweep_of(store, 2)
+    done, dead = claim_any(store, sweep, WORKER, LEASE), claim_any(store, sweep, WORKER, LEASE)
+    late = "2999-01-01T00:00:00.000Z"
+    write(store, lambda c: c.execute(update(runs).values(started_utc=late)))
+    assert finish(store, done, finished())
+    assert lose(store, dead, "gone")
+    ended = rows_of(store, "SELECT finished_utc FROM runs")
+    assert [row.finished_utc for row in ended] == [late, late]

@@ -124,6 +124,21 @@ def sweep_list(db: str | None, output_format: str) -> None:
     echo_rows(sweep_commands.sweep_rows(db), output_format, columns, empty="no sweep is stored")
 
 
+@sweep.command("audit")
+@click.argument("name")
+@db_option
+@format_option()
+def sweep_audit(name: str, db: str | None, output_format: str) -> None:
+    """Whether the history of sweep NAME ever broke a promise; exit code 6 where it did.
+
+    Read from attempts, leases and results, in SQL that shares nothing with what wrote them; at any
+    moment, also while the sweep runs.
+    """
+    from runner import sweep_audit
+
+    sweep_audit.run(db, name, output_format)
+
+
 @sweep.command("status")
 @click.argument("name")
 @db_option

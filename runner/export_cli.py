@@ -17,6 +17,7 @@ from planner.cli.options import (
     format_option,
     talk,
 )
+from planner.words.terminal import shown
 
 
 def register(group: click.Group) -> None:
@@ -158,7 +159,7 @@ def transcribe(
         if output_format == "json":
             found.append(subtitles.as_json(str(path), transcript))
         else:
-            echo(subtitles.written(transcript, output_format), nl=False)
+            click.echo(shown(subtitles.written(transcript, output_format)), nl=False)
     if output_format == "json":
         echo_json(found)
     seconds = time.perf_counter() - began
@@ -198,6 +199,6 @@ def _progress(path: Path, quiet: bool) -> Any:
 
     def report(done: int, n: int) -> None:
         end = "\n" if done == n else ""
-        echo(f"\r{path.name}: {done} of {n} windows{end}", nl=False, err=True)
+        click.echo(f"\r{shown(path.name)}: {done} of {n} windows{end}", nl=False, err=True)
 
     return report

@@ -134,9 +134,9 @@ def sweep_audit(name: str, db: str | None, output_format: str) -> None:
     Read from attempts, leases and results, in SQL that shares nothing with what wrote them; at any
     moment, also while the sweep runs.
     """
-    from runner import sweep_audit
+    from runner import sweep_commands
 
-    sweep_audit.run(db, name, output_format)
+    sweep_commands.audit(db, name, output_format)
 
 
 @sweep.command("status")

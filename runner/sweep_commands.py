@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from planner.cli.options import echo_json, echo_rows, talk
-from planner.errors import TrialsFailedError
+from planner.errors import StoreError, TrialsFailedError
 from planner.words.units import format_duration
 from runner.campaign import artifacts, display
 from runner.campaign.display import OPEN_STATES
@@ -24,6 +24,7 @@ from runner.sweep.prepare import PreparedSweep
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
+    from planner.store.audit import Audit
     from planner.store.read import TrialStatus
 
 
@@ -270,6 +271,47 @@ def retry(db: str | None, name: str, *, failed: bool, cancelled: bool) -> int:
 
     n = _on_sweep(db, name, retry_failed) if failed else 0
     return n + (_on_sweep(db, name, retry_cancelled) if cancelled else 0)
+
+
+AUDIT_COLUMNS = (("invariant", "invariant"), ("holds", "holds"), ("trials", "broken by trials"))
+
+
+def audit(db: str | None, name: str, output_format: str) -> None:
+    """`sweep audit`: print every invariant of a sweep's history.
+
+    Raises:
+        StoreError: one was broken.
+    """
+    from planner.store.audit import audit
+
+    with existing_store(db) as engine:
+        found = audit(engine, name)
+    rows = [
+        {
+            "invariant": one.invariant,
+            "holds": "no" if one.trial_ids else "yes",
+            "trials": ", ".join(map(str, one.trial_ids)) or None,
+        }
+        for one in found.invariants
+    ]
+    if output_format == "json":
+        attempts = found.attempts_by_status
+        echo_json({"name": name, "clean": found.clean, "attempts": attempts, "invariants": rows})
+    else:
+        echo_rows(rows, output_format, AUDIT_COLUMNS)
+    talk(_audit_line(found))
+    if not found.clean:
+        broken = [one.invariant for one in found.invariants if one.trial_ids]
+        raise StoreError(
+            f"the history of sweep {name!r} breaks {len(broken)} of {len(rows)} promises, first: "
+            f"{broken[0]}; keep the database as it is (soundscale db export FOLDER) and report it"
+        )
+
+
+def _audit_line(found: Audit) -> str:
+    """A sweep's attempts, in one line."""
+    counted = ", ".join(f"{n} {status}" for status, n in found.attempts_by_status.items())
+    return f"sweep {found.name!r}: {counted or 'no attempt yet'}"
 
 
 def cancel(db: str | None, name: str) -> int:

@@ -158,7 +158,7 @@ def _outlying(
     effect: str,
     axis: str | None,
 ) -> FitWarning:
-    rows = ", ".join(str(row) for row in np.sort(row_numbers[left])[:5])
+    rows = ", ".join(str(row + 1) for row in np.sort(row_numbers[left])[:5])
     more = ", …" if left.sum() > 5 else ""
     message = (
         f"{left.sum()} outlying {'row lies' if left.sum() == 1 else 'rows lie'} "
@@ -214,7 +214,7 @@ def _about_exclusions(exclusions: tuple[Exclusion, ...]) -> list[FitWarning]:
     if not exclusions:
         return []
     first = exclusions[0]
-    message = f"{len(exclusions)} rows were left out, first row {first.row}: {first.reason}"
+    message = f"{len(exclusions)} rows were left out, first row {first.row + 1}: {first.reason}"
     return [FitWarning(code="rows-excluded", message=message)]
 
 

@@ -16,6 +16,7 @@ from planner.errors import FitError, InputError, UnknownNameError
 from planner.laws.fit import fit_law
 from planner.laws.observations import Floats, Observations
 from planner.laws.result import LawFit
+from planner.words.table_text import number
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -133,7 +134,7 @@ def predictions(fit: LawFit, table: Table, level: float = 0.9) -> list[dict[str,
     if bad.any():
         row, column = (int(i) for i in np.argwhere(bad)[0])
         raise InputError(
-            f"row {row} to predict has {fit.axes[column]} {x[row, column]:g}; axes must be positive"
+            f"row {row + 1} to predict has {fit.axes[column]} {x[row, column]:g}; axes must be positive"
         )
     if len(x) == 0:
         return []
@@ -196,12 +197,20 @@ def _numbers(columns: Columns, name: str) -> Floats:
     made = np.empty(len(values))
     for row, value in enumerate(values):
         try:
-            made[row] = float("nan") if value is None or value == "" else float(value)
-        except (TypeError, ValueError):
+            made[row] = _number_of(value, name)
+        except (TypeError, ValueError) as problem:
+            said = f": {problem}" if isinstance(problem, InputError) else ""
             raise InputError(
-                f"column {name} must hold numbers, row {row} holds {value!r}"
+                f"column {name} must hold numbers, row {row + 1} holds {value!r}{said}"
             ) from None
     return made
+
+
+def _number_of(value: Any, column: str) -> float:
+    if value is None:
+        return float("nan")
+    # Python reads 1_000 and inf as numbers; a table means neither.
+    return number(value, column) if isinstance(value, str) else float(value)
 
 
 def _labels(columns: Columns, name: str) -> NDArray[np.int64]:

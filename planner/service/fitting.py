@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Engine
@@ -15,7 +16,7 @@ from planner.evidence.limits import limits_of_evidence, limits_of_noise
 from planner.evidence.published.tables import ResultTable, load_table
 from planner.evidence.study import Evidence, gather, with_counts
 from planner.laws.result import VERSION, LawFit
-from planner.store import read, write
+from planner.store import read, removal, write
 from planner.store.engine import exists, opened
 from planner.store.read_evidence import fit_json, learned_runs, scored_counts
 from planner.words.axes import COMPUTE_AXES
@@ -32,6 +33,9 @@ class ImportReport:
     n_new: int
     n_known: int
     left_out: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+    changes: tuple[str, ...] = ()
+    dry_run: tuple[str, ...] = ()
 
 
 def check_task(task: str) -> str:
@@ -45,27 +49,48 @@ def check_task(task: str) -> str:
     return task
 
 
-def import_results(db: str | None, name_or_path: str) -> ImportReport:
+def import_results(
+    db: str | None, name_or_path: str, *, errors_in: str | None = None, dry_run: bool = False
+) -> ImportReport:
     """Store a published table, or the user's own CSV, as finished runs with their provenance.
 
-    A table that cannot be read leaves no database behind.
+    A table that cannot be read leaves no database behind, and neither does a dry run.
     """
-    table: ResultTable = load_table(name_or_path, _backbones_of(db))
+    table: ResultTable = load_table(name_or_path, _backbones_of(db), errors_in=errors_in)
     rows = [
         write.ImportedRun(
             trial=r.trial, record=r.record, source=r.source, source_kind=r.source_kind
         )
         for r in table.rows
     ]
-    with opened(db) as engine:
-        count = write.import_runs(engine, rows, table.provenance)
+    if dry_run and not exists(db):
+        count = write.ImportCount(n_new=len({r.trial.fingerprint for r in rows}), n_known=0)
+    else:
+        with opened(db) as engine:
+            count = write.import_runs(engine, rows, table.provenance, dry_run=dry_run)
     return ImportReport(
         name=table.name,
         provenance=table.provenance,
         n_new=count.n_new,
         n_known=count.n_known,
         left_out=table.left_out,
+        notes=table.notes,
+        changes=count.changes,
+        dry_run=tuple(map(_seen, rows)) if dry_run else (),
     )
+
+
+def _seen(row: write.ImportedRun) -> str:
+    """One row as it would be stored."""
+    (evaluation,) = row.record.evaluations
+    spread = "" if evaluation.std_error is None else f" ± {100 * evaluation.std_error:.2f}"
+    return f"{row.trial.label}: {evaluation.metric} {100 * evaluation.error:.2f} %{spread}"
+
+
+def remove_runs(db: str | None, run_ids: Sequence[int], *, who: str, why: str) -> int:
+    """Take runs out of every law to come; they stay as removed. Returns how many."""
+    with opened(db, must_exist=True) as engine:
+        return removal.remove_runs(engine, run_ids, who=who, why=why)
 
 
 def _backbones_of(db: str | None) -> Catalogue:

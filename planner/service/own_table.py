@@ -1,18 +1,18 @@
 """Anybody's table: a CSV file in, a law and predictions out, with no database.
 
-The standard library reads the file. pandas.read_csv takes a quarter of a second of processor time to import
-and fills rows that are too short without a word, which here are refused by their number; who has a frame
-gives it to `planner.laws.table.fit_table`.
+pandas.read_csv takes a quarter of a second of processor time to import and fills rows that are too short
+without a word, which here are refused by their number (`planner.words.table_text`); who has a frame gives it
+to `planner.laws.table.fit_table`.
 """
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 from typing import Any
 
 from planner.errors import InputError
 from planner.laws.table import fit_table
+from planner.words.table_text import is_number, table_rows, text_of
 
 
 def fit_file(path: str, axes: list[str], *, predict: str | None, **options: Any) -> dict[str, Any]:
@@ -28,22 +28,14 @@ def fit_file(path: str, axes: list[str], *, predict: str | None, **options: Any)
 
 
 def read_columns(path: str) -> dict[str, list[float | str]]:
-    """The columns of a CSV file; cells that read as numbers are numbers."""
-    with Path(path).open(encoding="utf-8-sig", newline="") as lines:
-        rows = list(csv.reader(lines))
-    if len(rows) < 2:
+    """The columns of a CSV file (TSV by its suffix); cells that are numbers and nothing else are numbers."""
+    file = Path(path)
+    delimiter = "\t" if file.suffix.lower() == ".tsv" else ","
+    header, rows = table_rows(file.name, text_of(file), delimiter=delimiter)
+    if not rows:
         raise InputError(f"{path} has no rows below a header; give a CSV file with named columns")
-    header = [h.strip() for h in rows[0]]
-    for number, row in enumerate(rows[1:], start=1):
-        if len(row) != len(header):
-            raise InputError(
-                f"row {number} of {path} has {len(row)} cells, the header has {len(header)}"
-            )
-    return {name: [_cell(row[i]) for row in rows[1:]] for i, name in enumerate(header)}
+    return {name: [_cell(row.cells[name]) for row in rows] for name in header}
 
 
 def _cell(text: str) -> float | str:
-    try:
-        return float(text)
-    except ValueError:
-        return text
+    return float(text) if is_number(text) else text

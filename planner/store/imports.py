@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Engine, insert, select, update
 from planner.errors import InputError, StoreError
 from planner.store import schema, to_rows
 from planner.store.backbones import catalogue
+from planner.store.removal import to_trash
 from planner.store.schema import PROVENANCES, runs, trials
 from planner.store.transactions import write
 from planner.words.records import Resources, RunRecord, Trial
@@ -29,14 +30,28 @@ class ImportedRun:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImportCount:
-    """How many imported runs were new, and how many were stored before."""
+    """How many imported runs were new, how many were stored before, and what a corrected file changed."""
 
     n_new: int
     n_known: int
+    changes: tuple[str, ...] = ()
 
 
-def import_runs(engine: Engine, rows_: Sequence[ImportedRun], provenance: str) -> ImportCount:
+class _DryRunError(Exception):
+    """Takes a dry run's writes back and carries what they came to."""
+
+    def __init__(self, count: ImportCount) -> None:
+        super().__init__("dry run")
+        self.count = count
+
+
+def import_runs(
+    engine: Engine, rows_: Sequence[ImportedRun], provenance: str, *, dry_run: bool = False
+) -> ImportCount:
     """Store results from elsewhere (`published`, `imported`) as runs of their trials.
+
+    A file that was imported before and says another error now replaces its own rows, which are kept as
+    removed; a latency that it did not have is added. A dry run says the same and stores nothing.
 
     Raises:
         InputError: the provenance is not one of a result from elsewhere, a number is not finite, or
@@ -58,13 +73,37 @@ def import_runs(engine: Engine, rows_: Sequence[ImportedRun], provenance: str) -
     def work(connection: Connection) -> ImportCount:
         known = to_rows.states(connection, chosen)
         to_rows.insert_trials(connection, [row for key, row in chosen.items() if key not in known])
-        stored = [_import_run(connection, row, provenance) for row in rows_]
-        return ImportCount(n_new=sum(stored), n_known=len(stored) - sum(stored))
+        changes: list[str] = []
+        stored = [_import_run(connection, row, provenance, changes) for row in rows_]
+        n_new = sum(stored)
+        count = ImportCount(n_new=n_new, n_known=len(stored) - n_new, changes=tuple(changes))
+        if dry_run:
+            raise _DryRunError(count)
+        return count
 
-    return write(engine, work)
+    _check_once(rows_)
+    try:
+        return write(engine, work)
+    except _DryRunError as seen:
+        return seen.count
 
 
-def _import_run(connection: Connection, row: ImportedRun, provenance: str) -> bool:
+def _check_once(rows_: Sequence[ImportedRun]) -> None:
+    """Refuse a table that gives one trial two results: neither corrects the other."""
+    seen: dict[tuple[str, str, str], float] = {}
+    for row in rows_:
+        for e in row.record.evaluations:
+            before = seen.setdefault((row.trial.fingerprint, e.split, e.metric), e.error)
+            if not math.isclose(before, e.error, rel_tol=1e-12):
+                raise InputError(
+                    f"{e.metric} of {row.trial.label} is {before:g} in one row and {e.error:g} in another; "
+                    "give the rows different seeds or dataset names, or leave one out"
+                )
+
+
+def _import_run(
+    connection: Connection, row: ImportedRun, provenance: str, changes: list[str]
+) -> bool:
     """Store one imported run; False when it is stored already."""
     by_key = trials.c.fingerprint == row.trial.fingerprint
     trial = connection.execute(
@@ -73,8 +112,13 @@ def _import_run(connection: Connection, row: ImportedRun, provenance: str) -> bo
         .with_for_update()
     ).one()
     if trial.state == row.record.status or trial.state == "finished":
-        _check_same_result(connection, trial.trial_id, row)
-        return False
+        change = _difference(connection, trial.trial_id, row, provenance)
+        if change is None:
+            changes += _later_latencies(connection, trial.trial_id, row)
+            return False
+        old_run, text = change
+        to_trash(connection, old_run, "runs import", f"the corrected {row.source}: {text}")
+        changes.append(f"{row.trial.label}: {text} (run {old_run} is kept as removed)")
     if trial.state == "running":
         raise StoreError(
             f"cannot import a result of {row.trial.label}: it is being trained now; "
@@ -101,22 +145,49 @@ def _import_run(connection: Connection, row: ImportedRun, provenance: str) -> bo
     return True
 
 
-def _check_same_result(connection: Connection, trial_id: int, row: ImportedRun) -> None:
-    """Refuse another result for a finished trial: it would have to replace or contradict one."""
+def _difference(
+    connection: Connection, trial_id: int, row: ImportedRun, provenance: str
+) -> tuple[int, str] | None:
+    """The run that a corrected file replaces, and what changes; None where the results agree.
+
+    Raises:
+        InputError: the other result is not this file's own.
+    """
     table = schema.evaluations
     stored = {
-        (e.split, e.metric): e.error
+        (e.split, e.metric): e
         for e in connection.execute(
-            select(table.c.split, table.c.metric, table.c.error)
+            select(table.c.split, table.c.metric, table.c.error, runs.c.run_id, runs.c.provenance)
             .join(runs, runs.c.run_id == table.c.run_id)
             .where(runs.c.trial_id == trial_id, runs.c.status == "finished")
         )
     }
     for evaluation in row.record.evaluations:
         known = stored.get((evaluation.split, evaluation.metric))
-        if known is not None and not math.isclose(known, evaluation.error, rel_tol=1e-12):
-            raise InputError(
-                f"{evaluation.metric} of {row.trial.label} is stored as {known:g} already and the "
-                f"import says {evaluation.error:g}; give the row another seed or dataset name, "
-                "or leave it out"
-            )
+        if known is None or math.isclose(known.error, evaluation.error, rel_tol=1e-12):
+            continue
+        # The digest names file and folder, so that only a file's own rows have this trial.
+        own = row.trial.dataset_digest.startswith("imported:")
+        if own and provenance == known.provenance == "imported":
+            return known.run_id, f"{evaluation.metric} {known.error:g} is {evaluation.error:g} now"
+        raise InputError(
+            f"{evaluation.metric} of {row.trial.label} is stored as {known.error:g} already and the "
+            f"import says {evaluation.error:g}; give the row another seed or dataset name, leave it out, or "
+            f"take the other away (soundscale runs remove {known.run_id})"
+        )
+    return None
+
+
+def _later_latencies(connection: Connection, trial_id: int, row: ImportedRun) -> list[str]:
+    """Store latencies that the known run does not have yet; what was added."""
+    table = schema.latencies
+    run_id = connection.execute(
+        select(runs.c.run_id).where(runs.c.trial_id == trial_id, runs.c.status == "finished")
+    ).scalar()
+    if run_id is None or not row.record.latencies:
+        return []
+    if connection.execute(select(table.c.run_id).where(table.c.run_id == run_id)).first():
+        return []
+    rows = to_rows.latency_rows(row.record.latencies, run_id)
+    to_rows.insert_latencies(connection, rows, row.record.latencies)
+    return [f"{row.trial.label}: latency added to run {run_id}"]

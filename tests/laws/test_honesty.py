@@ -31,7 +31,7 @@ def test_a_diverged_run_is_reported_as_an_outlier():
     error[4] *= 3
     fit = fit_law(dataclasses.replace(TABLE, error=error), law="additive", loss="huber:auto")
     assert "outliers" in codes(fit)
-    assert "row 4" in next(w.message for w in fit.warnings if w.code == "outliers")
+    assert "row 5" in next(w.message for w in fit.warnings if w.code == "outliers")
 
 
 def test_rows_that_repeat_another_are_reported():
@@ -137,7 +137,7 @@ def test_columns_of_a_table_are_fitted_and_another_one_predicted():
     ("change", "error", "match"),
     [
         ({"axes": ["a", "bb"]}, UnknownNameError, "did you mean b"),
-        ({"error": "other"}, InputError, "row 0 holds 'x'"),
+        ({"error": "other"}, InputError, "row 1 holds 'x'"),
         ({"axes": []}, InputError, "at least one axis"),
         ({"loss": "l2"}, InputError, "loss must be"),
         ({"law": "adative"}, UnknownNameError, "did you mean additive"),

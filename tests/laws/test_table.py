@@ -31,7 +31,7 @@ def test_a_missing_value_of_a_frame_is_an_excluded_row():
 
 def test_a_frame_of_text_is_refused_by_its_row():
     frame = pd.DataFrame({**COLUMNS, "wer": ["a"] * 6})
-    with pytest.raises(InputError, match="row 0 holds 'a'"):
+    with pytest.raises(InputError, match="row 1 holds 'a'"):
         fit_table(frame, **ASKED)
 
 

@@ -113,11 +113,21 @@ def show_run(run_id: int, db: str | None, utterances: bool, output_format: str) 
 @runs.command("import")
 @click.argument("table")
 @db_option
+@click.option(
+    "--errors-in",
+    type=click.Choice(["fraction", "percent"]),
+    default=None,
+    help="Unit of error and std_error; default: by the column's name, else a fraction.",
+)
+@click.option("--dry-run", is_flag=True, help="Show what would be stored, and store nothing.")
 @format_option(ANSWER_FORMATS)
-def import_runs(table: str, db: str | None, output_format: str) -> None:
+def import_runs(
+    table: str, db: str | None, errors_in: str | None, dry_run: bool, output_format: str
+) -> None:
     """Store a published table (same2026) or your own CSV as finished runs.
 
-    A CSV needs the columns task, backbone, audio_seconds and error (a fraction).
+    A CSV needs the columns task, backbone, audio_seconds and error (a fraction; error_percent in percent).
+    A corrected file replaces its own earlier rows; the runs before are kept as removed.
 
     \b
     Examples:
@@ -128,13 +138,40 @@ def import_runs(table: str, db: str | None, output_format: str) -> None:
 
     from planner.service import fitting
 
-    report = fitting.import_results(db, table)
+    report = fitting.import_results(db, table, errors_in=errors_in, dry_run=dry_run)
     if output_format != "table":
         echo_json(dataclasses.asdict(report))
         return
+    would = "would be stored" if dry_run else "stored"
+    for line in report.dry_run:
+        click.echo(line)
     talk(
-        f"{report.n_new} runs of {report.name} stored as {report.provenance}, "
+        f"{report.n_new} runs of {report.name} {would} as {report.provenance}, "
         f"{report.n_known} were there already"
     )
+    for line in report.changes:
+        talk(f"changed: {line}")
+    for line in report.notes:
+        talk(f"note: {line}")
     for line in report.left_out:
         talk(f"left out: {line}")
+
+
+@runs.command("remove")
+@click.argument("run_ids", type=int, nargs=-1, required=True, metavar="RUN…")
+@click.option("--why", required=True, help="The reason, which is kept with the run.")
+@click.option("--who", default=None, help="Who takes it out; default: the user's name.")
+@db_option
+def remove_runs(run_ids: tuple[int, ...], why: str, who: str | None, db: str | None) -> None:
+    """Take runs out: no law learns from them any more. They are kept, with who, when and why.
+
+    \b
+    Example:
+      soundscale runs remove 3 4 --why "typed in percent"
+    """
+    import getpass
+
+    from planner.service import fitting
+
+    n_removed = fitting.remove_runs(db, run_ids, who=who or getpass.getuser(), why=why)
+    talk(f"{n_removed} runs removed; soundscale runs show RUN still shows them")

@@ -1,24 +1,22 @@
 """Tables of results, published or the user's own, turned into trials and runs.
 
-A table is a CSV with one row a configuration. Needed: `task`, `backbone`, `audio_seconds`, and
-`error` (or `wer`) as a fraction. Optional: `reduction`, `adaptation`, `metric`, `std_error`, `seed`,
-`dataset`, `split_policy`, `n_train`, `n_test`, `n_units`, `n_errors`, `mean_output_tokens`,
-`latency_p50_ms`, `latency_p95_ms` with `device`, `source`, `source_kind`, `padding` and others that
-`COLUMNS` names.
+A table is a CSV (TSV by its suffix) with one row a configuration. Needed: `task`, `backbone`, `audio_seconds`,
+and `error` (or `wer`) as a fraction, or `error_percent`, `WER (%)` and the like in percent. Optional:
+`reduction`, `adaptation`, `metric`, `std_error`, `seed`, `dataset`, `split_policy`, `n_train`, `n_test`,
+`n_units`, `n_errors`, `mean_output_tokens`, `latency_p50_ms`, `latency_p95_ms` with `device`, `source`,
+`source_kind`, `padding` and others that `COLUMNS` names.
 """
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
-import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
 
 from planner.errors import InputError, SoundscaleError, UnknownNameError
+from planner.evidence.published.cells import check_agreement, number_in, whole_in
 from planner.words.catalogue import BUILT_IN, Catalogue
 from planner.words.records import (
     TASKS,
@@ -32,6 +30,7 @@ from planner.words.records import (
     RunRecord,
     Trial,
 )
+from planner.words.table_text import table_rows, text_of
 
 PUBLISHED = {"same2026": "same2026.csv"}
 """Name of a published table -> its file in this package."""
@@ -49,11 +48,31 @@ COLUMNS = (
         "n_train",
         "n_test",
     ),
+    *("n_substitutions", "n_deletions", "n_insertions"),
     *("n_units", "n_errors", "mean_output_tokens", "selection", "audio_coverage"),
     *("learning_rate", "steps", "batch_size", "normaliser", "published_gflops"),
     *("latency_p50_ms", "latency_p90_ms", "latency_p95_ms", "latency_p99_ms", "device"),
     *("source", "source_kind", "n_trainable", "train_seconds", "peak_memory_bytes"),
 )
+
+
+_PERCENT = (
+    "{}_percent",
+    "{} percent",
+    "{}_pct",
+    "{} %",
+    "{}%",
+    "{} (%)",
+    "{} [%]",
+    "{}(%)",
+    "{}[%]",
+)
+_PERCENT_NAMES = {
+    spelled: name
+    for name in ("error", "wer", "std_error")
+    for form in _PERCENT
+    for spelled in (form.format(name), form.format(name.upper()))
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,10 +94,15 @@ class ResultTable:
     provenance: str
     rows: tuple[TableRow, ...]
     left_out: tuple[str, ...] = field(default=())
+    notes: tuple[str, ...] = field(default=())
 
 
-def load_table(name_or_path: str, catalogue: Catalogue = BUILT_IN) -> ResultTable:
+def load_table(
+    name_or_path: str, catalogue: Catalogue = BUILT_IN, *, errors_in: str | None = None
+) -> ResultTable:
     """A published table by name, or the user's own CSV file; its backbones are the catalogue's.
+
+    `errors_in` is `percent` or `fraction` where the columns' names (`wer_percent`) do not say.
 
     Raises:
         UnknownNameError: it is neither a published table nor a file.
@@ -88,7 +112,7 @@ def load_table(name_or_path: str, catalogue: Catalogue = BUILT_IN) -> ResultTabl
         text = (resources.files("planner.evidence.published") / PUBLISHED[name_or_path]).read_text(
             "utf-8"
         )
-        return _read(name_or_path, "published", text, catalogue, f"published:{name_or_path}")
+        return _read(name_or_path, "published", text, catalogue, f"published:{name_or_path}", None)
     path = Path(name_or_path)
     if not path.is_file():
         remedy = "or give the path of a CSV file" + (
@@ -96,7 +120,7 @@ def load_table(name_or_path: str, catalogue: Catalogue = BUILT_IN) -> ResultTabl
         )
         raise UnknownNameError("published table", name_or_path, PUBLISHED, remedy=remedy)
     digest = f"imported:{path.name}:{_home_of(path)}"
-    return _read(path.name, "imported", path.read_text("utf-8-sig"), catalogue, digest)
+    return _read(path.name, "imported", text_of(path), catalogue, digest, errors_in)
 
 
 def _home_of(path: Path) -> str:
@@ -104,66 +128,80 @@ def _home_of(path: Path) -> str:
     return hashlib.sha256(str(path.resolve().parent).encode()).hexdigest()[:12]
 
 
-def _read(name: str, provenance: str, text: str, catalogue: Catalogue, digest: str) -> ResultTable:
-    reader = csv.DictReader(io.StringIO(text))
-    header = [h.strip() for h in reader.fieldnames or []]
-    _check_header(name, header)
+def _read(
+    name: str, provenance: str, text: str, catalogue: Catalogue, digest: str, errors_in: str | None
+) -> ResultTable:
+    header, found = table_rows(name, text, delimiter="\t" if name.endswith(".tsv") else ",")
+    percent = _check_header(name, header, errors_in)
     rows, numbers, left_out = [], [], []
-    for number, cells in _numbered(reader):
+    for line in found:
+        cells = {_PERCENT_NAMES.get(column, column): cell for column, cell in line.cells.items()}
+        cells["dataset_digest"] = cells.get("dataset_digest") or digest
         try:
-            digest_of_row = cells.get("dataset_digest") or digest
-            row = _row(name, provenance, {**cells, "dataset_digest": digest_of_row}, catalogue)
+            row = _row(name, provenance, cells, catalogue, percent)
         except SoundscaleError as problem:
-            raise InputError(f"row {number} of {name}: {problem}") from None
+            raise InputError(f"row {line.number} of {name}: {problem} (line {line.line})") from None
         if row is None:
-            left_out.append(f"row {number}: no readable error ({cells.get('source') or 'blank'})")
+            what = cells.get("source") or "blank"
+            left_out.append(f"row {line.number}: no readable error ({what})")
         else:
             rows.append(row)
-            numbers.append(number)
+            numbers.append(line.number)
     if not rows:
         raise InputError(f"{name} has no row with an error rate; give at least one")
-    _check_fractions(name, numbers, rows)
-    return ResultTable(name=name, provenance=provenance, rows=tuple(rows), left_out=tuple(left_out))
+    if errors_in is None and not percent:
+        _check_fractions(name, numbers, rows)
+    above = tuple(
+        f"{r.trial.label}: error {e:g} is {100 * e:g} %, more errors than units; it is kept"
+        for r in rows
+        if (e := r.record.evaluations[0].error) > 1
+    )
+    said = (f"{name} is in percent: errors are stored as fractions",) if percent else ()
+    return ResultTable(
+        name=name, provenance=provenance, rows=tuple(rows), left_out=tuple(left_out),
+        notes=said + above,
+    )  # fmt: skip
 
 
-def _check_header(name: str, header: list[str]) -> None:
-    missing = [c for c in NEEDED if c not in header]
-    if not {"error", "wer"} & set(header):
+def _check_header(name: str, header: Sequence[str], errors_in: str | None) -> bool:
+    """Whether the errors are in percent, by the columns' names or by what was said.
+
+    Raises:
+        InputError: a column is missing or unknown, or the unit of the standard errors is open.
+    """
+    plain = [_PERCENT_NAMES.get(column, column) for column in header]
+    if {"error", "wer"} <= set(plain):
+        raise InputError(f"{name} has both columns error and wer; keep one of them")
+    missing = [c for c in NEEDED if c not in plain]
+    if not {"error", "wer"} & set(plain):
         missing.append("error")
     if missing:
         raise InputError(
             f"{name} has no column {', '.join(missing)}; needed: {', '.join(NEEDED)}, error"
         )
-    for column in header:
+    for column in plain:
         if column not in COLUMNS:
             raise UnknownNameError(f"column in {name}", column, COLUMNS)
+        if plain.count(column) > 1:
+            raise InputError(f"column {column} of {name} is there twice, once in percent; keep one")
+    by_name = {c for c in header if c in _PERCENT_NAMES}
+    if not by_name:
+        return errors_in == "percent"
+    if errors_in == "fraction":
+        raise InputError(f"column {min(by_name)} of {name} is in percent by its name; rename it")
+    rates = {c for c in header if _PERCENT_NAMES.get(c, c) in ("error", "wer", "std_error")}
+    if rates != by_name and errors_in is None:
+        plain_one = min(rates - by_name)
+        raise InputError(
+            f"column {min(by_name)} of {name} is in percent by its name and {plain_one} is not; name it "
+            f"{plain_one}_percent, or say --errors-in percent for both"
+        )
+    return True
 
 
-def _numbered(reader: csv.DictReader[str]) -> Iterator[tuple[int, dict[str, str]]]:
-    for number, raw in enumerate(reader, start=1):
-        yield number, {str(k).strip(): (v or "").strip() for k, v in raw.items() if k}
-
-
-def _number(cells: Mapping[str, str], name: str, default: float | None = None) -> float | None:
-    text = cells.get(name, "")
-    if not text:
-        return default
-    try:
-        value = float(text)
-    except ValueError:
-        raise InputError(f"{name} is not a number: {text!r}") from None
-    if not math.isfinite(value) or value < 0:
-        raise InputError(f"{name} must be finite and not negative, got {text!r}")
-    return value
-
-
-def _whole(cells: Mapping[str, str], name: str) -> int | None:
-    value = _number(cells, name)
-    return None if value is None else round(value)
-
-
-def _error(cells: Mapping[str, str]) -> float | None:
-    return _number(cells, "error", _number(cells, "wer"))
+def _error(cells: Mapping[str, str], percent: bool) -> float | None:
+    error = number_in(cells, "error", number_in(cells, "wer"))
+    return error / 100 if percent and error is not None else error
 
 
 def _check_fractions(name: str, numbers: Sequence[int], rows: Sequence[TableRow]) -> None:
@@ -174,37 +212,45 @@ def _check_fractions(name: str, numbers: Sequence[int], rows: Sequence[TableRow]
         number, error = above[0]
         raise InputError(
             f"row {number} of {name}: error must be a fraction (0.08 for 8 %), got {error:g}, "
-            f"as {len(above)} of {len(rows)} rows are above 1"
+            f"as {len(above)} of {len(rows)} rows are above 1; name the column error_percent, or say "
+            "--errors-in percent (or fraction)"
         )
 
 
 def _row(
-    name: str, provenance: str, cells: Mapping[str, str], catalogue: Catalogue
+    name: str, provenance: str, cells: Mapping[str, str], catalogue: Catalogue, percent: bool
 ) -> TableRow | None:
-    error = _error(cells)
+    error = _error(cells, percent)
     if error is None:
         return None
+    std_error = number_in(cells, "std_error")
+    std_error = std_error / 100 if percent and std_error is not None else std_error
     trial = _trial(name, provenance, cells, catalogue)
+    metric = cells.get("metric") or TASKS[trial.task]
+    check_agreement(cells, error, std_error, metric in ("wer", "cer"))
     evaluation = Evaluation(
         split=cells.get("split") or "test",
-        metric=cells.get("metric") or TASKS[trial.task],
+        metric=metric,
         error=error,
-        std_error=_number(cells, "std_error"),
-        n_units=_whole(cells, "n_units"),
-        n_errors=_whole(cells, "n_errors"),
-        n_utterances=_whole(cells, "n_test"),
+        std_error=std_error,
+        n_units=whole_in(cells, "n_units"),
+        n_errors=whole_in(cells, "n_errors"),
+        n_substitutions=whole_in(cells, "n_substitutions"),
+        n_insertions=whole_in(cells, "n_insertions"),
+        n_deletions=whole_in(cells, "n_deletions"),
+        n_utterances=whole_in(cells, "n_test"),
         selection=cells.get("selection") or "final",
-        audio_coverage=_number(cells, "audio_coverage"),
-        mean_output_tokens=_number(cells, "mean_output_tokens"),
+        audio_coverage=number_in(cells, "audio_coverage"),
+        mean_output_tokens=number_in(cells, "mean_output_tokens"),
     )
     record = RunRecord(
         status="finished",
         evaluations=(evaluation,),
         latencies=_latency(cells, trial),
         n_params=catalogue.backbone(trial.backbone).n_params,
-        n_trainable=_whole(cells, "n_trainable"),
-        train_seconds=_number(cells, "train_seconds"),
-        peak_memory_bytes=_whole(cells, "peak_memory_bytes"),
+        n_trainable=whole_in(cells, "n_trainable"),
+        train_seconds=number_in(cells, "train_seconds"),
+        peak_memory_bytes=whole_in(cells, "peak_memory_bytes"),
         data_source=f"{provenance}: {name}",
     )
     return TableRow(
@@ -212,7 +258,7 @@ def _row(
         record=record,
         source=cells.get("source") or name,
         source_kind=cells.get("source_kind") or "read",
-        published_gflops=_number(cells, "published_gflops"),
+        published_gflops=number_in(cells, "published_gflops"),
     )
 
 
@@ -220,23 +266,23 @@ def _trial(name: str, provenance: str, cells: Mapping[str, str], catalogue: Cata
     task = cells["task"]
     if task not in TASKS:
         raise UnknownNameError("task", task, TASKS)
-    seconds = _number(cells, "audio_seconds")
+    seconds = number_in(cells, "audio_seconds")
     if not seconds:
         raise InputError(f"audio_seconds must be positive, got {cells['audio_seconds']!r}")
     # The study cut the waveform and padded it back to 30 s: its encoder always saw 1500 positions.
     padded = provenance == "published" and task == "asr"
     optimisation = Optimisation(
-        learning_rate=_number(cells, "learning_rate") or 1e-3,
-        steps=_whole(cells, "steps") or 0,
-        batch_size=_whole(cells, "batch_size") or 1,
+        learning_rate=number_in(cells, "learning_rate") or 1e-3,
+        steps=whole_in(cells, "steps") or 0,
+        batch_size=whole_in(cells, "batch_size") or 1,
     )
     return Trial(
         task=task,
         dataset=cells.get("dataset") or name,
         dataset_digest=cells["dataset_digest"],
         split_policy=cells.get("split_policy") or "unknown",
-        n_train=_whole(cells, "n_train") or 0,
-        n_test=_whole(cells, "n_test") or 0,
+        n_train=whole_in(cells, "n_train") or 0,
+        n_test=whole_in(cells, "n_test") or 0,
         backbone=catalogue.backbone(cells["backbone"]).name,
         audio_seconds=seconds,
         reduction=Reduction.parse(cells.get("reduction") or "none"),
@@ -246,34 +292,34 @@ def _trial(name: str, provenance: str, cells: Mapping[str, str], catalogue: Cata
         reference_policy=cells.get("reference_policy") or ("truncate" if padded else "window"),
         padding=cells.get("padding") or ("padded30" if padded else "dynamic"),
         normaliser=cells.get("normaliser") or ("lower-case [a-z0-9']" if padded else "unknown"),
-        seed=_whole(cells, "seed") or 0,
+        seed=whole_in(cells, "seed") or 0,
     )
 
 
 def _latency(cells: Mapping[str, str], trial: Trial) -> tuple[Latency, ...]:
-    p50 = _number(cells, "latency_p50_ms")
-    if p50 is None:
+    p50, p95 = number_in(cells, "latency_p50_ms"), number_in(cells, "latency_p95_ms")
+    if p50 is None and p95 is None:
         return ()
     device = cells.get("device")
     if not device:
-        raise InputError(
-            "latency_p50_ms needs a device: say in column device where it was measured"
-        )
-    p95 = _number(cells, "latency_p95_ms", p50) or p50
+        raise InputError("a latency needs a device: say in column device where it was measured")
+    # A lone quantile stands for both, and the method says which one it is.
+    lone = " (p95 alone)" if p50 is None else " (p50 alone)" if p95 is None else ""
+    p50, p95 = p50 or p95 or 0.0, p95 or p50 or 0.0
     return (
         Latency(
             device=Device(name=device, kind="unknown", model=device, n_threads=1),
             backbone=trial.backbone,
             audio_seconds=trial.audio_seconds,
             reduction=trial.reduction,
-            n_output_tokens=round(_number(cells, "mean_output_tokens") or 0),
+            n_output_tokens=round(number_in(cells, "mean_output_tokens") or 0),
             p50_ms=p50,
-            p90_ms=_number(cells, "latency_p90_ms", p95) or p95,
+            p90_ms=number_in(cells, "latency_p90_ms", p95) or p95,
             p95_ms=p95,
-            p99_ms=_number(cells, "latency_p99_ms", p95) or p95,
+            p99_ms=number_in(cells, "latency_p99_ms", p95) or p95,
             n_samples=1,
             n_warmup=0,
             synchronised=False,
-            method="imported",
+            method=f"imported{lone}",
         ),
     )

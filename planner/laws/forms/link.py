@@ -65,7 +65,7 @@ def link_for(observations: Observations, name: str) -> Link:
     if name == "odds" and (finite >= 1).any():
         row = int(np.argmax(observations.error >= 1))
         raise FitError(
-            f"link odds needs {observations.metric} below 1, row {row} has "
+            f"link odds needs {observations.metric} below 1, row {row + 1} has "
             f"{observations.error[row]:g}; use link log"
         )
     if name == "signed" or (name == "log" and finite.size and (finite < 0).mean() > 0.5):

@@ -1,0 +1,84 @@
+"""Taking runs out without losing them: a removed run stays as a failed one, with who, when and why.
+
+Nothing learns from a failed run; its evaluations stay below it, its latencies move into its details.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Engine, delete, select, update
+
+from planner.errors import InputError, StoreError
+from planner.store import schema
+from planner.store.clock import NowUtc
+from planner.store.schema import runs, trials
+from planner.store.transactions import write
+
+REMOVED = "removed"
+"""Failure class of a run that was taken out."""
+
+
+def remove_runs(engine: Engine, run_ids: Sequence[int], *, who: str, why: str) -> int:
+    """Take runs out: all of them or, where one cannot be, none. Returns how many.
+
+    Raises:
+        InputError: a run does not exist or was taken out before.
+        StoreError: a run is being trained now.
+    """
+
+    def work(connection: Connection) -> int:
+        for run_id in dict.fromkeys(run_ids):
+            found = connection.execute(
+                select(runs.c.status, runs.c.failure_class).where(runs.c.run_id == run_id)
+            ).one_or_none()
+            if found is None:
+                raise InputError(
+                    f"there is no run {run_id}; soundscale runs list shows those that are"
+                )
+            if found.failure_class == REMOVED:
+                raise InputError(
+                    f"run {run_id} was removed before; soundscale runs show {run_id} says why"
+                )
+            if found.status not in ("finished", "failed"):
+                raise StoreError(
+                    f"run {run_id} is {found.status}; wait for it, or cancel its sweep"
+                )
+            to_trash(connection, run_id, who, why)
+        return len(dict.fromkeys(run_ids))
+
+    return write(engine, work)
+
+
+def to_trash(connection: Connection, run_id: int, who: str, why: str) -> None:
+    """Mark one run as removed, its trial as without a result, and keep its latencies in its details."""
+    now = connection.execute(select(NowUtc())).scalar_one()
+    row = connection.execute(
+        select(runs.c.trial_id, runs.c.details_json).where(runs.c.run_id == run_id)
+    ).one()
+    latencies = schema.latencies
+    measured = connection.execute(select(latencies).where(latencies.c.run_id == run_id)).mappings()
+    kept: list[dict[str, Any]] = [dict(m) for m in measured]
+    details = json.loads(row.details_json or "{}") | {
+        "removed": {"who": who, "when_utc": now, "why": why, "latencies": kept}
+    }
+    connection.execute(delete(latencies).where(latencies.c.run_id == run_id))
+    connection.execute(
+        update(runs)
+        .where(runs.c.run_id == run_id)
+        .values(
+            status="failed",
+            failure_class=REMOVED,
+            failure_text=f"removed by {who} at {now}: {why}",
+            details_json=json.dumps(details, sort_keys=True, default=str),
+        )
+    )
+    finished = select(runs.c.run_id).where(
+        runs.c.trial_id == row.trial_id, runs.c.status == "finished"
+    )
+    if connection.execute(finished.limit(1)).first() is None:
+        connection.execute(
+            update(trials).where(trials.c.trial_id == row.trial_id).values(state="failed")
+        )

@@ -256,7 +256,7 @@ def data() -> None:
 def data_check(source: str, task: str | None, output_format: str) -> None:
     """What SOURCE holds and every fault of it: a manifest, a folder, or the name of a data set.
 
-    Exit code 2 when a row of a manifest cannot be used.
+    Exit code 2 when a row of a manifest cannot be used, or a file would be left out or counted twice.
 
     \b
     Examples:
@@ -279,6 +279,10 @@ def data_check(source: str, task: str | None, output_format: str) -> None:
             echo_rows(rows, "table", (("row", "row"), ("problem", "problem")))
         raise InputError(
             f"{len(rows)} rows of {source} cannot be used; correct or drop them, then check again"
+        )
+    if report.left_out:
+        raise InputError(
+            f"of {source}: {'; '.join(report.left_out)}; mend or drop them, then check again"
         )
 
 

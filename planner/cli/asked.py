@@ -110,8 +110,9 @@ def _candidate_lines(path: str) -> tuple[str, ...]:
     from pathlib import Path
 
     from planner.errors import InputError
+    from planner.words.table_text import text_of
 
-    lines = [s.strip() for s in Path(path).read_text(encoding="utf-8").splitlines()]
+    lines = [s.strip() for s in text_of(Path(path)).splitlines()]
     listed = tuple(s for s in lines if s and not s.startswith(("#", "backbone,")))
     if not listed:
         raise InputError(f"{path} lists no configuration; write backbone,audio_seconds,reduction")

@@ -96,7 +96,7 @@ def _of_file(path: str, table: tuple[str, ...]) -> dict[str, ConfiguredValue]:
 
 def _read(path: str) -> str:
     try:
-        with open(path, encoding="utf-8") as file:
+        with open(path, encoding="utf-8-sig") as file:
             return file.read(MAX_BYTES)
     except (OSError, UnicodeDecodeError) as problem:
         reason = getattr(problem, "strerror", None) or "it is not UTF-8"

@@ -39,7 +39,7 @@ def resolve_url(url: str | None) -> str:
     """
     given = url or os.environ.get("SOUNDSCALE_DB") or DEFAULT_URL
     if "://" not in given:
-        return f"sqlite:///{given}"
+        return f"sqlite:///{_as_path(given)}"
     scheme, rest = given.split("://", 1)
     if scheme in ("postgresql", "postgres", "postgresql+psycopg"):
         return f"postgresql+psycopg://{rest}"
@@ -53,6 +53,25 @@ def resolve_url(url: str | None) -> str:
             f"database {given!r} would forget everything at exit; name a file, e.g. {DEFAULT_URL}"
         )
     return given
+
+
+def _as_path(given: str) -> str:
+    """A bare path as the path of a URL: `?`, `%` and `#` are characters of its name, `~` the home folder.
+
+    Raises:
+        InputError: it is `:memory:`, which SQLite would keep nowhere.
+    """
+    if given.strip() in ("", ":memory:") or given.startswith("file:"):
+        raise InputError(
+            f"database {given!r} would forget everything at exit; name a file, e.g. {DEFAULT_URL}"
+        )
+    path = str(Path(given).expanduser())
+    if "?" in path:
+        raise InputError(
+            f"database {given!r} has a ? in its name, which a database's URL ends at; name it without"
+        )
+    # A URL's %20 is a space; a name's is itself.
+    return path.replace("%", "%25")
 
 
 def redacted(url: str) -> str:

@@ -90,10 +90,11 @@ def table_rows(
 
 def _cells(name: str, text: str, delimiter: str, quoted: bool) -> list[tuple[int, list[str]]]:
     """Line and cells of each row that is not empty; the header is the first of them."""
-    quoting = csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE
-    reader = csv.reader(
-        io.StringIO(text, newline=""), delimiter=delimiter, quoting=quoting, strict=True
-    )
+    lines = io.StringIO(text, newline="")
+    if quoted:
+        reader = csv.reader(lines, delimiter=delimiter, strict=True)
+    else:
+        reader = csv.reader(lines, delimiter=delimiter, quoting=csv.QUOTE_NONE, strict=True)
     found: list[tuple[int, list[str]]] = []
     before = 0
     while True:

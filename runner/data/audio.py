@@ -19,8 +19,15 @@ SAMPLE_RATE = 16_000
 FULL_SCALE = 0.999
 """Level from which a sample counts as clipped (of 1.0; assumption: one 16-bit step is 3e-5)."""
 
-_RIFF_UNKNOWN = {0, 0x7FFFFFFF, 0x7FFFF000, 0xFFFFFFFF, 0xFFFFF000}
+SLACK_SECONDS = 0.05
+"""How far a manifest's part may end beyond its file (s): durations are often rounded."""
+
+_RIFF_UNKNOWN = {0, 0x80000000, 0x7FFFFFFF, 0x7FFFF000, 0xFFFFFFFF, 0xFFFFF000}
 """Sizes that streaming writers leave in a WAV header for `unknown`."""
+
+
+_BROKEN = (RuntimeError, ValueError, OSError, MemoryError)
+"""What soundfile raises on a file: its own errors are RuntimeErrors, streamed FLACs give ValueError."""
 
 
 class AudioError(SoundscaleError):
@@ -53,13 +60,55 @@ def header_seconds(path: Path) -> float:
         raise AudioError(path, "missing")
     if path.stat().st_size == 0:
         raise AudioError(path, "empty", "0 bytes")
+    _not_a_pointer(path)
     try:
         header = soundfile.info(str(path))
-    except (soundfile.SoundFileError, RuntimeError) as error:
+    except _BROKEN as error:
         raise AudioError(path, "unreadable", _short(error)) from error
     if header.frames <= 0:
         raise AudioError(path, "empty", "no samples")
     return float(header.frames) / float(header.samplerate)
+
+
+def _not_a_pointer(path: Path) -> None:
+    """Refuse a file that Git LFS left in place of the audio."""
+    with path.open("rb") as stream:
+        if stream.read(42).startswith(b"version https://git-lfs.github.com/spec/"):
+            raise AudioError(path, "unreadable", "a Git LFS pointer, not audio; run: git lfs pull")
+
+
+def segment_seconds(path: Path, start: float, length: float | None) -> float:
+    """Duration of a part of a file by its header (s); of the whole file where the length is None.
+
+    Raises:
+        AudioError: as `header_seconds`, or the part does not lie in the file.
+    """
+    seconds = header_seconds(path)
+    if length is None:
+        return seconds
+    if start + length > seconds + SLACK_SECONDS:
+        raise AudioError(
+            path,
+            "truncated",
+            f"a part of it ends at {start + length:g} s, the file at {seconds:.6g} s",
+        )
+    return min(length, seconds - start)
+
+
+def read_segment(path: Path, start: float, length: float | None) -> Audio:
+    """As `read_audio`, of the part from `start` of `length` seconds; of the whole where it is None.
+
+    Raises:
+        AudioError: as `read_audio`, or the part holds no sample.
+    """
+    samples = read_audio(path)
+    if length is None:
+        return samples
+    first = round(start * SAMPLE_RATE)
+    part = samples[first : first + round(length * SAMPLE_RATE)]
+    if part.size == 0:
+        raise AudioError(path, "empty", f"no samples from {start:g} s on")
+    return np.ascontiguousarray(part)
 
 
 def read_audio(path: Path | str) -> Audio:
@@ -93,7 +142,7 @@ def _decoded(path: Path) -> tuple[Audio, int]:
         with soundfile.SoundFile(str(path)) as file:
             promised, rate = file.frames, int(file.samplerate)
             samples = file.read(dtype="float32", always_2d=True)
-    except (soundfile.SoundFileError, RuntimeError) as error:
+    except _BROKEN as error:
         # The header was read a moment ago, so what fails here is the stream behind it.
         raise AudioError(path, "truncated", _short(error)) from error
     if len(samples) < promised:

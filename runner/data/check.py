@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
-from runner.data.audio import AudioError, clipped_fraction, read_audio
+from runner.data.audio import AudioError, clipped_fraction, read_segment
 from runner.data.clips import SPLITS, Clip, Corpus, normalised
 from runner.data.packing import coverage, pack
 from runner.weights.packages import Say
@@ -42,7 +44,8 @@ def check(
         say: told every 1,000 files.
 
     Keys: `name`, `task`, `source`, `licence`, `digest`, `split_policy`, `speaker_overlap`,
-    `n_clips`, `hours`, `duration_seconds` (quantiles), `splits`, `labels`, `broken`, `clipped`,
+    `n_clips`, `hours`, `duration_seconds` (quantiles), `splits`, `labels`,
+    `labels_alike`, `twice`, `broken`, `clipped`,
     `silent`, `repeated_texts`, `coverage`.
     """
     plain = [part for clip in corpus.clips for part in (clip.parts or (clip,))]
@@ -65,10 +68,48 @@ def check(
         "labels": dict(sorted(Counter(c.reference for c in plain).items()))
         if corpus.labels
         else {},
+        "labels_alike": alike_labels(corpus.labels) if corpus.labels else [],
+        "twice": twice(plain),
         **faults,
         "repeated_texts": _repeated(corpus),
         "coverage": [_coverage(corpus, sound, t) for t in audio_seconds],
     }
+
+
+def alike_labels(labels: Sequence[str]) -> list[list[str]]:
+    """Labels that differ by case, spaces, hyphens or the composition of accents alone.
+
+    >>> alike_labels(["happy", "Happy ", "sad"])
+    [['Happy ', 'happy']]
+    """
+    groups: dict[str, list[str]] = {}
+    for label in sorted(labels):
+        plain = unicodedata.normalize("NFKC", label).casefold()
+        groups.setdefault("".join(c for c in plain if c.isalnum()), []).append(label)
+    return [group for group in groups.values() if len(group) > 1]
+
+
+def twice(clips: Sequence[Clip]) -> list[dict[str, str]]:
+    """Clips whose audio another one has to the byte, with the first that has it; found by content."""
+    alike: dict[tuple[Any, ...], list[Clip]] = {}
+    for clip in clips:
+        if clip.path.is_file():
+            part = clip.start_seconds, clip.length_seconds
+            alike.setdefault((clip.path.stat().st_size, *part), []).append(clip)
+    out = []
+    for group in (g for g in alike.values() if len(g) > 1):
+        first: dict[str, Clip] = {}
+        for clip in group:
+            same = first.setdefault(hashlib.sha256(clip.path.read_bytes()).hexdigest(), clip)
+            if same is not clip:
+                across = (
+                    f"{same.split} and {clip.split}" if same.split != clip.split else clip.split
+                )
+                out.append({
+                    "utterance_id": clip.utterance_id, "path": str(clip.path),
+                    "same_as": same.utterance_id, "split": across,
+                })  # fmt: skip
+    return out
 
 
 def _quantiles(seconds: np.ndarray[Any, np.dtype[np.float64]]) -> dict[str, float] | None:
@@ -102,7 +143,7 @@ def _faults(clips: Sequence[Clip], say: Say | None) -> dict[str, list[dict[str, 
 
 def _faults_of(clip: Clip) -> Iterator[tuple[str, dict[str, Any]]]:
     try:
-        audio = read_audio(clip.path)
+        audio = read_segment(clip.path, clip.start_seconds, clip.length_seconds)
     except AudioError as error:
         yield "broken", {"fault": error.fault, "text": str(error)}
         return

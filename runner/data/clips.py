@@ -33,6 +33,7 @@ class Clip:
         audio_seconds: duration by the header (s), gaps included; 0.0 where it cannot be read.
         fault: why the header cannot be read; reading the clip raises the same AudioError.
         parts: the clips that a joined clip consists of; empty for a plain one.
+        start_seconds, length_seconds: the part of the file that is meant (s); None: the whole file.
     """
 
     utterance_id: str
@@ -43,6 +44,8 @@ class Clip:
     audio_seconds: float = 0.0
     fault: str | None = None
     parts: tuple[Clip, ...] = ()
+    start_seconds: float = 0.0
+    length_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,11 +104,20 @@ def corpus_digest(clips: Sequence[Clip]) -> str:
 
     A joined clip's id names its parts and its reference is their text, so that joining changes it.
     """
-    rows = sorted((c.utterance_id, c.reference, c.speaker or "", c.split) for c in clips)
+    rows = sorted(
+        (c.utterance_id, c.reference, c.speaker or "", c.split, *_part_of(c)) for c in clips
+    )
     digest = hashlib.sha256()
     for row in rows:
         digest.update(json.dumps(row, ensure_ascii=False).encode() + b"\n")
     return digest.hexdigest()
+
+
+def _part_of(clip: Clip) -> tuple[str, ...]:
+    """What part of its file a clip is; nothing for a whole one, whose digest is as it was."""
+    if clip.length_seconds is None:
+        return ()
+    return (f"{clip.start_seconds!r}+{clip.length_seconds!r}",)
 
 
 def normalised(text: str) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from planner.errors import InputError, UnknownNameError
 from runner.data import cremad, emodb, hub_sets, kaldi, librispeech, manifest, prompts, ravdess
-from runner.data.audio import AudioError, header_seconds, read_audio
+from runner.data.audio import AudioError, read_audio, segment_seconds
 from runner.data.check import check
 from runner.data.clips import TEST, TRAIN, Clip, Corpus, DataSpec, Listing
 from runner.data.packing import join, load_clip, load_example, pack, scored, windows
@@ -84,7 +84,8 @@ def list_clips(
 def measured(clip: Clip) -> Clip:
     """The clip with its duration, or with the fault for which its header cannot be read."""
     try:
-        return dataclasses.replace(clip, audio_seconds=header_seconds(clip.path), fault=None)
+        seconds = segment_seconds(clip.path, clip.start_seconds, clip.length_seconds)
+        return dataclasses.replace(clip, audio_seconds=seconds, fault=None)
     except AudioError as error:
         return dataclasses.replace(clip, audio_seconds=0.0, fault=error.fault)
 

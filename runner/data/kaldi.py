@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from planner.errors import InputError, MissingResourceError
+from planner.words.table_text import text_of
 from runner.data.clips import TEST, TRAIN, VALIDATION, Clip, DataSpec, Listing
 
 REMEDY = "give a folder with wav.scp and text, or one of such folders as train and test"
@@ -75,9 +76,13 @@ def _table(path: Path) -> dict[str, tuple[int, str]]:
     if not path.is_file():
         return {}
     out: dict[str, tuple[int, str]] = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), start=1):
+    for number, line in enumerate(text_of(path).split("\n"), start=1):
         if line.strip():
             key, *value = line.strip().split(maxsplit=1)
+            if key in out:
+                raise InputError(
+                    f"row {number} of {path.parent.name}/{path.name}: {key} is in row {out[key][0]} already; drop one"
+                )
             out[key] = (number, value[0] if value else "")
     return out
 

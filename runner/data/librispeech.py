@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from planner.errors import InputError, MissingResourceError
+from planner.words.table_text import text_of
 from runner.data.clips import TEST, TRAIN, VALIDATION, Clip, DataSpec, Listing
 
 LICENCE = "CC BY 4.0"
@@ -76,7 +77,7 @@ def _parts(root: Path, spec: DataSpec) -> list[tuple[str, Path]]:
 def _part(folder: Path, split: str) -> list[Clip]:
     clips: list[Clip] = []
     for transcript in sorted(folder.glob("*/*/*.trans.txt")):
-        lines = transcript.read_text(encoding="utf-8").splitlines()
+        lines = text_of(transcript).splitlines()
         for number, line in enumerate(lines, start=1):
             if line.strip():
                 clips.append(_clip(transcript, number, line, split))

@@ -1,25 +1,33 @@
 """A manifest: one row per clip with path, text or label, and, where known, speaker and split.
 
-JSONL, CSV or TSV. Common Voice's column names (`sentence`, `client_id`) are understood too; paths
-are relative to the manifest's folder, or to its `clips` folder as in Common Voice.
+JSONL, CSV or TSV. Common Voice's column names (`sentence`, `client_id`), NeMo's (`audio_filepath` with `offset`
+and `duration`), Hugging Face's (`file_name`) and lhotse's cuts are understood too; paths are relative to the
+manifest's folder, or to its `clips` folder as in Common Voice.
 """
 
 from __future__ import annotations
 
-import csv
-import io
 import json
+import math
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from planner.errors import InputError, MissingResourceError, UnknownNameError
+from planner.words.table_text import number as number_of
+from planner.words.table_text import table_rows, text_of
 from runner.data.clips import SPLITS, TEST, TRAIN, VALIDATION, Clip, DataSpec, Listing
+from runner.data.cuts import flat_cut, is_cut
 
-Row = dict[str, str]
+Row = dict[str, Any]
+"""Cells by column: text, or what a JSON object holds."""
 
 SPLIT_ALIASES = {"dev": VALIDATION, "valid": VALIDATION, "val": VALIDATION, "eval": TEST}
 
-_PATH = ("path", "audio", "audio_filepath", "file")
+_PATH = ("path", "audio", "audio_filepath", "file", "file_name", "filename")
+_EMPTY_OF_PANDAS = frozenset({"nan", "NaN", "<NA>", "#N/A", "NULL"})
+"""What pandas and spreadsheets write for an empty cell; nobody's transcript by itself."""
 TEXT_COLUMNS = ("text", "sentence", "transcript", "transcription")
 LABEL_COLUMNS = ("label", "emotion")
 _SPEAKER = ("speaker", "client_id", "speaker_id")
@@ -86,36 +94,59 @@ def faulty_rows(spec: DataSpec) -> list[tuple[int, str]]:
 
 
 def _rows(path: Path) -> Iterator[tuple[int, Row]]:
-    """Numbered rows; the number is that of the row, from 1, header not counted."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InputError(
-            f"manifest {path} is not UTF-8 (byte {error.start}); save it as UTF-8"
-        ) from None
-    if path.suffix.lower() in (".csv", ".tsv"):
-        lines = io.StringIO(text, newline="")
-        if path.suffix.lower() == ".tsv":
-            # Common Voice quotes nothing: a quote is part of the text.
-            reader = csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE)
-        else:
-            reader = csv.DictReader(lines)
-        for number, cells in enumerate(reader, start=1):
-            yield number, {k: (v or "").strip() for k, v in cells.items() if isinstance(k, str)}
+    """Numbered rows; the number is that of the row, from 1, header and empty lines not counted."""
+    text = text_of(path)
+    suffix = path.suffix.lower()
+    if suffix in (".csv", ".tsv"):
+        # Common Voice's TSVs quote nothing: a quote is part of the text.
+        tabs = suffix == ".tsv"
+        _, rows = table_rows(path.name, text, delimiter="\t" if tabs else ",", quoted=not tabs)
+        yield from ((row.number, row.cells) for row in rows)
         return
     # Not splitlines: JSON strings may hold line separators of other alphabets.
-    for number, line in enumerate(text.split("\n"), start=1):
-        if not line.strip():
-            continue
+    lines = (line for line in text.split("\n") if line.strip())
+    for number, line in enumerate(lines, start=1):
+        where = f"row {number} of {path.name}"
         try:
-            value = json.loads(line)
-        except json.JSONDecodeError as error:
+            value = json.loads(line, object_pairs_hook=partial(_once, where))
+        except (json.JSONDecodeError, RecursionError) as error:
+            said = error.msg if isinstance(error, json.JSONDecodeError) else "nested too deep"
             raise InputError(
-                f"row {number} of {path.name}: not JSON ({error.msg}); write one object a line, or name the file .csv"
+                f"{where}: not JSON ({said}); write one object a line, or name the file .csv"
             ) from None
         if not isinstance(value, dict):
-            raise InputError(f'row {number} of {path.name}: not an object; write {{"path": …}}')
-        yield number, {str(k): "" if v is None else str(v).strip() for k, v in value.items()}
+            raise InputError(f'{where}: not an object; write {{"path": …}}')
+        yield number, flat_cut(value, where) if is_cut(value) else value
+
+
+def _once(where: str, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object whose keys are there once; Python's reader keeps the last of two."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        twice = next(k for i, (k, _) in enumerate(pairs) if k in [n for n, _ in pairs[:i]])
+        raise InputError(f"{where}: key {twice!r} is there twice; keep one of them")
+    return found
+
+
+def _text(row: Row, column: str, where: str, word: str) -> str:
+    """The text of a cell; empty for null and NaN.
+
+    Raises:
+        InputError: it is a list, an object, a number, or what pandas writes for an empty cell.
+    """
+    value = row.get(column)
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return ""
+    if isinstance(value, str):
+        if value.strip() in _EMPTY_OF_PANDAS and word != "speaker":
+            raise InputError(
+                f"{where}: {word} is {value.strip()!r}, which stands for an empty cell; give it or drop the row"
+            )
+        return "" if value.strip() in _EMPTY_OF_PANDAS else value.strip()
+    if word in ("speaker", "id") and isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    kind = {list: "a list", dict: "an object", bool: "a truth value"}.get(type(value), "a number")
+    raise InputError(f"{where}: {word} is {kind} ({str(value)[:40]}); write it as text in quotes")
 
 
 def _label_names(spec: DataSpec) -> tuple[str, ...]:
@@ -138,7 +169,7 @@ def _clip(row: Row, number: int, manifest: Path, task: str, spec: DataSpec) -> C
         raise InputError(
             f"{where}: no column {' or '.join(names)}; it has {', '.join(row) or 'none'}; add one, or set {word}_column"
         )
-    reference = row[column]
+    reference = _text(row, column, where, word)
     if not reference:
         remedy = (
             "give a transcript or drop the row"
@@ -149,24 +180,77 @@ def _clip(row: Row, number: int, manifest: Path, task: str, spec: DataSpec) -> C
     if word == "label" and spec.labels and reference not in spec.labels:
         raise UnknownNameError("label", reference, spec.labels, remedy=f"correct {where}")
     speaker = _column(row, _SPEAKER)
+    start, length = _segment(row, where)
+    own_id = _text(row, "utterance_id", where, "id") or _text(row, "id", where, "id")
+    part = f"@{start:g}+{length:g}" if length is not None else ""
     return Clip(
-        utterance_id=row.get("utterance_id") or row.get("id") or _identity(audio, manifest),
+        utterance_id=own_id or _identity(audio, manifest) + part,
         path=audio,
         reference=reference,
-        speaker=(row[speaker] or None) if speaker else None,
-        split=_split(row.get("split", ""), where, spec),
+        speaker=(_text(row, speaker, where, "speaker") or None) if speaker else None,
+        split=_split(_text(row, "split", where, "split"), where, spec),
+        start_seconds=start,
+        length_seconds=length,
     )
+
+
+def _segment(row: Row, where: str) -> tuple[float, float | None]:
+    """Start and length of the part of its file that a row means (s); length None for the whole file.
+
+    As in NeMo, `offset` (default 0) and `duration` cut the file. A duration alone is a part only where the
+    row is NeMo's (`audio_filepath`): elsewhere it describes the whole file.
+    """
+    given = {name: _seconds(row, name, where) for name in ("offset", "duration")}
+    offset, duration = given["offset"], given["duration"]
+    if offset is None and (duration is None or "audio_filepath" not in row):
+        return 0.0, None
+    if duration is None:
+        if offset:
+            raise InputError(f"{where}: offset {offset:g} has no duration; give both, or neither")
+        return 0.0, None
+    if duration <= 0:
+        raise InputError(f"{where}: duration must be positive, got {duration:g}")
+    return offset or 0.0, duration
+
+
+def _seconds(row: Row, name: str, where: str) -> float | None:
+    value = row.get(name)
+    if value is None or value == "":
+        return None
+    try:
+        found = number_of(value, name) if isinstance(value, str) else float(value)
+    except (TypeError, ValueError, OverflowError):
+        raise InputError(f"{where}: {name} is not a number of seconds: {value!r}") from None
+    if math.isnan(found):
+        return None
+    if isinstance(value, bool) or not (math.isfinite(found) and found >= 0):
+        raise InputError(f"{where}: {name} must be 0 s or more, got {value!r}")
+    return found
 
 
 def _audio(row: Row, where: str, manifest: Path) -> Path:
     column = _column(row, _PATH)
-    if column is None or not row[column]:
+    written = _text(row, column, where, "path") if column else ""
+    if not written:
         raise InputError(f"{where}: path is empty; give the audio file or drop the row")
-    given = Path(row[column]).expanduser()
+    if written.endswith("|"):
+        raise InputError(
+            f"{where}: a command in place of a file is not run; write the audio to a file"
+        )
+    given = Path(written)
     path = given if given.is_absolute() else manifest.parent / given
     beside = manifest.parent / "clips" / given
-    if not path.is_file() and beside.is_file():
-        path = beside
+    # Common Voice's first releases name clips without their suffix.
+    names = (
+        path,
+        beside,
+        path.with_name(path.name + ".mp3"),
+        beside.with_name(beside.name + ".mp3"),
+    )
+    try:
+        path = next((p for p in names if p.is_file()), path)
+    except (OSError, ValueError):
+        raise InputError(f"{where}: {written[:60]!r} cannot be a path; correct it") from None
     if not path.is_file():
         raise InputError(f"{where}: audio {path} is missing; add the file or drop the row")
     return path

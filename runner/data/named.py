@@ -45,13 +45,28 @@ def listing_of(naming: Naming) -> Callable[[DataSpec], Listing]:
             raise MissingResourceError(
                 f"{naming.name} folder {root} holds no audio files; {naming.remedy}"
             )
-        clips = tuple(_clip(naming, path, root) for path in files)
+        clips = tuple(_clip(naming, path, root) for path in _once_each(files))
         return Listing(
             name=naming.name, task="emotion", clips=clips, licence=naming.licence,
             source=f"local folder {root}", labels=tuple(sorted({c.reference for c in clips})),
         )  # fmt: skip
 
     return listing
+
+
+def _once_each(files: list[Path]) -> list[Path]:
+    """One file for each recording, whose name says which it is: of copies the lossless, then the shallowest."""
+    best: dict[str, Path] = {}
+    for path in files:
+        rank = AUDIO_SUFFIXES.index(path.suffix.lower()), len(path.parts), str(path)
+        known = best.get(path.stem)
+        if known is None or rank < (
+            AUDIO_SUFFIXES.index(known.suffix.lower()),
+            len(known.parts),
+            str(known),
+        ):
+            best[path.stem] = path
+    return sorted(best.values())
 
 
 def _root(naming: Naming, spec: DataSpec) -> Path:

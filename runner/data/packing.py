@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from planner.errors import InputError
-from runner.data.audio import SAMPLE_RATE, Audio, read_audio
+from runner.data.audio import SAMPLE_RATE, Audio, read_segment
 from runner.data.clips import Clip
 
 GAP_SECONDS = 0.3
@@ -82,7 +82,9 @@ def load_clip(clip: Clip) -> Audio:
     Raises:
         AudioError: a file cannot be used; it names the file.
     """
-    return load_example(clip.parts)[0] if clip.parts else read_audio(clip.path)
+    if clip.parts:
+        return load_example(clip.parts)[0]
+    return read_segment(clip.path, clip.start_seconds, clip.length_seconds)
 
 
 def load_example(example: Clip | Sequence[Clip]) -> tuple[Audio, str]:

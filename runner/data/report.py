@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,9 +10,12 @@ from typing import Any
 
 from planner.errors import InputError, SoundscaleError
 from planner.words.units import format_duration
-from runner.data import manifest
+from runner.data import cremad, emodb, manifest, ravdess
 from runner.data.clips import DataSpec
 from runner.data.corpus import FOLDERS, check, list_clips, load_corpus
+from runner.data.named import AUDIO_SUFFIXES
+
+NAMINGS = (cremad.NAMING, ravdess.NAMING, emodb.NAMING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +24,18 @@ class CheckReport:
 
     contents: dict[str, Any]
     faulty_rows: list[dict[str, Any]]
+
+    @property
+    def left_out(self) -> list[str]:
+        """What would be left out or counted wrongly, one phrase for each kind; empty for sound data."""
+        kinds = Counter(
+            f"{row['fault']}{': Git LFS pointers, run git lfs pull' if 'Git LFS' in row['text'] else ''}"
+            for row in self.contents.get("broken", [])
+        )
+        said = [f"{n} files {kind}" for kind, n in kinds.most_common()]
+        if self.contents.get("twice"):
+            said.append(f"{len(self.contents['twice'])} clips are there twice")
+        return said
 
     @property
     def faults(self) -> list[dict[str, Any]]:
@@ -58,17 +74,34 @@ def request_of(source: str, task: str | None) -> DataSpec:
     if not path.is_dir():
         return DataSpec(name=source, task=task)
     layouts = [name for name in FOLDERS if name != "manifest"]
+    faults: list[tuple[str, SoundscaleError]] = []
     for name in layouts:
         request = DataSpec(name=name, path=str(path.resolve()), task=task)
         try:
             if list_clips(request).clips:
                 return request
-        except SoundscaleError:
-            continue
+        except SoundscaleError as problem:
+            faults.append((name, problem))
+    likely = _likely_layout(path)
+    for name, fault in faults:
+        if name == likely:
+            raise InputError(f"folder {source} is laid out as {name}: {fault}")
     raise InputError(
         f"folder {source} has none of the known layouts ({', '.join(layouts)}); name its clips in a "
         f"manifest and check that"
     )
+
+
+def _likely_layout(folder: Path) -> str | None:
+    """The layout that most files of the folder fit; None where none does."""
+    if any(folder.rglob("*.trans.txt")):
+        return "librispeech"
+    if any(folder.rglob("wav.scp")):
+        return "kaldi"
+    stems = [p.stem for p in folder.rglob("*") if p.suffix.lower() in AUDIO_SUFFIXES]
+    fits = {n.name: sum(n.pattern.fullmatch(s) is not None for s in stems) for n in NAMINGS}
+    best = max(fits, key=lambda name: fits[name])
+    return best if 2 * fits[best] >= len(stems) > 0 else None
 
 
 def row_faults(request: DataSpec) -> list[dict[str, Any]]:
@@ -81,7 +114,7 @@ def row_faults(request: DataSpec) -> list[dict[str, Any]]:
 def _file_faults(facts: dict[str, Any]) -> list[dict[str, Any]]:
     return [
         {"problem": kind, "utterance_id": row["utterance_id"], "path": row["path"]}
-        for kind in ("broken", "clipped", "silent")
+        for kind in ("broken", "clipped", "silent", "twice")
         for row in facts.get(kind, [])
     ]
 
@@ -102,6 +135,19 @@ def report_text(facts: dict[str, Any]) -> str:
         lines.append(f"  {facts['speaker_overlap']} speakers are in both train and test")
     if facts["repeated_texts"]:
         lines.append(f"  {facts['repeated_texts']} texts are in both train and test")
+    if facts["labels"]:
+        counts = ", ".join(f"{label!r} {n}" for label, n in facts["labels"].items())
+        lines.append(f"{len(facts['labels'])} labels: {counts}")
+    for group in facts["labels_alike"]:
+        names = ", ".join(f"{label!r} ({label!a})" for label in group)
+        lines.append(
+            f"  labels {names} differ in case, spaces or composition alone: one class each"
+        )
+    if facts["twice"]:
+        lines.append(f"{len(facts['twice'])} clips are there twice, by their content:")
+        lines += [
+            f"  {row['path']} is {row['same_as']} ({row['split']})" for row in facts["twice"][:20]
+        ]
     durations = facts["duration_seconds"]
     if durations:
         lines.append("seconds  " + "  ".join(f"{k} {v:.2f}" for k, v in durations.items()))

@@ -37,7 +37,7 @@ def load_spec(path: str | Path, catalogue: Catalogue = BUILT_IN) -> SweepSpec:
     """
     where = Path(path)
     try:
-        table = tomllib.loads(where.read_text(encoding="utf-8"))
+        table = tomllib.loads(where.read_text(encoding="utf-8-sig"))
     except OSError as problem:
         raise InputError(
             f"cannot read sweep file {where}: {problem.strerror or problem}; give a TOML file"

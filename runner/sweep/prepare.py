@@ -5,6 +5,7 @@ Nothing here writes to the database, so that a missing file or a wrong key leave
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,9 +58,29 @@ def prepare(path: str | Path, db: str, say: Say) -> PreparedSweep:
         f"data {corpus.name}: {len(corpus.train)} clips to train on, {len(corpus.test)} to score, "
         f"{corpus.split_policy} split, from {corpus.source}"
     )
+    _say_faults(corpus, say)
     trials = expand(spec, corpus, catalogue)
     _check_windows([trial for trial, _ in trials], corpus)
     return PreparedSweep(spec=spec, corpus=corpus, trials=trials, catalogue=catalogue)
+
+
+def _say_faults(corpus: Corpus, say: Say) -> None:
+    """Name what cannot be read before anything is spent on it.
+
+    Raises:
+        InputError: no clip to train on, or none to score, can be read.
+    """
+    for name in ("train", "test"):
+        clips = [part for clip in corpus.split(name) for part in (clip.parts or (clip,))]
+        broken = Counter(clip.fault for clip in clips if clip.fault)
+        if not broken:
+            continue
+        kinds = ", ".join(f"{n} {fault}" for fault, n in broken.most_common())
+        if broken.total() == len(clips):
+            raise InputError(
+                f"no {name} clip of {corpus.name} can be read ({kinds}); soundscale data check names each file"
+            )
+        say(f"left out of {name}: {kinds}; soundscale data check names each file")
 
 
 def _check_windows(trials: Sequence[Trial], corpus: Corpus) -> None:
@@ -89,8 +110,9 @@ def stored_catalogue(db: str) -> Catalogue:
 
 def database_exists(db: str) -> bool:
     """False for a SQLite file that is not there; a PostgreSQL URL is taken to exist."""
-    prefix = "sqlite:///"
-    return not db.startswith(prefix) or Path(db.removeprefix(prefix)).exists()
+    from planner.store.engine import exists
+
+    return exists(db)
 
 
 def find_weights(

@@ -289,7 +289,7 @@ def test_a_wrong_row_of_a_kaldi_table_is_named(kaldi, table, content, said):
 def test_a_manifest_in_another_encoding_is_named(manifest, tmp_path):
     spec = manifest(ROWS)
     (tmp_path / "m.jsonl").write_bytes('{"text": "é"}'.encode("latin-1"))
-    with pytest.raises(InputError, match=r"m.jsonl is not UTF-8 \(byte 10\)"):
+    with pytest.raises(InputError, match=r"m.jsonl is not UTF-8 \(line 1, byte 10\)"):
         load_corpus(spec)
 
 

@@ -1,0 +1,213 @@
+"""Manifests as the field writes them: what a row means is honoured, or it is refused by its number."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import numpy as np
+import pytest
+import soundfile
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from planner.errors import InputError
+from runner.data.audio import AudioError
+from runner.data.check import alike_labels, twice
+from runner.data.clips import DataSpec
+from runner.data.corpus import list_clips, load_clip, measured
+from runner.data.manifest import faulty_rows
+from runner.data.report import check_source
+
+RATE = 16_000
+RAMP = np.linspace(-0.5, 0.5, 2 * RATE, dtype=np.float32)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for i in range(4):
+        sound = RAMP if i == 0 else RAMP[: RATE + i]
+        soundfile.write(tmp_path / f"u{i}.wav", sound, RATE, subtype="FLOAT")
+    return tmp_path
+
+
+def manifest(folder, *rows, name="m.jsonl"):
+    lines = [row if isinstance(row, str) else json.dumps(row) for row in rows]
+    (folder / name).write_text("\n".join(lines))
+    return DataSpec(name="manifest", path=str(folder / name))
+
+
+def clips(folder, *rows, name="m.jsonl"):
+    return list_clips(manifest(folder, *rows, name=name)).clips
+
+
+def test_a_part_is_cut_to_the_sample(folder):
+    row = {"audio_filepath": "u0.wav", "offset": 0.25, "duration": 0.5, "text": "hello"}
+    (clip,) = clips(folder, row)
+    assert measured(clip).audio_seconds == 0.5
+    assert np.array_equal(load_clip(clip), RAMP[4000:12000])
+
+
+def test_parts_of_one_file_are_clips_of_their_own(folder):
+    rows = [
+        {"audio_filepath": "u0.wav", "offset": start, "duration": 0.5, "text": "a"}
+        for start in (0, 0.5)
+    ]
+    assert [c.utterance_id for c in clips(folder, *rows)] == ["u0@0+0.5", "u0@0.5+0.5"]
+
+
+def test_a_part_beyond_its_file_is_a_broken_clip(folder):
+    row = {"audio_filepath": "u1.wav", "offset": 0.8, "duration": 5, "text": "a"}
+    assert measured(clips(folder, row)[0]).fault == "truncated"
+
+
+def test_a_duration_that_only_describes_a_file_cuts_nothing(folder):
+    (clip,) = clips(folder, {"path": "u0.wav", "duration": 1900, "text": "a"})
+    assert measured(clip).audio_seconds == 2.0
+
+
+def test_a_cut_of_lhotse_is_its_supervised_part(folder):
+    cut = {
+        "id": "c", "start": 0.5, "duration": 1.0, "channel": 0, "type": "MonoCut",
+        "supervisions": [{"start": 0.25, "duration": 0.5, "text": "hi", "speaker": "ann"}],
+        "recording": {"id": "r", "sources": [{"type": "file", "source": "u0.wav", "channels": [0]}]},
+    }  # fmt: skip
+    (clip,) = clips(folder, cut)
+    assert (clip.utterance_id, clip.reference, clip.speaker) == ("c", "hi", "ann")
+    assert np.array_equal(load_clip(clip), RAMP[12000:20000])
+    two = cut | {"supervisions": cut["supervisions"] * 2}
+    with pytest.raises(InputError, match="2 supervisions"):
+        clips(folder, two)
+
+
+def test_metadata_of_hugging_face_and_a_first_release_of_common_voice_are_read(folder):
+    (folder / "u0.mp3").write_bytes(b"x")
+    found = clips(folder, "file_name,transcription", "u1.wav,hello", name="metadata.csv")
+    assert found[0].reference == "hello"
+    found = clips(folder, "filename,text", "u0,hello", name="cv.csv")
+    assert found[0].path.name == "u0.mp3"
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (math.nan, "text is empty"), (None, "text is empty"), ("", "text is empty"),
+        ("nan", "stands for an empty cell"), (["a", "b"], "text is a list"),
+        ({"a": 1}, "text is an object"), (5, "text is a number"), (True, "text is a truth value"),
+    ],
+)  # fmt: skip
+def test_what_is_no_text_is_refused_by_its_row(folder, value, said):
+    spec = manifest(folder, {"path": "u1.wav", "text": "ok"}, {"path": "u2.wav", "text": value})
+    ((row, problem),) = faulty_rows(spec)
+    assert row == 2
+    assert said in problem
+
+
+def test_a_speaker_of_nan_is_nobody_and_a_number_is_a_name(folder):
+    rows = [{"path": f"u{i}.wav", "text": "a", "speaker": s} for i, s in ((1, math.nan), (2, 7))]
+    assert [c.speaker for c in clips(folder, *rows)] == [None, "7"]
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ('{"path": "u1.wav", "text": "a", "text": "b"}', "key 'text' is there twice"),
+        ({"path": "sox u1.wav -t wav - |", "text": "a"}, "a command in place of a file"),
+        ({"path": "u1.wav", "text": "a", "offset": 0.5}, "has no duration"),
+        ({"audio_filepath": "u1.wav", "text": "a", "duration": -1}, "0 s or more"),
+        ({"audio_filepath": "u1.wav", "text": "a", "offset": "1,5", "duration": 1}, "not a number"),
+        ({"path": "u1\0.wav", "text": "a"}, "row 1"),
+    ],
+)
+def test_a_row_that_cannot_be_meant_is_refused(folder, row, said):
+    with pytest.raises(InputError, match=said):
+        clips(folder, row)
+
+
+def test_the_same_audio_under_two_names_is_found_by_content_and_ends_the_check(folder):
+    (folder / "copy.wav").write_bytes((folder / "u1.wav").read_bytes())
+    rows = [
+        {"path": p, "text": p, "split": s} for p, s in (("u1.wav", "train"), ("copy.wav", "test"))
+    ]
+    report = check_source(manifest(folder, *rows).path, None, print)
+    assert report.left_out == ["1 clips are there twice"]
+    assert report.contents["twice"][0]["split"] == "train and test"
+
+
+def test_two_parts_of_one_file_are_not_one_clip_twice(folder):
+    rows = [
+        {"audio_filepath": "u0.wav", "offset": s, "duration": 0.5, "text": "a"} for s in (0, 0.5)
+    ]
+    assert twice(clips(folder, *rows)) == []
+
+
+def test_labels_that_look_alike_are_named_together():
+    composed, apart = "f\u00fcr", "fu\u0308r"
+    found = alike_labels(["happy", "Happy", "HAPPY", composed, apart, "sad"])
+    assert sorted(map(sorted, found)) == sorted(
+        [sorted(["happy", "Happy", "HAPPY"]), sorted([composed, apart])]
+    )
+
+
+def test_a_pointer_of_git_lfs_is_named_with_its_remedy(folder):
+    (folder / "p.wav").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\n")
+    (clip,) = clips(folder, {"path": "p.wav", "text": "a"})
+    with pytest.raises(AudioError, match="git lfs pull"):
+        load_clip(clip)
+
+
+def test_a_value_error_of_the_decoder_is_a_broken_file(folder, monkeypatch):
+    def refuse(*args, **kwargs):
+        raise ValueError("negative dimensions")
+
+    (clip,) = clips(folder, {"path": "u1.wav", "text": "a"})
+    monkeypatch.setattr(soundfile.SoundFile, "read", refuse)
+    with pytest.raises(AudioError, match="truncated"):
+        load_clip(clip)
+
+
+JSON = st.recursive(
+    st.one_of(
+        st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=5),
+        st.sampled_from(["u1.wav", "u2.wav", "nan", "train", "test", "1,5", "."]),
+    ),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=3), inner, max_size=2),
+    max_leaves=4,
+)  # fmt: skip
+KEYS = ("path", "audio_filepath", "text", "speaker", "split", "id", "offset", "duration",
+        "recording", "supervisions", "label", "start")  # fmt: skip
+ROWS = st.lists(st.dictionaries(st.sampled_from(KEYS), JSON, max_size=6), min_size=1, max_size=3)
+
+
+def agree(folder, rows):
+    """No traceback; what is read is what the JSON itself says."""
+    spec = manifest(folder, *rows)
+    try:
+        found = list_clips(spec).clips
+    except InputError:
+        return
+    again = [json.loads(line) for line in (folder / "m.jsonl").read_text().split("\n")]
+    assert len(found) == len(again)
+    for clip, row in zip(found, again, strict=True):
+        told = row.get("text") if not row.get("label") else row["label"]
+        assert isinstance(told, str)
+        assert clip.reference == told.strip()
+        if clip.length_seconds is not None:
+            assert clip.length_seconds == float(row["duration"])
+
+
+@settings(
+    max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(rows=ROWS)
+def test_no_generated_manifest_is_misread_or_ends_in_a_traceback(folder, rows):
+    agree(folder, rows)
+
+
+@pytest.mark.slow
+@settings(
+    max_examples=3000, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(rows=ROWS)
+def test_none_of_thousands_of_manifests_is_misread(folder, rows):
+    agree(folder, rows)

@@ -13,7 +13,7 @@ once a value, and configurations are compared as integers.
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -97,6 +97,12 @@ class Config:
             if key == name:
                 return level
         return getattr(self, name)
+
+    @property
+    def trained(self) -> Config:
+        """What is trained of it: the same for all engines and precisions that run it."""
+        extra = tuple((k, v) for k, v in self.extra if k not in ("engine", "precision"))
+        return replace(self, extra=extra) if dict(self.extra).get("engine") else self
 
     @property
     def label(self) -> str:

@@ -47,8 +47,8 @@ def engine_reasons(table: CandidateTable, best: int, level: float) -> list[str]:
 
     Empty where there is one engine alone.
     """
-    base = _without_engine(table.configs[best])
-    others = [j for j, c in enumerate(table.configs) if j != best and _without_engine(c) == base]
+    base = table.configs[best].trained
+    others = [j for j, c in enumerate(table.configs) if j != best and c.trained == base]
     key = "latency_ms" if "latency_ms" in table.costs else "size_bytes"
     value = table.costs[key].value
     others.sort(key=lambda j: (float(value[j]), table.configs[j].label))
@@ -74,10 +74,3 @@ def engine_name(config: Config) -> str:
     """`ctranslate2 int8` of a configuration; `torch float32` where it names none."""
     extra = dict(config.extra)
     return f"{extra.get('engine', 'torch')} {extra.get('precision', 'float32')}"
-
-
-def _without_engine(config: Config) -> tuple[Any, ...]:
-    extra = tuple((k, v) for k, v in config.extra if k not in ("engine", "precision"))
-    return (
-        config.backbone, config.audio_seconds, config.reduction, config.adaptation, config.padding, extra,
-    )  # fmt: skip

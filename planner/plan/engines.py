@@ -18,7 +18,9 @@ from typing import Any
 import numpy as np
 
 from planner.costs.latency.model import LatencyModel
-from planner.costs.memory.peak import BYTES
+from planner.costs.memory.parameters import held_parameters
+from planner.costs.memory.peak import BYTES, inference_bytes
+from planner.costs.windows import windows_of
 from planner.evidence.paired.engine_offset import Offset, offset
 from planner.evidence.study import Evidence
 from planner.plan.belief import LARGEST_LOG, Streams, quantiles
@@ -169,35 +171,44 @@ def _by_files(
 ) -> None:
     """Size and memory as the engine's files and processes came to, where some did."""
     at = {r.run_id: config_of(r.trial) for r in situation.evidence.rows}
+    scored = {at[s.run_id]: s for s in deployed.scores if s.run_id in at}
     place = {c: j for j, c in enumerate(own.configs)}
-    sizes, peaks = {}, {}
-    for score in deployed.scores:
-        j = place.get(at[score.run_id]) if score.run_id in at else None
-        if j is not None and score.size_bytes:
-            sizes[j] = float(score.size_bytes)
-        if j is not None and score.peak_memory_bytes:
-            peaks[j] = float(score.peak_memory_bytes)
-    counted = costs["size_bytes"].value
-    if not sizes:
-        ratio = BYTES.get(deployed.precision, 4) / 4
-        costs["size_bytes"] = _told("size_bytes", ratio * counted, {}, 4 * FILE_SD, "files")
+    counted = {c: _counted(c, situation) for c in scored}
+    sizes = {c: float(s.size_bytes) for c, s in scored.items() if s.size_bytes}
+    peaks = {c: float(s.peak_memory_bytes) for c, s in scored.items() if s.peak_memory_bytes}
+    closed = costs["size_bytes"].value
+    if sizes:
+        ratio = math.exp(float(np.mean([math.log(v / counted[c][0]) for c, v in sizes.items()])))
+        said = f"by {len(sizes)} measured file{'s' * (len(sizes) > 1)}"
+        known = {place[c]: v for c, v in sizes.items() if c in place}
+        costs["size_bytes"] = _told("size_bytes", ratio * closed, known, FILE_SD, said)
     else:
-        ratio = float(np.exp(np.mean([math.log(v / counted[j]) for j, v in sizes.items()])))
-        costs["size_bytes"] = _told("size_bytes", ratio * counted, sizes, FILE_SD, "files")
+        ratio = BYTES.get(deployed.precision, 4) / 4
+        said = f"closed form, {deployed.precision}"
+        costs["size_bytes"] = _told("size_bytes", ratio * closed, {}, 4 * FILE_SD, said)
     if peaks:
-        counted = costs["memory_bytes"].value
         # A process holds its libraries beside the model: the difference of two models is what is counted.
-        beside = float(np.mean([v - counted[j] for j, v in peaks.items()]))
-        told = np.maximum(counted + beside, 0.25 * counted)
-        costs["memory_bytes"] = _told("memory_bytes", told, peaks, PEAK_SD, "processes")
+        beside = float(np.mean([v - counted[c][1] for c, v in peaks.items()]))
+        closed = costs["memory_bytes"].value
+        told = np.maximum(closed + beside, 0.25 * closed)
+        said = f"by {len(peaks)} measured process{'es' * (len(peaks) > 1)}"
+        known = {place[c]: v for c, v in peaks.items() if c in place}
+        costs["memory_bytes"] = _told("memory_bytes", told, known, PEAK_SD, said)
 
 
-def _told(name: str, value: Floats, measured: Mapping[int, float], sd: float, of: str) -> Cost:
+def _counted(config: Config, situation: Situation) -> tuple[float, float]:
+    """Bytes of the weights of a configuration, and of its inference, as counted in 32-bit numbers."""
+    task = situation.query.task
+    one = windows_of(
+        situation.evidence.catalogue.backbone(config.backbone), [config.audio_seconds],
+        config.reduction, n_output_tokens=int(np.median(situation.tokens)), padding=config.padding,
+    )  # fmt: skip
+    return 4.0 * float(held_parameters(one, task)[0]), float(inference_bytes(one, task)[0])
+
+
+def _told(name: str, value: Floats, measured: Mapping[int, float], sd: float, said: str) -> Cost:
     """Measured where it was, else told from those with a spread."""
-    spread, source = (
-        np.full(len(value), Z95 * sd),
-        [f"by {len(measured)} measured {of}"] * len(value),
-    )
+    spread, source = np.full(len(value), Z95 * sd), [said] * len(value)
     value = value.copy()
     for j, seen in measured.items():
         value[j], spread[j], source[j] = seen, 0.0, "measured"

@@ -96,8 +96,8 @@ def _verdict(
 
 def _suggestion_json(table: CandidateTable, s: Suggestion) -> dict[str, Any]:
     return {
-        "config": table.configs[s.index].to_json(),
-        "label": table.configs[s.index].label,
+        "config": table.configs[s.index].trained.to_json(),
+        "label": table.configs[s.index].trained.label,
         "value": s.value,
         "hours": s.hours,
         "value_per_hour": s.value_per_hour,
@@ -110,8 +110,8 @@ def _suggestion_json(table: CandidateTable, s: Suggestion) -> dict[str, Any]:
 def _needed_json(table: CandidateTable, needed: Needed, hours: float) -> dict[str, Any]:
     """A run that is needed before its value can be told: that is None."""
     return {
-        "config": table.configs[needed.index].to_json(),
-        "label": table.configs[needed.index].label,
+        "config": table.configs[needed.index].trained.to_json(),
+        "label": table.configs[needed.index].trained.label,
         "value": None,
         "hours": hours,
         "value_per_hour": None,

@@ -1,6 +1,7 @@
 """Planning for the engine and precision that will run the model."""
 
 import json
+import tomllib
 
 import pytest
 from click.testing import CliRunner
@@ -8,7 +9,7 @@ from click.testing import CliRunner
 from planner.cli.main import cli
 from planner.errors import InputError, UnknownNameError
 from planner.plan.engine_words import engine_name
-from planner.service import asking, frontier, whatif
+from planner.service import asking, frontier, next_runs, whatif
 from planner.service.prepared import prepared_of
 from planner.service.replay import replay
 from planner.words.question import PlanQuery
@@ -122,6 +123,21 @@ def test_one_configuration_is_asked_about_in_one_engine(exported):
 def test_the_frontier_of_energy_runs_through_the_engines(exported):
     found = frontier.frontier(exported, PlanQuery(task="asr", engine="any"), "energy")
     assert found["points"][0]["engine"] == "ctranslate2"
+
+
+def test_a_run_is_suggested_once_whatever_engines_it_is_for(exported):
+    found = next_runs.suggest_runs(exported, PlanQuery(**LOOSE, engine="any"), 1.0)
+    assert found["suggestions"]
+    assert all("engine" not in s["config"] for s in found["suggestions"])
+    runs = tomllib.loads(next_runs.sweep_text(exported, found, "next"))["design"]["runs"]
+    assert len({tuple(run.values()) for run in runs}) == len(runs)
+
+
+def test_a_configuration_that_was_not_exported_is_sized_by_those_that_were(exported):
+    asked = PlanQuery(task="asr", engine="ctranslate2")
+    found = whatif.whatif(exported, asked, "whisper-base", 10.0, "none")["costs"]
+    assert found["size_bytes"]["source"] == "by 3 measured files"
+    assert found["memory_bytes"]["source"] == "by 3 measured processes"
 
 
 def test_http_gives_the_json_of_the_command(exported):

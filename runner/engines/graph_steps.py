@@ -1,6 +1,6 @@
 """Whisper by the two exported graphs, for any engine that runs graphs on numpy arrays.
 
-The encoder takes one window and gives the cross keys and values of all decoder layers; windows are
+The encoder takes one window and gives each decoder layer's cross keys and values; windows are
 decoded together. The self-attention cache is a fixed array that is written here, so that no step copies it.
 """
 
@@ -23,44 +23,52 @@ Graph = Callable[[dict[str, Any]], list[Any]]
 
 
 class CachedSteps:
-    """The decoder step's graph with its cache, for one batch of windows."""
+    """The decoder step's graph with its cache, for one batch of windows.
 
-    def __init__(
-        self, step: Graph, about: Description, keys: Floats, values: Floats, length: int
-    ) -> None:
-        self._step, self._keys, self._values = step, keys, values
+    Args:
+        step: the graph.
+        about: its description.
+        crossed: cross keys of each layer, then values of each, one row a window.
+        length: ids that the cache has room for.
+    """
+
+    def __init__(self, step: Graph, about: Description, crossed: list[Floats], length: int) -> None:
+        self._step, self._length, self._used = step, length, 0
+        layers, rows = about.n_layers, crossed[0].shape[0]
         width = about.d_model // about.n_heads
-        shape = (about.n_layers, keys.shape[1], about.n_heads)
-        self._past_keys = np.zeros((*shape, width, length), dtype=np.float32)
-        self._past_values = np.zeros((*shape, length, width), dtype=np.float32)
-        self._length, self._used = length, 0
+        names = [f"{kind}_{i}" for kind in ("keys", "values") for i in range(layers)]
+        self._arrays = dict(zip(names, crossed, strict=True))
+        for i in range(layers):
+            shape = (rows, about.n_heads)
+            self._arrays[f"past_keys_{i}"] = np.zeros((*shape, width, length), dtype=np.float32)
+            self._arrays[f"past_values_{i}"] = np.zeros((*shape, length, width), dtype=np.float32)
+        self._layers = layers
 
     def logits(self, tokens: Ids) -> Floats:
         """Scores after the new ids; the cache grows by them."""
         first, new = self._used, tokens.shape[1]
-        out, keys, values = self._step(
+        out, *gained = self._step(
             {
                 "tokens": tokens,
                 "positions": np.arange(first, first + new),
                 "mask": _mask(first, self._length, new),
-                "past_keys": self._past_keys,
-                "past_values": self._past_values,
-                "keys": self._keys,
-                "values": self._values,
             }
+            | self._arrays
         )
         # What is written after the last step is never read: the cache has room for all but it.
         room = min(new, self._length - first)
-        self._past_keys[..., first : first + room] = keys[..., :room]
-        self._past_values[..., first : first + room, :] = values[..., :room, :]
+        end = first + room
+        for i in range(self._layers):
+            keys, values = gained[i], gained[self._layers + i]
+            self._arrays[f"past_keys_{i}"][..., first:end] = keys[..., :room]
+            self._arrays[f"past_values_{i}"][..., first:end, :] = values[..., :room, :]
         self._used = first + new
         return np.asarray(out, dtype=np.float32)
 
     def keep(self, rows: Sequence[int]) -> None:
         """Go on with these rows of the batch."""
         chosen = list(rows)
-        for name in ("_keys", "_values", "_past_keys", "_past_values"):
-            setattr(self, name, np.ascontiguousarray(getattr(self, name)[:, chosen]))
+        self._arrays = {name: array[chosen] for name, array in self._arrays.items()}
 
 
 def _mask(first: int, length: int, new: int) -> Floats:
@@ -86,11 +94,11 @@ class GraphRecogniser:
         about = self.about
         special = about.steering
         crossed = [self._encoder({"features": self._features(window)}) for window in windows]
-        keys, values = (_side_by_side([pair[i] for pair in crossed]) for i in (0, 1))
+        together = [_stacked(parts) for parts in zip(*crossed, strict=True)]
         room = about.max_positions - len(special.prompt)
         ends = [min(room, token_limit(about.decoding, len(w))) for w in windows]
         steps = CachedSteps(
-            self._step, about, keys, values, len(special.prompt) + (exactly or max(ends)) - 1
+            self._step, about, together, len(special.prompt) + (exactly or max(ends)) - 1
         )
         written = greedy(
             steps, special, about.vocab_size, about.decoding, ends,
@@ -112,9 +120,9 @@ class GraphRecogniser:
         return log_mel([window], *self.about.mel_shape)
 
 
-def _side_by_side(parts: list[Any]) -> Floats:
-    """Arrays of one window each along the second dimension; a single one is not copied."""
-    return np.asarray(parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1))
+def _stacked(parts: Sequence[Any]) -> Floats:
+    """Arrays of one window each as one of all; a single one is not copied."""
+    return np.asarray(parts[0] if len(parts) == 1 else np.concatenate(parts))
 
 
 class GraphClassifier:

@@ -123,25 +123,23 @@ class Encoder(nn.Module):
 
 
 class CrossEncoder(nn.Module):
-    """Features to the cross keys (L, B, H, D / H, T) and values (L, B, H, T, D / H) of all decoder layers."""
+    """Features to each decoder layer's cross keys (B, H, D / H, T), then each one's values (B, H, T, D / H)."""
 
     def __init__(self, module: Any, reduction: Reduction) -> None:
         super().__init__()
         decoder = module.model.decoder
         self.encoder = Encoder(module.model.encoder, reduction)
         cross = [layer.encoder_attn for layer in decoder.layers]
-        self.keys = _stacked(*(one.k_proj for one in cross))
-        self.values = _stacked(*(one.v_proj for one in cross))
-        self.n_layers, self.n_heads = len(cross), decoder.config.decoder_attention_heads
+        self.keys = nn.ModuleList(_plain(one.k_proj) for one in cross)
+        self.values = nn.ModuleList(_plain(one.v_proj) for one in cross)
+        self.n_heads = decoder.config.decoder_attention_heads
 
-    def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        """Encoder, then one product for all layers' keys and one for their values."""
+    def forward(self, features: Tensor) -> tuple[Tensor, ...]:
+        """Encoder, then the layers' projections."""
         states = self.encoder(features)
-        batch, length, width = states.shape
-        shape = (batch, length, self.n_layers, self.n_heads, width // self.n_heads)
-        keys = self.keys(states).reshape(shape).permute(2, 0, 3, 4, 1)
-        values = self.values(states).reshape(shape).permute(2, 0, 3, 1, 4)
-        return keys, values
+        keys = [_split_heads(one(states), self.n_heads).transpose(2, 3) for one in self.keys]
+        values = [_split_heads(one(states), self.n_heads) for one in self.values]
+        return (*keys, *values)
 
 
 class _DecoderLayer(_LayerGraph):
@@ -174,11 +172,12 @@ class _DecoderLayer(_LayerGraph):
 
 
 class Step(nn.Module):
-    """The decoder over some new ids: scores of the next one, and what the cache gains.
+    """The decoder over some new ids: scores of the next one, and what each layer's cache gains.
 
-    Shapes: tokens (B, n), positions (n,), mask (n, S + n) added to the attention scores, past keys
-    (L, B, H, D / H, S), past values (L, B, H, S, D / H), cross keys and values as `CrossEncoder` gives
-    them. Returns logits (B, V) after the last id, new keys (L, B, H, D / H, n), new values (L, B, H, n, D / H).
+    Shapes: tokens (B, n), positions (n,), mask (n, S + n) added to the attention scores; of each layer past keys
+    (B, H, D / H, S), past values (B, H, S, D / H), and cross keys and values as `CrossEncoder` gives them. Layers
+    are inputs of their own: taken out of one array, an engine copies the whole array in every step. Returns
+    logits (B, V) after the last id, then each layer's new keys (B, H, D / H, n), then its new values.
     """
 
     def __init__(self, module: Any) -> None:
@@ -192,22 +191,21 @@ class Step(nn.Module):
         self.positions = nn.Parameter(decoder.embed_positions.weight.detach(), requires_grad=False)
 
     def forward(
-        self, tokens: Tensor, positions: Tensor, mask: Tensor, past_keys: Tensor, past_values: Tensor,
-        keys: Tensor, values: Tensor,
-    ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
+        self, tokens: Tensor, positions: Tensor, mask: Tensor, past_keys: list[Tensor],
+        past_values: list[Tensor], keys: list[Tensor], values: list[Tensor],
+    ) -> tuple[Tensor, ...]:  # fmt: skip
         """One pass over the new ids."""
         looked_up = self.table.index_select(1, tokens.reshape(-1)).transpose(0, 1)
         batch, length = tokens.shape
         x = looked_up.reshape(batch, length, -1) + self.positions.index_select(0, positions)
         new_keys, new_values = [], []
-        for number, layer in enumerate(self.layers):
-            x, key, value = layer(
-                x, mask, past_keys[number], past_values[number], keys[number], values[number]
-            )
-            new_keys.append(key)
-            new_values.append(value)
+        every = zip(self.layers, past_keys, past_values, keys, values, strict=True)
+        for layer, past_key, past_value, key, value in every:
+            x, new_key, new_value = layer(x, mask, past_key, past_value, key, value)
+            new_keys.append(new_key)
+            new_values.append(new_value)
         logits = self.norm(x[:, -1]) @ self.table
-        return logits, torch.stack(new_keys), torch.stack(new_values)
+        return (logits, *new_keys, *new_values)
 
 
 class Classified(nn.Module):

@@ -27,8 +27,17 @@ OPSET = 20
 """The first opset with Gelu as one operation."""
 ENCODER, STEP, CLASSIFIER = "encoder.onnx", "decoder_step.onnx", "model.onnx"
 
-STEP_INPUTS = ("tokens", "positions", "mask", "past_keys", "past_values", "keys", "values")
-STEP_OUTPUTS = ("logits", "new_keys", "new_values")
+LAYERED = ("past_keys", "past_values", "keys", "values")
+"""Inputs of the step that each layer has its own of: `keys_0`, `keys_1`, …"""
+
+
+def layered(n_layers: int, *names: str) -> tuple[str, ...]:
+    """Names of inputs or outputs that each layer has its own of, in the graph's order.
+
+    >>> layered(2, "keys", "values")
+    ('keys_0', 'keys_1', 'values_0', 'values_1')
+    """
+    return tuple(f"{name}_{layer}" for name in names for layer in range(n_layers))
 
 
 @contextlib.contextmanager
@@ -53,11 +62,11 @@ def _quiet() -> Iterator[None]:
 
 def save_graph(
     module: nn.Module,
-    example: tuple[torch.Tensor, ...],
+    example: tuple[Any, ...],
     path: Path,
     inputs: tuple[str, ...],
     outputs: tuple[str, ...],
-    dynamic: dict[str, dict[int, Any]] | None = None,
+    dynamic: dict[str, Any] | None = None,
 ) -> None:
     """One graph as one file.
 
@@ -77,24 +86,28 @@ def save_graph(
         )  # fmt: skip
 
 
-def step_example(module: Any, n_states: int) -> tuple[torch.Tensor, ...]:
+def step_example(module: Any, n_states: int) -> tuple[Any, ...]:
     """Inputs of a decoder step with dimensions that the exporter does not take for constants."""
     decoder = module.model.decoder
-    layers, width = len(decoder.layers), decoder.config.d_model
-    heads = decoder.config.decoder_attention_heads
+    layers, heads = len(decoder.layers), decoder.config.decoder_attention_heads
+    width = decoder.config.d_model // heads
     rows, new, past = 2, 3, 5
+
+    def each(*shape: int) -> list[torch.Tensor]:
+        return [torch.zeros(shape) for _ in range(layers)]
+
     return (
         torch.zeros(rows, new, dtype=torch.long),
         torch.arange(new),
         torch.zeros(new, past + new),
-        torch.zeros(layers, rows, heads, width // heads, past),
-        torch.zeros(layers, rows, heads, past, width // heads),
-        torch.zeros(layers, rows, heads, width // heads, n_states),
-        torch.zeros(layers, rows, heads, n_states, width // heads),
+        each(rows, heads, width, past),
+        each(rows, heads, past, width),
+        each(rows, heads, width, n_states),
+        each(rows, heads, n_states, width),
     )
 
 
-def step_dimensions() -> dict[str, dict[int, Any]]:
+def step_dimensions(n_layers: int) -> dict[str, Any]:
     """Which dimensions of a step's inputs differ at run time: rows, new ids, past ids."""
     from torch.export import Dim
 
@@ -103,10 +116,10 @@ def step_dimensions() -> dict[str, dict[int, Any]]:
         "tokens": {0: any_, 1: any_},
         "positions": {0: any_},
         "mask": {0: any_, 1: any_},
-        "past_keys": {1: any_, 4: any_},
-        "past_values": {1: any_, 3: any_},
-        "keys": {1: any_},
-        "values": {1: any_},
+        "past_keys": [{0: any_, 3: any_}] * n_layers,
+        "past_values": [{0: any_, 2: any_}] * n_layers,
+        "keys": [{0: any_}] * n_layers,
+        "values": [{0: any_}] * n_layers,
     }
 
 
@@ -133,7 +146,9 @@ def save_plain(trained: Trained, folder: Path, say: Say) -> tuple[str, ...]:
         return (CLASSIFIER,)
     say(f"writing {ENCODER}")
     graph = CrossEncoder(module, trained.trial.reduction).eval()
-    save_graph(graph, (features,), folder / ENCODER, ("features",), ("keys", "values"))
+    layers = len(module.model.decoder.layers)
+    crossed = layered(layers, "keys", "values")
+    save_graph(graph, (features,), folder / ENCODER, ("features",), crossed)
     say(f"writing {STEP}")
     n_states = encoder_tokens(
         trained.model.backbone,
@@ -141,8 +156,8 @@ def save_plain(trained: Trained, folder: Path, say: Say) -> tuple[str, ...]:
         trained.trial.reduction,
         trained.trial.padding,
     )
-    save_graph(
-        Step(module), step_example(module, n_states), folder / STEP, STEP_INPUTS, STEP_OUTPUTS,
-        step_dimensions(),
-    )  # fmt: skip
+    inputs = ("tokens", "positions", "mask", *layered(layers, *LAYERED))
+    outputs = ("logits", *layered(layers, "new_keys", "new_values"))
+    example, dimensions = step_example(module, n_states), step_dimensions(layers)
+    save_graph(Step(module), example, folder / STEP, inputs, outputs, dimensions)
     return (ENCODER, STEP)

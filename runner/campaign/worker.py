@@ -189,6 +189,10 @@ def _attempt(
             return _released(engine, claim, "stopped by its driver")
         except KeyboardInterrupt:
             return _released(engine, claim, "stopped by its driver")
+        except SystemExit:
+            # SIGTERM: Ray's workers leave so when their node is drained or taken back.
+            _released(engine, claim, "its process was asked to end (SIGTERM)")
+            raise
         except ImportError as problem:
             # The installation's fault, never the trial's: another worker may well run it.
             text = _cannot_import(problem)

@@ -130,6 +130,27 @@ def test_a_trial_whose_worker_is_killed_runs_again_and_is_stored_once(
     engine.dispose()
 
 
+def test_a_worker_that_gets_sigterm_gives_its_trial_back_uncharged(campaign, write_spec, tmp_path):
+    spec = write_spec(
+        ("steps = 2", "steps = 40"), ('["none", "stem:2"]', '"none"'), ("[2, 3]", "3")
+    )
+    asked: list[int] = []
+
+    def ask_the_first_to_end() -> None:
+        row = wait_for(tmp_path, "running")[0]
+        asked.append(row.trial_id)
+        os.kill(row.pid, signal.SIGTERM)
+
+    asker = threading.Thread(target=ask_the_first_to_end)
+    asker.start()
+    result = campaign(spec)
+    asker.join()
+    engine = open_store(f"sqlite:///{tmp_path}/runs.db")
+    assert [row.status for row in attempts(engine, asked[0])] == ["cancelled", "finished"]
+    assert result.n_finished == result.n_trials
+    engine.dispose()
+
+
 def test_a_driver_killed_at_any_moment_is_resumed_by_the_same_command(
     campaign, write_spec, tmp_path
 ):

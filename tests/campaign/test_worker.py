@@ -277,6 +277,20 @@ def test_an_import_error_is_never_a_trials_failure(held, tmp_path, monkeypatch):
     assert held.row().max_attempts == held.row().n_attempts + 2
 
 
+def test_a_worker_that_is_asked_to_end_gives_its_trial_back_first(held, tmp_path, monkeypatch):
+    finish_nothing(held)
+    n_left = held.row().max_attempts - held.row().n_attempts
+
+    def asked_to_end(*args: object, **options: object) -> RunRecord:
+        raise SystemExit(1)
+
+    monkeypatch.setattr("runner.trial.run.run_trial", asked_to_end)
+    with pytest.raises(SystemExit):
+        work_on(job_of(held, tmp_path))
+    row = held.row()
+    assert (row.state, row.max_attempts - row.n_attempts) == ("queued", n_left)
+
+
 def test_a_worker_whose_libraries_are_broken_claims_nothing(held, tmp_path, monkeypatch):
     finish_nothing(held)
     n_before = held.row().n_attempts

@@ -32,6 +32,9 @@ from planner.words.records import canonical_json, to_json
 N_TIES = 20
 """Ties that an answer lists."""
 
+FORMAT = "answer/2"
+"""Of an answer's JSON, in its id: what an earlier format stored for the same question stays as it was."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
@@ -117,7 +120,7 @@ def _answer(prepared: Prepared, decision: Decision) -> dict[str, Any]:
             "evidence_engines": list(prepared.engines.last),
             "engines": engine_words.engines_json(prepared.engines.chosen, report.evidence),
         }
-    identity = canonical_json([to_json(query), evidence, __version__])
+    identity = canonical_json([to_json(query), evidence, __version__, FORMAT])
     answer: dict[str, Any] = {
         "answer_id": hashlib.sha256(identity.encode()).hexdigest()[:12],
         "query": {**to_json(query), "limits": query.limits},

@@ -27,7 +27,7 @@ from runner.engines.base import Engine
 from runner.engines.features import log_mel, normalised
 from runner.engines.runtime import Model, open_folder
 from runner.engines.writing.folder import size_bytes
-from runner.models.base import Audio, ModelOutput, SpeechModel
+from runner.models.base import Audio, Prediction, SpeechModel
 from runner.trial.evaluate import evaluate
 from runner.trial.metrics import rate_std_error
 from runner.trial.probe import STAGES, ProbePlan, spread
@@ -86,15 +86,15 @@ class _AsSpeechModel:
 
     def decode(
         self, encoded: _Input, decoding: Decoding, limits: Sequence[int] | None = None
-    ) -> list[ModelOutput]:
+    ) -> list[Prediction]:
         return [self._one(window) for window in encoded.windows]
 
-    def _one(self, window: Audio) -> ModelOutput:
+    def _one(self, window: Audio) -> Prediction:
         wall, cpu = time.perf_counter(), time.process_time()
         output = self.engine.run([window])[0]
         self.cpu_seconds.append(time.process_time() - cpu)
         self.wall_seconds.append(time.perf_counter() - wall)
-        return ModelOutput(
+        return Prediction(
             text=output.text,
             n_tokens=output.n_tokens,
             log_probabilities=output.log_probabilities,

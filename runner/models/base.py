@@ -59,7 +59,7 @@ class Tokenizer(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ModelOutput:
+class Prediction:
     """What a model says about one window.
 
     Attributes:
@@ -115,7 +115,7 @@ class SpeechModel(Protocol):
         decoding: Decoding,
         limits: Sequence[int] | None = None,
         exactly: int | None = None,
-    ) -> list[ModelOutput]:
+    ) -> list[Prediction]:
         """Predictions from encoder states; `limits` bounds the output tokens of each window.
 
         `exactly` forces that many output tokens, for latency measurements.

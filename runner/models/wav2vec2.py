@@ -16,7 +16,7 @@ from planner.costs.flops.lengths import encoder_positions
 from planner.errors import InputError
 from planner.words.catalogue import Wav2Vec2, Whisper
 from planner.words.records import Decoding, Trial
-from runner.models.base import SAMPLE_RATE, Audio, BuildRequest, ModelOutput, own_length
+from runner.models.base import SAMPLE_RATE, Audio, BuildRequest, Prediction, own_length
 from runner.models.logmel import stack
 from runner.models.reduction import attach_to_frames, attach_to_layers
 from runner.models.wavlm import call_projections
@@ -98,11 +98,11 @@ class Classifier:
         decoding: Decoding,
         limits: Sequence[int] | None = None,
         exactly: int | None = None,
-    ) -> list[ModelOutput]:
+    ) -> list[Prediction]:
         """The most probable class of each window, with the log-probabilities of all."""
         scores = self.logits(encoded).float().log_softmax(-1).cpu()
         return [
-            ModelOutput(
+            Prediction(
                 text=self.labels[int(row.argmax())],
                 n_tokens=1,
                 log_probabilities=tuple(row.tolist()),

@@ -22,7 +22,7 @@ from runner.models.base import (
     SAMPLE_RATE,
     Audio,
     BuildRequest,
-    ModelOutput,
+    Prediction,
     Tokenizer,
     own_length,
 )
@@ -262,11 +262,11 @@ class WhisperRecogniser:
         decoding: Decoding,
         limits: Sequence[int] | None = None,
         exactly: int | None = None,
-    ) -> list[ModelOutput]:
+    ) -> list[Prediction]:
         """Greedy transcripts of a batch of windows."""
         rows = greedy(self.module, encoded, self.special, decoding, limits=limits, exactly=exactly)
         return [
-            ModelOutput(
+            Prediction(
                 text=self.tokenizer.decode(row.ids).strip(),
                 n_tokens=row.n_tokens,
                 token_ids=tuple(row.ids),

@@ -13,7 +13,7 @@ from runner.data.audio import SAMPLE_RATE, Audio, AudioError
 from runner.data.clips import Clip
 from runner.data.packing import load_clip
 from runner.models.adapt import DTYPES
-from runner.models.base import ModelOutput, SpeechModel
+from runner.models.base import Prediction, SpeechModel
 from runner.trial.progress import Report, StageProgress
 from runner.trial.segment import segments
 from runner.trial.train import OutOfMemoryError, is_out_of_memory
@@ -29,7 +29,7 @@ class Heard:
     clip: Clip
     seconds: float
     n_windows: int = 0
-    predictions: list[ModelOutput] = field(default_factory=list)
+    predictions: list[Prediction] = field(default_factory=list)
     failure_text: str | None = None
 
 
@@ -55,7 +55,7 @@ def predict(
     batch: Sequence[Audio],
     trial: Trial,
     precision: str,
-) -> list[ModelOutput]:
+) -> list[Prediction]:
     """Predictions for a batch of windows; in halves where the whole does not fit in memory.
 
     Raises:
@@ -82,7 +82,7 @@ def predict(
 
 def _predict(
     model: SpeechModel, batch: Sequence[Audio], trial: Trial, precision: str
-) -> list[ModelOutput]:
+) -> list[Prediction]:
     features = model.features(batch).to(DTYPES[precision])
     with torch.inference_mode():
         encoded = model.encode(features)

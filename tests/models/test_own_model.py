@@ -12,7 +12,7 @@ from planner.errors import UnknownNameError
 from planner.words.catalogue import Catalogue, backbone
 from planner.words.records import Resources
 from runner.models import builders
-from runner.models.base import ModelOutput
+from runner.models.base import Prediction
 from runner.models.builders import builder_for
 from runner.models.logmel import log_mel
 from runner.trial.run import run_trial
@@ -53,7 +53,7 @@ class MeanMel:
     def decode(self, encoded, decoding, limits=None, exactly=None):
         rows = self._logits(encoded).log_softmax(-1)
         return [
-            ModelOutput(text=self.labels[int(r.argmax())], n_tokens=1, log_probabilities=tuple(r.tolist()))
+            Prediction(text=self.labels[int(r.argmax())], n_tokens=1, log_probabilities=tuple(r.tolist()))
             for r in rows
         ]  # fmt: skip
 

@@ -18,7 +18,7 @@ from planner.evidence.study import gather
 from planner.laws.fit import fit_law
 from planner.plan import candidates
 from planner.plan.influence import elasticities, weights
-from planner.service import fitting, prepared, replay, whatif
+from planner.service import asking, fitting, prepared, replay, whatif
 from planner.words.catalogue import backbone
 from planner.words.question import PlanQuery
 from planner.words.records import Reduction
@@ -204,6 +204,16 @@ def test_a_runs_weight_is_how_far_it_moves_the_prediction(own_runs):
     # The weights are those of the law linearised: they agree in rank and size, not to the digit.
     assert some[int(np.argmax(moved))] == some[int(share[some].argmax())] == 2
     assert np.corrcoef(share[some], moved)[0, 1] > 0.85
+
+
+def test_what_an_earlier_format_stored_is_kept_and_stands_in_nobodys_way(measured, monkeypatch):
+    query = PlanQuery(task="asr", flops=31e9)
+    with monkeypatch.context() as earlier:
+        earlier.setattr(asking, "FORMAT", "answer/1")
+        before = asking.plan(measured, query).json
+    now = asking.plan(measured, query).json
+    assert now["answer_id"] != before["answer_id"]
+    assert replay.replay(measured, before["answer_id"])[0]
 
 
 def test_costs_shown_equal_costs_recomputed(measured):

@@ -11,7 +11,7 @@ LENGTHS = (5.0, 10.0, 20.0)
 REDUCTIONS = {"none": 1, "stem:2": 2, "stem:4": 4}
 DEVICE = "bench-cpu"
 COLUMNS = (
-    "task", "backbone", "audio_seconds", "reduction", "adaptation", "dataset", "error", "std_error",
+    "task", "backbone", "audio_seconds", "reduction", "adaptation", "dataset", "dataset_digest", "error", "std_error",
     "n_test", "mean_output_tokens", "latency_p50_ms", "latency_p95_ms", "device", "seed",
 )  # fmt: skip
 
@@ -35,6 +35,7 @@ def rows(task: str = "asr") -> list[dict]:
                     {
                         "task": task, "backbone": name, "audio_seconds": seconds,
                         "reduction": reduction, "adaptation": "lora:8", "dataset": "bench",
+                        "dataset_digest": "bench/1",
                         "error": round(error(n_params, seconds, factor, noise), 6),
                         "std_error": 0.002, "n_test": 200,
                         "mean_output_tokens": round(3.3 * seconds * 0.6, 1),

@@ -1,6 +1,7 @@
 """Planning from a table of one's own with latencies: limits, intervals, suggestions, verification."""
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -136,14 +137,17 @@ def test_a_run_made_after_an_answer_is_booked_against_it(measured, tmp_path):
     shutil.copy(measured, db)
     answer = ask(db, flops=60e9)
     config = answer["best"]["config"]
-    table = tmp_path / "results.csv"
+    # A table of the same folder: files of one name in two folders are two sources.
+    table = Path(measured).with_name("results.csv")
+    before = table.read_text()
     error = answer["best"]["prediction"]["error"]
     line = (
         f"asr,{config['backbone']},{config['audio_seconds']:g},{config['reduction']},lora:8,"
         f"{error:.6f},0.001,5000,30,100,110,desk,60,1"
     )
-    table.write_text(f"{HEADER}\n{line}\n")
+    table.write_text(f"{before}\n{line}\n")
     fitting.import_results(db, str(table))
+    table.write_text(before)
     found = verification.verify(db, answer["answer_id"])
     assert [o["inside"] for o in found["outcomes"]] == [True]
     assert found["calibration"]["drift"] is False

@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import Engine
 
 from planner.errors import SoundscaleError
-from planner.evidence.paired.difference import SIGNIFICANCE, difference
+from planner.evidence.paired.difference import difference
 from planner.evidence.paired.scored import pair_of, same_set, scored_run
 from planner.evidence.study import Evidence
 from planner.plan.candidates import CandidateTable
@@ -144,7 +144,8 @@ def verdict(found: dict[str, Any], key: str, cost: float, mine: float) -> str:
         )
     points = [100 * paired[k] for k in ("difference", "low", "high")]
     gap = f"{points[0]:+.2f} points [{points[1]:+.2f}, {points[2]:+.2f}] against it, {spent}"
-    told = paired["p"] < SIGNIFICANCE
+    # By the interval that is shown, so that the two never disagree.
+    told = not points[1] <= 0.0 <= points[2]
     cheaper, better, worse = mine < LESS * cost, told and points[0] < 0, told and points[0] > 0
     if better:
         bought = "fewer errors" + (" and less of it" if cheaper else "")

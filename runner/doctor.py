@@ -89,10 +89,11 @@ def _database(db: str) -> Iterator[Finding]:
 
     from planner.store.clock import NowSeconds
     from planner.store.engine import opened
+    from planner.store.engine import redacted as shown_url
 
     with opened(db, must_exist=True) as engine, engine.connect() as connection:
         version = connection.execute(text(_VERSION[engine.dialect.name])).scalar_one()
-        shown = redacted(db)
+        shown = shown_url(db)
         yield Finding(what="database", state="good", found=f"{shown}, {version}"[:200])
         before = time.time()
         now = float(connection.execute(select(NowSeconds())).scalar_one())

@@ -257,7 +257,7 @@ def data() -> None:
 def data_check(source: str, task: str | None, output_format: str) -> None:
     """What SOURCE holds and every fault of it: a manifest, a folder, or the name of a data set.
 
-    Exit code 2 when a row of a manifest cannot be used, or a file would be left out or counted twice.
+    Exit code 2 when a row of a manifest cannot be used, or a file would be left out.
 
     \b
     Examples:

@@ -99,7 +99,7 @@ def _read(path: str) -> str:
         with open(path, encoding="utf-8-sig") as file:
             return file.read(MAX_BYTES)
     except (OSError, UnicodeDecodeError) as problem:
-        reason = getattr(problem, "strerror", None) or "it is not UTF-8"
+        reason = getattr(problem, "strerror", None) or "it is not UTF-8; save it as UTF-8"
         raise InputError(f"settings file {path} cannot be read: {reason}") from None
 
 

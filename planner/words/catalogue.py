@@ -15,6 +15,7 @@ from types import MappingProxyType
 from typing import Any
 
 from planner.errors import InputError, UnknownNameError
+from planner.words.config_checks import check_config
 
 WHISPER_WINDOW_SECONDS = 30.0
 """Longest window of a Whisper encoder: 1500 positions of 20 ms (s)."""
@@ -264,6 +265,7 @@ def from_config(name: str, config: dict[str, Any], hub_id: str | None = None) ->
     Raises:
         InputError: the model type is not supported or a key is missing.
     """
+    check_config(name, config)
     kind = config.get("model_type")
     try:
         if kind == "whisper":

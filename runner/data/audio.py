@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
 
@@ -10,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from planner.errors import InputError, SoundscaleError
+from runner.data.mp3 import count_frames, with_length
 
 Audio = npt.NDArray[np.float32]
 
@@ -62,12 +64,31 @@ def header_seconds(path: Path) -> float:
         raise AudioError(path, "empty", "0 bytes")
     _not_a_pointer(path)
     try:
-        header = soundfile.info(str(path))
+        header = soundfile.info(_source(path))
     except _BROKEN as error:
         raise AudioError(path, "unreadable", _short(error)) from error
     if header.frames <= 0:
         raise AudioError(path, "empty", "no samples")
     return float(header.frames) / float(header.samplerate)
+
+
+def _source(path: Path) -> str | BytesIO:
+    """What the decoder is given: the path, or an MP3's bytes behind a header that says their length.
+
+    Raises:
+        AudioError: an MP3 holds more frames than its own header says.
+    """
+    if path.suffix.lower() != ".mp3":
+        return str(path)
+    raw = path.read_bytes()
+    found = count_frames(raw)
+    if found is not None and found.n_promised is not None and found.n_frames > found.n_promised + 2:
+        raise AudioError(
+            path, "unreadable",
+            f"its header says {found.n_promised} frames and {found.n_frames} are there, as in joined files",
+        )  # fmt: skip
+    made = with_length(raw)
+    return str(path) if made is None else BytesIO(made)
 
 
 def _not_a_pointer(path: Path) -> None:
@@ -139,7 +160,7 @@ def _decoded(path: Path) -> tuple[Audio, int]:
     if missing:
         raise AudioError(path, "truncated", f"{missing} bytes fewer than its header says")
     try:
-        with soundfile.SoundFile(str(path)) as file:
+        with soundfile.SoundFile(_source(path)) as file:
             promised, rate = file.frames, int(file.samplerate)
             samples = file.read(dtype="float32", always_2d=True)
     except _BROKEN as error:

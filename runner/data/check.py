@@ -69,7 +69,7 @@ def check(
         if corpus.labels
         else {},
         "labels_alike": alike_labels(corpus.labels) if corpus.labels else [],
-        "twice": twice(plain),
+        "twice": twice(sound),
         **faults,
         "repeated_texts": _repeated(corpus),
         "coverage": [_coverage(corpus, sound, t) for t in audio_seconds],

@@ -42,7 +42,11 @@ def load_spec(path: str | Path, catalogue: Catalogue = BUILT_IN) -> SweepSpec:
         raise InputError(
             f"cannot read sweep file {where}: {problem.strerror or problem}; give a TOML file"
         ) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
+    except UnicodeDecodeError as problem:
+        raise InputError(
+            f"sweep file {where} is not UTF-8 (byte {problem.start}); save it as UTF-8"
+        ) from None
+    except tomllib.TOMLDecodeError as problem:
         raise InputError(f"sweep file {where} is not TOML: {problem}") from None
     spec = parse_spec(table, where.name, catalogue)
     if spec.data.path is None:

@@ -124,13 +124,13 @@ def test_a_row_that_cannot_be_meant_is_refused(folder, row, said):
         clips(folder, row)
 
 
-def test_the_same_audio_under_two_names_is_found_by_content_and_ends_the_check(folder):
+def test_the_same_audio_under_two_names_is_found_by_content(folder):
     (folder / "copy.wav").write_bytes((folder / "u1.wav").read_bytes())
     rows = [
         {"path": p, "text": p, "split": s} for p, s in (("u1.wav", "train"), ("copy.wav", "test"))
     ]
     report = check_source(manifest(folder, *rows).path, None, print)
-    assert report.left_out == ["1 clips are there twice"]
+    assert report.left_out == []
     assert report.contents["twice"][0]["split"] == "train and test"
 
 
@@ -211,3 +211,12 @@ def test_no_generated_manifest_is_misread_or_ends_in_a_traceback(folder, rows):
 @given(rows=ROWS)
 def test_none_of_thousands_of_manifests_is_misread(folder, rows):
     agree(folder, rows)
+
+
+def test_a_check_that_would_leave_files_out_says_which_fault_they_have(folder):
+    (folder / "p.wav").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\n")
+    rows = [
+        {"path": p, "text": "a", "split": s} for p, s in (("u1.wav", "train"), ("p.wav", "test"))
+    ]
+    report = check_source(manifest(folder, *rows).path, None, print)
+    assert report.left_out == ["1 files unreadable: Git LFS pointers, run git lfs pull"]

@@ -2,14 +2,23 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import make_url, text
 
 from planner.errors import InputError, MigrationError, MissingResourceError, StoreError
 from planner.store import transactions
 from planner.store.claims import finish
-from planner.store.engine import connect, open_store, opened, redacted, resolve_url, upgrade
+from planner.store.engine import (
+    connect,
+    open_store,
+    opened,
+    redacted,
+    resolve_url,
+    sqlite_path,
+    upgrade,
+)
 from planner.store.schema import SCHEMA_REVISION
 from planner.store.transactions import write
 from tests.store.samples import LEASE, WORKER, claim_any, count, finished, sweep_of
@@ -194,3 +203,15 @@ def test_a_serialization_failure_is_tried_again(store, times):
         return "done"
 
     assert write(store, work) == "done"
+
+
+@pytest.mark.parametrize("name", [":memory:", "lab?v1.db", "file:lab.db"])
+def test_a_name_that_a_url_would_read_otherwise_is_refused(name):
+    with pytest.raises(InputError, match="database"):
+        resolve_url(name)
+
+
+def test_a_percent_sign_and_the_home_folder_mean_what_they_say(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/ann")
+    assert sqlite_path(make_url(resolve_url("run%202.db"))).name == "run%202.db"
+    assert sqlite_path(make_url(resolve_url("~/a.db"))) == Path("/home/ann/a.db")

@@ -4,8 +4,8 @@ Joins the law, the costs and the latency model into one `CandidateTable`; knows 
 
 FLOPs and latency are those of one utterance unless the query says `window`: an utterance of S seconds
 takes ceil(S / x_T) consecutive windows, averaged over the utterances that were scored. Its output
-tokens are shared out over the windows. Latency of an utterance is the number of windows times the
-quantile of one window: for p95 that is conservative, as slow windows rarely come together.
+tokens are shared out over the windows. A latency is a quantile over utterances, each with its own
+windows and tokens.
 """
 
 from __future__ import annotations
@@ -145,6 +145,7 @@ def build(
         query=query, evidence=evidence, configs=chosen, ran_at=ran_at, n_windows=n_windows,
         tokens=tokens, latency=latency, groups=_groups(columns, tokens, evidence.catalogue),
         utterance_seconds=_utterance_seconds(query, workload, columns), device=device,
+        workload=_asked(query, workload),
     )  # fmt: skip
     costs, unknown = costs_of(situation)
     measured = measurements(evidence, chosen, ran_at, fit)
@@ -178,13 +179,15 @@ def _too_far(configs: Sequence[Config], distance: Floats) -> str:
 
 def _asked(query: PlanQuery, workload: Workload) -> Workload:
     """What an utterance is under the question: its length and output tokens where they are given."""
-    seconds, windows_at = workload.seconds, workload.windows_at
-    if query.utterance_seconds:
-        seconds, windows_at = (query.utterance_seconds,), {}
-    tokens = query.output_tokens or workload.output_tokens
-    return Workload(
-        seconds=seconds, output_tokens=tokens, source=workload.source, windows_at=windows_at
+    if not (query.utterance_seconds or query.output_tokens):
+        return workload
+    asked = dataclasses.replace(
+        workload, output_tokens=query.output_tokens or workload.output_tokens, as_scored=False
     )
+    if query.utterance_seconds:
+        seconds = (query.utterance_seconds,)
+        asked = dataclasses.replace(asked, seconds=seconds, tokens=(), windows_at={})
+    return asked
 
 
 def _windows(query: PlanQuery, workload: Workload, columns: Columns) -> Floats:

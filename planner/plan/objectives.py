@@ -13,12 +13,14 @@ import numpy as np
 
 from planner.costs.flops.forward import forward_parts, resolve_convention
 from planner.costs.flops.trial import training_totals_of
+from planner.costs.latency.model import Latencies
 from planner.costs.memory.peak import inference_bytes
 from planner.errors import InputError
 from planner.plan.cost import Cost, Floats
 from planner.plan.deployment import Energy, Money, RealTime, Size
 from planner.plan.situation import Objective as Objective
 from planner.plan.situation import Situation as Situation
+from planner.plan.workload import Workload
 from planner.words.question import COST_UNITS
 
 
@@ -57,7 +59,12 @@ class _Memory:
 
 
 class _Latency:
-    """Milliseconds of one utterance (or window) at the quantile asked for."""
+    """Milliseconds at the quantile asked for: over requests, each a whole utterance, or of one window.
+
+    Where requests of this very configuration were timed on the utterances that are asked about, that is
+    the latency. Else it is the mean utterance's p50 times the quantile over the stored windows and
+    tokens, the machine's own part (p95 over p50 of one window) added as independent in ln.
+    """
 
     name, unit = "latency_ms", "ms"
 
@@ -65,11 +72,32 @@ class _Latency:
         found, q = situation.latencies, situation.query.quantile
         if found is None:
             return "no latency was measured: run a sweep, or soundscale probe on the device"
-        value, low, high = (
-            getattr(found, name) * situation.n_windows
-            for name in (f"{q}_ms", f"{q}_low_ms", f"{q}_high_ms")
-        )
-        return Cost(name=self.name, value=value, low=low, high=high, source=found.source)
+        at_q, low, high = (getattr(found, f"{q}{end}_ms") for end in ("", "_low", "_high"))
+        value = at_q * situation.n_windows
+        if situation.query.per == "utterance" and situation.workload is not None:
+            value = _of_requests(found, situation, situation.workload, q)
+        return Cost(
+            name=self.name, value=value, low=value * (low / at_q), high=value * (high / at_q),
+            source=found.source,
+        )  # fmt: skip
+
+
+def _of_requests(
+    found: Latencies, situation: Situation, workload: Workload, quantile: str
+) -> Floats:
+    """Latency in ms of an utterance at a quantile over utterances, shape (m,)."""
+    seconds = np.empty(len(situation.configs))
+    for at, windows in situation.groups:
+        seconds[at] = windows.audio_seconds
+    middle, high = workload.request_factors(seconds, found.token_share, (0.5, 0.95))
+    value = found.p50_ms * situation.n_windows * middle
+    if quantile == "p95":
+        machine = np.log(found.p95_ms / found.p50_ms)
+        value = value * np.exp(np.hypot(np.log(high / middle), machine))
+    if not workload.as_scored:
+        return np.asarray(value)
+    timed = getattr(found, f"request_{quantile}_ms")
+    return np.asarray(np.where(timed > 0, timed, value))
 
 
 class _TrainFlops:

@@ -14,6 +14,7 @@ from planner.costs.windows import Placed
 from planner.evidence.study import Evidence
 from planner.plan.configurations import Config, Ints
 from planner.plan.cost import Cost, Floats
+from planner.plan.workload import Workload
 from planner.words.question import PlanQuery
 from planner.words.records import Device
 
@@ -30,6 +31,7 @@ class Situation:
         groups: the candidates' windows by all that is not seconds and output tokens.
         utterance_seconds: audio that the windows hold together, shape (m,); empty where nobody asks.
         device: that latency is meant on, where its description is stored.
+        workload: the utterances that are asked about; None: one mean utterance.
         memo: what several costs follow from, worked out once.
     """
 
@@ -43,6 +45,7 @@ class Situation:
     groups: Sequence[Placed]
     utterance_seconds: Floats = field(default_factory=lambda: np.empty(0))
     device: Device | None = None
+    workload: Workload | None = None
     memo: dict[str, Latencies] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property

@@ -9,6 +9,9 @@ import numpy as np
 from planner.plan.configurations import axis_values as axis_values
 from planner.plan.cost import Floats
 
+SHARES = np.linspace(0.0, 1.0, 17)
+"""Shares of latency that grow with output tokens, at which quantiles of requests are worked out."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workload:
@@ -16,6 +19,8 @@ class Workload:
 
     Attributes:
         seconds: durations of utterances, empty when unknown (each then takes one window).
+        tokens: output tokens of each of them, empty when unknown.
+        as_scored: whether these are the very utterances that the runs were scored on.
         output_tokens: mean output tokens of an utterance; source says where the number is from.
         windows_at: windows of an utterance as measured, by x_T: audio is cut at pauses, so that
             there are some more than seconds / x_T.
@@ -24,6 +29,8 @@ class Workload:
     seconds: tuple[float, ...]
     output_tokens: float
     source: str
+    tokens: tuple[float, ...] = ()
+    as_scored: bool = False
     windows_at: dict[float, float] = field(default_factory=dict)
 
     def windows(self, audio_seconds: float) -> float:
@@ -55,3 +62,34 @@ class Workload:
             return 1.0
         by_length = self._ceiling(np.array(list(self.windows_at)))
         return float(np.mean(np.array(list(self.windows_at.values())) / by_length))
+
+    def request_factors(
+        self, audio_seconds: Floats, token_share: Floats, levels: tuple[float, ...]
+    ) -> Floats:
+        """Quantiles of an utterance's latency over that of the mean one, shape (len(levels), m).
+
+        An utterance of w windows and t output tokens takes (1 - f) w / mean(w) + f t / mean(t) times as
+        long as the mean one, f being the share of the latency that grows with tokens. Worked out once
+        a length for `SHARES` of f, and between them by straight lines.
+
+        Args:
+            audio_seconds: x_T, shape (m,).
+            token_share: f, shape (m,), in [0, 1].
+            levels: which quantiles.
+        """
+        out = np.ones((len(levels), len(audio_seconds)))
+        if not self.seconds:
+            return out
+        own = np.array(self.seconds)
+        # Where no run tells its tokens, they follow the duration.
+        tokens = np.array(self.tokens) if any(self.tokens) else own
+        tokens = tokens / tokens.mean()
+        for length in np.unique(audio_seconds).tolist():
+            at = np.flatnonzero(audio_seconds == length)
+            mean = float(self._ceiling(np.array([length]))[0])
+            longer = self.windows(length) / mean  # windows end at pauses: there are some more
+            windows = np.maximum(1.0, np.ceil(own * longer / length - 1e-9))
+            mixed = np.outer(1.0 - SHARES, windows / windows.mean()) + np.outer(SHARES, tokens)
+            for row, found in zip(out, np.quantile(mixed, levels, axis=1), strict=True):
+                row[at] = np.interp(token_share[at], SHARES, found)
+        return out

@@ -99,7 +99,8 @@ def _cost_line(name: str, cost: dict[str, Any], query: dict[str, Any]) -> str:
         value += "  [" + ", ".join(amount(name, cost[end]) for end in ends) + "]"
     remark = cost["source"]
     if name == "latency_ms":
-        remark = f"{query['quantile']} on {query['device']}, {remark}"
+        of = " of requests" if cost.get("per") == "utterance" else ""
+        remark = f"{query['quantile']}{of} on {query['device']}, {remark}"
     if cost.get("per"):
         remark += f", per {cost['per']}"
     if "limit" in cost:

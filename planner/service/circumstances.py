@@ -19,6 +19,7 @@ from planner.store import read
 from planner.store.device_sheets import data_sheet
 from planner.store.row_types import StoredLatency
 from planner.words.question import PlanQuery
+from planner.words.records import Latency
 
 DEFAULT_OUTPUT_TOKENS_PER_SECOND = 3.3
 """Output tokens for each second of speech where no run tells: assumption (English, 2.8 words/s in
@@ -90,12 +91,21 @@ def latencies_of(
 
 
 def latency_model(
-    engine: Engine, query: PlanQuery, stored: list[StoredLatency]
+    engine: Engine, query: PlanQuery, stored: list[StoredLatency], report: FitReport
 ) -> LatencyModel | None:
-    """The model of the query's device, None where latency is not asked on any."""
+    """The model of the query's device, None where latency is not asked on any.
+
+    What requests took is known of the study's own utterances alone: runs on others tell of windows.
+    """
     if query.device is None:
         return None
-    return devices.model_of(engine, query.device, [s.latency for s in stored])
+    own = {row.run_id for row in report.evidence.rows}
+    known = [s.latency if s.run_id in own else _of_a_window(s.latency) for s in stored]
+    return devices.model_of(engine, query.device, known)
+
+
+def _of_a_window(latency: Latency) -> Latency:
+    return dataclasses.replace(latency, request_p50_ms=None, request_p95_ms=None)
 
 
 def workload_of(engine: Engine, report: FitReport) -> Workload:
@@ -107,13 +117,18 @@ def workload_of(engine: Engine, report: FitReport) -> Workload:
         if r.mean_output_tokens is not None
     ]
     windows_at = {r.setup.audio_seconds: r.mean_windows for r in rows if r.mean_windows is not None}
-    seconds = tuple(read.utterance_seconds(engine, rows[0].run_id))
+    sizes = read.utterance_sizes(engine, rows[0].run_id)
+    seconds = tuple(size[0] for size in sizes)
+    tokens_each = tuple(float(size[1] or 0) for size in sizes)
     if report.evidence.study.task != "asr":
-        return Workload(seconds=seconds, output_tokens=0.0, source="no decoder")
+        return Workload(seconds=seconds, output_tokens=0.0, source="no decoder", as_scored=True)
     if means:
         mean = sum(means) / len(means)
         source = f"measured mean of {len(means)} runs"
-        return Workload(seconds=seconds, output_tokens=mean, source=source, windows_at=windows_at)
+        return Workload(
+            seconds=seconds, output_tokens=mean, source=source, tokens=tokens_each, as_scored=True,
+            windows_at=windows_at,
+        )  # fmt: skip
     longest = max(r.setup.audio_seconds for r in rows)
     length = sum(seconds) / len(seconds) if seconds else longest
     tokens = DEFAULT_OUTPUT_TOKENS_PER_SECOND * length

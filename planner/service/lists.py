@@ -18,6 +18,7 @@ from planner.store.device_sheets import data_sheet
 from planner.store.engine import opened
 from planner.store.read import FitRow, PlanRow, RunRow
 from planner.store.read_evidence import learned_runs
+from planner.store.row_types import StoredLatency
 from planner.words.catalogue import Catalogue
 from planner.words.records import canonical_json, to_json
 from planner.words.units import format_flops
@@ -79,10 +80,33 @@ def run_detail(db: str | None, run_id: int, *, utterances: bool = False) -> dict
     with opened(db, must_exist=True) as engine:
         row = read.run(engine, run_id)
         detail = {**run_json(row, read.catalogue(engine)), "trial": to_json(row.trial)}
+        detail["latencies"] = [latency_line(s) for s in read.latencies(engine, run_id=run_id)]
         if utterances:
             detail["utterances"] = [to_json(u) for u in read.utterances(engine, run_id)]
         detail["steps"] = [to_json(s) for s in read.steps(engine, run_id)]
         return detail
+
+
+def latency_line(stored: StoredLatency) -> dict[str, Any]:
+    """One measurement: of requests and of a window, and how quiet its device was."""
+    m = stored.latency
+    load = {True: "quiet", False: "under load", None: "not known"}[m.quiet]
+    timed = m.request_p95_ms is not None
+    return {
+        "device": m.device.name,
+        "p95_is_of": f"{m.n_requests} timed requests" if timed else "one repeated window",
+        "request_p50_ms": m.request_p50_ms,
+        "request_p95_ms": m.request_p95_ms,
+        "window_p50_ms": m.p50_ms,
+        "window_p95_ms": m.p95_ms,
+        "jitter": m.jitter,
+        "processor_ms": m.processor_ms,
+        "contention": m.contention,
+        "load": load,
+        "noise_floor": m.noise_floor,
+        "n_samples": m.n_samples,
+        "measured_utc": stored.measured_utc,
+    }
 
 
 def fits(db: str | None, task: str | None = None) -> list[dict[str, Any]]:

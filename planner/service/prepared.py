@@ -47,7 +47,7 @@ def prepare(engine: Engine, query: PlanQuery, as_of: AsOf | None = None) -> Prep
     report = usable_fit(engine, query, as_of)
     query = resolved(engine, query)
     stored = latencies_of(engine, query, as_of)
-    latency = latency_model(engine, query, stored)
+    latency = latency_model(engine, query, stored, report)
     deployed = engines_of(
         engine, query, report.evidence, latency, None if as_of is None else as_of.engines
     )

@@ -59,7 +59,7 @@ def whatif_from(
         adaptation=report.evidence.rows[0].trial.adaptation,
         padding=report.evidence.rows[0].trial.padding,
     )
-    latency = latency_model(engine, query, latencies_of(engine, query))
+    latency = latency_model(engine, query, latencies_of(engine, query), report)
     deployed = engines_of(engine, query, report.evidence, latency).chosen
     workload = workload_of(engine, report)
     table = candidates.build(

@@ -20,7 +20,7 @@ from planner.store.read_runs import (
     run,
     runs,
     steps,
-    utterance_seconds,
+    utterance_sizes,
     utterances,
 )
 from planner.store.read_sweeps import (
@@ -68,6 +68,6 @@ __all__ = [
     "sweep_status",
     "sweeps",
     "trial_states",
-    "utterance_seconds",
+    "utterance_sizes",
     "utterances",
 ]

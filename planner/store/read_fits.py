@@ -28,8 +28,10 @@ def devices(engine: Engine) -> list[Device]:
     return read(engine, lambda c: [_device(row) for row in c.execute(query).mappings()])
 
 
-def latencies(engine: Engine, device: str | None = None) -> list[StoredLatency]:
-    """Latency measurements, oldest first, of one device (by its name) or of all."""
+def latencies(
+    engine: Engine, device: str | None = None, run_id: int | None = None
+) -> list[StoredLatency]:
+    """Latency measurements, oldest first, of one device (by its name) or one run, or of all."""
     table, by = schema.latencies, schema.devices
     query = (
         select(table, *(by.c[name] for name in _DEVICE_FIELDS), by.c.details_json)
@@ -38,6 +40,8 @@ def latencies(engine: Engine, device: str | None = None) -> list[StoredLatency]:
     )
     if device is not None:
         query = query.where(by.c.name == device)
+    if run_id is not None:
+        query = query.where(table.c.run_id == run_id)
     return read(engine, lambda c: [_latency(row) for row in c.execute(query).mappings()])
 
 

@@ -119,15 +119,15 @@ def utterances(engine: Engine, run_id: int, split: str | None = None) -> list[Ut
     return [Utterance(**row) for row in _all(engine, query)]
 
 
-def utterance_seconds(engine: Engine, run_id: int) -> list[float]:
-    """Durations in seconds of the utterances that a run was scored on, in the order of names."""
+def utterance_sizes(engine: Engine, run_id: int) -> list[tuple[float, int | None]]:
+    """Seconds and output tokens of the utterances that a run was scored on, in the order of names."""
     table = schema.utterances
     query = (
-        select(table.c.audio_seconds)
+        select(table.c.audio_seconds, table.c.n_output_tokens)
         .where(table.c.evaluation_id == _main_evaluation(run_id, None))
         .order_by(table.c.utterance_id)
     )
-    return [row["audio_seconds"] for row in _all(engine, query)]
+    return [(row["audio_seconds"], row["n_output_tokens"]) for row in _all(engine, query)]
 
 
 def steps(engine: Engine, run_id: int) -> list[Step]:

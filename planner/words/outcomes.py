@@ -84,7 +84,7 @@ class Latency:
         request_p95_ms: 95 % quantile of the same.
         n_requests: utterances that were timed for it.
         jitter: p95 over p50 of one window: the machine's part.
-        processor_ms: processor time of the window, of all threads of the process.
+        processor_ms: median of the window by the timing thread's processor clock.
         contention: wall time over the timing thread's processor time; other work shows above 1.1.
         quiet: whether nothing else was at work on the device; None where it is not known.
     """

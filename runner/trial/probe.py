@@ -9,7 +9,8 @@ on how many there are, so that any weights of the right shapes give the same.
                  requests, times each of their deviations from it: the machine's part is in it
     window       every timed window brought to the mean tokens by its decoder's own line: what one
                  repeated window takes, whose p95 over p50 is the machine's part alone (`jitter`)
-    contention   wall time over the processor time of the timing thread
+    contention   wall time over the processor time of the timing thread; where others took a CPU, all
+                 times are by that thread's processor clock, request by request, and the method says so
 
 The noise floor is A against A: how far the medians of the first and the second half lie from that of both.
 """
@@ -19,7 +20,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 import numpy as np
@@ -101,7 +102,6 @@ class TimedRequest:
     stages_ms: Floats
     wall_seconds: float
     thread_seconds: float
-    process_seconds: float
 
 
 @dataclass(slots=True, kw_only=True)
@@ -141,18 +141,17 @@ class Timer:
         )
 
     def _time(self, request: Request) -> TimedRequest:
-        thread, process = time.thread_time(), time.process_time()
+        began = time.thread_time()
         rows = [
             self._window(window, n)
             for window, n in zip(request.windows, request.n_output_tokens, strict=True)
         ]
-        thread, process = time.thread_time() - thread, time.process_time() - process
+        thread = time.thread_time() - began
         return TimedRequest(
             n_output_tokens=request.n_output_tokens,
             stages_ms=1e3 * np.array(rows),
             wall_seconds=float(np.sum(rows)),
             thread_seconds=thread,
-            process_seconds=process,
         )
 
 
@@ -193,15 +192,18 @@ def latency_of(
     timer: Timer, n_output_tokens: int, device: Device, n_warmup: int, attention: str = "sdpa"
 ) -> Latency:
     """What a timer's requests say, as a record."""
-    taken, trial = timer.taken, timer.trial
+    wall, thread = (
+        sum(getattr(t, f"{kind}_seconds") for t in timer.taken) for kind in ("wall", "thread")
+    )
+    contention = wall / max(thread, 1e-9)
+    alone = [by_processor(t) for t in timer.taken]
+    # What else computes on a GPU does not show in this thread's time.
+    busy = contention > BUSY if device.kind == "cpu" else None
+    taken, trial = alone if busy else timer.taken, timer.trial
     stages = brought_to(taken, n_output_tokens)
     total = stages.sum(axis=1)
     p50, p90, p95, p99 = (float(q) for q in np.quantile(total, (0.5, 0.9, 0.95, 0.99)))
     request_p50, request_p95 = request_quantiles(taken, timer.requests.sizes, (0.5, 0.95))
-    wall, thread, process = (
-        sum(getattr(t, f"{kind}_seconds") for t in taken) for kind in ("wall", "thread", "process")
-    )
-    contention = wall / max(thread, 1e-9)
     return Latency(
         device=device,
         backbone=trial.backbone,
@@ -219,15 +221,22 @@ def latency_of(
         kv_cache=trial.decoding.kv_cache,
         noise_floor=halves_apart(total),
         stages_ms=dict(zip(STAGES, np.median(stages, axis=0).tolist(), strict=True)),
-        method=METHOD,
+        method=f"{METHOD} by processor time" if busy else METHOD,
         request_p50_ms=request_p50,
         request_p95_ms=request_p95,
         n_requests=min(len(taken), len(timer.requests.timed)),
         jitter=p95 / p50,
-        processor_ms=p50 * process / wall,
+        processor_ms=float(np.median(brought_to(alone, n_output_tokens).sum(axis=1))),
         contention=contention,
-        # What else computes on a GPU does not show in this thread's time.
-        quiet=contention <= BUSY if device.kind == "cpu" else None,
+        quiet=None if busy is None else not busy,
+    )
+
+
+def by_processor(taken: TimedRequest) -> TimedRequest:
+    """A request without the time that its thread waited for a processor."""
+    share = taken.thread_seconds / max(taken.wall_seconds, 1e-9)
+    return replace(
+        taken, stages_ms=taken.stages_ms * share, wall_seconds=taken.wall_seconds * share
     )
 
 

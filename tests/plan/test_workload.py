@@ -21,3 +21,29 @@ def test_windows_of_many_lengths_are_the_means_of_each(utterances, lengths):
     by_hand = [max(1, math.ceil(s / lengths[0] - 1e-9)) for s in utterances] or [1]
     wanted = 2.25 if lengths[0] == 5.0 else max(1.0, float(np.mean(by_hand)) * surplus)
     assert alone[0] == wanted
+
+
+SIZES = Workload(
+    seconds=tuple(float(s) for s in range(4, 64)),
+    output_tokens=60.0,
+    source="",
+    tokens=tuple(float(2 * s + s % 3) for s in range(4, 64)),
+    as_scored=True,
+)
+
+
+@given(st.floats(2.0, 40.0), st.floats(0.0, 1.0))
+def test_quantiles_of_requests_are_those_of_utterances_one_by_one(length, share):
+    windows = np.array([max(1, math.ceil(s / length - 1e-9)) for s in SIZES.seconds], dtype=float)
+    tokens = np.array(SIZES.tokens)
+    each = (1 - share) * windows / windows.mean() + share * tokens / tokens.mean()
+    found = SIZES.request_factors(np.array([length]), np.array([share]), (0.5, 0.95))
+    assert np.allclose(found[:, 0], np.quantile(each, (0.5, 0.95)), rtol=0.01)
+
+
+def test_an_utterance_of_unknown_length_is_the_mean_one():
+    nothing = Workload(seconds=(), output_tokens=1.0, source="")
+    assert nothing.request_factors(np.array([5.0, 9.0]), np.zeros(2), (0.5, 0.95)).tolist() == [
+        [1.0, 1.0],
+        [1.0, 1.0],
+    ]

@@ -74,7 +74,7 @@ def test_the_only_device_is_taken_and_an_unknown_one_named(measured):
 
 def test_a_measured_configuration_shows_its_latency_as_measured(measured):
     answer = ask(measured, flops=60e9, measured_only=True)
-    assert answer["best"]["costs"]["latency_ms"]["source"] == "measured"
+    assert answer["best"]["costs"]["latency_ms"]["source"] == "measured window"
 
 
 def test_a_configuration_that_was_never_run_says_where_its_numbers_come_from(measured):
@@ -206,3 +206,9 @@ def test_no_draw_is_worse_than_saying_nothing(tmp_path):
     answer = ask(db, flops=1e12)
     assert answer["best"]["prediction"]["high"] <= 1.0
     assert 0 <= answer["regret"]["expected"] <= 1.0
+
+
+def test_a_run_says_what_its_p95_is_of_and_how_quiet_its_device_was(measured):
+    (one,) = lists.run_detail(measured, 1)["latencies"]
+    assert (one["p95_is_of"], one["load"]) == ("one repeated window", "not known")
+    assert one["request_p95_ms"] is None

@@ -69,7 +69,7 @@ def test_evaluations_utterances_and_steps_read_back(store):
     run_id, record = stored_run(store), finished()
     (evaluation,) = record.evaluations
     assert read.utterances(store, run_id) == list(evaluation.utterances)
-    assert read.utterance_seconds(store, run_id) == [4.0, 5.0, 6.0]
+    assert read.utterance_sizes(store, run_id) == [(4.0, 3), (5.0, 3), (6.0, 3)]
     assert read.evaluations(store, run_id) == [dataclasses.replace(evaluation, utterances=())]
     steps = read.steps(store, run_id)
     assert steps[0] == record.steps[0]

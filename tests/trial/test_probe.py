@@ -6,6 +6,7 @@ import pytest
 from runner.trial.probe import (
     TimedRequest,
     brought_to,
+    by_processor,
     halves_apart,
     request_quantiles,
     whole_tokens,
@@ -20,8 +21,7 @@ def taken(tokens, slower=1.0):
     stages = slower * np.array([[60.0, 30.0, 10.0 + TOKEN_MS * n] for n in tokens])
     wall = stages.sum() / 1e3
     return TimedRequest(
-        n_output_tokens=tuple(tokens), stages_ms=stages, wall_seconds=wall, thread_seconds=wall,
-        process_seconds=wall,
+        n_output_tokens=tuple(tokens), stages_ms=stages, wall_seconds=wall, thread_seconds=wall / slower,
     )  # fmt: skip
 
 
@@ -52,6 +52,12 @@ def test_the_machines_part_widens_the_requests():
 def test_windows_of_any_length_agree_once_they_have_the_same_tokens():
     stages = brought_to(SOME, 15)
     assert stages.sum(axis=1) == pytest.approx(WINDOW_MS + 15 * TOKEN_MS)
+
+
+def test_time_that_was_waited_for_a_processor_is_taken_off_request_by_request():
+    loaded = [by_processor(taken([10, 4], slower=s)) for s in (1.0, 4.0, 7.0)]
+    assert [t.wall_seconds for t in loaded] == pytest.approx([taken([10, 4]).wall_seconds] * 3)
+    assert brought_to(loaded, 7).sum(axis=1) == pytest.approx(WINDOW_MS + 7 * TOKEN_MS)
 
 
 def test_halves_that_drift_apart_are_the_noise_floor():

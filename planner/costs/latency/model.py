@@ -7,9 +7,14 @@ rate of FLOPs from a single measurement. The interval (90 %) is Student-t: the s
 parameter variances, weighted by their shares of the prediction, widened outside the measured range.
 p95 is p50 times the device's median ratio of the two, whose scatter widens its interval.
 
-Sources: `measured` (this very configuration on this device), `interpolated` (inside the measured range of
-every quantity in use), `transferred` (outside it, or another device's costs scaled to a few anchors),
-`datasheet` (peak FLOP/s and bandwidth alone, planner.costs.datasheet).
+Both are of a window. Of whole requests, each with its own windows and tokens, quantiles are taken from
+measurements that timed them; elsewhere planner.plan.workload has them from `token_share`.
+
+Sources: `measured` (this very configuration on this device, its requests timed), `measured window` (one
+window of it was repeated), either with `under load` where the device was not quiet and no quiet one is
+known, `interpolated` (inside the measured range of every quantity in use), `transferred` (outside it, or
+another device's costs scaled to a few anchors), `datasheet` (peak FLOP/s and bandwidth alone,
+planner.costs.datasheet).
 """
 
 from __future__ import annotations
@@ -18,13 +23,13 @@ import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, fields
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 
 from planner.costs.latency.nonnegative import NonNegativeFit
 from planner.costs.latency.stage_fit import fit_stages
-from planner.costs.latency.stages import quantities, regressors
+from planner.costs.latency.stages import COLUMNS, quantities, regressors
 from planner.costs.windows import Floats, Placed, Windows, together, windows_of
 from planner.errors import InputError, MissingResourceError
 from planner.words.catalogue import BUILT_IN, Backbone, Catalogue
@@ -46,13 +51,27 @@ TOKEN_TOLERANCE = 2
 model's own difference between the two is applied."""
 
 
+PER_TOKEN = [
+    COLUMNS.index(f"decode.{n}") for n in ("steps", "layer_steps", "weights", "vocabulary", "cache")
+]
+"""Columns that grow with the output tokens."""
+
+Seen = tuple[float, float, float, float, Any, str]
+"""ln p50 and its half-width, ln(p95/p50) and its half-width, ms of requests at p50 and p95, source."""
+
 Number = TypeVar("Number", float, Floats)
 Text = TypeVar("Text", str, tuple[str, ...])
 
 
 @dataclass(frozen=True, kw_only=True)
 class LatencyPrediction(Generic[Number, Text]):
-    """Latency at p50 and p95 with 90 % intervals, in ms, and where it comes from: of a window, or of m."""
+    """Latency at p50 and p95 with 90 % intervals, in ms, and where it comes from: of a window, or of m.
+
+    Attributes:
+        token_share: share of p50 that grows with the output tokens.
+        request_p50_ms: median of whole scored utterances, 0 where none were timed.
+        request_p95_ms: 95 % quantile of the same.
+    """
 
     p50_ms: Number
     p50_low_ms: Number
@@ -60,6 +79,9 @@ class LatencyPrediction(Generic[Number, Text]):
     p95_ms: Number
     p95_low_ms: Number
     p95_high_ms: Number
+    token_share: Number
+    request_p50_ms: Number
+    request_p95_ms: Number
     source: Text
 
 
@@ -124,10 +146,19 @@ class LatencyModel:
         source = [self.source if i else "transferred" for i in inside.tolist()]
         log_ratio, ratio_half = np.full(len(x), self.log_ratio), t * self.ratio_sd
         log_p50 = np.log(p50)
+        requests = np.zeros((2, len(x)))
         for j, seen in self._known(groups, log_p50):
-            log_p50[j], half[j], log_ratio[j], ratio_half[j] = seen
-            source[j] = "measured"
-        return latencies(log_p50, half, log_ratio, ratio_half, tuple(source))
+            log_p50[j], half[j], log_ratio[j], ratio_half[j] = seen[:4]
+            requests[:, j], source[j] = seen[4], seen[5]
+        shares = self._token_share(x, p50)
+        return latencies(log_p50, half, log_ratio, ratio_half, shares, requests, tuple(source))
+
+    def _token_share(self, x: Floats, total: Floats) -> Floats:
+        """Share of the model's p50 that grows with the output tokens, shape (m,)."""
+        cost = sum((f.cost for f in self.stages.values()), np.zeros(x.shape[1]))
+        return np.asarray(
+            np.clip((x[:, PER_TOKEN] * cost[PER_TOKEN]).sum(axis=1) / total, 0.0, 1.0)
+        )
 
     def _central(self, x: Floats) -> tuple[Floats, Floats, Floats]:
         """p50 in ms, its relative standard deviation and degrees of freedom, each of shape (m,)."""
@@ -152,9 +183,7 @@ class LatencyModel:
         gap = np.where(part > 0, gap, 0.0)  # a stage that does not run costs nothing
         return np.asarray(np.clip(gap.max(axis=1, initial=0.0) - EDGE, 0.0, 20.0))
 
-    def _known(
-        self, groups: Sequence[Placed], log_model: Floats
-    ) -> Iterator[tuple[int, tuple[float, float, float, float]]]:
+    def _known(self, groups: Sequence[Placed], log_model: Floats) -> Iterator[tuple[int, Seen]]:
         """Windows that were measured: their place, and what `latencies` takes of each."""
         for at, windows in groups:
             if windows.padding != "dynamic":
@@ -174,7 +203,7 @@ class LatencyModel:
         backbone: Backbone,
         n_output_tokens: int,
         log_model: float,
-    ) -> tuple[float, float, float, float] | None:
+    ) -> Seen | None:
         near = [m for m in measured if abs(m.n_output_tokens - n_output_tokens) <= TOKEN_TOLERANCE]
         if not near:
             return None
@@ -185,13 +214,26 @@ class LatencyModel:
         noise = max((m.noise_floor or 0.0) for m in near)
         sd = max(LEAST_SD, float(np.std(p50)), noise)
         half = t_quantile_95(8.0) * sd
-        return float(np.mean(p50)), half, ratio, half
+        requests = [(m.request_p50_ms, m.request_p95_ms) for m in near if m.request_p95_ms]
+        timed = (
+            np.exp(np.mean(np.log(np.array(requests, dtype=float)), axis=0))
+            if requests
+            else np.zeros(2)
+        )
+        source = "measured" if requests else "measured window"
+        if any(m.quiet is False for m in near):
+            source += " under load"
+        return float(np.mean(p50)), half, ratio, half, timed, source
 
 
 def latencies(
-    log_p50: Floats, half: Floats, log_ratio: Floats, ratio_half: Floats, source: tuple[str, ...]
-) -> Latencies:
-    """Predictions from ln p50 and ln(p95/p50) with their half-widths in ln, each of shape (m,)."""
+    log_p50: Floats, half: Floats, log_ratio: Floats, ratio_half: Floats, token_share: Floats,
+    requests: Floats, source: tuple[str, ...],
+) -> Latencies:  # fmt: skip
+    """Predictions from ln p50 and ln(p95/p50) with their half-widths in ln, each of shape (m,).
+
+    `requests` are ms at p50 and p95 as measured, shape (2, m).
+    """
     narrow = np.minimum(half, WIDEST)
     log_p95 = log_p50 + log_ratio
     wide = [
@@ -201,6 +243,7 @@ def latencies(
     return LatencyPrediction(
         p50_ms=_exp(log_p50), p50_low_ms=_exp(log_p50 - narrow), p50_high_ms=_exp(log_p50 + narrow),
         p95_ms=_exp(log_p95), p95_low_ms=_exp(log_p95 - wide), p95_high_ms=_exp(log_p95 + wide),
+        token_share=token_share, request_p50_ms=requests[0], request_p95_ms=requests[1],
         source=source,
     )  # fmt: skip
 
@@ -242,7 +285,13 @@ def usable(latencies: Sequence[Latency], device: str | None) -> list[Latency]:
             "run soundscale probe on it"
         )
     best = Counter((m.dtype, m.attention) for m in own).most_common(1)[0][0]
-    return [m for m in own if (m.dtype, m.attention) == best]
+    return quietest([m for m in own if (m.dtype, m.attention) == best])
+
+
+def quietest(own: Sequence[Latency]) -> list[Latency]:
+    """Without what was taken under load, or nobody knows how, where a quiet one of the same exists."""
+    quiet = {configuration(m) for m in own if m.quiet}
+    return [m for m in own if m.quiet or configuration(m) not in quiet]
 
 
 def fit_latency_model(

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from planner.costs.flops.forward import forward_flops
-from planner.costs.latency.model import fit_latency_model
+from planner.costs.latency.model import fit_latency_model, quietest
 from planner.errors import InputError, MissingResourceError
 from planner.words.catalogue import backbone
 from planner.words.records import Reduction
@@ -79,10 +79,10 @@ def test_a_measured_configuration_is_answered_with_its_measurement():
     model = fit_latency_model([one, *(measured(w) for w in spread_out(12))])
     w = GRID[17]
     found = predicted(model, [w])[0]
-    assert found.source == "measured"
+    assert found.source == "measured window"
     assert (found.p50_ms, found.p95_ms) == pytest.approx((one.p50_ms, one.p95_ms))
     nearby = predicted(model, [replace(w, n_output_tokens=w.n_output_tokens + 1)])[0]
-    assert nearby.source == "measured"
+    assert nearby.source == "measured window"
     assert nearby.p50_ms >= found.p50_ms
 
 
@@ -120,7 +120,7 @@ def test_windows_keep_their_order_and_the_measured_among_them_are_as_measured():
     mixed = [seen[4], other, seen[0], seen[4], seen[8]]
     found = predicted(model, mixed)
     assert found == [predicted(model, [w])[0] for w in mixed]
-    assert [f.source == "measured" for f in found] == [True, False, True, True, True]
+    assert [f.source == "measured window" for f in found] == [True, False, True, True, True]
 
 
 def test_a_batch_costs_less_than_its_windows_one_by_one():
@@ -176,3 +176,19 @@ def test_a_device_without_a_measurement_is_one_line_that_names_the_known_ones():
         fit_latency_model([*known, replace(known[0], device=replace(LAPTOP, name="server"))])
     with pytest.raises(InputError, match="key/value cache"):
         fit_latency_model([replace(known[0], kv_cache=False)])
+
+
+def test_a_quiet_measurement_replaces_those_under_load_of_the_same_configuration():
+    one = measured(GRID[0])
+    loaded = replace(one, p50_ms=3 * one.p50_ms, quiet=False)
+    quiet = replace(one, quiet=True)
+    assert quietest([loaded, one, quiet]) == [quiet]
+    assert quietest([loaded, one]) == [loaded, one]
+
+
+def test_requests_that_were_timed_are_told_beside_the_window():
+    one = replace(measured(GRID[0]), request_p50_ms=700.0, request_p95_ms=900.0)
+    model = fit_latency_model([one, *(measured(w) for w in spread_out(12))])
+    timed, other = predicted(model, [GRID[0], GRID[17]])
+    assert (timed.source, timed.request_p95_ms) == ("measured", pytest.approx(900.0))
+    assert other.request_p95_ms == 0

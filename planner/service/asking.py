@@ -112,21 +112,12 @@ def keep(engine: Engine, answer: dict[str, Any]) -> None:
 def _answer(prepared: Prepared, decision: Decision) -> dict[str, Any]:
     """The answer as JSON; its id is a hash of question, evidence and version, so that it replays."""
     query, table, report = prepared.query, prepared.table, prepared.report
-    evidence: list[Any] = [report.fit_id, prepared.evidence_latency_id]
-    others: dict[str, Any] = {}
-    if prepared.engines.last is not None:
-        evidence.append(prepared.engines.last)
-        others = {
-            "evidence_engines": list(prepared.engines.last),
-            "engines": engine_words.engines_json(prepared.engines.chosen, report.evidence),
-        }
-    identity = canonical_json([to_json(query), evidence, __version__, FORMAT])
     answer: dict[str, Any] = {
-        "answer_id": hashlib.sha256(identity.encode()).hexdigest()[:12],
+        "answer_id": _answer_id(prepared),
         "query": {**to_json(query), "limits": query.limits},
         "fit_id": report.fit_id,
         "evidence_latency_id": prepared.evidence_latency_id,
-        **others,
+        **_engines(prepared),
         "study": to_json(report.evidence.study),
         "n_runs": len(report.evidence.rows),
         "n_candidates": len(table),
@@ -165,6 +156,30 @@ def _answer(prepared: Prepared, decision: Decision) -> dict[str, Any]:
         ],
         "evidence": [r.run_id for r in report.evidence.rows],
         **_reference(prepared, best),
+    }
+
+
+def _answer_id(prepared: Prepared) -> str:
+    """A hash of the question, of all that the answer was made from, and of the version and format."""
+    evidence: list[Any] = [prepared.report.fit_id, prepared.evidence_latency_id]
+    if prepared.engines.last is not None:
+        evidence.append(prepared.engines.last)
+    references = [r.row.run_id for r in prepared.references.found]
+    if references:
+        # They are no part of the law's evidence, and the answer shows them.
+        evidence.append(references)
+    identity = canonical_json([to_json(prepared.query), evidence, __version__, FORMAT])
+    return hashlib.sha256(identity.encode()).hexdigest()[:12]
+
+
+def _engines(prepared: Prepared) -> dict[str, Any]:
+    """What is known of the engines of the question; nothing where it names none."""
+    if prepared.engines.last is None:
+        return {}
+    chosen, evidence = prepared.engines.chosen, prepared.report.evidence
+    return {
+        "evidence_engines": list(prepared.engines.last),
+        "engines": engine_words.engines_json(chosen, evidence),
     }
 
 

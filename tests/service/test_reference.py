@@ -56,6 +56,7 @@ def test_an_untrained_run_on_the_same_utterances_is_paired_with_the_answers(quic
     before = asking.plan(db, ASKED).json
     score_untrained(db, more_errors=2)
     answer = asking.plan(db, ASKED).json
+    assert answer["answer_id"] != before["answer_id"]
     (plain,) = answer["reference"]
     assert plain["paired"]["difference"] < 0
     assert plain["paired"]["high"] < 0

@@ -90,7 +90,8 @@ def _wanted(row: Run, source: str | None, dataset: str | None, adaptation: str |
         return False
     if dataset is not None and row.setup.dataset != dataset:
         return False
-    return adaptation is None or str(row.setup.adaptation) == adaptation
+    named = row.setup.adaptation
+    return adaptation is None or adaptation in (str(named), named.short)
 
 
 Kind = tuple[int, tuple[str, str | None, str, int], str]

@@ -57,14 +57,15 @@ def sweep_of_runs(spec: Table, configs: Sequence[Table], name: str, seeds: Seque
         name: the new sweep's name.
         seeds: every configuration is run with each of them.
     """
-    levels = {config["adaptation"] for config in configs}
+    levels = {_short(config["adaptation"]) for config in configs}
     optimisation = dict(spec.get("optimisation") or {})
-    arms = {
-        str(Adaptation.parse(text)): arm for text, arm in (optimisation.get("arms") or {}).items()
-    }
+    arms = {_short(text): arm for text, arm in (optimisation.get("arms") or {}).items()}
     optimisation["arms"] = {text: arm for text, arm in arms.items() if text in levels}
     shared = {k: v for k, v in spec.items() if k not in ("name", "seeds", "axes", "design")}
-    runs = [{axis: config[axis] for axis in AXES} for config in configs]
+    runs = [
+        {axis: config[axis] for axis in AXES} | {"adaptation": _short(config["adaptation"])}
+        for config in configs
+    ]
     return {
         "name": name,
         **shared,
@@ -85,7 +86,7 @@ def how_runs_are_made(newest_first: Iterable[str], task: str, configs: Sequence[
     Raises:
         InputError: there is no sweep.
     """
-    wanted = {config["adaptation"] for config in configs}
+    wanted = {_short(config["adaptation"]) for config in configs}
     best: tuple[tuple[bool, bool], dict[str, Any]] | None = None
     for text in newest_first:
         spec: dict[str, Any] = json.loads(text)
@@ -105,4 +106,9 @@ def _adaptations(spec: Table) -> set[str]:
     runs = (spec.get("design") or {}).get("runs") or []
     named = [axis] if isinstance(axis, str) else axis
     texts = [*named, *(run["adaptation"] for run in runs if run.get("adaptation"))]
-    return {str(Adaptation.parse(text)) for text in texts}
+    return {_short(text) for text in texts}
+
+
+def _short(text: str) -> str:
+    """The level of an axis: targets and the like stand in the sweep's `[lora]` table."""
+    return Adaptation.parse(text).short

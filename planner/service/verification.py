@@ -74,7 +74,7 @@ def _same(row: RunRow, config: dict[str, Any], study: dict[str, Any]) -> bool:
         trial.backbone == config["backbone"]
         and trial.audio_seconds == config["audio_seconds"]
         and str(trial.reduction) == config["reduction"]
-        and str(trial.adaptation) == config["adaptation"]
+        and config["adaptation"] in (str(trial.adaptation), trial.adaptation.short)
         and trial.padding == config["padding"]
         and trial.dataset_digest == study["dataset_digest"]
         and row.metric == study["metric"]

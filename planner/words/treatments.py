@@ -163,6 +163,11 @@ class Adaptation:
         return f"lora:{self.lora_rank}{top}{unusual}"
 
     @property
+    def short(self) -> str:
+        """Without what is unusual: `lora:8`, as a sweep file writes its levels beside its `[lora]` table."""
+        return str(self).partition("[")[0]
+
+    @property
     def unusual(self) -> tuple[str, ...]:
         """What differs from the default beside rank and layers, so that unlike things print unalike.
 

@@ -26,7 +26,7 @@ def load(what: Any, *, db: str | None = None, threads: int = 1) -> Model:
 
     folder = Path(what) if isinstance(what, (str, Path)) else None
     if folder is None or not folder.is_dir():
-        from runner.export_commands import folder_of
+        from runner.exports.make import folder_of
 
         folder = folder_of(db, str(what), None, None, lambda line: None)
     return open_folder(folder, threads)

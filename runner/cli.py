@@ -9,7 +9,7 @@ import click
 
 from planner.cli.asked import levels
 from planner.cli.options import db_option, echo, echo_json, echo_rows, format_option, talk
-from runner import doctor_cli, export_cli
+from runner.commands import doctor, export
 
 SWEEP_COLUMNS = (
     ("label", "trial"),
@@ -23,8 +23,8 @@ def register(group: click.Group) -> None:
     """Add the runner's commands to `soundscale` (entry point of the group `soundscale.commands`)."""
     for command in (sweep, quickstart, data, probe):
         group.add_command(command)
-    group.add_command(doctor_cli.doctor)
-    export_cli.register(group)
+    group.add_command(doctor.doctor)
+    export.register(group)
 
 
 ray_option = click.option(

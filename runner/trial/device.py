@@ -191,3 +191,9 @@ def unusable_gpu(resources: Resources) -> str | None:
 def n_gpus() -> float:
     """GPUs that torch can use on this machine."""
     return float(torch.cuda.device_count())
+
+
+def gpu_models() -> list[str]:
+    """Names of the GPUs that torch can use on this machine."""
+    n = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    return [torch.cuda.get_device_name(i) for i in range(n)]

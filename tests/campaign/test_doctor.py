@@ -5,8 +5,8 @@ from pathlib import Path
 from planner.store.claims import claim_trial
 from planner.store.engine import open_store
 from planner.store.read import sweeps
+from runner.campaign.doctor import examine
 from runner.campaign.worker import this_worker
-from runner.doctor import examine
 from tests.store.samples import sweep_of
 
 

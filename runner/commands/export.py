@@ -55,17 +55,17 @@ def export(db: str | None, output_format: str, quiet: bool, no_parity: bool, **a
       soundscale export 10 --to onnx --precision int8 model
       soundscale export 7f3a9100ab12 --to ctranslate2 model
     """
-    from runner import export_commands
+    from runner.exports import make, text
 
-    found = export_commands.export(
+    found = make.export(
         db,
-        export_commands.ExportRequest(parity=not no_parity, **asked),
+        make.ExportRequest(parity=not no_parity, **asked),
         (lambda line: None) if quiet else talk,
     )
     if output_format != "table":
         echo_json(found)
         return
-    for line in export_commands.lines(found):
+    for line in text.lines(found):
         echo(line)
 
 
@@ -110,11 +110,9 @@ def _opened(asked: dict[str, Any], say: Any) -> Any:
         raise click.UsageError("name one model: --answer ID, --run N or --model FOLDER")
     folder = asked["model"]
     if folder is None:
-        from runner import export_commands
+        from runner.exports import make
 
-        folder = export_commands.folder_of(
-            asked["db"], str(named[0]), asked["to"], asked["precision"], say
-        )
+        folder = make.folder_of(asked["db"], str(named[0]), asked["to"], asked["precision"], say)
     return open_folder(folder, asked["threads"])
 
 

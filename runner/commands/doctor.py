@@ -33,8 +33,8 @@ def doctor(db: str | None, ray_address: str | None, artifacts: str, output_forma
       soundscale doctor --db postgresql://me@host/runs --ray auto --artifacts s3://bucket/runs
     """
     from runner.campaign.artifacts import absolute
+    from runner.campaign.doctor import examine
     from runner.campaign.drive import absolute_db
-    from runner.doctor import examine
 
     findings = examine(absolute_db(db), absolute(artifacts), ray_address)
     echo_rows([dataclasses.asdict(f) for f in findings], output_format, COLUMNS)

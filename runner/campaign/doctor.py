@@ -149,10 +149,9 @@ def _artifacts(location: str) -> Iterator[Finding]:
 
 
 def _gpu() -> Iterator[Finding]:
-    import torch
+    from runner.trial.device import gpu_models
 
-    n = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    names = ", ".join(torch.cuda.get_device_name(i) for i in range(n))
+    names = ", ".join(gpu_models())
     yield Finding(what="GPU", state="good", found=names or f"none; {os.cpu_count()} CPU cores")
 
 

@@ -1,0 +1,1 @@
+"""Commands of the runner beside the sweep's: parse, one call, print."""

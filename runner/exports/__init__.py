@@ -1,0 +1,1 @@
+"""From a stored run to a folder that runs it elsewhere, scored in its engine before it is trusted."""

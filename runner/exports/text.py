@@ -1,0 +1,35 @@
+"""What an export came to, for people."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from planner.words.units import format_bytes, format_duration, format_ms
+
+
+def lines(found: dict[str, Any]) -> list[str]:
+    """What an export came to, for people."""
+    size, seconds = format_bytes(found["size_bytes"]), format_duration(found["seconds"])
+    out = [
+        f"{found['label']} → {found['folder']}",
+        f"  {found['engine']} · {found['precision']} · {size} · written in {seconds}",
+    ]
+    parity = found["parity"]
+    if parity is None:
+        return [*out, "  not scored (--no-parity)"]
+    name, error = found["metric"], 100 * parity["error"]
+    apart = "" if parity["error_difference"] is None else (
+        f" ({100 * parity['error_difference']:+.2f} points ± "
+        f"{196 * (parity['error_difference_std_error'] or 0.0):.2f} against the run)"
+    )  # fmt: skip
+    out.append(
+        f"  {name} {error:.2f} %{apart}, {parity['n_equal_texts']} of {parity['n_utterances']} texts equal"
+    )
+    memory = parity["peak_memory_bytes"]
+    out.append(
+        f"  window p50 {format_ms(parity['p50_ms'])}, p95 {format_ms(parity['p95_ms'])} on {parity['device']}"
+        + ("" if memory is None else f" · peak memory {format_bytes(memory)}")
+    )
+    for utterance, new, old in parity["different"][:3]:
+        out.append(f"  differs on {utterance}: {new[:70]!r} for {old[:70]!r}")
+    return out

@@ -1,4 +1,4 @@
-"""Latency of whole requests, its processor time, whether the device was quiet, and leases of hosts.
+"""Latency of whole requests, its processor time and whether the device was quiet.
 
 v_results then shows a run's quiet measurement, where it has one, before one that was taken under load.
 
@@ -80,23 +80,10 @@ def upgrade() -> None:
         else:
             column = sa.Column(name, sa.Integer)
         op.add_column("latencies", column)
-    text = f"lease_until_seconds >= 0.0 AND lease_until_seconds <= {FINITE_MAX}"
-    op.create_table(
-        "host_leases",
-        sa.Column("host", sa.Text, nullable=False),
-        sa.Column("holder", sa.Text, nullable=False),
-        sa.Column("lease_until_seconds", DOUBLE, nullable=False),
-        sa.Column("taken_utc", sa.Text, nullable=False),
-        sa.CheckConstraint(text, name=op.f("ck_host_leases_lease_until_seconds")),
-        sa.PrimaryKeyConstraint("host", name=op.f("pk_host_leases")),
-        sqlite_strict=True,
-        sqlite_with_rowid=False,
-    )
     _show(AFTER)
 
 
 def downgrade() -> None:
     _show(BEFORE)
-    op.drop_table("host_leases")
     for name in reversed(COLUMNS):
         op.drop_column("latencies", name)

@@ -325,16 +325,6 @@ law_fits = table(
     Column("created_utc", Text, nullable=False),
 )
 
-# A host on which nothing is claimed, as its latencies are measured.
-host_leases = table(
-    "host_leases",
-    Column("host", Text, primary_key=True),
-    Column("holder", Text, nullable=False),
-    real("lease_until_seconds", nullable=False),
-    Column("taken_utc", Text, nullable=False),
-    rowid=False,
-)
-
 law_fit_runs = table(
     "law_fit_runs",
     Column("fit_id", ForeignKey("law_fits.fit_id"), primary_key=True),

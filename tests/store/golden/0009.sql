@@ -193,18 +193,6 @@ CREATE TABLE forecasts (
  STRICT
 
 ;
-CREATE TABLE host_leases (
-	host TEXT NOT NULL, 
-	holder TEXT NOT NULL, 
-	lease_until_seconds REAL NOT NULL, 
-	taken_utc TEXT NOT NULL, 
-	CONSTRAINT pk_host_leases PRIMARY KEY (host), 
-	CONSTRAINT ck_host_leases_lease_until_seconds CHECK (lease_until_seconds >= 0.0 AND lease_until_seconds <= 9e+300)
-)
- WITHOUT ROWID,
- STRICT
-
-;
 CREATE TABLE jobs (
 	job_id TEXT NOT NULL, 
 	kind TEXT NOT NULL, 

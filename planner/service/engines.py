@@ -68,18 +68,8 @@ def engines_of(
     """
     if query.engine is None and query.precision is None:
         return Engines()
-    study = evidence.study
-    scores: dict[Key, list[EngineScore]] = {}
-    ids = [r.run_id for r in evidence.rows]
-    for score in engine_scores(
-        engine, ids, study.split, study.metric, None if last is None else last[0]
-    ):
-        scores.setdefault((score.engine, score.precision), []).append(score)
-    timed: dict[Key, list[StoredEngineLatency]] = {}
-    stored = [] if query.device is None else engine_latencies(engine, query.device)
-    for one in stored:
-        if last is None or one.engine_latency_id <= last[1]:
-            timed.setdefault((one.measured.engine, one.measured.latency.dtype), []).append(one)
+    scores = _scores(engine, evidence, last)
+    timed = _timed(engine, query.device, last)
     needs = own_latency is not None or bool(timed)
     own = (OWN_ENGINE, OWN_PRECISION)
     # What was scored and not timed on this device has no place beside what was.
@@ -96,15 +86,39 @@ def engines_of(
         )
         for key in wanted
     )  # fmt: skip
-    known = [s for each in scores.values() for s in each]
-    seen = [t for each in timed.values() for t in each]
-    return Engines(
-        chosen=chosen,
-        last=(
-            max((s.engine_evaluation_id for s in known), default=0),
-            max((t.engine_latency_id for t in seen), default=0),
-        ),
-    )
+    return Engines(chosen=chosen, last=_last(scores, timed))
+
+
+def _scores(
+    engine: Engine, evidence: Evidence, last: tuple[int, int] | None
+) -> dict[Key, list[EngineScore]]:
+    """What the study's exports scored, by engine and precision."""
+    run_ids = [r.run_id for r in evidence.rows]
+    study, newest = evidence.study, None if last is None else last[0]
+    out: dict[Key, list[EngineScore]] = {}
+    for score in engine_scores(engine, run_ids, study.split, study.metric, newest):
+        out.setdefault((score.engine, score.precision), []).append(score)
+    return out
+
+
+def _timed(
+    engine: Engine, device: str | None, last: tuple[int, int] | None
+) -> dict[Key, list[StoredEngineLatency]]:
+    """What was timed on the device, by engine and precision."""
+    out: dict[Key, list[StoredEngineLatency]] = {}
+    for one in [] if device is None else engine_latencies(engine, device):
+        if last is None or one.engine_latency_id <= last[1]:
+            out.setdefault((one.measured.engine, one.measured.latency.dtype), []).append(one)
+    return out
+
+
+def _last(
+    scores: dict[Key, list[EngineScore]], timed: dict[Key, list[StoredEngineLatency]]
+) -> tuple[int, int]:
+    """Keys of the last score and latency, 0 where there is none: what a replay goes up to."""
+    score_ids = [s.engine_evaluation_id for each in scores.values() for s in each]
+    latency_ids = [t.engine_latency_id for each in timed.values() for t in each]
+    return max(score_ids, default=0), max(latency_ids, default=0)
 
 
 def names(text: str | None) -> tuple[str, ...]:

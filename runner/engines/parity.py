@@ -7,6 +7,7 @@ process without torch.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -137,18 +138,10 @@ def score(
         precision="float32", split="test", labels=labels, report=report,
     )  # fmt: skip
     cold = cold_start(folder, threads)
-    engine = {"engine": model.about.engine, "engine_version": model.engine.version}
     pairs = _pairs(found, own)
-    difference, std_error = _difference(pairs, trial)
-    beside = EngineEvaluation(
-        **engine,
-        precision=model.about.precision,
-        device=device,
-        n_threads=threads,
-        evaluation=found,
-        n_equal_texts=sum(new.hypothesis == old.hypothesis for new, old in pairs),
-        error_difference=difference,
-        error_difference_std_error=std_error,
+    beside = _engine_evaluation(model, found, pairs, trial, device, threads)
+    beside = dataclasses.replace(
+        beside,
         size_bytes=size_bytes(folder),
         peak_memory_bytes=cold.get("peak_bytes"),
         window_ms=1e3 * float(np.mean(as_model.wall_seconds)),
@@ -159,13 +152,39 @@ def score(
     latency = measure(model, window, trial, n_tokens, device, plan or ProbePlan())
     return Parity(
         score=beside,
-        latency=EngineLatency(**engine, n_threads=threads, latency=latency),
+        latency=EngineLatency(
+            engine=beside.engine, engine_version=beside.engine_version, n_threads=threads,
+            latency=latency,
+        ),
         different=tuple(
             (new.utterance_id, new.hypothesis, old.hypothesis)
             for new, old in pairs
             if new.hypothesis != old.hypothesis
         ),
         cold_start_seconds=cold.get("seconds"),
+    )  # fmt: skip
+
+
+def _engine_evaluation(
+    model: Model,
+    found: Evaluation,
+    pairs: Sequence[tuple[Utterance, Utterance]],
+    trial: Trial,
+    device: Device,
+    threads: int,
+) -> EngineEvaluation:
+    """The scores beside the run's own: texts that are equal, and the paired difference."""
+    difference, std_error = _difference(pairs, trial)
+    return EngineEvaluation(
+        engine=model.about.engine,
+        engine_version=model.engine.version,
+        precision=model.about.precision,
+        device=device,
+        n_threads=threads,
+        evaluation=found,
+        n_equal_texts=sum(new.hypothesis == old.hypothesis for new, old in pairs),
+        error_difference=difference,
+        error_difference_std_error=std_error,
     )
 
 

@@ -25,6 +25,24 @@ ANSWER_FORMATS = ("table", "json", "jsonl")
 """Of an answer, which is one document and no table."""
 
 
+class NewFile(click.Path):
+    """A file to be written; its folder has to be there, which is seen before any work."""
+
+    def __init__(self) -> None:
+        super().__init__(dir_okay=False)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The path; a folder that is not there is a usage error that names it."""
+        from pathlib import Path
+
+        path = Path(str(super().convert(value, param, ctx)))
+        if not path.parent.is_dir():
+            self.fail(
+                f"there is no folder {str(path.parent)!r} to write {path.name} into", param, ctx
+            )
+        return path
+
+
 class Quantity(click.ParamType[float]):
     """A number with a unit; `reader` turns the text into a float in the base unit."""
 

@@ -65,6 +65,11 @@ def design_sweep(
     cuts = [str(Reduction.parse(r)) for r in reductions] or DEFAULTS[task]["reduction"]
     levels = _levels(names, seconds, cuts)
     points = [p for p in design.grid(levels) if _possible(names, seconds, cuts, p)]
+    if not points:
+        raise InputError(
+            f"no backbone of {', '.join(names)} can hear {', '.join(f'{s:g} s' for s in seconds)} with reduction "
+            f"{', '.join(cuts)}; their windows end at {_longest(names):g} s"
+        )
     flops = np.array([_flops(task, names, seconds, cuts, p) for p in points])
     jacobian, spec = _assumed_law(levels, points)
     chosen = _choose(kind, runs, levels, points, flops, jacobian)
@@ -118,6 +123,10 @@ def _possible(names: list[str], seconds: list[float], cuts: list[str], p: tuple[
         return encoder_tokens(shape, seconds[p[1]], Reduction.parse(cuts[p[2]])) > 0
     except InputError:
         return False
+
+
+def _longest(names: list[str]) -> float:
+    return max(BUILT_IN.backbone(n).max_audio_seconds for n in names)
 
 
 def _flops(

@@ -5,6 +5,11 @@ import subprocess
 import sys
 
 import pytest
+from click.testing import CliRunner
+
+from planner.cli.main import cli
+from planner.errors import InputError
+from planner.service.design import design_sweep
 
 HEAVY = ("numpy", "scipy", "pandas", "torch", "ray", "sqlalchemy", "transformers", "peft", "rich", "pydantic",
          "importlib.metadata")  # fmt: skip
@@ -82,6 +87,26 @@ def test_bad_input_is_a_line_on_stderr_and_exit_2(arguments, said, tmp_path):
     assert done.stdout == ""
     assert "Traceback" not in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["plot", "frontier", "--task", "asr", "--svg"],
+        ["fit", "run", "--task", "asr", "--report"],
+        ["suggest", "--task", "asr", "--hours", "1", "--emit"],
+    ],
+    ids=" ".join,
+)
+def test_a_file_for_a_folder_that_is_not_there_is_refused_before_any_work(words, tmp_path):
+    done = CliRunner().invoke(cli, [*words, str(tmp_path / "none" / "out")])
+    assert done.exit_code == 2
+    assert "there is no folder" in done.output
+
+
+def test_a_design_whose_windows_no_backbone_hears_says_where_they_end():
+    with pytest.raises(InputError, match="their windows end at 30 s"):
+        design_sweep("asr", 12, "optimal", audio_seconds=[31.0])
 
 
 def test_a_database_that_is_not_there_says_how_to_fill_one(tmp_path):

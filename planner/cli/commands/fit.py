@@ -10,6 +10,7 @@ import click
 from planner.cli.asked import study_options
 from planner.cli.options import (
     ANSWER_FORMATS,
+    NewFile,
     db_option,
     echo,
     echo_json,
@@ -34,7 +35,7 @@ def fit() -> None:
 @click.option(
     "--report",
     "page",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=NewFile(),
     default=None,
     help="Also write its diagnostics as one HTML page.",
 )

@@ -9,6 +9,7 @@ import click
 from planner.cli.asked import options, query_of
 from planner.cli.options import (
     ANSWER_FORMATS,
+    NewFile,
     db_option,
     echo,
     echo_json,
@@ -190,7 +191,7 @@ def whatif_command(
 
 
 @click.command()
-@click.option("--emit", type=click.Path(dir_okay=False), default=None, help="Write a sweep file.")
+@click.option("--emit", type=NewFile(), default=None, help="Write a sweep file.")
 @options(KINDS["suggest"])
 @db_option
 @format_option(ANSWER_FORMATS)

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from planner.cli.asked import option, study_options
-from planner.cli.options import Command, db_option, echo, talk
+from planner.cli.options import Command, NewFile, db_option, echo, talk
 from planner.words.question import FRONTIER
 
 _FILES = ("png", "svg", "html")
@@ -19,7 +19,7 @@ COSTS = {"flops": "FLOPs per utterance", "latency_ms": "latency (ms)", "memory_b
 def _options(command: Command) -> Command:
     """Whose runs, which database, and where to."""
     for suffix in reversed(_FILES):
-        path = click.Path(dir_okay=False, path_type=Path)
+        path = NewFile()
         command = click.option(
             f"--{suffix}", type=path, default=None, help=f"Write {suffix.upper()}."
         )(command)

@@ -290,7 +290,7 @@ def _observations(
         x=x,
         error=errors,
         std_error=std,
-        group=_groups(rows),
+        group=_groups(rows, x[:, [name not in COMPUTE_AXES for name in axes]]),
         run_ids=tuple(r.run_id for r in rows),
         exclusions=tuple(
             Exclusion(row=i, run_id=run_id, reason=reason)
@@ -311,11 +311,16 @@ def with_counts(evidence: Evidence, counts: ScoredCounts | None) -> Evidence:
     )
 
 
-def _groups(rows: Sequence[Run]) -> np.ndarray | None:
-    """Runs of one configuration that differ by seed alone share a group; None without any."""
+def _groups(rows: Sequence[Run], further: np.ndarray) -> np.ndarray | None:
+    """Runs of one configuration that differ by seed alone share a group; None without any.
+
+    `further`, shape (n, j), are their coordinates on axes beside the compute axes.
+    """
     kinds = _kinds_of(rows)
     of_kind = {k: _configuration(r) for k, r in dict(zip(kinds, rows, strict=True)).items()}
     keys = [of_kind[k] for k in kinds]
+    if further.shape[1]:
+        keys = [(*key, *x) for key, x in zip(keys, further.tolist(), strict=True)]
     if len(set(keys)) == len(keys):
         return None
     index = {k: i for i, k in enumerate(dict.fromkeys(keys))}

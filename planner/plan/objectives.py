@@ -73,13 +73,15 @@ class _Latency:
         if found is None:
             return "no latency was measured: run a sweep, or soundscale probe on the device"
         at_q, low, high = (getattr(found, f"{q}{end}_ms") for end in ("", "_low", "_high"))
-        value = at_q * situation.n_windows
-        if situation.query.per == "utterance" and situation.workload is not None:
-            value = _of_requests(found, situation, situation.workload, q)
-        return Cost(
-            name=self.name, value=value, low=value * (low / at_q), high=value * (high / at_q),
-            source=found.source,
-        )  # fmt: skip
+        n, workload, source = situation.n_windows, situation.workload, found.source
+        if workload is None or workload.by_window or situation.query.per == "window":
+            if workload is not None and workload.by_window:
+                source = tuple("measured" if s == "measured window" else s for s in source)
+            value, low, high = at_q * n, low * n, high * n
+        else:
+            value = _of_requests(found, situation, workload, q)
+            low, high = value * (low / at_q), value * (high / at_q)
+        return Cost(name=self.name, value=value, low=low, high=high, source=source)
 
 
 def _of_requests(

@@ -24,6 +24,7 @@ class Workload:
         output_tokens: mean output tokens of an utterance; source says where the number is from.
         windows_at: windows of an utterance as measured, by x_T: audio is cut at pauses, so that
             there are some more than seconds / x_T.
+        by_window: latency is windows times the quantile of one window, as in answers before `requests/1`.
     """
 
     seconds: tuple[float, ...]
@@ -32,6 +33,7 @@ class Workload:
     tokens: tuple[float, ...] = ()
     as_scored: bool = False
     windows_at: dict[float, float] = field(default_factory=dict)
+    by_window: bool = False
 
     def windows(self, audio_seconds: float) -> float:
         """Mean number of windows that an utterance takes at x_T."""

@@ -32,6 +32,8 @@ from planner.words.records import canonical_json, to_json
 N_TIES = 20
 """Ties that an answer lists."""
 
+LATENCY_RULE = "requests/1"
+"""How latency of an utterance is worked out: quantiles over requests (planner/plan/workload.py)."""
 FORMAT = "answer/2"
 """Of an answer's JSON, in its id: what an earlier format stored for the same question stays as it was."""
 
@@ -117,6 +119,7 @@ def _answer(prepared: Prepared, decision: Decision) -> dict[str, Any]:
         "query": {**to_json(query), "limits": query.limits},
         "fit_id": report.fit_id,
         "evidence_latency_id": prepared.evidence_latency_id,
+        "latency_rule": LATENCY_RULE,
         **_engines(prepared),
         "study": to_json(report.evidence.study),
         "n_runs": len(report.evidence.rows),

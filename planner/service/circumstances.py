@@ -30,7 +30,8 @@ LibriSpeech dev-clean by its manifest, about 1.2 tokens a word)."""
 class AsOf:
     """What an earlier answer knew: the runs its law looked at, the last measurement, and the law.
 
-    `engines` are the last score and latency in other engines.
+    `engines` are the last score and latency in other engines, `by_window` says that latency was windows
+    times the quantile of one.
     Without `fit_id` the law of those runs is fitted by this version of the code.
     """
 
@@ -38,6 +39,7 @@ class AsOf:
     latency_id: int | None
     fit_id: str | None = None
     engines: tuple[int, int] = (0, 0)
+    by_window: bool = False
 
 
 def resolved(engine: Engine, query: PlanQuery) -> PlanQuery:

@@ -51,9 +51,11 @@ def prepare(engine: Engine, query: PlanQuery, as_of: AsOf | None = None) -> Prep
     deployed = engines_of(
         engine, query, report.evidence, latency, None if as_of is None else as_of.engines
     )
+    by_window = as_of is not None and as_of.by_window
+    workload = dataclasses.replace(workload_of(engine, report), by_window=by_window)
     build = partial(
         candidates.build, evidence=report.evidence, fit=report.fit, latency=latency,
-        workload=workload_of(engine, report), device=devices.described(engine, query.device),
+        workload=workload, device=devices.described(engine, query.device),
         engines=deployed.chosen,
     )  # fmt: skip
     table = build(query)

@@ -26,6 +26,7 @@ def replay(db: str | None, answer_id: str) -> tuple[bool, dict[str, Any]]:
             run_ids=frozenset(r[0] for r in runs),
             latency_id=before["evidence_latency_id"],
             engines=tuple(before.get("evidence_engines", (0, 0))),
+            by_window="latency_rule" not in before,
         )
         prepared = prepare(engine, PlanQuery(**json.loads(stored.query_json)), as_of)
         now = answer_from(prepared).json
@@ -41,6 +42,8 @@ def rule_of(db: str | None, fit_id: str) -> str:
 def as_stored(now: dict[str, Any], before: dict[str, Any]) -> dict[str, Any]:
     """The answer as its version wrote it: its id is of that version, and some keys are newer."""
     now = {**now, "answer_id": before["answer_id"]}
+    if "latency_rule" not in before:
+        del now["latency_rule"]
     known = {r["run_id"] for r in before.get("reference", ())}
     references = [r for r in now.pop("reference", ()) if r["run_id"] in known]
     now |= {"reference": references} if references else {}

@@ -113,7 +113,7 @@ def test_a_fingerprint_names_one_trial(filled):
 
 @pytest.mark.parametrize("view", VIEWS)
 def test_every_view_answers_with_rows(filled, view):
-    expected = {"v_utterances": 3, "v_axes": 3, "v_planned_vs_actual": 0}
+    expected = {"v_utterances": 3, "v_axes": 3, "v_planned_vs_actual": 0, "v_engines": 0}
     assert count(filled, view) == expected.get(view, 1)
 
 

@@ -265,6 +265,10 @@ def main() -> None:
     except click.Abort:
         click.echo("soundscale: interrupted", err=True)
         sys.exit(130)
+    except click.exceptions.NoArgsIsHelpError as bare:
+        # A bare command asks what there is: its help as it stands, with the code of wrong usage.
+        click.echo(bare.ctx.get_help())
+        sys.exit(bare.exit_code)
     except click.ClickException as problem:
         talk(f"soundscale: {redacted(_one_line(problem))}")
         sys.exit(problem.exit_code)

@@ -9,12 +9,12 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import click
 
 from planner.errors import InputError, SoundscaleError
-from planner.report.tables import cell, plain_table
+from planner.report.tables import cell, number_columns, plain_table
 from planner.words.terminal import shown, shown_json
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -134,6 +134,13 @@ def echo_json(value: Any) -> None:
     click.echo(shown_json(text))
 
 
+def terminal_columns() -> int:
+    """Columns of the terminal: $COLUMNS, else what the terminal says, else 80 (a pipe has none)."""
+    import shutil
+
+    return shutil.get_terminal_size((80, 24)).columns
+
+
 def is_terminal() -> bool:
     """Whether stdout is a terminal that wants colour (NO_COLOR is respected)."""
     return sys.stdout.isatty() and "NO_COLOR" not in os.environ
@@ -145,6 +152,7 @@ def echo_rows(
     columns: Sequence[tuple[str, str]] | None = None,
     *,
     empty: str = "nothing to list",
+    drop: Sequence[str] = (),
 ) -> None:
     """Print rows in the format asked for.
 
@@ -153,6 +161,7 @@ def echo_rows(
         output_format: one of FORMATS.
         columns: (key, heading) of the table's columns; the other formats carry every key.
         empty: what to say on stderr when there is no row.
+        drop: headings that a narrow terminal goes without first.
     """
     if output_format == "json":
         echo_json(list(rows))
@@ -170,7 +179,8 @@ def echo_rows(
         talk(empty)
     else:
         wanted = list(columns or [(k, k) for k in rows[0]])
-        echo_table([h for _, h in wanted], [[cell(r.get(k)) for k, _ in wanted] for r in rows])
+        cells = [[cell(r.get(k)) for k, _ in wanted] for r in rows]
+        echo_table([h for _, h in wanted], cells, drop=drop)
 
 
 def _csv_text(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -192,20 +202,65 @@ def _echo_parquet(rows: Sequence[Mapping[str, Any]]) -> None:
     sys.stdout.buffer.write(parquet_bytes(rows))
 
 
-def echo_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """A table on stdout: rich on a terminal, aligned plain text elsewhere."""
-    if is_terminal():
-        from rich import box
-        from rich.console import Console
-        from rich.table import Table
-        from rich.text import Text
+def echo_table(
+    headings: Sequence[str], rows: Sequence[Sequence[str]], *, drop: Sequence[str] = ()
+) -> None:
+    """A table on stdout: rich on a terminal, aligned plain text elsewhere.
 
-        table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-        for i, heading in enumerate(headings):
-            # The first column names the row: an id that is broken in two cannot be copied.
-            table.add_column(heading, overflow="fold", no_wrap=i == 0)
-        for row in rows:
-            table.add_row(*(Text(str(value)) for value in row))
-        Console().print(table)
+    On a terminal no word is broken: where the longest words of all columns are wider than it, columns
+    go, and a line on stderr names them.
+
+    Args:
+        headings: of the columns; the first names the row and stays.
+        rows: their cells.
+        drop: headings that go first, in this order; then others go from the right.
+    """
+    if not is_terminal():
+        echo(plain_table(headings, rows))
         return
-    echo(plain_table(headings, rows))
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    widths = _least_widths(headings, rows)
+    shown = columns_within(dict(zip(headings, widths, strict=True)), terminal_columns(), drop)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    right = number_columns(rows) or [False] * len(headings)
+    kept = [i for i, heading in enumerate(headings) if heading in shown]
+    for i in kept:
+        justify: Literal["left", "right"] = "right" if right[i] else "left"
+        table.add_column(headings[i], min_width=widths[i], justify=justify)
+    for row in rows:
+        table.add_row(*(Text(str(row[i])) for i in kept))
+    Console(width=terminal_columns()).print(table)
+    left = [heading for heading in headings if heading not in shown]
+    if left:
+        talk(f"too narrow for: {', '.join(left)}; a wider terminal shows them, -f json has all")
+
+
+_COLUMN_GAP = 3
+"""Columns between two of rich's SIMPLE_HEAD without outer padding: one on either side of a blank line."""
+_EDGES = 2
+"""Columns of the outer borders, which are blank."""
+
+
+def columns_within(widths: Mapping[str, int], room: int, drop: Sequence[str]) -> list[str]:
+    """The headings that fit into `room`: those of `drop` go first, then others from the right.
+
+    >>> columns_within({"run": 3, "reduction": 9, "error": 6}, 15, ["reduction"])
+    ['run', 'error']
+    """
+    first, *others = widths
+    order = [h for h in drop if h in others]
+    order += [h for h in reversed(others) if h not in drop]
+    kept = [first, *others]
+    while order and sum(widths[h] + _COLUMN_GAP for h in kept) - _COLUMN_GAP + _EDGES > room:
+        kept.remove(order.pop(0))
+    return kept
+
+
+def _least_widths(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> list[int]:
+    """Of each column the width of its longest word, so that no id or number is broken in two."""
+    columns = zip(headings, *rows, strict=True)
+    return [max(len(w) for c in column for w in [*str(c).split(), ""]) for column in columns]

@@ -26,7 +26,7 @@ def plain_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     bb    20
     """
     widths = [max(len(str(r[i])) for r in [headings, *rows]) for i in range(len(headings))]
-    right = [bool(rows) and all(_numeric(str(r[i])) for r in rows) for i in range(len(headings))]
+    right = number_columns(rows) or [False] * len(headings)
     lines = []
     for row in [headings, *rows]:
         cells = [
@@ -35,6 +35,11 @@ def plain_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
         ]
         lines.append("  ".join(cells).rstrip())
     return "\n".join(lines)
+
+
+def number_columns(rows: Sequence[Sequence[str]]) -> list[bool]:
+    """Of each column whether it holds numbers alone, which stand to the right; empty without rows."""
+    return [all(_numeric(str(cell)) for cell in column) for column in zip(*rows, strict=True)]
 
 
 def _numeric(text: str) -> bool:
@@ -46,5 +51,5 @@ def _numeric(text: str) -> bool:
     try:
         float(bare)
     except ValueError:
-        return text == "–"
+        return text in ("–", "")
     return True

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from planner.cli.options import (
@@ -32,7 +34,32 @@ def answers_list(db: str | None, output_format: str) -> None:
     """
     from planner.service import lists
 
-    echo_rows(lists.answers(db), output_format, empty="no answer is stored")
+    rows = lists.answers(db)
+    if output_format == "table":
+        rows = [_for_people(row) for row in rows]
+    echo_rows(rows, output_format, _COLUMNS, empty="no answer is stored", drop=("given", "fit"))
+
+
+_COLUMNS = [
+    ("answer_id", "answer"),
+    ("task", "task"),
+    ("limits", "limits"),
+    ("best", "best"),
+    ("error", "error"),
+    ("fit_id", "fit"),
+    ("created_utc", "given"),
+]
+
+
+def _for_people(row: dict[str, Any]) -> dict[str, Any]:
+    """A stored answer with its limits and its error in the units that `plan` shows."""
+    import json
+
+    from planner.plan.wording import said
+    from planner.report.answer_text import percent
+
+    limits = " · ".join(said(k, v) for k, v in json.loads(row["limits"]).items())
+    return {**row, "limits": limits or "none", "error": percent(row["error"])}
 
 
 @answers.command("show")

@@ -16,17 +16,23 @@ from planner.cli.options import (
     echo_rows,
     format_option,
     talk,
+    terminal_columns,
 )
 from planner.errors import InfeasibleError
 from planner.words.question import COSTS, KINDS
 
 
 @click.group(invoke_without_command=True)
+@click.option(
+    "--explain", is_flag=True, help="All reasons, alternatives and notes, not one screen."
+)
 @options(KINDS["plan"])
 @db_option
 @format_option(ANSWER_FORMATS)
 @click.pass_context
-def plan(ctx: click.Context, /, db: str | None, output_format: str, **question: Any) -> None:
+def plan(
+    ctx: click.Context, /, db: str | None, output_format: str, explain: bool, **question: Any
+) -> None:
     """The configuration with the fewest expected errors under a FLOP and latency budget.
 
     Needs at least one limit. Exit code 3 when nothing meets the limits, with what would; 8 when some
@@ -36,6 +42,7 @@ def plan(ctx: click.Context, /, db: str | None, output_format: str, **question: 
     \b
     Examples:
       soundscale plan --task asr --flops 20G
+      soundscale plan --task asr --flops 20G --latency 2s --explain
       soundscale plan --task asr --flops 20G --latency 2s -f json
       soundscale plan --task asr --flops 520G --convention same2026 --measured-only --source published
       soundscale plan --task asr --flops 20G --grid --demand 1e9 --train-flops 5P
@@ -44,7 +51,7 @@ def plan(ctx: click.Context, /, db: str | None, output_format: str, **question: 
     """
     if ctx.invoked_subcommand is not None:
         return
-    from planner.report import answer_text
+    from planner.report import answer_brief, answer_text
     from planner.service import asking
 
     try:
@@ -56,7 +63,10 @@ def plan(ctx: click.Context, /, db: str | None, output_format: str, **question: 
     if output_format != "table":
         echo_json(answer.json)
         return
-    echo(answer_text.plan_text(answer.json))
+    if explain:
+        echo(answer_text.plan_text(answer.json))
+    else:
+        echo(answer_brief.plan_brief(answer.json, terminal_columns()))
 
 
 @plan.command("target")
@@ -217,6 +227,8 @@ def suggest(
         path = Path(emit)
         path.write_text(next_runs.sweep_text(db, found, path.stem), encoding="utf-8")
         talk(f"wrote {path}; run it with: soundscale sweep run {path}")
+    elif emit:
+        talk(f"nothing to run is worth its time: {emit} was not written")
     if output_format != "table":
         echo_json(found)
         return

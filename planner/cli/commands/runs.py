@@ -30,6 +30,8 @@ _COLUMNS = [
     ("status", "status"),
     ("provenance", "from"),
 ]
+_NARROW_WITHOUT = ("adaptation", "metric", "from", "GFLOPs/window", "reduction")
+"""What a narrow terminal goes without, in this order; the error stays."""
 
 
 @click.group()
@@ -70,7 +72,7 @@ def list_runs(
     )
     if output_format == "table":
         rows = [_for_people(r) for r in rows]
-    echo_rows(rows, output_format, _COLUMNS, empty="no run matches")
+    echo_rows(rows, output_format, _COLUMNS, empty="no run matches", drop=_NARROW_WITHOUT)
 
 
 def _for_people(row: dict[str, Any]) -> dict[str, Any]:

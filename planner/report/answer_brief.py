@@ -1,0 +1,156 @@
+"""An answer on one small screen: the sentence, its costs, three alternatives, two reasons, the caveats."""
+
+from __future__ import annotations
+
+import textwrap
+from typing import Any
+
+from planner.plan.wording import NAMES, amount, title
+from planner.report.answer_text import is_tie, percent
+from planner.report.tables import plain_table
+
+N_ALTERNATIVES = 3
+N_REASONS = 2
+N_CAVEATS = 3
+"""What a screen of 24 lines holds beside the costs (assumption)."""
+
+_PREFIX = 8
+"""Columns before a reason or a caveat: the word that says which it is, and a gap."""
+
+_BY_WORDS: dict[str, Any] = {"break_long_words": False, "break_on_hyphens": False}
+
+
+def plan_brief(answer: dict[str, Any], width: int = 80) -> str:
+    """A decision in at most 24 lines for one limit or two, from the answer's JSON alone.
+
+    Left out, and counted in the last line: further alternatives, reasons and caveats, the budgets at which
+    the choice changes, elasticities and the runs that carry it; `planner.report.answer_text.plan_text` has all.
+
+    Args:
+        answer: as `planner.service.asking.plan` gives it, or as it was stored.
+        width: columns of the terminal; words are not broken, and a table that is wider loses whole columns.
+    """
+    lines = textwrap.wrap(_sentence(answer), width, **_BY_WORDS)
+    lines += ["", *_costs(answer["best"]["costs"], answer["query"], width), ""]
+    lines += _alternatives(answer, width)
+    lines += ["", *_reasons(answer, width), *_caveats(answer, width)]
+    lines.append(f"all of it: soundscale answers show {answer['answer_id']}")
+    return "\n".join(lines)
+
+
+def _sentence(answer: dict[str, Any]) -> str:
+    """What to take, how many errors it makes, and how sure that is."""
+    best = answer["best"]
+    p = best["prediction"]
+    on_new = "on new speech like the test set" if "same_set" in p else ""
+    measured = p["measured_error"]
+    ran = "never run" if measured is None else f"measured {percent(measured)}"
+    ends = f"{100 * p['low']:.2f} to {100 * p['high']:.2f} %"
+    what = f"errors: {percent(p['error'])} {on_new}".rstrip()
+    return (
+        f"{best['label']} · {what} ({100 * p['level']:.0f} % interval {ends}; {ran}). "
+        f"Best with probability {best['p_best']:.2f}, expected regret "
+        f"{100 * answer['regret']['expected']:.2g} points."
+    )
+
+
+def _costs(costs: dict[str, Any], query: dict[str, Any], width: int) -> list[str]:
+    names = [*NAMES, *(n for n, c in costs.items() if isinstance(c, dict) and n not in NAMES)]
+    rows = [_cost_row(n, costs[n], query) for n in names if n in costs]
+    return table_within(["cost", "value", "limit", "P(met)", "from"], rows, width)
+
+
+def _cost_row(name: str, cost: dict[str, Any], query: dict[str, Any]) -> list[str]:
+    value = amount(name, cost["value"])
+    if cost["high"] > cost["low"]:
+        ends = ("high", "low") if name == "real_time_factor" else ("low", "high")
+        value += "  [" + ", ".join(amount(name, cost[end]) for end in ends) + "]"
+    source = f"{query['quantile']}, {cost['source']}" if name == "latency_ms" else cost["source"]
+    limit = amount(name, cost["limit"]) if "limit" in cost else "–"
+    met = f"{cost['probability']:.2f}" if "limit" in cost else "–"
+    per = f"{title(name)} per {cost['per']}" if cost.get("per") else title(name)
+    return [per, value, limit, met, source]
+
+
+def _alternatives(answer: dict[str, Any], width: int) -> list[str]:
+    others = answer["runners_up"]
+    if not others:
+        return ["no other configuration was in question"]
+    # A tie first, then what else fits, then what the limits rule out: as they are ranked.
+    listed = others[:N_ALTERNATIVES]
+    labels = _without_shared_end([answer["best"]["label"], *(r["label"] for r in listed)])[1:]
+    rows = [
+        [
+            "tie" if is_tie(r, answer) else "next" if r["feasible"] else "over",
+            label,
+            percent(r["prediction"]["error"]),
+            percent(r["prediction"]["measured_error"]),
+        ]
+        for r, label in zip(listed, labels, strict=True)
+    ]
+    return table_within(["", "instead", "predicted", "measured"], rows, width)
+
+
+def _without_shared_end(labels: list[str]) -> list[str]:
+    """Labels less the last parts that all of them have, such as one adaptation.
+
+    >>> _without_shared_end(["tiny · 8 s · lora:8", "base · 8 s · lora:8"])
+    ['tiny', 'base']
+    >>> _without_shared_end(["tiny · 8 s", "tiny · 8 s"])
+    ['tiny', 'tiny']
+    """
+    parts = [label.split(" · ") for label in labels]
+    while len({p[-1] for p in parts}) == 1 and min(len(p) for p in parts) > 1:
+        parts = [p[:-1] for p in parts]
+    return [" · ".join(p) for p in parts]
+
+
+def table_within(headings: list[str], rows: list[list[str]], width: int) -> list[str]:
+    """A plain table no wider than `width`, whose first column is a mark and whose second is a label.
+
+    Columns go from the right until it fits, the third stays. A label that is still too wide takes several
+    lines and is broken between words only.
+    """
+    shown = len(headings)
+    while shown > 3 and _width(headings[:shown], [r[:shown] for r in rows]) > width:
+        shown -= 1
+    table = [r[:shown] for r in [headings, *rows]]
+    over = _width(table[0], table[1:]) - width
+    if over > 0:
+        room = max(max(len(r[1]) for r in table) - over, 20)
+        table = [line for row in table for line in _label_lines(row, room)]
+    return plain_table(table[0], table[1:]).split("\n")
+
+
+def _label_lines(row: list[str], room: int) -> list[list[str]]:
+    """A row as rows of its own width: the label goes on below, beside empty cells."""
+    first, *more = textwrap.wrap(row[1], room, **_BY_WORDS) or [""]
+    return [[row[0], first, *row[2:]], *(["", part, *("" for _ in row[2:])] for part in more)]
+
+
+def _width(headings: list[str], rows: list[list[str]]) -> int:
+    return max(len(line) for line in plain_table(headings, rows).split("\n"))
+
+
+def _reasons(answer: dict[str, Any], width: int) -> list[str]:
+    lines: list[str] = []
+    for reason in answer["reasons"][:N_REASONS]:
+        lead = "why" if not lines else ""
+        indent: dict[str, Any] = {
+            "initial_indent": f"{lead:<{_PREFIX}}",
+            "subsequent_indent": " " * _PREFIX,
+        }
+        lines += textwrap.wrap(reason, width, **indent, **_BY_WORDS)
+    return lines
+
+
+def _caveats(answer: dict[str, Any], width: int) -> list[str]:
+    """The verdict on the untrained reference, then notes, each on one line."""
+    said = [("plain", r["verdict"]) for r in answer.get("reference", ())]
+    said += [("note", w["message"]) for w in answer["warnings"]]
+    lines = [
+        f"{kind:<{_PREFIX}}{textwrap.shorten(text, width - _PREFIX, placeholder=' …')}"
+        for kind, text in said[:N_CAVEATS]
+    ]
+    left = len(said) - N_CAVEATS
+    return lines + ([f"note    and {left} more"] if left > 0 else [])

@@ -228,9 +228,12 @@ def echo_table(
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     right = number_columns(rows) or [False] * len(headings)
     kept = [i for i, heading in enumerate(headings) if heading in shown]
-    for i in kept:
+    natural = [max(len(str(c)) for c in column) for column in zip(headings, *rows, strict=True)]
+    room = terminal_columns() - _EDGES - _COLUMN_GAP * (len(kept) - 1)
+    given = spread_over([widths[i] for i in kept], [natural[i] for i in kept], room)
+    for i, width in zip(kept, given, strict=True):
         justify: Literal["left", "right"] = "right" if right[i] else "left"
-        table.add_column(headings[i], min_width=widths[i], justify=justify)
+        table.add_column(headings[i], width=width, justify=justify)
     for row in rows:
         table.add_row(*(Text(str(row[i])) for i in kept))
     Console(width=terminal_columns()).print(table)
@@ -258,6 +261,20 @@ def columns_within(widths: Mapping[str, int], room: int, drop: Sequence[str]) ->
     while order and sum(widths[h] + _COLUMN_GAP for h in kept) - _COLUMN_GAP + _EDGES > room:
         kept.remove(order.pop(0))
     return kept
+
+
+def spread_over(least: Sequence[int], natural: Sequence[int], room: int) -> list[int]:
+    """Widths between the least and the natural ones: what is left of `room` goes a column at a time.
+
+    >>> spread_over([3, 5, 8], [3, 20, 8], 24)
+    [3, 13, 8]
+    """
+    widths = list(least)
+    wanting = [i for i in range(len(widths)) if widths[i] < natural[i]]
+    while wanting and sum(widths) < room:
+        widths[wanting[0]] += 1
+        wanting = [i for i in (*wanting[1:], wanting[0]) if widths[i] < natural[i]]
+    return widths
 
 
 def _least_widths(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> list[int]:

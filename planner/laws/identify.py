@@ -11,6 +11,7 @@ from planner.errors import FitError
 from planner.laws.forms.base import LEFT_OUT, POWER, SLOPE
 from planner.laws.observations import Observations
 from planner.laws.parts import FitWarning
+from planner.words.units import format_count
 
 COLLINEAR = 0.95
 """Correlation of two log axes above which their effects are reported as hard to tell apart."""
@@ -62,7 +63,7 @@ def design_of(table: Observations) -> Design:
             warnings.append(
                 FitWarning(
                     code="axis-one-level",
-                    message=f"{short(axis)} is not in the law: 1 level ({levels[0]:g})",
+                    message=f"{short(axis)} is not in the law: 1 level ({_level(axis, levels[0])})",
                     axis=axis,
                 )
             )
@@ -72,7 +73,7 @@ def design_of(table: Observations) -> Design:
                 FitWarning(
                     code="axis-two-levels",
                     message=f"{short(axis)} is not resolved: 2 levels "
-                    f"({levels[0]:g}, {levels[1]:g}) give a slope, no floor and no curvature",
+                    f"({_level(axis, levels[0])}, {_level(axis, levels[1])}) give a slope, no floor and no curvature",
                     axis=axis,
                 )
             )
@@ -143,3 +144,7 @@ def flatten_one(table: Observations, design: Design, n_needed: int) -> Design:
             axis=axis,
         ),
     )
+
+
+def _level(axis: str, value: float) -> str:
+    return format_count(value) if axis == "n_params" else f"{value:g}"

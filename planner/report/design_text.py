@@ -19,10 +19,12 @@ def design_text(found: dict[str, Any]) -> str:
     ]
     lines.append("")
     for name, width in found["half_widths"].items():
-        lines.append(f"  {name:<28} {'not identified' if width is None else f'± {width:.2g}'}")
+        lines.append(
+            f"  {name:<28} {'not identified' if width is None else f'half-width {width:.2g}'}"
+        )
     width = found["prediction"]["half_width"]
     target = " · ".join(str(v) for v in found["prediction"]["config"].values())
-    shown = "not identified" if width is None else f"± {100 * width:.2g} %"
+    shown = "not identified" if width is None else f"half-width {100 * width:.2g} %"
     lines.append(f"  error at {target}: {shown} ({100 * found['level']:.0f} %)")
     lines.append(f"  assumed: {found['assumptions']}")
     return "\n".join(lines)

@@ -83,7 +83,7 @@ def import_results(
 def _seen(row: write.ImportedRun) -> str:
     """One row as it would be stored."""
     (evaluation,) = row.record.evaluations
-    spread = "" if evaluation.std_error is None else f" ± {100 * evaluation.std_error:.2f}"
+    spread = "" if evaluation.std_error is None else f" ± {100 * evaluation.std_error:.2f} (se)"
     return f"{row.trial.label}: {evaluation.metric} {100 * evaluation.error:.2f} %{spread}"
 
 

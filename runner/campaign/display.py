@@ -192,12 +192,12 @@ METRIC_WORDS = {"wer": "WER", "unweighted_error": "error"}
 
 
 def error_text(row: TrialStatus) -> str:
-    """`WER 8.1 % ± 0.9` with the half-width of the 95 % interval (1.96 standard errors)."""
+    """`WER 8.1 % ± 0.5 (se)`: the error and its standard error over utterances."""
     if row.error is None:
         return "finished"
     text = f"{METRIC_WORDS.get(row.metric or '', row.metric or 'error')} {100 * row.error:.1f} %"
     if row.std_error is not None:
-        text += f" ± {196 * row.std_error:.1f}"
+        text += f" ± {100 * row.std_error:.1f} (se)"
     return text
 
 

@@ -28,7 +28,7 @@ RUNNING = row(state="running", phase="train", step=3, n_steps=30, loss=2.0)
 FAILED = row(state="failed", failure_class="diverged", failure_text="a\nthe last line\n")
 AGAIN = row(n_attempts=1, failure_class="lost-node")
 ROWS = [
-    pytest.param(DONE, "WER 8.1 % ± 1.0", id="done"),
+    pytest.param(DONE, "WER 8.1 % ± 0.5 (se)", id="done"),
     pytest.param(EMOTION, "error 30.0 %", id="emotion"),
     pytest.param(RUNNING, "train 3/30 loss 2.000", id="running"),
     pytest.param(FAILED, "diverged: the last line", id="failed"),

@@ -24,7 +24,7 @@ _COLUMNS = [
     ("reduction", "reduction"),
     ("adaptation", "adaptation"),
     ("metric", "metric"),
-    ("error_shown", "error"),
+    ("error_shown", "error ± se"),
     ("gflops", "GFLOPs/window"),
     ("latency_p50_ms", "p50 ms"),
     ("status", "status"),

@@ -34,7 +34,7 @@ async function load(after = null) {
     { key: "audio_seconds", title: "window (s)", num: true },
     { key: "tokens_per_second", title: "tokens/s", num: true },
     { key: "adaptation", title: "adaptation" },
-    { key: "error", title: "error", num: true, show: (r) => (r.error === null ? "–" : `${percent(r.error, 2)}${r.std_error === null ? "" : ` ± ${(100 * r.std_error).toFixed(2)}`}`) },
+    { key: "error", title: "error ± se", num: true, show: (r) => (r.error === null ? "–" : `${percent(r.error, 2)}${r.std_error === null ? "" : ` ± ${(100 * r.std_error).toFixed(2)}`}`) },
     { key: "flops", title: "FLOPs a window", num: true, show: (r) => (r.flops === null ? "–" : COSTS.flops.show(r.flops)) },
     { key: "latency_p50_ms", title: "p50", num: true, show: (r) => (r.latency_p50_ms === null ? "–" : COSTS.latency_ms.show(r.latency_p50_ms)) },
     { key: "dataset", title: "data" },

@@ -53,7 +53,7 @@ function show(sweep) {
     { title: "trial", wide: true, show: (r) => r.label },
     { title: "progress", show: progress },
     { title: "loss", num: true, show: (r) => (r.loss === null ? "–" : r.loss.toFixed(3)) },
-    { title: "error", num: true, show: (r) => (r.error === null ? "–" : `${percent(r.error, 2)}${r.std_error === null ? "" : ` ± ${(100 * r.std_error).toFixed(2)}`}`) },
+    { title: "error ± se", num: true, show: (r) => (r.error === null ? "–" : `${percent(r.error, 2)}${r.std_error === null ? "" : ` ± ${(100 * r.std_error).toFixed(2)}`}`) },
     { title: "attempt", num: true, show: (r) => `${r.n_attempts} of ${r.max_attempts}` },
     { title: "", wide: true, show: (r) => (r.failure_text ? `${r.failure_class}: ${r.failure_text.split("\n")[0].slice(0, 160)}` : r.run_id ? el("a", { href: `/runs?run=${r.run_id}` }, `run ${r.run_id}`) : "") },
   ];

@@ -222,6 +222,13 @@ def verify_text(found: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+_HOW_KNOWN = {
+    "measured": "it was run: its own runs carry the error with the law",
+    "predicted": "it was never run: the law tells the error, inside the measured range",
+    "extrapolated": "it was never run and lies outside the measured range: the law alone tells the error",
+}
+
+
 def option_text(found: dict[str, Any]) -> str:
     """One configuration on one screen."""
     lines = [
@@ -232,8 +239,7 @@ def option_text(found: dict[str, Any]) -> str:
     lines += _cost_lines(found["costs"], found["query"])
     if found["query"]["limits"]:
         lines.append(f"  meets all limits with probability {found['joint_probability']:.2f}")
-    kind = found["prediction"]["kind"]
-    lines.append(f"  this prediction is {kind}" if kind != "measured" else "  this was measured")
+    lines.append(f"  {_HOW_KNOWN[found['prediction']['kind']]}")
     lines += [f"  note  {w['message']}" for w in found["warnings"]]
     return "\n".join(lines)
 

@@ -10,7 +10,9 @@ import termios
 from fcntl import ioctl
 
 import pytest
+from click.testing import CliRunner
 
+from planner.cli.main import cli
 from planner.service import asking, fitting
 from planner.words.question import PlanQuery
 
@@ -49,18 +51,13 @@ def db(tmp_path_factory):
     return path
 
 
-LISTINGS = [["runs", "list"], ["answers", "list"], ["fit", "list"], ["backbones", "list"]]
+LISTINGS = [["runs", "list"], ["answers", "list"], ["backbones", "list"]]
 
 
-@pytest.mark.parametrize("columns", [80, 120, 160])
+@pytest.mark.parametrize("columns", [80, 120])
 @pytest.mark.parametrize("listing", LISTINGS, ids=" ".join)
 def test_a_listing_breaks_no_word_and_is_not_wider_than_the_terminal(db, listing, columns):
-    whole = subprocess.run(
-        [sys.executable, "-m", "planner.cli.main", *listing, "--db", db],
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
+    whole = CliRunner().invoke(cli, [*listing, "--db", db]).stdout
     lines, _ = on_terminal(columns, *listing, "--db", db)
     assert max(len(line) for line in lines) <= columns
     assert {w for line in lines for w in line.split() if "─" not in w} <= set(whole.split())
@@ -80,7 +77,7 @@ def test_a_plan_fits_a_terminal_of_80_by_24(db):
     assert max(len(line) for line in lines) <= 80
 
 
-@pytest.mark.parametrize("group", [[], ["runs"], ["fit"], ["answers"]], ids=" ".join)
+@pytest.mark.parametrize("group", [[], ["runs"]], ids=" ".join)
 def test_a_bare_group_prints_its_help_as_it_stands(group):
     bare = subprocess.run(
         [sys.executable, "-m", "planner.cli.main", *group],

@@ -9,7 +9,7 @@ import click
 
 from planner.cli.asked import levels
 from planner.cli.options import db_option, echo, echo_json, echo_rows, format_option, talk
-from runner.commands import doctor, export
+from runner.commands import doctor, export, transcribe
 
 SWEEP_COLUMNS = (
     ("label", "trial"),
@@ -25,6 +25,7 @@ def register(group: click.Group) -> None:
         group.add_command(command)
     group.add_command(doctor.doctor)
     export.register(group)
+    transcribe.register(group)
 
 
 ray_option = click.option(

@@ -223,6 +223,7 @@ _EXTRAS = {
     "onnx": "onnx onnxscript onnxruntime",
     "openvino": "openvino nncf",
     "ctranslate2": "ctranslate2",
+    "vad": "faster_whisper",
 }
 """Extra -> the modules that come with it."""
 

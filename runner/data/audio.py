@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import tempfile
 from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
@@ -148,6 +149,25 @@ def read_audio(path: Path | str) -> Audio:
 
     resampled = soxr.resample(mono, rate, SAMPLE_RATE, quality="HQ")
     return np.ascontiguousarray(resampled, dtype=np.float32)
+
+
+def audio_of_bytes(raw: bytes, name: str) -> Audio:
+    """As `read_audio`, of a file's content; `name` stands for it in errors.
+
+    Raises:
+        AudioError: as `read_audio`.
+    """
+    # An MP3 is told by its name, and what comes through a pipe or an upload may have none.
+    mp3 = raw[:3] == b"ID3" or (
+        len(raw) > 1 and raw[0] == 255 and raw[1] & 0xE0 == 0xE0 and raw[1] & 6 > 0
+    )
+    with tempfile.TemporaryDirectory(prefix="soundscale-audio-") as scratch:
+        path = Path(scratch) / ("audio.mp3" if mp3 else "audio")
+        path.write_bytes(raw)
+        try:
+            return read_audio(path)
+        except AudioError as problem:
+            raise AudioError(Path(name), problem.fault, problem.detail) from None
 
 
 def _decoded(path: Path) -> tuple[Audio, int]:

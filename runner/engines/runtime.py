@@ -19,9 +19,9 @@ import numpy as np
 from planner.errors import InputError
 from runner.data.audio import SAMPLE_RATE, Audio, read_audio
 from runner.engines.base import Engine, Output
+from runner.engines.cutting import DEFAULT_CUT, Span, spans
 from runner.engines.description import Description, read
 from runner.engines.formats import format_of, require_installed
-from runner.trial.segment import segments
 
 WINDOWS_AT_ONCE = 8
 """Windows that are decoded together (assumption: what batched engines take by default)."""
@@ -74,31 +74,36 @@ class Model:
         self,
         audio: Path | str | Audio,
         *,
+        cut: str = DEFAULT_CUT,
         at_once: int = WINDOWS_AT_ONCE,
         report: Report | None = None,
     ) -> Transcript:
-        """The text of a file, or of mono samples at 16 kHz, in consecutive windows as in scoring.
+        """The text of a file, or of mono samples at 16 kHz.
+
+        Args:
+            audio: the file, or the samples.
+            cut: how it is cut into windows, of `runner.engines.cutting.CUTS`.
+            at_once: windows that are decoded together.
+            report: takes the windows that are done, and all of them.
 
         Raises:
             InputError: the model names classes and writes no text.
             AudioError: the file cannot be used.
+            MissingResourceError: Silero's package is not installed.
         """
-        if self.about.task != "asr":
-            raise InputError(f"{self.about.label} names classes; use soundscale classify")
+        self.require_task("asr")
         samples = _samples(audio)
-        cut = self.cut(samples)
-        heard, start = [], 0
-        for window, output in zip(cut, self._run(cut, at_once, report), strict=True):
-            end = start + len(window)
-            heard.append(
-                Heard(
-                    start_seconds=start / SAMPLE_RATE,
-                    end_seconds=end / SAMPLE_RATE,
-                    text=output.text,
-                    confidence=output.confidence,
-                )
+        where = self.spans(samples, cut)
+        outputs = self._run([samples[a:b] for a, b in where], at_once, report)
+        heard = [
+            Heard(
+                start_seconds=first / SAMPLE_RATE,
+                end_seconds=end / SAMPLE_RATE,
+                text=output.text,
+                confidence=output.confidence,
             )
-            start = end
+            for (first, end), output in zip(where, outputs, strict=True)
+        ]
         return Transcript(
             text=" ".join(one.text for one in heard if one.text),
             audio_seconds=len(samples) / SAMPLE_RATE,
@@ -106,16 +111,15 @@ class Model:
         )
 
     def classify(self, audio: Path | str | Audio) -> Judged:
-        """The class of a file, or of mono samples at 16 kHz.
+        """The class of a file, or of mono samples at 16 kHz, in consecutive windows as in scoring.
 
         Raises:
             InputError: the model writes text.
             AudioError: the file cannot be used.
         """
-        if self.about.task != "emotion":
-            raise InputError(f"{self.about.label} writes text; use soundscale transcribe")
+        self.require_task("emotion")
         samples = _samples(audio)
-        cut = self.cut(samples)
+        cut = [samples[a:b] for a, b in self.spans(samples, "consecutive")]
         table = np.array([one.log_probabilities for one in self._run(cut, WINDOWS_AT_ONCE, None)])
         mean = table.mean(axis=0)
         shares = np.exp(mean - mean.max())
@@ -127,10 +131,21 @@ class Model:
             n_windows=len(cut),
         )
 
-    def cut(self, samples: Audio) -> list[Audio]:
-        """Consecutive windows of at most x_T, cut where the trial's scoring cut."""
-        about = self.about
-        return segments(samples, about.audio_seconds, "window", about.decoding.window_cut)
+    def require_task(self, task: str) -> None:
+        """Refuse a model of the other task.
+
+        Raises:
+            InputError: it is one.
+        """
+        if self.about.task == task:
+            return
+        if task == "asr":
+            raise InputError(f"{self.about.label} names classes; use soundscale classify")
+        raise InputError(f"{self.about.label} writes text; use soundscale transcribe")
+
+    def spans(self, samples: Audio, cut: str) -> list[Span]:
+        """Windows of at most x_T, as first samples and ends."""
+        return spans(samples, self.about.audio_seconds, cut, self.about.decoding.window_cut)
 
     def _run(self, cut: Sequence[Audio], at_once: int, report: Report | None) -> list[Output]:
         # Windows of similar length end together, so they are decoded together.

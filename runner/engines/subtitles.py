@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from runner.engines.runtime import Transcript
@@ -9,10 +10,12 @@ from runner.engines.runtime import Transcript
 FORMATS = ("text", "srt", "vtt", "json")
 
 
-def written(transcript: Transcript, form: str) -> str:
-    """The transcript in a format of FORMATS but `json`, with a line's end."""
+def written(path: str, transcript: Transcript, form: str) -> str:
+    """The transcript of a file in a format of FORMATS, with a line's end."""
     if form == "text":
         return transcript.text + "\n"
+    if form == "json":
+        return json.dumps(as_json(path, transcript), ensure_ascii=False, indent=1) + "\n"
     mark = "," if form == "srt" else "."
     blocks = []
     for number, one in enumerate((w for w in transcript.windows if w.text), 1):

@@ -94,6 +94,46 @@ def test_a_file_of_any_rate_is_transcribed_by_a_runs_model(soundscale, trained):
     assert "RTFx" in told
 
 
+def test_several_files_are_told_apart_and_a_broken_one_stops_no_other(soundscale, trained):
+    model = ("--run", 1, "--to", "ctranslate2")
+    code, out, told = soundscale("transcribe", "none.wav", trained / "3.wav", *model)
+    assert (code, out.partition(": ")[0]) == (2, str(trained / "3.wav"))
+    assert "audio none.wav is missing" in told
+    assert told.strip().endswith("1 of 2 files could not be used; see above")
+
+
+def test_each_recording_has_a_file_of_its_own(soundscale, trained, tmp_path):
+    import shutil
+
+    (tmp_path / "other").mkdir()
+    shutil.copy(trained / "3.wav", tmp_path / "other" / "3.wav")
+    model = ("--run", 1, "--to", "ctranslate2", "-f", "json", "--out", "texts")
+    code, out, _ = soundscale("transcribe", trained / "3.wav", "other/3.wav", *model)
+    assert (code, out) == (0, "")
+    first, second = (
+        json.loads((tmp_path / "texts" / f).read_text()) for f in ("3.json", "3-2.json")
+    )
+    assert first["windows"] == second["windows"]
+    assert second["file"] == "other/3.wav"
+
+
+@pytest.mark.parametrize("form", ["WAV", "FLAC", "OGG", "MP3"])
+def test_a_recording_comes_through_a_pipe(soundscale, trained, monkeypatch, form):
+    import io
+    import types
+
+    import soundfile
+
+    raw = io.BytesIO()
+    soundfile.write(raw, soundfile.read(trained / "3.wav")[0], 16_000, format=form)
+    raw.seek(0)
+    monkeypatch.setattr(sys, "stdin", types.SimpleNamespace(buffer=raw))
+    code, out, _ = soundscale("transcribe", "-", "--run", 1, "--to", "ctranslate2", "-f", "json")
+    (found,) = json.loads(out)
+    assert (code, found["file"]) == (0, "-")
+    assert found["audio_seconds"] == pytest.approx(1.5, abs=0.1)
+
+
 @pytest.mark.parametrize(("form", "first"), [("vtt", "WEBVTT"), ("srt", "1")])
 def test_subtitles_begin_as_their_format_does(soundscale, trained, form, first):
     recording = trained / "3.wav"
@@ -112,12 +152,20 @@ def test_subtitles_begin_as_their_format_does(soundscale, trained, form, first):
         (("export", "nope", "m", "--to", "onnx"), "unknown answer 'nope'"),
         (("transcribe", "a.wav"), "name one model: --answer ID, --run N or --model FOLDER"),
         (("transcribe", "a.wav", "--model", "nowhere"), "holds no exported model"),
+        (("transcribe", "a.wav", "--run", 1, "--cut", "silnce"), "unknown cut 'silnce'"),
+        (
+            ("transcribe", "a.wav", "b.wav", "--run", 1, "-f", "srt"),
+            "srt of several files needs --out FOLDER",
+        ),
+        (
+            ("classify", "a.wav", "--run", 1, "--to", "ctranslate2", "-q"),
+            "writes text; use soundscale transcribe",
+        ),
     ],
 )
 def test_what_cannot_be_done_is_one_line_and_leaves_nothing(soundscale, tmp_path, arguments, said):
     code, out, told = soundscale(*arguments)
-    assert code != 0
-    assert out == ""
+    assert (code != 0, out) == (True, "")
     assert said in told
     assert len(told.strip().splitlines()) == 1
     assert not (tmp_path / "m").exists()

@@ -6,6 +6,7 @@ import sys
 
 import numpy as np
 import pytest
+import soundfile
 
 from planner.errors import InputError
 from runner.engines.formats import format_of
@@ -59,12 +60,14 @@ def test_long_audio_is_cut_into_windows_that_follow_each_other(exported):
     assert found.text == " ".join(one.text for one in found.windows if one.text)
 
 
-def test_running_a_folder_imports_no_torch(exported):
-    folder = exported("onnx")
+@pytest.mark.parametrize("cut", ["consecutive", "energy"])
+def test_running_a_folder_imports_no_torch(exported, tmp_path, cut):
+    folder, path = exported("onnx"), tmp_path / "talk.flac"
+    soundfile.write(path, np.stack([speechlike(3.0), speechlike(3.0, 1)], axis=1), 44_100)
     script = f"""
-import sys, numpy as np
+import sys
 from runner import load
-load({str(folder)!r}).transcribe(np.zeros(40_000, dtype=np.float32))
+load({str(folder)!r}).transcribe({str(path)!r}, cut={cut!r})
 print([name for name in {NOWHERE!r} if name in sys.modules])
 """
     done = subprocess.run(

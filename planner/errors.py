@@ -8,7 +8,8 @@
     ├── FitError                     exit 4   no estimate exists, or none that may be planned from
     ├── MissingResourceError         exit 5   weights, audio or a package cannot be had
     ├── StoreError                   exit 6   the database cannot be used
-    │   └── MigrationError           exit 6   it is at another revision
+    │   ├── MigrationError           exit 6   it is at another revision
+    │   └── ReadOnlyError            exit 6   it may only be read here
     ├── TrialsFailedError            exit 7   a sweep ended with failed trials
     ├── OutsideDataError             exit 9   the question lies too far outside the data
     └── OutageError                  exit 10  what executes or keeps trials is away; start again later
@@ -90,6 +91,10 @@ class StoreError(SoundscaleError):
 
 class MigrationError(StoreError):
     """The database is at another revision than this version of Soundscale."""
+
+
+class ReadOnlyError(StoreError):
+    """The database may only be read here: a read-only file, a role without the right, a replica."""
 
 
 class TrialsFailedError(SoundscaleError):

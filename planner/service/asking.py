@@ -21,7 +21,7 @@ from planner.plan import engine_words, explain, influence
 from planner.plan.candidates import CandidateTable
 from planner.plan.choice import Decision, decide
 from planner.plan.configurations import axis_values
-from planner.service.fitting import check_task
+from planner.service.fitting import check_task, kept_or_why_not
 from planner.service.prepared import Prepared, prepare
 from planner.service.reference import references_json
 from planner.store import write
@@ -60,7 +60,9 @@ def plan(db: str | None, query: PlanQuery) -> Answer:
     query = check_limits(query)
     with opened(db, must_exist=True) as engine:
         answer = answer_from(prepare(engine, query))
-        keep(engine, answer.json)
+        notes = kept_or_why_not(lambda: keep(engine, answer.json))
+    told = {note["code"] for note in answer.json["warnings"]}
+    answer.json["warnings"] += [note for note in notes if note["code"] not in told]
     return answer
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Engine
 
-from planner.errors import UnknownNameError
+from planner.errors import ReadOnlyError, UnknownNameError
 from planner.evidence.comparable import older_rule
 from planner.evidence.fit_report import FitReport
 from planner.evidence.limits import limits_of_evidence, limits_of_noise
@@ -22,6 +22,9 @@ from planner.store.read_evidence import fit_json, learned_runs, scored_counts
 from planner.words.axes import COMPUTE_AXES
 from planner.words.catalogue import BUILT_IN, Catalogue
 from planner.words.records import TASKS, canonical_json, to_json
+
+Notes = tuple[dict[str, str], ...]
+"""What a law cannot say, or was not done with it: `code` and `message`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,6 +137,7 @@ def fit(
     key = canonical_json([selection, evidence.digest])
     fit_id = fit_id or hashlib.sha256(key.encode()).hexdigest()[:12]
     stored = fit_json(engine, fit_id)
+    kept: Notes = ()
     if stored is not None:
         fitted = LawFit.from_json(json.loads(stored))
     else:
@@ -143,10 +147,23 @@ def fit(
         counts = scored_counts(engine, ids, study.split, study.metric)
         evidence = with_counts(evidence, counts)
         fitted = fit_law(evidence.observations, law=law, loss=loss, seed=seed)
-        write.save_fit(engine, _fit_row(fit_id, fitted, evidence, canonical_json(selection)))
+        row = _fit_row(fit_id, fitted, evidence, canonical_json(selection))
+        kept = kept_or_why_not(lambda: write.save_fit(engine, row))
     notes = limits_of_evidence(evidence, _speakers(engine, evidence), older=older)
-    notes += limits_of_noise(evidence, fitted)
+    notes += limits_of_noise(evidence, fitted) + kept
     return FitReport(fit_id=fit_id, fit=fitted, evidence=evidence, notes=notes)
+
+
+def kept_or_why_not(keep: Callable[[], None]) -> Notes:
+    """Nothing where it is kept, and what to tell where the database may only be read."""
+    try:
+        keep()
+    except ReadOnlyError:
+        message = (
+            "the database may only be read: this is not kept, and its id cannot be shown again"
+        )
+        return ({"code": "not-kept", "message": message},)
+    return ()
 
 
 def _by_older_rule(engine: Engine, fit_id: str) -> bool:

@@ -11,6 +11,8 @@ from sqlalchemy import URL, Connection, Dialect, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import PoolProxiedConnection
 
+from planner.errors import StoreError
+
 BUSY_SECONDS = 30.0
 """How long a writer waits for another one before it gives up (s)."""
 
@@ -35,8 +37,13 @@ _POSTGRES_LIMITS = (
 _PLAN_ONCE = "SET plan_cache_mode = force_generic_plan"
 
 
-def prepare_sqlite(url: URL, *, checkpoints: bool) -> Engine:
-    """An engine on a SQLite file; the transactions are ours, not the driver's."""
+def prepare_sqlite(url: URL, *, checkpoints: bool, read_only: str | None = None) -> Engine:
+    """An engine on a SQLite file; the transactions are ours, not the driver's.
+
+    `read_only` is the URI of a file that may only be read (`planner.store.read_only`).
+    """
+    if read_only is not None:
+        return _prepare_read_only(url, read_only)
     engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS})
 
     @event.listens_for(engine, "connect")
@@ -55,6 +62,27 @@ def prepare_sqlite(url: URL, *, checkpoints: bool) -> Engine:
         options = connection.get_execution_options()
         level = options.get("sqlite_synchronous", "FULL")
         begin_sqlite(connection, level, options.get("sqlite_begin", "DEFERRED"))
+
+    return engine
+
+
+def _prepare_read_only(url: URL, uri: str) -> Engine:
+    """An engine whose connections refuse every write, and leave the file's settings as they are."""
+
+    def opened() -> sqlite3.Connection:
+        return sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS, check_same_thread=False)
+
+    engine = create_engine(url, creator=opened)
+
+    @event.listens_for(engine, "connect")
+    def _on_connect(connection: sqlite3.Connection, record: object) -> None:
+        connection.isolation_level = None
+        connection.execute("PRAGMA query_only = ON")
+        connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+
+    @event.listens_for(engine, "begin")
+    def _on_begin(connection: Connection) -> None:
+        run_by_driver(connection, "BEGIN DEFERRED")
 
     return engine
 
@@ -108,20 +136,34 @@ def prepare_postgresql(url: URL, *, plan_once: bool) -> Engine:
 
     Raises:
         ModuleNotFoundError: psycopg is not installed.
+        StoreError: (when it connects) the database keeps its text in another encoding than UTF-8.
     """
     # No ping before each use: a transaction that meets a broken connection is done again on a new one
     # (`planner.store.transactions`), and a ping would be a third of a claim's round trips.
     settings = (*_POSTGRES_LIMITS, *((_PLAN_ONCE,) if plan_once else ()))
-    given = {name: value for name, value in _PATIENCE.items() if name not in url.query}
+    given: dict[str, Any] = {k: v for k, v in _PATIENCE.items() if k not in url.query}
+    # Without it a server of encoding SQL_ASCII gives bytes, on which SQLAlchemy fails before it can be refused.
+    given["client_encoding"] = "utf8"
     engine = create_engine(url, connect_args=given)
 
     @event.listens_for(engine, "connect")
     def _on_connect(connection: Any, record: object) -> None:
+        _check_encoding(connection, url)
         for statement in settings:
             connection.execute(statement)
         connection.commit()
 
     return engine
+
+
+def _check_encoding(connection: Any, url: URL) -> None:
+    """Refuse a database that cannot keep every name and transcript."""
+    encoding = connection.info.parameter_status("server_encoding")
+    if encoding != "UTF8":
+        raise StoreError(
+            f"database {url.database} is encoded in {encoding}, which cannot keep every text; make it anew with "
+            f"CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0"
+        )
 
 
 class Plain:

@@ -18,6 +18,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 from planner.errors import InputError, MissingResourceError, StoreError
 from planner.store import migrate
 from planner.store.dialects import prepare_postgresql, prepare_sqlite
+from planner.store.read_only import refused, sqlite_uri
 from planner.store.transactions import again, make_room, reason
 from planner.words import secrets
 
@@ -113,7 +114,8 @@ def connect(url: str, *, worker: bool = False) -> Engine:
                 f"SQLite {sqlite3.sqlite_version} is too old, 3.37 or newer is needed; "
                 "use a newer Python or --db postgresql://USER@HOST/NAME"
             )
-        return prepare_sqlite(parsed, checkpoints=not worker)
+        read_only = sqlite_uri(sqlite_path(parsed))
+        return prepare_sqlite(parsed, checkpoints=not worker, read_only=read_only)
     try:
         return prepare_postgresql(parsed, plan_once=worker)
     except ModuleNotFoundError:
@@ -233,4 +235,8 @@ def _cannot_open(url: str, error: DBAPIError) -> StoreError:
     if not url.startswith("sqlite"):
         remedy = "check that the server runs and that --db names its host, user and database"
     remedy = make_room(error) or remedy
+    if refused(error):
+        remedy = (
+            "ask its owner for the right to read it, or set it up first with a role that may write"
+        )
     return StoreError(f"cannot open database {redacted(url)}: {reason(error)}; {remedy}")

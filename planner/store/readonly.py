@@ -17,11 +17,13 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from sqlalchemy import make_url
 
 from planner.errors import InputError, StoreError
 from planner.store.engine import resolve_url, sqlite_path
+from planner.store.read_only import sqlite_uri
 
 MAX_ROWS = 1000
 MAX_SECONDS = 1.0
@@ -100,8 +102,7 @@ def _ask_sqlite(url: str, sql: str, max_rows: int, max_seconds: float) -> QueryR
     if not path.is_file():
         raise StoreError(f"there is no database at {path}; name another with --db")
     request = {
-        # A ? or # in the path would end it in SQLite's URI.
-        "path": str(path.resolve()).replace("%", "%25").replace("?", "%3f").replace("#", "%23"),
+        "uri": sqlite_uri(path) or f"file:{quote(str(path.resolve()))}?mode=ro",
         "sql": sql,
         "max_rows": max_rows,
         "max_seconds": max_seconds,

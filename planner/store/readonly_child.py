@@ -81,9 +81,9 @@ def authorizer(modules: set[str]) -> Callable[..., int]:
     return decide
 
 
-def opened(path: str, deadline: float) -> sqlite3.Connection:
-    """A connection that can read and do nothing else."""
-    connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True, isolation_level=None, timeout=1)
+def opened(uri: str, deadline: float) -> sqlite3.Connection:
+    """A connection that can read and do nothing else; the URI says `mode=ro`."""
+    connection = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=1)
     connection.execute("PRAGMA query_only = ON")
     connection.execute("PRAGMA trusted_schema = OFF")
     connection.execute("PRAGMA cache_size = -8000")
@@ -121,7 +121,7 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
     """Columns and rows of the query, or what was wrong with it."""
     started = time.monotonic()
     deadline = started + request["max_seconds"]
-    connection = opened(request["path"], deadline)
+    connection = opened(request["uri"], deadline)
     # The parent's clock starts here: it kills a statement that the handler cannot end.
     sys.stdout.write("ready\n")
     sys.stdout.flush()

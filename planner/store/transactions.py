@@ -15,8 +15,9 @@ from typing import TypeVar
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, OperationalError
 
-from planner.errors import StoreError
+from planner.errors import ReadOnlyError, StoreError
 from planner.store.dialects import WRITES, Plain, begin_sqlite, run_by_driver
+from planner.store.read_only import refused
 
 T = TypeVar("T")
 
@@ -49,7 +50,8 @@ def write(
         wait_seconds: how long to try again while the database is away.
 
     Raises:
-        StoreError: the database is full, locked, read-only, damaged or gone.
+        ReadOnlyError: it may only be read here.
+        StoreError: the database is full, locked, damaged or gone.
     """
     writers = _WRITERS.setdefault(engine, {})
     writer = writers.get(durable)
@@ -161,9 +163,20 @@ def reason(error: DBAPIError) -> str:
 def _as_store_error(engine: Engine, error: DBAPIError) -> Exception:
     ours = isinstance(error, (OperationalError, InterfaceError))
     damaged = _code(error).startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB"))
-    if not (ours or damaged) or (isinstance(error, IntegrityError) and not damaged):
+    no_right = refused(error)
+    if not (ours or damaged or no_right) or (isinstance(error, IntegrityError) and not damaged):
         return error
     said = reason(error)
+    if no_right:
+        writing = "sqlite_begin" in engine.get_execution_options()
+        kind = ReadOnlyError if writing else StoreError
+        remedy = (
+            "use a role or a copy that may be written"
+            if writing
+            else "ask its owner for the right to read it"
+        )
+        doing = "write to" if writing else "read"
+        return kind(f"cannot {doing} database {_shown(engine)}: {said}; {remedy}")
     remedy = "check the database, then run the same command again: what is stored stays stored"
     if "locked" in said:
         remedy = "another process has been writing for 30 s; end it or try again"

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from planner.cli.options import echo_json, echo_rows, talk
 from planner.errors import StoreError, TrialsFailedError
+from planner.words.told_apart import full_labels
 from planner.words.units import format_duration
 from runner.campaign import artifacts, display
 from runner.campaign.display import OPEN_STATES
@@ -222,14 +223,16 @@ def status_rows(db: str | None, name: str) -> tuple[list[dict[str, Any]], str]:
 
     with existing_store(db) as engine:
         status = sweep_status(engine, name)
-        return [trial_row(row) for row in status.rows], display.totals(status, None)
+        labels = full_labels([row.trial for row in status.rows])
+        rows = [trial_row(row, said) for row, said in zip(status.rows, labels, strict=True)]
+        return rows, display.totals(status, None)
 
 
-def trial_row(row: TrialStatus) -> dict[str, Any]:
-    """A trial of a sweep as plain values."""
+def trial_row(row: TrialStatus, label: str) -> dict[str, Any]:
+    """A trial of a sweep as plain values, under a label that tells it from the sweep's others."""
     return {
         "trial_id": row.trial_id,
-        "label": row.trial.label,
+        "label": label,
         "state": row.state,
         "attempts": row.n_attempts,
         "run_id": row.run_id,

@@ -21,14 +21,23 @@ from planner.store.read_evidence import learned_runs
 from planner.store.row_types import StoredLatency
 from planner.words.catalogue import Catalogue
 from planner.words.records import canonical_json, to_json
+from planner.words.told_apart import told_apart
 from planner.words.units import format_flops
 
 
 def runs(db: str | None, **filters: Any) -> list[dict[str, Any]]:
-    """Runs as plain rows, FLOPs of one window under `exact/1` beside the measured numbers."""
+    """Runs as plain rows, FLOPs of one window under `exact/1` beside the measured numbers.
+
+    `told_apart` says what a run has otherwise than another one that is listed with the same label.
+    """
     with opened(db, must_exist=True) as engine:
         backbones = read.catalogue(engine)
-        return [run_json(r, backbones) for r in read.runs(engine, **filters)]
+        rows = read.runs(engine, **filters)
+    apart = told_apart([row.trial for row in rows])
+    return [
+        {**run_json(row, backbones), "told_apart": said or None}
+        for row, said in zip(rows, apart, strict=True)
+    ]
 
 
 def run_json(row: RunRow, catalogue: Catalogue) -> dict[str, Any]:

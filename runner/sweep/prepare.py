@@ -15,6 +15,7 @@ from planner.costs.flops.forward import forward_flops
 from planner.errors import InputError, MissingResourceError
 from planner.words.catalogue import BUILT_IN, Catalogue
 from planner.words.records import Resources, Trial
+from planner.words.told_apart import full_labels
 from planner.words.units import format_flops
 from runner.sweep.expand import expand
 from runner.sweep.file import load_spec
@@ -185,6 +186,7 @@ def scoring_flops(
 
 def estimate(prepared: PreparedSweep, stored_states: Mapping[str, str]) -> list[dict[str, Any]]:
     """One row a trial, in the order of execution: what it is, whether it is done, what it costs."""
+    labels = full_labels([trial for trial, _ in prepared.trials])
     return [
         {
             "state": stored_states.get(trial.fingerprint, "new"),
@@ -199,10 +201,10 @@ def estimate(prepared: PreparedSweep, stored_states: Mapping[str, str]) -> list[
             "score_flops": scoring_flops(
                 trial, prepared.corpus, prepared.catalogue, validate=resources.validate
             ),
-            "label": trial.label,
+            "label": label,
             "fingerprint": trial.fingerprint,
         }
-        for trial, resources in prepared.trials
+        for (trial, resources), label in zip(prepared.trials, labels, strict=True)
     ]
 
 

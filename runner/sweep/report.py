@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from planner.words.told_apart import full_labels
 from planner.words.units import format_bytes, format_duration, format_flops
 
 if TYPE_CHECKING:
@@ -70,7 +71,8 @@ def report(engine: Engine, name: str) -> dict[str, Any]:
     from planner.store.read import sweep_id_of
 
     forecasts = of_sweep(engine, sweep_id_of(engine, name))
-    rows = [_row(row) for row in forecasts]
+    labels = full_labels([row.trial for row in forecasts])
+    rows = [_row(row) | {"label": said} for row, said in zip(forecasts, labels, strict=True)]
     return {"name": name, "trials": rows, "summary": _summary(rows)}
 
 

@@ -63,9 +63,15 @@ def test_a_table_that_is_neither_published_nor_a_file_is_an_error():
         load_table("same2025")
 
 
+def test_a_table_of_which_half_is_above_1_is_asked_about(table):
+    with pytest.raises(InputError, match=r"1 of 2 rows are above 1.*--errors-in percent"):
+        load_table(table("asr,whisper-tiny,8,0.029", "asr,whisper-tiny,5,2.4"))
+
+
 def test_one_run_that_makes_more_errors_than_words_does_not_refuse_the_table(table):
-    found = load_table(table("asr,whisper-tiny,8,0.2", "asr,whisper-tiny,5,3.4"))
-    assert [row.record.evaluations[0].error for row in found.rows] == [0.2, 3.4]
+    rows = ("asr,whisper-tiny,8,0.2", "asr,whisper-tiny,10,0.2", "asr,whisper-tiny,5,3.4")
+    found = load_table(table(*rows))
+    assert [row.record.evaluations[0].error for row in found.rows] == [0.2, 0.2, 3.4]
 
 
 COUNTS = "task,backbone,audio_seconds,wer,std_error,n_units,n_errors,device,latency_p50_ms,latency_p95_ms"

@@ -29,6 +29,7 @@ _COLUMNS = [
     ("latency_p50_ms", "p50 ms"),
     ("status", "status"),
     ("provenance", "from"),
+    ("told_apart", "told apart by"),
 ]
 _NARROW_WITHOUT = ("adaptation", "metric", "from", "GFLOPs/window", "reduction")
 """What a narrow terminal goes without, in this order; the error stays."""
@@ -60,6 +61,8 @@ def list_runs(
 ) -> None:
     """List runs with error, FLOPs, latency and parameters.
 
+    Runs whose rows would be printed alike say what tells them apart.
+
     \b
     Examples:
       soundscale runs list --task asr
@@ -70,9 +73,11 @@ def list_runs(
     rows = lists.runs(
         db, task=task, sweep=sweep, status=status, provenance=source, limit=limit, after=after
     )
+    columns = _COLUMNS
     if output_format == "table":
+        columns = columns if any(r["told_apart"] for r in rows) else columns[:-1]
         rows = [_for_people(r) for r in rows]
-    echo_rows(rows, output_format, _COLUMNS, empty="no run matches", drop=_NARROW_WITHOUT)
+    echo_rows(rows, output_format, columns, empty="no run matches", drop=_NARROW_WITHOUT)
 
 
 def _for_people(row: dict[str, Any]) -> dict[str, Any]:

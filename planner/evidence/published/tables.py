@@ -205,10 +205,10 @@ def _error(cells: Mapping[str, str], percent: bool) -> float | None:
 
 
 def _check_fractions(name: str, numbers: Sequence[int], rows: Sequence[TableRow]) -> None:
-    """Refuse a table in per cent; a single run that makes more errors than words is a result."""
+    """Ask where half of the rows or more are above 1; fewer that make more errors than words are results."""
     errors = [r.record.evaluations[0].error for r in rows]
     above = [(n, e) for n, e in zip(numbers, errors, strict=True) if e > 1]
-    if 2 * len(above) > len(rows):
+    if above and 2 * len(above) >= len(rows):
         number, error = above[0]
         raise InputError(
             f"row {number} of {name}: error must be a fraction (0.08 for 8 %), got {error:g}, "

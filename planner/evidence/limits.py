@@ -8,7 +8,7 @@ from collections import Counter
 from planner.evidence.comparable import recipe_note, why_pooled
 from planner.evidence.noise_of_runs import SOURCES
 from planner.evidence.study import Evidence
-from planner.laws.result import SHARED, LawFit
+from planner.laws.result import INDEPENDENT, LawFit
 
 ENOUGH_REPEATS = 2
 """Runs beyond the first of their configurations from which seeds tell their own scatter: three of one."""
@@ -45,7 +45,7 @@ def n_repeats(evidence: Evidence) -> int:
 
 def limits_of_noise(evidence: Evidence, fit: LawFit) -> tuple[dict[str, str], ...]:
     """What the noise of the runs was taken from where they do not tell it themselves."""
-    if fit.rule != SHARED:
+    if fit.rule == INDEPENDENT:
         return ()  # an answer of before replays as it was, and `answers replay` names its rule
     out = []
     if fit.noise_source not in ("speakers", "utterances"):

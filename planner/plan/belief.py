@@ -25,7 +25,7 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
-from planner.laws.result import SHARED, LawFit
+from planner.laws.result import INDEPENDENT, LawFit
 from planner.plan.cost import Draws, Floats
 from planner.plan.own_runs import DOUBTED, Measurements, OwnRuns, own_runs
 from planner.plan.own_runs import measurements as measurements
@@ -86,7 +86,7 @@ def belief(
         seed: of everything random.
         level: probability of the intervals.
     """
-    known = _known if fit.rule == SHARED else _alone
+    known = _alone if fit.rule == INDEPENDENT else _known
     believed = known(fit, x, labels, measured, n_draws, seed)
     error = np.exp(np.minimum(believed.centre, LARGEST_LOG))
     rows = np.empty((len(x), n_draws), dtype=np.float32)
@@ -216,9 +216,7 @@ def _drawing(
     """How the law's draws become those of the candidates, of which those `at` were run."""
     who = fit.draw_members(n_draws, seed)
     tau = np.sqrt([m.tau2 or 0.0 for m in fit.members]).astype(np.float32)[who]
-    chance = np.random.default_rng([seed, 1])
-    common = math.sqrt(fit.common) * chance.standard_t(fit.common_dof, n_draws)
-    level = common.astype(np.float32)
+    level = common_level(fit, n_draws, seed).astype(np.float32)
     sound, rest, doubt = cases
     doubted: dict[int, NDArray[np.bool_]] = {}
     if doubt.any():
@@ -248,6 +246,14 @@ def _drawing(
     return drawn
 
 
+def common_level(fit: LawFit, n_draws: int, seed: int) -> Floats:
+    """What draws of `belief` hold of the test set's level, in ln error, shape (n,): 0 by the rule before."""
+    if fit.rule == INDEPENDENT:
+        return np.zeros(n_draws)
+    chance = np.random.default_rng([seed, 1])
+    return np.asarray(math.sqrt(fit.common) * chance.standard_t(fit.common_dof, n_draws))
+
+
 def _in_blocks(work: Callable[[int], None], n: int) -> None:
     """Do the work for each block's start; they share nothing, and numpy lets go of the interpreter."""
     starts = range(0, n, BLOCK)
@@ -268,7 +274,7 @@ def run_variance(fit: LawFit, typical: float) -> float:
 
     By the rule before: where no run tells its own error, half of the scatter about the law is taken.
     """
-    if fit.rule == SHARED:
+    if fit.rule != INDEPENDENT:
         seeds = sum(m.weight * (m.omega2 or 0.0) for m in fit.members)
         return float(seeds + np.median(fit.own_variance))
     return typical if math.isfinite(typical) else 0.5 * _scatter(fit)

@@ -145,7 +145,7 @@ def build(
         query=query, evidence=evidence, configs=chosen, ran_at=ran_at, n_windows=n_windows,
         tokens=tokens, latency=latency, groups=_groups(columns, tokens, evidence.catalogue),
         utterance_seconds=_utterance_seconds(query, workload, columns), device=device,
-        workload=_asked(query, workload),
+        workload=_asked(query, workload), lengths=columns.levels["audio_seconds"],
     )  # fmt: skip
     costs, unknown = costs_of(situation)
     measured = measurements(evidence, chosen, ran_at, fit)

@@ -14,7 +14,7 @@ import numpy as np
 
 from planner.evidence.limits import ENOUGH_REPEATS, n_repeats
 from planner.evidence.study import Evidence
-from planner.laws.result import SHARED, LawFit
+from planner.laws.result import INDEPENDENT, LawFit
 from planner.plan.cost import Draws
 
 WORTH_SAYING = 0.25
@@ -49,7 +49,7 @@ def needed_first(
             why = f"run {run_id} lies far from what all others say of it: repeat it before you trust it"
             out.append(Needed(index=at[0], why=why))
     missing = ENOUGH_REPEATS - n_repeats(evidence)
-    if fit.rule == SHARED and missing > 0 and best is not None:
+    if fit.rule != INDEPENDENT and missing > 0 and best is not None:
         ran = max(len(run_ids[best]), 1)
         why = (
             f"seed {ran + 1} of 3: how far seeds lie apart is assumed, and every interval and P(best) "

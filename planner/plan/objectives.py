@@ -88,10 +88,10 @@ def _of_requests(
     found: Latencies, situation: Situation, workload: Workload, quantile: str
 ) -> Floats:
     """Latency in ms of an utterance at a quantile over utterances, shape (m,)."""
-    seconds = np.empty(len(situation.configs))
-    for at, windows in situation.groups:
-        seconds[at] = windows.audio_seconds
-    middle, high = workload.request_factors(seconds, found.token_share, (0.5, 0.95))
+    lengths = situation.lengths
+    assert lengths is not None
+    values = np.array(lengths.values, dtype=np.float64)
+    middle, high = workload.request_factors(values, lengths.code, found.token_share, (0.5, 0.95))
     value = found.p50_ms * situation.n_windows * middle
     if quantile == "p95":
         machine = np.log(found.p95_ms / found.p50_ms)

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from planner.evidence.noise_of_runs import relative_variance, zero_as_rate
 from planner.evidence.study import Evidence
-from planner.laws.result import SHARED, LawFit
+from planner.laws.result import INDEPENDENT, LawFit
 from planner.plan.configurations import Config, config_of
 from planner.plan.cost import Floats
 from planner.store.row_types import Run
@@ -82,7 +82,7 @@ def measurements(
     for row, j in zip(evidence.rows, ran_at, strict=True):
         if j is not None:
             runs.setdefault(j, []).append(row)
-    older = fit is None or fit.rule != SHARED
+    older = fit is None or fit.rule == INDEPENDENT
     each = np.array(
         [relative_variance(r, OLDER_OVERDISPERSION) if older else math.nan for r in evidence.rows]
     )

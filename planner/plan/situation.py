@@ -12,7 +12,7 @@ import numpy as np
 from planner.costs.latency.model import Latencies, LatencyModel
 from planner.costs.windows import Placed
 from planner.evidence.study import Evidence
-from planner.plan.configurations import Config, Ints
+from planner.plan.configurations import Config, Ints, Levels
 from planner.plan.cost import Cost, Floats
 from planner.plan.workload import Workload
 from planner.words.question import PlanQuery
@@ -32,6 +32,7 @@ class Situation:
         utterance_seconds: audio that the windows hold together, shape (m,); empty where nobody asks.
         device: that latency is meant on, where its description is stored.
         workload: the utterances that are asked about; None: one mean utterance.
+        lengths: of the candidates' windows; needed where a workload is.
         memo: what several costs follow from, worked out once.
     """
 
@@ -46,6 +47,7 @@ class Situation:
     utterance_seconds: Floats = field(default_factory=lambda: np.empty(0))
     device: Device | None = None
     workload: Workload | None = None
+    lengths: Levels | None = None
     memo: dict[str, Latencies] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from planner.plan.configurations import axis_values as axis_values
 from planner.plan.cost import Floats
@@ -66,7 +67,11 @@ class Workload:
         return float(np.mean(np.array(list(self.windows_at.values())) / by_length))
 
     def request_factors(
-        self, audio_seconds: Floats, token_share: Floats, levels: tuple[float, ...]
+        self,
+        lengths: Floats,
+        code: NDArray[np.int64],
+        token_share: Floats,
+        levels: tuple[float, ...],
     ) -> Floats:
         """Quantiles of an utterance's latency over that of the mean one, shape (len(levels), m).
 
@@ -75,23 +80,39 @@ class Workload:
         a length for `SHARES` of f, and between them by straight lines.
 
         Args:
-            audio_seconds: x_T, shape (m,).
+            lengths: the values of x_T that there are, shape (k,).
+            code: which of them each candidate has, shape (m,).
             token_share: f, shape (m,), in [0, 1].
             levels: which quantiles.
         """
-        out = np.ones((len(levels), len(audio_seconds)))
         if not self.seconds:
-            return out
+            return np.ones((len(levels), len(code)))
+        table = self._quantiles(lengths, levels)
+        last = len(SHARES) - 1
+        below = np.minimum((token_share * last).astype(np.int64), last - 1)
+        beyond = token_share - SHARES[below]
+        out = np.empty((len(levels), len(code)))
+        for row, own in zip(out, table, strict=True):
+            slope = np.diff(own, axis=1) * last
+            row[:] = slope[code, below] * beyond + own[code, below]
+            row[token_share >= 1.0] = own[code[token_share >= 1.0], last]
+        return out
+
+    def _quantiles(self, lengths: Floats, levels: tuple[float, ...]) -> Floats:
+        """Of latency over the mean one at each length and each of SHARES, shape (len(levels), k, 17)."""
         own = np.array(self.seconds)
         # Where no run tells its tokens, they follow the duration.
         tokens = np.array(self.tokens) if any(self.tokens) else own
-        tokens = tokens / tokens.mean()
-        for length in np.unique(audio_seconds).tolist():
-            at = np.flatnonzero(audio_seconds == length)
-            mean = float(self._ceiling(np.array([length]))[0])
-            longer = self.windows(length) / mean  # windows end at pauses: there are some more
-            windows = np.maximum(1.0, np.ceil(own * longer / length - 1e-9))
-            mixed = np.outer(1.0 - SHARES, windows / windows.mean()) + np.outer(SHARES, tokens)
-            for row, found in zip(out, np.quantile(mixed, levels, axis=1), strict=True):
-                row[at] = np.interp(token_share[at], SHARES, found)
+        by_token = SHARES[:, None] * (tokens / tokens.mean())
+        mean = self._ceiling(lengths)
+        longer = self.windows_of(lengths) / mean  # windows end at pauses: there are some more
+        out = np.empty((len(levels), len(lengths), len(SHARES)))
+        step = max(2**18 // by_token.size, 1)
+        for start in range(0, len(lengths), step):
+            b = slice(start, start + step)
+            windows = np.ceil(own * longer[b, None] / lengths[b, None] - 1e-9)
+            windows = np.maximum(1.0, windows)
+            share = windows / windows.mean(axis=1, keepdims=True)
+            mixed = (1.0 - SHARES)[:, None] * share[:, None, :] + by_token
+            out[:, b] = np.quantile(mixed, levels, axis=2, overwrite_input=True)
         return out

@@ -62,6 +62,7 @@ def plan_text(answer: dict[str, Any]) -> str:
     lines += [f"  {t}" for t in _alternatives(answer)]
     lines += ["", *(f"  why   {r}" if i == 0 else f"        {r}" for i, r in _numbered(answer))]
     lines += [f"  plain {r['verdict']}" for r in answer.get("reference", ())]
+    lines += [f"  next  {text}" for text in answer.get("advice", ())]
     lines += _rests_on(answer)
     lines += [f"  note  {w['message']}" for w in answer["warnings"]]
     return "\n".join(lines)

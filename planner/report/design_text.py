@@ -26,5 +26,6 @@ def design_text(found: dict[str, Any]) -> str:
     target = " · ".join(str(v) for v in found["prediction"]["config"].values())
     shown = "not identified" if width is None else f"half-width {100 * width:.2g} %"
     lines.append(f"  error at {target}: {shown} ({100 * found['level']:.0f} %)")
+    lines.append(f"  seeds: {found['seeds']['text']}")
     lines.append(f"  assumed: {found['assumptions']}")
     return "\n".join(lines)

@@ -18,6 +18,7 @@ from planner.errors import InfeasibleError, InputError, ProbabilityError
 from planner.evidence.fit_report import FitReport, warnings_of
 from planner.plan import answer as answer_json
 from planner.plan import engine_words, explain, influence
+from planner.plan.advice import advice
 from planner.plan.candidates import CandidateTable
 from planner.plan.choice import Decision, decide
 from planner.plan.configurations import axis_values
@@ -34,7 +35,7 @@ N_TIES = 20
 
 LATENCY_RULE = "requests/1"
 """How latency of an utterance is worked out: quantiles over requests (planner/plan/workload.py)."""
-FORMAT = "answer/2"
+FORMAT = "answer/3"
 """Of an answer's JSON, in its id: what an earlier format stored for the same question stays as it was."""
 
 
@@ -159,6 +160,7 @@ def _answer(prepared: Prepared, decision: Decision) -> dict[str, Any]:
             *explain.reasons(table, decision, query),
             *engine_words.engine_reasons(table, best, query.level),
         ],
+        "advice": advice(table, decision, report.evidence, report.fit, query.level),
         "evidence": [r.run_id for r in report.evidence.rows],
         **_reference(prepared, best),
     }

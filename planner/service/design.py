@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,6 +18,7 @@ import numpy as np
 from planner.costs.flops.forward import encoder_tokens, forward_flops
 from planner.errors import InputError, UnknownNameError
 from planner.laws.forms.registry import build_form
+from planner.laws.uncertainty.deviations import OMEGA_SPREAD
 from planner.plan import design
 from planner.plan.cost import Floats
 from planner.words.axes import COMPUTE_AXES
@@ -27,6 +29,8 @@ EXPONENT = 0.5
 """Exponent of every axis: assumption (published ones for size lie between 0.3 and 0.6)."""
 SIGMA = 0.05
 """Scatter of one run about the law in ln error: assumption (5 %)."""
+SEEDS = 3
+"""Runs of one configuration from which seeds tell their own scatter."""
 DEFAULTS: dict[str, dict[str, list[Any]]] = {
     "asr": {
         "backbone": ["whisper-tiny", "whisper-base", "whisper-small", "whisper-medium"],
@@ -72,7 +76,12 @@ def design_sweep(
         )
     flops = np.array([_flops(task, names, seconds, cuts, p) for p in points])
     jacobian, spec = _assumed_law(levels, points)
-    chosen = _choose(kind, runs, levels, points, flops, jacobian)
+    # Some runs are kept back for seeds of one configuration, unless the law would have none to spare.
+    for kept in range(max(min(SEEDS, runs - jacobian.shape[1]), 1)):
+        chosen = _choose(kind, runs - kept, levels, points, flops, jacobian)
+        chosen += _more_seeds(chosen, kept, points, flops)
+        if max(Counter(chosen).values()) >= SEEDS:
+            break
     rows = [points.index(p) for p in chosen]
     # The point to predict: the costliest of the grid, where a plan has most to lose.
     target = int(flops.argmax())
@@ -90,6 +99,7 @@ def design_sweep(
         },
         "window_flops": float(flops[rows].sum()),
         "runs": _with_seeds([_config(names, seconds, cuts, p) for p in chosen]),
+        "seeds": _bought(Counter(chosen)),
         "assumptions": f"additive law, equal terms at the centre, exponents {EXPONENT:g}, scatter {sigma:g}",
     }  # fmt: skip
 
@@ -181,6 +191,46 @@ def _config(
     names: list[str], seconds: list[float], cuts: list[str], p: tuple[int, ...]
 ) -> dict[str, Any]:
     return {"backbone": names[p[0]], "audio_seconds": seconds[p[1]], "reduction": cuts[p[2]]}
+
+
+def _more_seeds(
+    chosen: list[tuple[int, ...]], left: int, points: list[tuple[int, ...]], flops: Floats
+) -> list[tuple[int, ...]]:
+    """Further seeds of the configuration that already has most, the cheapest of those."""
+    counts = Counter(chosen)
+    return [min(counts, key=lambda p: (-counts[p], flops[points.index(p)], p))] * left
+
+
+def _bought(counts: Counter[tuple[int, ...]]) -> dict[str, Any]:
+    """How well the runs of equal configurations tell how far seeds lie apart.
+
+    ln of the deviation of seeds is known beforehand with deviation s (`OMEGA_SPREAD`) and by d degrees of
+    freedom with sqrt(trigamma(d / 2)) / 2; both together with 1 / sqrt(1 / s^2 + 4 / trigamma(d / 2)).
+    """
+    dof = sum(n - 1 for n in counts.values())
+    told = 4.0 / _trigamma(0.5 * dof) if dof else 0.0
+    before, after = (
+        math.exp(_z(0.9) / math.sqrt(1.0 / OMEGA_SPREAD**2 + extra)) for extra in (0.0, told)
+    )
+    most = max(counts.values())
+    text = (
+        f"{most} runs of one configuration: how far seeds lie apart is then known within a factor of "
+        f"{after:.2g} (90 %), {before:.2g} without; every interval and P(best) rests on it"
+    )
+    if most < SEEDS:
+        text = (
+            f"no configuration is run {SEEDS} times: how far seeds lie apart stays an assumption, right "
+            f"within a factor of {after:.2g} (90 %); {SEEDS - most} more runs would measure it"
+        )
+    return {"most_of_one": most, "dof": dof, "factor_before": before, "factor": after, "text": text}
+
+
+def _trigamma(x: float) -> float:
+    """Trigamma at multiples of 1/2: trigamma(1/2) = pi^2 / 2, trigamma(1) = pi^2 / 6, and the recurrence."""
+    at, value = (1.0, math.pi**2 / 6) if x == int(x) else (0.5, math.pi**2 / 2)
+    while at < x:
+        value, at = value - 1.0 / at**2, at + 1.0
+    return value
 
 
 def _with_seeds(configs: list[dict[str, Any]]) -> list[dict[str, Any]]:

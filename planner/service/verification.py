@@ -6,66 +6,83 @@ import json
 import math
 from typing import Any
 
-from planner.evidence.study import axis_value
-from planner.laws.result import LawFit
+import numpy as np
+from sqlalchemy import Engine
+
+from planner.plan.belief import measurements, run_variance
+from planner.plan.new_runs import NewRuns, new_runs
+from planner.service.replay import prepared_then
 from planner.store import read
 from planner.store.engine import opened
-from planner.store.read import RunRow
+from planner.store.read import PlanRow, RunRow
+
+Z_90 = 1.6448536269514722
+"""Standard normal's quantile of a central 90 %."""
 
 
 def verify(db: str | None, answer_id: str) -> dict[str, Any]:
     """Book a stored answer against the runs of its recommended configuration, and all answers.
 
-    A run counts when it was not among the evidence of the answer. The calibration is the share of
-    such runs inside the 90 % interval of a new run; drift is alarmed when their standardised
-    residuals' mean is further than 3 standard errors from 0, or the share is too low by chance
-    (binomial tail below 1 %).
+    A run counts when it was not among the evidence of the answer. What it should show is told by the
+    joint draws of the answer, made again as they were (`planner.plan.new_runs`): own runs of the
+    configuration, training noise and the noise of scoring are in them, the test set's level is not, as
+    the same set is scored. The calibration is the share of such runs inside their 90 % interval; drift is
+    alarmed when the standard scores of the answers, one for all runs of a configuration together, have a
+    mean further than 3 standard errors from 0, or leave their 90 % too often (binomial tail below 1 %).
     """
     with opened(db, must_exist=True) as engine:
         rows = {r.run_id: r for r in read.runs(engine, status="finished")}
-        bookings = []
-        for stored in read.plans(engine):
-            fit_row = read.find_fit(engine, stored.fit_id) if stored.fit_id else None
-            if fit_row is None:
-                continue
-            fit = LawFit.from_json(json.loads(fit_row.fit_json))
-            bookings.append(_book(json.loads(stored.answer_json), fit, rows))
         wanted = read.plan(engine, answer_id)
+        bookings = [
+            _book(engine, stored, rows)
+            for stored in read.plans(engine)
+            if stored.fit_id and read.find_fit(engine, stored.fit_id) is not None
+        ]
     mine = next(b for b in bookings if b["answer_id"] == wanted.answer_id)
-    return {**mine, "calibration": calibration([o for b in bookings for o in b["outcomes"]])}
+    outcomes = [o for b in bookings for o in b["outcomes"]]
+    # Two answers may wait for the very same runs: those count once.
+    scores = {tuple(o["run_id"] for o in b["outcomes"]): b["z"] for b in bookings if b["outcomes"]}
+    return {**mine, "calibration": calibration(outcomes, list(scores.values()))}
 
 
-def _book(answer: dict[str, Any], fit: LawFit, rows: dict[int, RunRow]) -> dict[str, Any]:
+def _book(engine: Engine, stored: PlanRow, rows: dict[int, RunRow]) -> dict[str, Any]:
     """Predicted against actual for the runs of the recommended configuration made since."""
+    answer = json.loads(stored.answer_json)
     evidence = set(answer["evidence"])
     config, study = answer["best"]["config"], answer["study"]
-    outcomes = []
-    for row in rows.values():
-        if row.run_id in evidence or not _same(row, config, study) or row.error is None:
-            continue
-        point = [[_axis(row, name) for name in fit.axes]]
-        band = fit.predict(point, level=0.9, kind="new-run")
-        spread = math.log(float(band.high[0]) / float(band.low[0])) / (2 * 1.6448536269514722)
-        residual = math.log(row.error / float(band.mean[0]))
-        outcomes.append(
-            {
-                "run_id": row.run_id, "actual": row.error, "predicted": float(band.mean[0]),
-                "low": float(band.low[0]), "high": float(band.high[0]),
-                "inside": bool(band.low[0] <= row.error <= band.high[0]),
-                "z": residual / spread if spread > 0 else None,
-            }
-        )  # fmt: skip
-    return {
+    made = [
+        row
+        for row in rows.values()
+        if row.run_id not in evidence and _same(row, config, study) and row.error
+    ]
+    booked = {
         "answer_id": answer["answer_id"],
         "label": answer["best"]["label"],
         "prediction": answer["best"]["prediction"],
-        "outcomes": outcomes,
     }
+    if not made:
+        return {**booked, "outcomes": [], "z": None}
+    told = _foretold(engine, answer, stored.query_json, len(made))
+    middle, low, high = told.interval(0.9)
+    outcomes = [
+        {
+            "run_id": row.run_id, "actual": row.error, "predicted": middle, "low": low, "high": high,
+            "inside": bool(low <= (row.error or 0.0) <= high),
+            "z": told.z(np.array([row.error])),
+        }
+        for row in made
+    ]  # fmt: skip
+    return {**booked, "outcomes": outcomes, "z": told.z(np.array([row.error for row in made]))}
 
 
-def _axis(row: RunRow, name: str) -> float:
-    value = axis_value(row, name)
-    return float(value) if value is not None else math.nan
+def _foretold(engine: Engine, answer: dict[str, Any], query_json: str, n_runs: int) -> NewRuns:
+    """What so many runs of the recommended configuration should show, by what the answer knew."""
+    then = prepared_then(engine, answer, query_json)
+    fit, table = then.report.fit, then.table
+    known = [c.to_json() for c in table.configs]
+    draws = table.draws[:, known.index(answer["best"]["config"])]
+    typical = measurements(then.report.evidence, ()).typical
+    return new_runs(fit, draws, run_variance(fit, typical), n_runs, then.query.seed)
 
 
 def _same(row: RunRow, config: dict[str, Any], study: dict[str, Any]) -> bool:
@@ -82,15 +99,23 @@ def _same(row: RunRow, config: dict[str, Any], study: dict[str, Any]) -> bool:
     return bool(same)
 
 
-def calibration(outcomes: list[dict[str, Any]]) -> dict[str, Any]:
-    """Share of outcomes inside their 90 % intervals, and whether predictions have drifted."""
-    unique = {o["run_id"]: o for o in outcomes}.values()
-    z = [o["z"] for o in unique if o["z"] is not None]
+def calibration(
+    outcomes: list[dict[str, Any]], scores: list[float] | None = None
+) -> dict[str, Any]:
+    """Share of outcomes inside their 90 % intervals, and whether predictions have drifted.
+
+    Args:
+        outcomes: runs with `inside` and their own score `z`.
+        scores: of the runs of each configuration together; None: every run stands for itself.
+    """
+    unique = list({o["run_id"]: o for o in outcomes}.values())
     n = len(unique)
     if n == 0:
         return {"n": 0, "inside": None, "mean_z": None, "drift": False}
-    inside = sum(o["inside"] for o in unique)
-    tail = sum(math.comb(n, k) * 0.9**k * 0.1 ** (n - k) for k in range(inside + 1))
-    mean_z = sum(z) / len(z) if z else 0.0
-    drift = tail < 0.01 or (len(z) > 0 and abs(mean_z) * math.sqrt(len(z)) > 3.0)
-    return {"n": n, "inside": inside / n, "mean_z": mean_z, "drift": bool(drift)}
+    z = [o["z"] for o in unique] if scores is None else scores
+    kept, m = sum(abs(value) <= Z_90 for value in z), len(z)
+    tail = sum(math.comb(m, k) * 0.9**k * 0.1 ** (m - k) for k in range(kept + 1))
+    mean_z = sum(z) / m
+    drift = tail < 0.01 or abs(mean_z) * math.sqrt(m) > 3.0
+    inside = sum(o["inside"] for o in unique) / n
+    return {"n": n, "inside": inside, "mean_z": mean_z, "drift": bool(drift)}

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from planner.service import asking, next_runs
+from planner.service.compare import compare
 from planner.service.fitting import import_results
 from planner.service.replay import replay, rule_of
 from planner.store import write
@@ -15,8 +16,8 @@ from tests.notebooks.conftest import quickstart_db
 
 __all__ = ["quickstart_db"]
 
-BEFORE = Path(__file__).parents[1] / "fixtures" / "quickstart_before.json"
-"""A law and an answer that the build before 2026-12 stored from the quickstart's runs."""
+FIXTURES = Path(__file__).parents[1] / "fixtures"
+"""Laws and answers that earlier builds stored from the quickstart's runs."""
 MEASURED = 0.0496
 
 
@@ -45,8 +46,12 @@ def test_an_assumed_scatter_of_seeds_is_said_and_three_seeds_are_asked_for(answe
     assert "three seeds" in said["seeds-assumed"]
 
 
-def test_an_answer_of_the_rule_before_replays_bit_for_bit_and_names_its_rule(quickstart_db):
-    stored = json.loads(BEFORE.read_text())
+@pytest.mark.parametrize(
+    ("stored", "rule"),
+    [("quickstart_before", "independent-noise/1"), ("quickstart_shared2", "shared-noise/2")],
+)
+def test_an_answer_of_a_rule_before_replays_and_names_its_rule(quickstart_db, stored, rule):
+    stored = json.loads((FIXTURES / f"{stored}.json").read_text())
     fit, plan = stored["fit"], stored["plan"]
     runs = tuple((run, bool(used), why) for run, used, why in fit.pop("runs"))
     with opened(str(quickstart_db)) as engine:
@@ -54,8 +59,8 @@ def test_an_answer_of_the_rule_before_replays_bit_for_bit_and_names_its_rule(qui
         write.save_plan(engine, write.PlanRow(**plan))
     same, now = replay(str(quickstart_db), plan["answer_id"])
     assert same
-    assert "same_set" not in now["best"]["prediction"]
-    assert rule_of(str(quickstart_db), fit["fit_id"]) == "independent-noise/1"
+    assert ("same_set" in now["best"]["prediction"]) == (rule != "independent-noise/1")
+    assert rule_of(str(quickstart_db), fit["fit_id"]) == rule
 
 
 def test_an_answer_of_today_replays(quickstart_db, answer):
@@ -110,3 +115,15 @@ def test_three_seeds_of_one_configuration_are_asked_for_until_they_are_there(mis
 def test_more_test_audio_is_weighed_against_more_runs(quickstart_db):
     found = next_runs.suggest_runs(str(quickstart_db), PlanQuery(task="asr", flops=20e9), 1.0)
     assert "trains nothing" in found["more_speech"]
+
+
+def test_ties_that_were_run_come_with_the_command_that_compares_them(quickstart_db):
+    query = PlanQuery(task="asr", flops=1e12, measured_only=True)
+    found = asking.plan(str(quickstart_db), query).json
+    (command,) = [text for text in found["advice"] if "soundscale compare" in text]
+    ids = [int(i) for i in command.split("soundscale compare ")[1].split()]
+    assert ids[0] in found["best"]["prediction"]["run_ids"]
+    tied = [t["prediction"]["run_ids"] for t in found["ties"]]
+    assert [[i] for i in ids[1:]] == tied[: len(ids) - 1]
+    compared = compare(str(quickstart_db), tuple(ids))
+    assert compared["comparisons"][0]["against_run_id"] == ids[0]

@@ -88,7 +88,7 @@ def answers_show(answer_id: str, db: str | None, output_format: str) -> None:
 @db_option
 @format_option(ANSWER_FORMATS)
 def answers_replay(answer_id: str, db: str | None, output_format: str) -> None:
-    """Make an answer again from its stored fit and say whether it is the same, bit for bit.
+    """Make an answer again from its stored fit and say whether it is the same (to 1e-9).
 
     \b
     Example:

@@ -97,7 +97,7 @@ function showAnswer() {
   panel.binding(answer.binding);
   fill(byId("answer"),
     show.sentence(answer), show.certainty(answer),
-    el("div", { class: "body" }, show.bars(best, answer.query), show.reasons([...answer.reasons, ...(answer.reference ?? []).map((r) => r.verdict)])), show.warnings(answer.warnings), actions());
+    el("div", { class: "body" }, show.bars(best, answer.query), show.reasons([...answer.reasons, ...(answer.advice ?? []), ...(answer.reference ?? []).map((r) => r.verdict)])), show.warnings(answer.warnings), actions());
   fill(byId("alternatives"), show.alternatives(answer, pick));
   showAll();
   byId("answer").setAttribute("aria-busy", "false");

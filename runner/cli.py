@@ -9,7 +9,7 @@ import click
 
 from planner.cli.asked import levels
 from planner.cli.options import db_option, echo, echo_json, echo_rows, format_option, talk
-from runner.commands import doctor, export, transcribe
+from runner.commands import doctor, export, latency, transcribe
 
 SWEEP_COLUMNS = (
     ("label", "trial"),
@@ -23,6 +23,7 @@ def register(group: click.Group) -> None:
     """Add the runner's commands to `soundscale` (entry point of the group `soundscale.commands`)."""
     for command in (sweep, quickstart, data, probe):
         group.add_command(command)
+    sweep.add_command(latency.latency)
     group.add_command(doctor.doctor)
     export.register(group)
     transcribe.register(group)

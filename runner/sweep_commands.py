@@ -13,6 +13,7 @@ from planner.cli.options import echo_json, echo_rows, talk
 from planner.errors import StoreError, TrialsFailedError
 from planner.words.told_apart import full_labels
 from planner.words.units import format_duration
+from runner import sweep_latency
 from runner.campaign import artifacts, display
 from runner.campaign.display import OPEN_STATES
 from runner.campaign.drive import CampaignResult, CampaignSetting, absolute_db, run_campaign
@@ -95,6 +96,8 @@ def execute(
         prepare.trial_work(prepared),
         lambda engine, sweep_id: forecasts.save(engine, sweep_id, expected),
     )
+    if prepared.spec.latency == "quiet" and result.n_finished:
+        sweep_latency.after_training(url, prepared.spec.name, request.ray_address, shown.say)
     return result, status_rows(db, prepared.spec.name)[0]
 
 
@@ -141,6 +144,8 @@ def report(db: str | None, name: str, output_format: str) -> None:
         rows = [sweep_report.shown_outcome(row) for row in rows]
     echo_rows(rows, output_format, sweep_report.REPORT_COLUMNS)
     talk(sweep_report.summary_line(outcomes["summary"]))
+    for stage in outcomes["latency_stages"]:
+        talk(sweep_report.stage_line(stage))
 
 
 def result_line(result: CampaignResult, db: str) -> str:

@@ -106,6 +106,7 @@ def latency_line(stored: StoredLatency) -> dict[str, Any]:
         "p95_is_of": f"{m.n_requests} timed requests" if timed else "one repeated window",
         "request_p50_ms": m.request_p50_ms,
         "request_p95_ms": m.request_p95_ms,
+        "share_above_p95": m.share_above_p95,
         "window_p50_ms": m.p50_ms,
         "window_p95_ms": m.p95_ms,
         "jitter": m.jitter,
@@ -114,6 +115,7 @@ def latency_line(stored: StoredLatency) -> dict[str, Any]:
         "load": load,
         "noise_floor": m.noise_floor,
         "n_samples": m.n_samples,
+        "method": m.method,
         "measured_utc": stored.measured_utc,
     }
 

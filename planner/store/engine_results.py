@@ -31,7 +31,8 @@ _BESIDE = (
 )  # fmt: skip
 _LATENCY = (
     "backbone", "audio_seconds", "n_output_tokens", "batch_size", "n_warmup", "n_samples",
-    "n_processes", "p50_ms", "p90_ms", "p95_ms", "p99_ms", "noise_floor", "method",
+    "n_processes", "p50_ms", "p90_ms", "p95_ms", "p99_ms", "noise_floor", "method", "request_p50_ms",
+    "request_p95_ms", "n_requests", "jitter", "processor_ms", "contention", "share_above_p95",
 )  # fmt: skip
 
 
@@ -107,7 +108,7 @@ def save_engine_results(
         for one in evaluations:
             _insert_evaluation(connection, run_id, one)
         for measured in latencies:
-            _insert_latency(connection, run_id, measured)
+            insert_latency(connection, run_id, measured)
 
     write(engine, work)
 
@@ -141,7 +142,8 @@ def _insert_evaluation(connection: Connection, run_id: int | None, one: EngineEv
     to_rows.bulk_insert(connection, below, ("engine_evaluation_id", *names), rows)
 
 
-def _insert_latency(connection: Connection, run_id: int | None, measured: EngineLatency) -> None:
+def insert_latency(connection: Connection, run_id: int | None, measured: EngineLatency) -> None:
+    """Insert one latency in an engine, in a transaction of the caller."""
     latency = measured.latency
     values: dict[str, Any] = {name: getattr(latency, name) for name in _LATENCY}
     values |= {
@@ -153,6 +155,7 @@ def _insert_latency(connection: Connection, run_id: int | None, measured: Engine
         "n_threads": measured.n_threads,
         "reduction": str(latency.reduction),
         "kv_cache": int(latency.kv_cache),
+        "quiet": None if latency.quiet is None else int(latency.quiet),
         "stages_json": to_rows.optional_json(latency.stages_ms),
         "measured_utc": NowUtc(),
     }
@@ -205,6 +208,7 @@ def _latency(row: Any, device: Device) -> StoredEngineLatency:
         dtype=row["precision"],
         attention=row["engine"],
         kv_cache=bool(row["kv_cache"]),
+        quiet=None if row["quiet"] is None else bool(row["quiet"]),
         stages_ms=json.loads(row["stages_json"] or "null"),
         **{name: row[name] for name in _LATENCY},
     )

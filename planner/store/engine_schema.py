@@ -114,6 +114,15 @@ engine_latencies = table(
     Column("stages_json", Text),
     Column("method", Text, nullable=False),
     Column("measured_utc", Text, nullable=False),
+    # as of `latencies`
+    real("request_p50_ms"),
+    real("request_p95_ms"),
+    Column("n_requests", Integer),
+    real("jitter"),
+    real("processor_ms"),
+    real("contention"),
+    flag("quiet", nullable=True),
+    real("share_above_p95"),
     Index(None, "device_id", "engine", "precision"),
     Index(None, "run_id", "engine", "precision"),
 )

@@ -25,7 +25,7 @@ from planner.store.transactions import read, write
 from planner.store.views import VIEWS
 
 SCHEMA_FILE = "schema.json"
-LEFT_BEHIND = frozenset({"api_tokens", "jobs"})
+LEFT_BEHIND = frozenset({"api_tokens", "jobs", "host_leases"})
 """The service's own: secrets, and work of a process that is gone."""
 BATCH_ROWS = 10_000
 

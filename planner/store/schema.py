@@ -2,7 +2,8 @@
 
 `trials` <- `runs` (attempts) <- `evaluations` <- `utterances`; `runs` <- `latencies`, `run_steps`;
 `devices`; `sweeps` <- `sweep_trials`, `forecasts`; `law_fits` <- `law_fit_runs`; `plans`; `backbones`; the service's
-`api_tokens` and `jobs`; of exported models `exports`, `engine_evaluations` <- `engine_utterances`, `engine_latencies`.
+`api_tokens` and `jobs`; of exported models `exports`, `engine_evaluations` <- `engine_utterances`, `engine_latencies`;
+of latency that is measured by itself `latency_stages` <- `latency_turns`, `host_leases`.
 
 Names: plural snake case, `trial_id` keys, unit suffixes, `n_` for counts, named constraints.
 `_utc` is ISO 8601 text in UTC with milliseconds (`2026-11-24T09:39:54.120Z`), which sorts as time on
@@ -34,11 +35,15 @@ from planner.store.engine_schema import engine_evaluations as engine_evaluations
 from planner.store.engine_schema import engine_latencies as engine_latencies
 from planner.store.engine_schema import engine_utterances as engine_utterances
 from planner.store.engine_schema import exports as exports
+from planner.store.latency_schema import STAGE_STATES as STAGE_STATES
+from planner.store.latency_schema import host_leases as host_leases
+from planner.store.latency_schema import latency_stages as latency_stages
+from planner.store.latency_schema import latency_turns as latency_turns
 from planner.store.service_schema import JOB_STATES as JOB_STATES
 from planner.store.service_schema import api_tokens as api_tokens
 from planner.store.service_schema import jobs as jobs
 
-SCHEMA_REVISION = "0009"
+SCHEMA_REVISION = "0010"
 """The Alembic revision of the tables below; a test compares it with the newest migration."""
 
 TRIAL_STATES = ("queued", "running", "finished", "failed", "cancelled")
@@ -270,6 +275,8 @@ latencies = table(
     real("contention"),
     # 1 alone on its device, 0 under load; NULL: not known
     flag("quiet", nullable=True),
+    # of timed requests, those above the p95 that the others state
+    real("share_above_p95"),
     Index(None, "device_id", "backbone"),
     # the fast runs of a device, and whether a run is fast: both from the index alone
     Index(None, "device_id", "p50_ms", "run_id"),

@@ -45,6 +45,7 @@ _LATENCY_COLUMNS = (
     "backbone", "audio_seconds", "n_output_tokens", "batch_size", "dtype", "attention", "n_warmup",
     "n_samples", "n_processes", "p50_ms", "p90_ms", "p95_ms", "p99_ms", "noise_floor", "method",
     "request_p50_ms", "request_p95_ms", "n_requests", "jitter", "processor_ms", "contention",
+    "share_above_p95",
 )  # fmt: skip
 _RUN_COLUMNS = (
     "failure_class", "failure_text", "n_trainable", "train_seconds", "score_seconds",

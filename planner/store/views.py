@@ -57,7 +57,10 @@ LEFT JOIN latencies l ON l.latency_id = (
     SELECT y.latency_id FROM latencies y
     WHERE y.run_id = r.run_id AND y.backbone = t.backbone
         AND y.audio_seconds = t.audio_seconds AND y.reduction = t.reduction
-    ORDER BY y.batch_size, COALESCE(y.quiet, 0) DESC, y.latency_id LIMIT 1)
+    ORDER BY y.batch_size, COALESCE(y.quiet, 0) DESC,
+        CASE WHEN y.quiet = 1 OR y.method IN (
+            'requests/2 in turns', 'requests/2 by processor time in turns')
+            THEN -y.latency_id ELSE y.latency_id END LIMIT 1)
 LEFT JOIN devices m ON m.device_id = l.device_id
 LEFT JOIN devices d ON d.device_id = r.device_id"""
 
@@ -113,9 +116,10 @@ FROM engine_evaluations e
 JOIN v_results r ON r.run_id = e.run_id
 JOIN devices d ON d.device_id = e.device_id
 LEFT JOIN engine_latencies l ON l.engine_latency_id = (
-    SELECT MAX(y.engine_latency_id) FROM engine_latencies y
+    SELECT y.engine_latency_id FROM engine_latencies y
     WHERE y.run_id = e.run_id AND y.engine = e.engine AND y.engine_version = e.engine_version
-        AND y.precision = e.precision AND y.device_id = e.device_id)"""
+        AND y.precision = e.precision AND y.device_id = e.device_id
+    ORDER BY COALESCE(y.quiet, 0) DESC, y.engine_latency_id DESC LIMIT 1)"""
 
 _SAME = """\
     task, metric, dataset_digest, split_policy, reference_policy, initialisation, padding,

@@ -69,6 +69,10 @@ class Device:
     details: dict[str, Any] | None = None
 
 
+IN_TURNS = " in turns"
+"""Ends the method of a latency that a stage of the sweep took: alone on its host, contestants in turns."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Latency:
     """Percentiles of one configuration's latency on one device, and how they were taken.
@@ -82,11 +86,13 @@ class Latency:
         request_p50_ms: median over whole utterances of the scored set, each with its own windows and
             output tokens; None where one window was repeated and no utterance timed.
         request_p95_ms: 95 % quantile of the same.
-        n_requests: utterances that were timed for it.
+        share_above_p95: share of timed utterances that took longer than the p95 stated without them.
+        n_requests: utterances that were timed for it, one timed again counted again.
         jitter: p95 over p50 of one window: the machine's part.
-        processor_ms: median of the window by the timing thread's processor clock.
-        contention: wall time over the timing thread's processor time; other work shows above 1.1.
-        quiet: whether nothing else was at work on the device; None where it is not known.
+        processor_ms: median of the window by the processor's clock.
+        contention: wall time over processor time; other work shows above 1.1.
+        quiet: whether nothing else was at work on the device, its host held by a lease and its contention
+            low; None where it is not known.
     """
 
     device: Device
@@ -111,6 +117,7 @@ class Latency:
     method: str = "probe/1"
     request_p50_ms: float | None = None
     request_p95_ms: float | None = None
+    share_above_p95: float | None = None
     n_requests: int | None = None
     jitter: float | None = None
     processor_ms: float | None = None

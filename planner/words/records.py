@@ -16,6 +16,7 @@ from typing import Any
 
 from planner.errors import InputError
 from planner.words.asked import UNSAID
+from planner.words.outcomes import IN_TURNS as IN_TURNS
 from planner.words.outcomes import Device as Device
 from planner.words.outcomes import Evaluation as Evaluation
 from planner.words.outcomes import Latency as Latency

@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
     from planner.store.read import SweepStatus, TrialStatus
 
-
 POLL_SECONDS = 0.5
 """Shortest time between two looks at the database (s)."""
 
@@ -206,7 +205,7 @@ class Campaign:
         left = TimeLeft({r.trial_id: self._work(r.trial) for r in status.rows}, began, done)
         executor = make_executor()
         try:
-            with _sigterm_interrupts():
+            with sigterm_interrupts():
                 self._check(executor)
                 self._loop(executor, left)
         except KeyboardInterrupt:
@@ -281,6 +280,7 @@ class Campaign:
                     versions=current_versions(),
                     lease_seconds=self._setting.lease_seconds,
                     n_processes=n_processes,
+                    latency=self._spec.latency,
                 )
             )
             self._in_flight.add(row.trial_id)
@@ -334,7 +334,7 @@ class Campaign:
 
 
 @contextmanager
-def _sigterm_interrupts() -> Iterator[None]:
+def sigterm_interrupts() -> Iterator[None]:
     """SIGTERM (a scheduler's notice, `kill`) gives the trials back just as Ctrl-C does."""
     if threading.current_thread() is not threading.main_thread():
         yield

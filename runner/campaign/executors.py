@@ -151,7 +151,7 @@ class RayExecutor:
                 self._start_local(n_workers, cpus, gpus)
         elif self._connected:
             self._join(address)
-        nodes = self._alive()
+        nodes = self.alive_nodes()
         if not self.owned:
             require_token(ray, frozenset(n["NodeManagerAddress"] for n in nodes))
         self.hosts = frozenset(n["NodeManagerHostname"] for n in nodes)
@@ -203,10 +203,11 @@ class RayExecutor:
 
     def _on_each_node(self, resources: Resources) -> list[int]:
         wanted = {k: v for k, v in _ray_resources(resources).items() if v > 0}
-        nodes = [node["Resources"] for node in self._alive()]
+        nodes = [node["Resources"] for node in self.alive_nodes()]
         return [min(int(has.get(k, 0.0) / v + 1e-9) for k, v in wanted.items()) for has in nodes]
 
-    def _alive(self) -> list[dict[str, Any]]:
+    def alive_nodes(self) -> list[dict[str, Any]]:
+        """Ray's description of each node that is up."""
         with outages(self._ray):
             return [node for node in self._ray.nodes() if node["Alive"]]
 

@@ -20,6 +20,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import socket
+import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -39,6 +40,9 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from planner.store.claims import Claim, Worker
+
+HELD_SECONDS = 0.5
+"""Between two looks at whether this host is still held for a measurement (s)."""
 
 RETRIED = ("out-of-memory", "lost-node", "preempted")
 """Failure classes of which another attempt may end better."""
@@ -60,6 +64,9 @@ class TrialJob:
     lease_seconds: float = LEASE_SECONDS
     n_processes: int = 1
     """Trials that may run on this machine at the same time, this one included."""
+    latency: str = "beside"
+    """When latency is measured: at the end of the trial (`beside`), there shortly and in a stage after
+    training (`quiet`), or not at all (`none`)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,11 +171,29 @@ def work_on(job: TrialJob, stopped: Callable[[], bool] | None = None) -> JobOutc
         check_once(job.artifacts)
     except (InputError, MissingResourceError) as problem:
         return JobOutcome(trial_id=job.trial_id, kind="storage", failure_text=_on_host(problem))
+    ends = stopped or (lambda: False)
     with opened(job.db, must_exist=True, worker=True) as engine:
+        if not _host_is_free(engine, ends):
+            return JobOutcome(trial_id=job.trial_id, kind="released")
         claim = claim_trial(engine, job.trial_id, this_worker(), job.lease_seconds)
         if claim is None:
             return JobOutcome(trial_id=job.trial_id, kind="not-claimed")
-        return _attempt(engine, job, claim, stopped or (lambda: False))
+        return _attempt(engine, job, claim, ends)
+
+
+def _host_is_free(engine: Engine, stopped: Callable[[], bool]) -> bool:
+    """Wait while someone measures latency on this host; False: stopped meanwhile.
+
+    The lease that is waited for ends by the database's clock, so a holder that died keeps nobody for long.
+    """
+    from planner.store.host_leases import held
+
+    host = socket.gethostname()
+    while held(engine, host):
+        if stopped():
+            return False
+        time.sleep(HELD_SECONDS)
+    return True
 
 
 def _attempt(
@@ -239,6 +264,7 @@ def _run(
             checkpoints=place.checkpoints,
             on_checkpoint=place.keep,
             catalogue=catalogue(engine),
+            latency=job.latency,
         )
         return _completed(record, job, place)
     except MissingResourceError as problem:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from planner.errors import InputError
+from planner.errors import InputError, SoundscaleError
 
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
 SPLITS = (TRAIN, VALIDATION, TEST)
@@ -18,6 +18,10 @@ SPLITS = (TRAIN, VALIDATION, TEST)
 SPLIT_POLICIES = ("auto", "official", "speaker-disjoint", "prompt-disjoint", "same2026")
 
 _NOT_A_WORD = re.compile(r"[^\w' ]+|_")
+
+
+class BrokenDataError(SoundscaleError):
+    """Nothing of what is needed can be read; a trial's failure class is then `broken-data`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -25,21 +25,19 @@ from planner.words.engine_records import EngineEvaluation, EngineLatency
 from planner.words.records import Decoding, Device, Evaluation, Latency, Trial, Utterance
 from runner.data.clips import Clip
 from runner.engines.base import Engine
-from runner.engines.features import log_mel, normalised
 from runner.engines.runtime import Model, open_folder
+from runner.engines.timed import engine_ready
 from runner.engines.writing.folder import size_bytes
 from runner.models.base import Audio, Prediction, SpeechModel
 from runner.trial.evaluate import evaluate
 from runner.trial.metrics import rate_std_error
-from runner.trial.probe import STAGES, ProbePlan, spread
 from runner.trial.progress import Report
+from runner.trial.quantiles import measured, whole_tokens
+from runner.trial.requests import Requests, scored_requests
+from runner.trial.timing import RequestPlan, Timer
 
 LEAST_EQUAL = 0.99
 """Share of clips whose text must be that of torch in float32."""
-
-METHOD = "engine-probe/1"
-"""Stages by difference: decoding from windows of one and of all forced tokens, features by themselves, and the
-encoder as what is left."""
 
 
 class ParityError(SoundscaleError):
@@ -108,13 +106,12 @@ def score(
     trial: Trial,
     clips: Sequence[Clip],
     own: Sequence[Utterance],
-    window: Audio,
     device: Device,
     *,
     labels: Sequence[str] = (),
     threads: int = 1,
     report: Report | None = None,
-    plan: ProbePlan | None = None,
+    plan: RequestPlan | None = None,
 ) -> Parity:
     """Score and time an exported folder.
 
@@ -123,12 +120,11 @@ def score(
         trial: what it was exported from.
         clips: of the test split.
         own: the run's stored utterances.
-        window: audio of a window to time.
         device: what it runs on.
         labels: of an emotion model.
         threads: of the engine.
         report: takes progress.
-        plan: how many samples the latency takes.
+        plan: how many requests are timed.
     """
     model = open_folder(folder, threads)
     prompt = () if model.about.specials is None else model.about.specials.prompt
@@ -147,9 +143,9 @@ def score(
         window_ms=1e3 * float(np.mean(as_model.wall_seconds)),
         window_cpu_ms=1e3 * float(np.mean(as_model.cpu_seconds)),
     )
-    tokens = found.mean_output_tokens
-    n_tokens = 0 if tokens is None else max(1, round(tokens))
-    latency = measure(model, window, trial, n_tokens, device, plan or ProbePlan())
+    requests = scored_requests(clips, found.utterances, trial)
+    n_tokens = whole_tokens(found.mean_output_tokens)
+    latency = measure(model, requests, trial, n_tokens, device, threads, plan or RequestPlan())
     return Parity(
         score=beside,
         latency=EngineLatency(
@@ -230,66 +226,32 @@ def _difference(
 
 
 def measure(
-    model: Model, window: Audio, trial: Trial, n_tokens: int, device: Device, plan: ProbePlan
+    model: Model,
+    requests: Requests,
+    trial: Trial,
+    n_tokens: int,
+    device: Device,
+    threads: int,
+    plan: RequestPlan,
 ) -> Latency:
-    """Percentiles of one window's latency, batch 1, in an engine."""
-    forced = n_tokens or None
-    samples = _times(lambda: model.engine.run([window], exactly=forced), plan)
-    stages = _stages(model, window, forced, float(np.median(samples)), plan)
-    p50, p90, p95, p99 = (float(q) for q in np.quantile(samples, (0.5, 0.9, 0.95, 0.99)))
+    """Latency of requests and of a window of so many tokens, batch 1, in an engine by itself."""
+    timer = Timer(ready=engine_ready(model, threads), requests=requests.timed)
+    timer.run(plan)
     return Latency(
         device=device,
         backbone=trial.backbone,
         audio_seconds=trial.audio_seconds,
         reduction=trial.reduction,
         n_output_tokens=n_tokens,
-        p50_ms=p50,
-        p90_ms=p90,
-        p95_ms=p95,
-        p99_ms=p99,
-        n_samples=len(samples),
         n_warmup=plan.n_warmup,
         dtype=model.about.precision,
         attention=model.about.engine,
         kv_cache=True,
-        noise_floor=spread(samples),
-        stages_ms=stages,
-        method=METHOD,
-    )
-
-
-def _times(run: Any, plan: ProbePlan) -> Any:
-    """Milliseconds of each call, warm-ups left out."""
-    for _ in range(plan.n_warmup):
-        run()
-    ended, rows = time.perf_counter() + plan.seconds, list[float]()
-    while len(rows) < plan.n_samples:
-        if len(rows) >= plan.fewest and time.perf_counter() > ended:
-            break
-        began = time.perf_counter()
-        run()
-        rows.append(1e3 * (time.perf_counter() - began))
-    return np.array(rows)
-
-
-def _stages(
-    model: Model, window: Audio, forced: int | None, whole_ms: float, plan: ProbePlan
-) -> dict[str, float]:
-    """Features, encoder and decoding of a window (ms), which sum to the whole."""
-    about = model.about
-
-    def features() -> object:
-        if about.family == "whisper":
-            return log_mel([window], *about.mel_shape)
-        return normalised([window], about.n_samples)
-
-    features_ms = float(np.median(_times(features, plan)))
-    decode_ms = 0.0
-    if forced is not None and forced > 1:
-        first = float(np.median(_times(lambda: model.engine.run([window], exactly=1), plan)))
-        decode_ms = max(0.0, whole_ms - first) * forced / (forced - 1)
-    encoder_ms = max(0.0, whole_ms - features_ms - decode_ms)
-    return dict(zip(STAGES, (features_ms, encoder_ms, decode_ms), strict=True))
+        **measured(
+            timer.taken, requests.sizes, n_tokens, timer.ready.stages,
+            alone=False, on_cpu=device.kind == "cpu",
+        ),
+    )  # fmt: skip
 
 
 def cold_start(folder: Path, threads: int) -> dict[str, Any]:

@@ -198,7 +198,6 @@ class _Exporting:
 
         from runner.engines import parity
         from runner.trial.device import describe
-        from runner.trial.examples import probe_window
 
         row, threads = self.row, self.asked.threads
         torch.set_num_threads(threads)
@@ -208,7 +207,6 @@ class _Exporting:
             row.trial,
             corpus.test,
             read.utterances(self.engine, row.run_id),
-            probe_window(corpus, row.trial),
             describe(torch.device("cpu")),
             labels=trained.labels,
             threads=threads,

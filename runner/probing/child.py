@@ -7,8 +7,8 @@ import math
 import random
 import sys
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,12 +16,7 @@ from planner.words.catalogue import Catalogue, from_stored, to_config
 from planner.words.records import Adaptation, Reduction, Resources, Trial, to_json
 
 if TYPE_CHECKING:
-    import torch
-    from torch import Tensor
-
-    from runner.models.base import SpeechModel
-
-STAGES = ("features", "encoder", "decode")
+    from runner.trial.timing import Ready, TimedRequest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,9 +49,10 @@ class ProbeJob:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sampled:
-    """Seconds of each stage in each sample of a point, and where they were taken."""
+    """Seconds of each stage in each sample of a point, those of its processor, and where they were taken."""
 
     seconds: list[list[float]]
+    processor_seconds: list[float | None]
     device: dict[str, Any]
     precision: str
 
@@ -99,8 +95,9 @@ def trial_of(point: Point) -> Trial:
 
 def work(job: ProbeJob, catalogue: Catalogue) -> list[Sampled]:
     """Measure every point; later ones get fewer samples where the time runs short."""
-    from runner.models.adapt import deploy
+    from runner.probing.random_models import RandomModels
     from runner.trial.device import describe, torch_device, use_threads
+    from runner.trial.probe import torch_ready
     from runner.trial.recipe import precision_for
 
     ended = None if job.seconds is None else time.monotonic() + job.seconds
@@ -110,87 +107,45 @@ def work(job: ProbeJob, catalogue: Catalogue) -> list[Sampled]:
     precision = precision_for(job.precision, device.type)
     record = to_json(describe(device, job.device_label))
     order = random.Random(job.seed).sample(range(len(job.points)), len(job.points))
+    models = RandomModels(catalogue, device, job.attention)
     samples: dict[int, Sampled] = {}
-    values: dict[str, Mapping[str, Tensor]] = {}
     for place, i in enumerate(order):
-        until = None
+        seconds = math.inf
         if ended is not None:
-            now = time.monotonic()
-            until = now + max(0.0, ended - now) / (len(order) - place)
-        model = _model(job, catalogue, job.points[i], device, values)
-        deploy(model, precision)
-        seconds = _samples(job, job.points[i], model, device, precision, until)
-        samples[i] = Sampled(seconds=seconds, device=record, precision=precision)
+            seconds = max(0.0, ended - time.monotonic()) / (len(order) - place)
+        point, trial = job.points[i], trial_of(job.points[i])
+        model = models.deployed(trial, precision)
+        ready = torch_ready(model, trial, precision, device, point.batch_size)
+        taken = _timed(job, point, ready, seconds)
+        samples[i] = Sampled(
+            seconds=[(t.stages_ms[0] / 1e3).tolist() for t in taken],
+            processor_seconds=[t.processor_seconds for t in taken],
+            device=record,
+            precision=precision,
+        )
     return [samples[i] for i in range(len(job.points))]
 
 
-def _model(
-    job: ProbeJob,
-    catalogue: Catalogue,
-    point: Point,
-    device: torch.device,
-    values: dict[str, Mapping[str, Tensor]],
-) -> SpeechModel:
-    """A model of the point; the random values of a backbone are drawn once and kept in `values`."""
-    from runner.models.base import BuildRequest
-    from runner.models.builders import builder_for
-    from runner.models.whisper import ByteTokenizer
-
-    shape, trial = catalogue.backbone(point.backbone), trial_of(point)
-    request = BuildRequest(
-        trial=trial,
-        backbone=shape,
-        device=device,
-        tokenizer=ByteTokenizer(),
-        labels=tuple(f"class {i}" for i in range(6)),
-        attention=job.attention,
-    )
-    builder = builder_for(shape.family, trial.task)
-    if point.backbone not in values:
-        longest = getattr(shape, "max_audio_seconds", math.inf)
-        whole = longest if math.isfinite(longest) else point.audio_seconds
-        full = replace(trial, audio_seconds=whole, reduction=Reduction())
-        drawn = builder(replace(request, trial=full, device=torch_cpu())).module
-        values[point.backbone] = drawn.state_dict()
-    return builder(replace(request, state=values[point.backbone]))
-
-
-def torch_cpu() -> torch.device:
-    """The CPU, where random values are drawn."""
-    import torch
-
-    return torch.device("cpu")
-
-
-def _samples(
-    job: ProbeJob,
-    point: Point,
-    model: SpeechModel,
-    device: torch.device,
-    precision: str,
-    until: float | None,
-) -> list[list[float]]:
+def _timed(job: ProbeJob, point: Point, ready: Ready, seconds: float) -> list[TimedRequest]:
+    """Samples of one window of noise, by the rule that everything is timed by."""
     import numpy as np
 
     from runner.models.base import SAMPLE_RATE
-    from runner.trial.probe import time_once
+    from runner.trial.requests import Request
+    from runner.trial.timing import RequestPlan, Timer
 
-    trial = trial_of(point)
-    length = round(trial.audio_seconds * SAMPLE_RATE)
+    length = round(point.audio_seconds * SAMPLE_RATE)
     noise = np.random.default_rng(0).normal(0.0, 0.05, length).astype(np.float32)
-    batch = [noise] * point.batch_size
-
-    def once() -> list[float]:
-        return list(time_once(model, batch, trial, point.n_output_tokens, precision, device))
-
-    for _ in range(job.n_warmups):
-        once()
-    stage_seconds: list[list[float]] = []
-    while len(stage_seconds) < job.n_samples:
-        if len(stage_seconds) >= job.fewest and until is not None and time.monotonic() > until:
-            break
-        stage_seconds.append(once())
-    return stage_seconds
+    window = Request(
+        utterance_id="noise", windows=(noise,), n_output_tokens=(point.n_output_tokens,)
+    )
+    timer = Timer(ready=ready, requests=[window])
+    timer.run(
+        RequestPlan(
+            n_warmup=job.n_warmups, passes=job.n_samples, fewest=job.fewest, seconds=seconds
+        )
+    )
+    return timer.taken
 
 
 def main(arguments: Sequence[str]) -> None:

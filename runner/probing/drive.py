@@ -28,7 +28,9 @@ from planner.errors import InputError, SoundscaleError
 from planner.words.catalogue import BUILT_IN, Catalogue
 from planner.words.records import Device, Latency, Reduction
 from planner.words.units import format_ms
-from runner.probing.child import STAGES, Point, ProbeJob, Sampled, read_samples, write_job
+from runner.probing.child import Point, ProbeJob, Sampled, read_samples, write_job
+from runner.trial.quantiles import METHOD, by_processor, measured
+from runner.trial.timing import STAGES, TimedRequest
 
 LIMIT_SECONDS = 90.0
 """Time that a probe which chooses its own points may take by default."""
@@ -188,36 +190,46 @@ def _in_fresh_process(job: ProbeJob, catalogue: Catalogue, folder: Path) -> list
 
 
 def latency_of(point: Point, samples: Sequence[Sampled], request: ProbeRequest) -> Latency:
-    """Percentiles over all samples of a point, and how far processes differ.
+    """Percentiles over all samples of a point's window, and how far processes differ.
 
-    The noise floor is A against A: the largest relative difference of a process's median from the
-    median of all; from one process, half the interquartile range over the median.
+    They are of one window that was repeated: their p95 over p50 is the machine's part alone, and nothing
+    is said of requests. The noise floor is A against A: the largest relative difference of a process's
+    median from the median of all; from one process, that of its even and odd samples.
     """
-    table = 1e3 * np.concatenate([np.array(s.seconds) for s in samples])
-    total = table.sum(axis=1)
-    p50, p90, p95, p99 = (float(q) for q in np.quantile(total, (0.5, 0.9, 0.95, 0.99)))
-    medians = [float(np.median(1e3 * np.array(s.seconds).sum(axis=1))) for s in samples]
-    low, high = (float(q) for q in np.quantile(total, (0.25, 0.75)))
-    apart = max(abs(m / p50 - 1) for m in medians) if len(medians) > 1 else (high - low) / (2 * p50)
-    one = samples[0]
+    taken = [
+        TimedRequest(
+            round=k,
+            n_output_tokens=(point.n_output_tokens,),
+            stages_ms=1e3 * np.array([row]),
+            wall_seconds=sum(row),
+            processor_seconds=clock,
+        )
+        for s in samples
+        for k, (row, clock) in enumerate(zip(s.seconds, s.processor_seconds, strict=True))
+    ]
+    one, sizes = samples[0], np.array([[1.0, point.n_output_tokens]])
+    told = measured(
+        taken, sizes, point.n_output_tokens, STAGES, alone=False, on_cpu=one.device["kind"] == "cpu"
+    )
+    told |= dict.fromkeys(("request_p50_ms", "request_p95_ms", "n_requests", "share_above_p95"))
+    told["method"] = told["method"].replace(METHOD, f"probe/3 of {len(samples)} processes")
+    if len(samples) > 1:
+        alike = taken if told["quiet"] is not False else [by_processor(t) for t in taken]
+        seconds = np.array([t.wall_seconds for t in alike])
+        ends = np.cumsum([len(s.seconds) for s in samples])[:-1]
+        medians = np.array([np.median(part) for part in np.split(seconds, ends)])
+        told["noise_floor"] = float(np.abs(medians / np.median(seconds) - 1.0).max())
     return Latency(
         device=Device(**one.device),
         backbone=point.backbone,
         audio_seconds=point.audio_seconds,
         reduction=Reduction.parse(point.reduction),
         n_output_tokens=point.n_output_tokens,
-        p50_ms=p50,
-        p90_ms=p90,
-        p95_ms=p95,
-        p99_ms=p99,
-        n_samples=len(total),
         n_warmup=WARMUPS,
         batch_size=point.batch_size,
         dtype=one.precision,
         attention=request.attention,
-        noise_floor=apart,
-        stages_ms=dict(zip(STAGES, np.median(table, axis=0).tolist(), strict=True)),
-        method=f"probe/2 of {len(samples)} processes",
+        **told,
     )
 
 
@@ -237,6 +249,10 @@ def row_of(latency: Latency) -> dict[str, Any]:
         "p99_ms": latency.p99_ms,
         "n_samples": latency.n_samples,
         "noise_floor": latency.noise_floor,
+        "jitter": latency.jitter,
+        "processor_ms": latency.processor_ms,
+        "contention": latency.contention,
+        "quiet": latency.quiet,
         "stages_ms": latency.stages_ms,
         "real_time_factor": p50_seconds / latency.audio_seconds,
         "audio_seconds_per_second": latency.batch_size * latency.audio_seconds / p50_seconds,
@@ -252,9 +268,10 @@ COLUMNS = (
     ("reduction", "x_V"),
     ("n_output_tokens", "tokens"),
     ("batch_size", "batch"),
-    ("p50_ms", "p50 ms"),
-    ("p95_ms", "p95 ms"),
+    ("p50_ms", "window ms"),
+    ("jitter", "p95 / p50"),
     ("noise_floor", "noise"),
+    ("contention", "contention"),
     ("real_time_factor", "p50 / x_T"),
     ("audio_seconds_per_second", "audio s/s"),
 )

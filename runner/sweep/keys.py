@@ -28,6 +28,9 @@
     [decoding]
     [resources]                        # how it is executed; never part of a trial's fingerprint
 
+`latency` says when it is measured: `quiet`, in a stage of its own after training, alone on the host;
+`beside`, at the end of each trial, whatever runs next to it; `none`. It is no part of a trial either.
+
 An unknown key is an error that names the nearest known one: a misspelt `leaning_rate` that is
 silently ignored would train a whole campaign at the wrong rate.
 """
@@ -223,6 +226,7 @@ class SweepSpec(Section):
     padding: Literal["dynamic", "bucketed", "padded30"] = "dynamic"
     normaliser: str | None = None
     precision: str = "auto"
+    latency: Literal["quiet", "beside", "none"] = "quiet"
 
     @property
     def data_request(self) -> DataSpec:

@@ -9,7 +9,7 @@ import torch
 from planner.costs.flops.training import training_flops
 from planner.errors import InputError
 from planner.words.catalogue import Backbone, Whisper
-from planner.words.records import Latency, Resources, Trial
+from planner.words.records import Resources, Trial
 from runner.data.clips import Corpus
 from runner.models.base import SpeechModel
 from runner.trial.counting import counted_flops
@@ -53,11 +53,11 @@ def train_flops_of(
 
 
 def window_flops_counted(
-    backbone: Backbone, trial: Trial, latency: Latency, corpus: Corpus
+    backbone: Backbone, trial: Trial, n_output_tokens: int, corpus: Corpus
 ) -> dict[str, int] | None:
     """FLOPs of one window as torch counts them on this module; None for families it cannot count."""
     try:
-        return counted_flops(backbone, trial, latency.n_output_tokens, corpus.labels)
+        return counted_flops(backbone, trial, n_output_tokens, corpus.labels)
     except InputError:
         return None
 

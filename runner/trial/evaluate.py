@@ -14,10 +14,9 @@ import torch
 
 from planner.errors import InputError
 from planner.words.records import TASKS, Evaluation, Trial, Utterance
-from runner.data.clips import Clip, corpus_digest
+from runner.data.clips import BrokenDataError, Clip, corpus_digest
 from runner.data.packing import coverage, scored
 from runner.models.base import SpeechModel
-from runner.trial.features import BrokenDataError
 from runner.trial.hearing import Heard, hear
 from runner.trial.metrics import (
     character_counts,

@@ -6,10 +6,10 @@ from functools import lru_cache, partial
 
 from planner.errors import InputError
 from planner.words.records import Trial
-from runner.data.audio import Audio, AudioError
-from runner.data.clips import Clip, Corpus, DataSpec
+from runner.data.audio import Audio
+from runner.data.clips import BrokenDataError, Clip, Corpus, DataSpec
 from runner.data.packing import joined_seconds, load_example, pack, windows
-from runner.trial.features import BrokenDataError, Example
+from runner.trial.features import Example
 
 
 @lru_cache(maxsize=4)
@@ -90,17 +90,3 @@ def _n_windows(clip: Clip, trial: Trial) -> int:
 def _one_window(clip: Clip, trial: Trial, index: int) -> tuple[Audio, str]:
     cut = windows(load_example(clip)[0], trial.audio_seconds)
     return cut[min(index, len(cut) - 1)], clip.reference
-
-
-def probe_window(corpus: Corpus, trial: Trial) -> Audio:
-    """A window of real test audio to time: the first of the longest utterance that can be read.
-
-    Raises:
-        BrokenDataError: none can be read.
-    """
-    for clip in sorted(corpus.test, key=lambda c: -c.audio_seconds):
-        try:
-            return windows(load_example(clip)[0], trial.audio_seconds)[0]
-        except AudioError:
-            continue
-    raise BrokenDataError("no test utterance can be read; check the data")

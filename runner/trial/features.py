@@ -11,16 +11,13 @@ import torch
 from torch import Tensor
 
 from planner.errors import SoundscaleError
+from runner.data.clips import BrokenDataError
 from runner.models.adapt import trainable
 from runner.models.base import SAMPLE_RATE, Audio, SpeechModel, SplitModel, VariableLength
 from runner.trial.recipe import length_runs
 
 CACHE_BYTES = 2 * 2**30
 """Features kept for later epochs (bytes; assumption: a worker can spare 2 GiB)."""
-
-
-class BrokenDataError(SoundscaleError):
-    """No example can be read; the trial's failure class is `broken-data`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

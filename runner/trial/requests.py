@@ -6,7 +6,7 @@ more than by the machine, so that quantiles of one repeated window say nothing o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,9 +14,8 @@ import numpy.typing as npt
 
 from planner.words.records import Trial, Utterance
 from runner.data.audio import Audio, AudioError
-from runner.data.clips import Clip
+from runner.data.clips import BrokenDataError, Clip
 from runner.data.packing import load_clip
-from runner.trial.features import BrokenDataError
 from runner.trial.segment import segments
 
 MOST_SIZES = 200
@@ -40,10 +39,12 @@ class Requests:
     """The requests of a scored set.
 
     Attributes:
-        sizes: windows and output tokens of each utterance, shape (n, 2).
+        n_windows: of each utterance, by its name.
+        sizes: windows and output tokens of each of them, shape (n, 2).
         timed: some of them with their audio, in the order of their sizes.
     """
 
+    n_windows: dict[str, int]
     sizes: npt.NDArray[np.float64]
     timed: tuple[Request, ...]
 
@@ -68,10 +69,8 @@ def _evenly(n: int, most: int) -> list[int]:
     return sorted({round(i) for i in np.linspace(0, n - 1, min(n, most))})
 
 
-def _request(clip: Clip, row: Utterance, trial: Trial) -> Request:
-    cut = segments(
-        load_clip(clip), trial.audio_seconds, trial.reference_policy, trial.decoding.window_cut
-    )
+def _request(audio: Audio, row: Utterance, trial: Trial) -> Request:
+    cut = segments(audio, trial.audio_seconds, trial.reference_policy, trial.decoding.window_cut)
     tokens = shared_tokens(row.n_output_tokens or 0, [len(window) for window in cut])
     return Request(utterance_id=row.utterance_id, windows=tuple(cut), n_output_tokens=tokens)
 
@@ -83,8 +82,17 @@ def scored_requests(
     *,
     most_sizes: int = MOST_SIZES,
     most_timed: int = MOST_TIMED,
+    load: Callable[[Clip], Audio] = load_clip,
 ) -> Requests:
     """The scored utterances as requests, of every length where there are more than `most_sizes`.
+
+    Args:
+        clips: of the scored split.
+        utterances: as they were scored.
+        trial: which cuts them into windows.
+        most_sizes: utterances whose windows are counted.
+        most_timed: utterances that are kept with their audio.
+        load: reads a clip; one that keeps them where several trials are asked for.
 
     Raises:
         BrokenDataError: none of them can be read.
@@ -95,16 +103,20 @@ def scored_requests(
         key=lambda u: (u.audio_seconds or 0.0, u.n_output_tokens or 0),
     )
     picked = [rows[i] for i in _evenly(len(rows), most_sizes)] if rows else []
+    n_windows: dict[str, int] = {}
     sizes, timed = [], []
     keep = set(_evenly(len(picked), most_timed)) if picked else set()
     for place, row in enumerate(picked):
         try:
-            request = _request(by_id[row.utterance_id], row, trial)
+            request = _request(load(by_id[row.utterance_id]), row, trial)
         except AudioError:
             continue
+        n_windows[row.utterance_id] = len(request.windows)
         sizes.append((len(request.windows), row.n_output_tokens or 0))
         if place in keep:
             timed.append(request)
     if not timed:
         raise BrokenDataError("no scored utterance can be read to be timed; check the data")
-    return Requests(sizes=np.array(sizes, dtype=np.float64), timed=tuple(timed))
+    return Requests(
+        n_windows=n_windows, sizes=np.array(sizes, dtype=np.float64), timed=tuple(timed)
+    )

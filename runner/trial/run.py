@@ -18,7 +18,7 @@ import torch
 from planner.errors import InputError, MissingResourceError
 from planner.words.catalogue import BUILT_IN, Backbone, Catalogue
 from planner.words.records import Evaluation, Latency, Resources, RunRecord, Trial, to_json
-from runner.data.clips import Corpus, DataSpec
+from runner.data.clips import BrokenDataError, Corpus, DataSpec
 from runner.models.adapt import Group, adapt, deploy, execute_as, save, trainable
 from runner.models.base import BuildRequest, SpeechModel, VariableLength
 from runner.models.builders import builder_for
@@ -29,9 +29,10 @@ from runner.trial.checkpoint import Saving
 from runner.trial.device import PeakMemory, describe, torch_device, use_threads
 from runner.trial.evaluate import evaluate
 from runner.trial.examples import corpus_of, require_some, training_examples
-from runner.trial.features import BrokenDataError, FeatureCache
-from runner.trial.probe import measure_latency, whole_tokens
+from runner.trial.features import FeatureCache
+from runner.trial.probe import FALLBACK, measure_latency
 from runner.trial.progress import Report, StageProgress
+from runner.trial.quantiles import whole_tokens
 from runner.trial.recipe import micro_batch_for, precision_for
 from runner.trial.requests import scored_requests
 from runner.trial.train import DivergedError, OutOfMemoryError, Training, train
@@ -61,6 +62,7 @@ def run_trial(
     every_steps: int = 50,
     on_checkpoint: Callable[[Path], None] | None = None,
     catalogue: Catalogue = BUILT_IN,
+    latency: str = "beside",
 ) -> RunRecord:
     """Train, score and probe one trial on this process's device.
 
@@ -77,6 +79,7 @@ def run_trial(
         every_steps: steps between two checkpoints.
         on_checkpoint: called with each new checkpoint's path.
         catalogue: what the trial's backbone means, where it may be one of the user's own.
+        latency: `beside` measures it here, `quiet` shortly as a stage measures it later, `none` not.
 
     Raises:
         InputError: the trial cannot be asked for (digest, axis or target that does not fit).
@@ -86,7 +89,7 @@ def run_trial(
     saving = _saving(trial, checkpoints, every_steps, on_checkpoint)
     backbone = catalogue.backbone(trial.backbone)
     stages = _TrialStages(
-        trial, backbone, resources, device, artifacts, weights_folder, progress, saving
+        trial, backbone, resources, device, artifacts, weights_folder, progress, saving, latency
     )
     try:
         return stages.run(data_request)
@@ -124,6 +127,7 @@ class _TrialStages:
     weights_folder: Path | None
     report: Report | None
     saving: Saving | None
+    latency: str = "beside"
     facts: dict[str, Any] = field(default_factory=dict)
 
     def record(self, **more: Any) -> RunRecord:
@@ -157,14 +161,14 @@ class _TrialStages:
         # The deployed form: adapters add nothing to FLOPs or latency once they are merged.
         deploy(model, precision)
         evaluations = self._score_all(model, corpus, precision)
-        latency = self._probe(model, corpus, evaluations[0], precision)
+        n_tokens = whole_tokens(evaluations[0].mean_output_tokens)
         return self.record(
             status="finished",
             evaluations=evaluations,
-            latencies=(latency,),
+            latencies=self._probe(model, corpus, evaluations[0], n_tokens, precision),
             peak_memory_bytes=memory.peak_bytes(),
             details=run_details(cache, training, corpus)
-            | {"counted_flops": window_flops_counted(self.backbone, trial, latency, corpus)},
+            | {"counted_flops": window_flops_counted(self.backbone, trial, n_tokens, corpus)},
         )
 
     def _say(self, phase: str, step: int, n_steps: int) -> None:
@@ -283,15 +287,24 @@ class _TrialStages:
         )
 
     def _probe(
-        self, model: SpeechModel, corpus: Corpus, evaluation: Evaluation, precision: str
-    ) -> Latency:
-        return measure_latency(
+        self,
+        model: SpeechModel,
+        corpus: Corpus,
+        evaluation: Evaluation,
+        n_output_tokens: int,
+        precision: str,
+    ) -> tuple[Latency, ...]:
+        if self.latency == "none":
+            return ()
+        latency = measure_latency(
             model,
             scored_requests(corpus.test, evaluation.utterances, self.trial),
             self.trial,
-            n_output_tokens=whole_tokens(evaluation.mean_output_tokens),
+            n_output_tokens=n_output_tokens,
             device_record=describe(self.device, self.resources.device_label),
             device=self.device,
             precision=precision,
+            plan=FALLBACK if self.latency == "quiet" else None,
             report=self.report,
         )
+        return (latency,)

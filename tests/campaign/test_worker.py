@@ -8,9 +8,10 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 
-from planner.store.claims import Claim, cancel, claim_trial, expire, finish
+from planner.store import host_leases
+from planner.store.claims import Claim, cancel, claim_trial, expire, finish, give_back
 from planner.store.engine import open_store
 from planner.store.read import attempts, sweep_status
 from planner.store.write import register_sweep
@@ -326,3 +327,29 @@ def test_a_folder_that_goes_away_in_the_middle_of_a_trial_is_not_the_trials_faul
     monkeypatch.setattr("runner.trial.run.run_trial", unmounted)
     assert work_on(job_of(held, tmp_path, artifacts=str(place))).kind == "storage"
     assert held.row().state == "queued"
+
+
+def test_nothing_is_claimed_on_a_host_while_latency_is_measured_there(held, tmp_path, monkeypatch):
+    monkeypatch.setattr(worker, "HELD_SECONDS", 0.01)
+    give_back(held.engine, held.claim, "for the test")
+    host_leases.take(held.engine, this_worker().host, "measures", 600.0)
+    looks = iter([False, False, True])
+    outcome = work_on(job_of(held, tmp_path), lambda: next(looks))
+    assert (outcome.kind, held.row().state) == ("released", "queued")
+    claimed: list[str] = []
+    monkeypatch.setattr(worker, "_attempt", lambda *_: claimed.append(held.row().state))
+    waiting = threading.Thread(target=work_on, args=(job_of(held, tmp_path),))
+    waiting.start()
+    host_leases.give_up(held.engine, this_worker().host, "measures")
+    waiting.join()
+    assert claimed == ["running"]
+
+
+def test_a_measurement_that_died_keeps_a_host_no_longer_than_its_lease(held, tmp_path, monkeypatch):
+    monkeypatch.setattr(worker, "HELD_SECONDS", 0.01)
+    give_back(held.engine, held.claim, "for the test")
+    host_leases.take(held.engine, this_worker().host, "died", 600.0)
+    monkeypatch.setattr(worker, "_attempt", lambda *_: held.row().state)
+    with held.engine.begin() as connection:
+        connection.execute(text("UPDATE host_leases SET lease_until_seconds = 1.0"))
+    assert work_on(job_of(held, tmp_path)) == "running"

@@ -10,7 +10,7 @@ import pytest
 from planner.cli import main
 from planner.store.engine import open_store
 from planner.store.engine_results import engine_latencies, engine_results, exports
-from tests.campaign.conftest import SPEC
+from tests.campaign.made import SPEC
 
 
 @pytest.fixture(scope="module")

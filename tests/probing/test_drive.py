@@ -65,9 +65,9 @@ def test_fresh_processes_pool_their_samples_and_tell_how_far_they_differ(tmp_pat
     found = [stored.latency for stored in latencies(engine, "here")]
     engine.dispose()
     assert [x.batch_size for x in found] == [1, 2]
-    assert {(x.n_samples, x.method, x.attention) for x in found} == {
-        (6, "probe/2 of 2 processes", "eager")
-    }
+    assert {(x.n_samples, x.attention) for x in found} == {(6, "eager")}
+    assert all(x.method.startswith("probe/3 of 2 processes") for x in found)
+    assert all(x.request_p95_ms is None and x.jitter >= 1 and x.contention > 0 for x in found)
     assert all(x.noise_floor >= 0 for x in found)
 
 

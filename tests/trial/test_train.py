@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from planner.errors import InputError, UnknownNameError
 from planner.words.records import Adaptation, Optimisation
 from runner.data.audio import AudioError
+from runner.data.clips import BrokenDataError
 from runner.models.adapt import adapt, trainable
-from runner.trial.features import BrokenDataError, Example, FeatureCache
+from runner.trial.features import Example, FeatureCache
 from runner.trial.recipe import batch_indices, batch_size_for, learning_rates, schedule_factor
 from runner.trial.train import DivergedError, OutOfMemoryError, accumulate, train
 from tests.models.micro import make_model, make_trial, speechlike

@@ -33,7 +33,7 @@ from planner.costs.latency.stages import COLUMNS, quantities, regressors
 from planner.costs.windows import Floats, Placed, Windows, together, windows_of
 from planner.errors import InputError, MissingResourceError
 from planner.words.catalogue import BUILT_IN, Backbone, Catalogue
-from planner.words.records import Latency
+from planner.words.records import IN_TURNS, Latency
 from planner.words.student import t_quantile_95
 
 LEAST_SD = 0.02
@@ -289,9 +289,18 @@ def usable(latencies: Sequence[Latency], device: str | None) -> list[Latency]:
 
 
 def quietest(own: Sequence[Latency]) -> list[Latency]:
-    """Without what was taken under load, or nobody knows how, where a quiet one of the same exists."""
-    quiet = {configuration(m) for m in own if m.quiet}
-    return [m for m in own if m.quiet or configuration(m) not in quiet]
+    """The best that is known of each configuration: quiet; else taken in turns; else whatever there is.
+
+    What was taken under load is left out where something better is known of the very same.
+    """
+    best: dict[Any, int] = {}
+    for m in own:
+        best[configuration(m)] = max(_rank(m), best.get(configuration(m), 0))
+    return [m for m in own if _rank(m) == best[configuration(m)]]
+
+
+def _rank(m: Latency) -> int:
+    return 2 if m.quiet else int(m.method.endswith(IN_TURNS))
 
 
 def fit_latency_model(

@@ -1,0 +1,235 @@
+"""A stage of latency on a real micro sweep: alone, in turns, resumed, stored."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import threading
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine, text
+
+from planner.store import host_leases, latency_stages
+from planner.store.engine import open_store
+from planner.store.read import latencies, runs, sweep_id_of
+from runner.campaign import display
+from runner.campaign.drive import CampaignSetting, run_campaign
+from runner.campaign.executors import InlineExecutor
+from runner.probing import holding
+from runner.probing.finished import finished_runs, of_runs
+from runner.probing.groups import split
+from runner.probing.holding import HostBusyError, HostHold
+from runner.probing.stage import StageRequest, measure
+from runner.probing.stage_process import StageProcess
+from runner.sweep import prepare
+from runner.sweep.report import report, stage_line
+from tests.campaign.made import write_sweep, write_tones
+
+HOST = "here"
+
+
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory) -> str:
+    """A database with a finished micro sweep: two lengths, two seeds of each."""
+    folder = tmp_path_factory.mktemp("swept")
+    changes = (
+        ('reduction = ["none", "stem:2"]', 'reduction = "none"'),
+        ('task = "asr"', 'task = "asr"\nseeds = [0, 1]'),
+        ("steps = 2", "steps = 1"),
+    )
+    spec = write_sweep(folder, write_tones(folder), *changes)
+    db = f"sqlite:///{folder}/runs.db"
+    prepared = prepare.prepare(spec, db, lambda line: None)
+    setting = CampaignSetting(db=db, artifacts=str(folder / "artifacts"), poll_seconds=0.05)
+    run_campaign(prepared.spec, prepared.trials, setting, InlineExecutor, display.Quiet())
+    return db
+
+
+@pytest.fixture
+def store(swept: str, tmp_path: Path):
+    """A copy of it."""
+    target = tmp_path / "runs.db"
+    source = sqlite3.connect(swept.removeprefix("sqlite:///"))
+    with sqlite3.connect(target) as copy:
+        source.backup(copy)
+    source.close()
+    engine = open_store(f"sqlite:///{target}")
+    yield engine
+    engine.dispose()
+
+
+def asked(**changes) -> StageRequest:
+    values = {
+        "sweep": "micro",
+        "host": HOST,
+        "only_here": False,
+        "seconds": 0.0,
+        "wait_seconds": 5.0,
+    }
+    return StageRequest(**(values | changes))
+
+
+class Fake(StageProcess):
+    """Answers at once, as a process of two stages with 4 timed requests does; counts its turns."""
+
+    turns = 0
+    ends_after: int | None = None
+
+    def __init__(self, contestants, data, catalogue) -> None:
+        self.contestants = contestants
+
+    def __enter__(self) -> Fake:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def loaded(self):
+        device = {"name": "cpu-1t", "kind": "cpu", "model": "x", "n_threads": 1}
+        return [
+            {
+                "contestant": c.key, "device": device, "engine_version": "1", "attention": "sdpa",
+                "stages": ["features", "encoder", "decode"], "n_timed": 4, "n_warmup": 1,
+                "n_windows": {name: 1 + k % 2 for k, (name, _, _) in enumerate(c.utterances)},
+            }
+            for c in self.contestants
+        ]  # fmt: skip
+
+    def turn(self, contestant: str, round_: int):
+        if Fake.turns == Fake.ends_after:
+            raise KeyboardInterrupt
+        Fake.turns += 1
+        ms = 10.0 + round_ % 3
+        return {
+            "n_output_tokens": [3], "stages_ms": [[1.0, 5.0, ms - 6.0]],
+            "wall_seconds": ms / 1e3, "processor_seconds": ms / 1.02e3,
+        }  # fmt: skip
+
+
+@pytest.fixture
+def fake(monkeypatch):
+    Fake.turns, Fake.ends_after = 0, None
+    monkeypatch.setattr("runner.probing.stage.StageProcess", Fake)
+    return Fake
+
+
+def the_stages(store: Engine):
+    return latency_stages.stages(store, sweep_id_of(store, "micro"))
+
+
+def test_runs_of_one_configuration_are_timed_once_and_each_gets_its_latency(store, fake):
+    contestants = of_runs(store, "micro", finished_runs(store, "micro"))
+    assert [len(c.also) for c in contestants] == [1, 1]
+    measure(store, asked(), lambda line: None)
+    assert fake.turns == 2 * 4
+    for run in runs(store, status="finished"):
+        stored = latencies(store, run_id=run.run_id)[-1].latency
+        assert (stored.quiet, stored.method) == (True, "requests/2 in turns")
+        assert stored.noise_floor is not None
+        assert run.latency_p50_ms == stored.p50_ms
+
+
+def test_a_stage_measures_nothing_twice_unless_it_is_asked_to(store, fake):
+    measure(store, asked(), lambda line: None)
+    assert measure(store, asked(), lambda line: None).stage is None
+    assert measure(store, asked(again=True), lambda line: None).stage is not None
+    assert len(the_stages(store)) == 2
+
+
+def test_a_stage_that_was_stopped_goes_on_where_it_was(store, fake):
+    fake.ends_after = 3
+    with pytest.raises(KeyboardInterrupt):
+        measure(store, asked(), lambda line: None)
+    assert not host_leases.held(store, HOST)
+    (cut,) = the_stages(store)
+    assert (cut.state, len(latency_stages.turns(store, cut.latency_stage_id))) == ("open", 3)
+    fake.ends_after = None
+    measure(store, asked(), lambda line: None)
+    (ended,) = the_stages(store)
+    assert (ended.latency_stage_id, ended.state) == (cut.latency_stage_id, "finished")
+    assert fake.turns == 2 * 4
+
+
+def test_rounds_are_as_many_as_fit_and_never_fewer_than_the_least(store, fake):
+    measure(store, asked(seconds=3600.0), lambda line: None)
+    (whole,) = the_stages(store)
+    assert (whole.n_rounds, whole.n_rounds_whole) == (8, 8)
+    measure(store, asked(again=True, seconds=0.0), lambda line: None)
+    least = the_stages(store)[-1]
+    assert (least.n_rounds, least.details["left_out"]) == (4, ["4 of 8 rounds"])
+
+
+def test_what_was_timed_beside_a_trial_is_timed_again(store, fake, monkeypatch):
+    beside = iter([0, 0, 1, 0])
+    monkeypatch.setattr(host_leases, "n_running", lambda *_: next(beside, 0))
+    monkeypatch.setattr(holding, "LOOK_SECONDS", 0.01)
+    measure(store, asked(), lambda line: None)
+    assert fake.turns > 2 * 4
+    (stage,) = the_stages(store)
+    assert len(latency_stages.turns(store, stage.latency_stage_id)) == 2 * 4
+
+
+def test_a_host_where_trials_go_on_is_left_alone_and_free_again(store, fake, monkeypatch):
+    monkeypatch.setattr(host_leases, "n_running", lambda *_: 1)
+    monkeypatch.setattr(holding, "LOOK_SECONDS", 0.01)
+    with pytest.raises(HostBusyError, match="trials still run on here"):
+        measure(store, asked(wait_seconds=0.05), lambda line: None)
+    assert (fake.turns, host_leases.held(store, HOST)) == (0, False)
+
+
+def test_a_stage_waits_for_another_that_measures_there(store, fake, monkeypatch):
+    monkeypatch.setattr(holding, "LOOK_SECONDS", 0.01)
+    host_leases.take(store, HOST, "another", 600.0)
+    said: list[str] = []
+    waiting = threading.Thread(target=measure, args=(store, asked(), said.append))
+    waiting.start()
+    while not said:
+        pass
+    assert "another process measures latency on here" in said[0]
+    host_leases.give_up(store, HOST, "another")
+    waiting.join()
+    assert fake.turns == 2 * 4
+
+
+def test_a_holder_that_lost_its_lease_stops(store):
+    with HostHold(store, HOST, lambda line: None, lease_seconds=0.6) as hold:
+        with store.begin() as connection:
+            connection.execute(text("UPDATE host_leases SET token = 'another'"))
+        assert hold.lost.wait(20)
+        with pytest.raises(HostBusyError, match="the lease of here was lost"):
+            hold.alone()
+
+
+def test_the_report_shows_what_a_stage_took_and_how_noisy_it_was(store, fake):
+    measure(store, asked(), lambda line: None)
+    (stage,) = report(store, "micro")["latency_stages"]
+    assert json.dumps(stage)
+    line = stage_line(stage)
+    for words in (
+        "latency on here: 2 configurations in 4 rounds",
+        "A against A",
+        "left out: 4 of 8",
+    ):
+        assert words in line
+
+
+def test_models_that_do_not_fit_together_are_loaded_one_group_after_the_other(store):
+    many = of_runs(store, "micro", finished_runs(store, "micro"))
+    assert [len(g) for g in split(many, 10.0, lambda c: (c.key, 6.0))] == [1, 1]
+    assert [len(g) for g in split(many, 10.0, lambda c: ("shared", 6.0))] == [2]
+    assert [len(g) for g in split(many, 1.0, lambda c: ("heavy", 6.0))] == [1, 1]
+
+
+def test_a_real_process_times_every_contestant_in_turns(store):
+    measure(store, asked(), lambda line: None)
+    (stage,) = the_stages(store)
+    turns = latency_stages.turns(store, stage.latency_stage_id)
+    assert {t.round for t in turns} == {0, 1, 2, 3}
+    for run in runs(store, status="finished"):
+        newest = latencies(store, run_id=run.run_id)[-1].latency
+        assert newest.method.endswith("in turns")
+        assert 0 < newest.request_p50_ms <= newest.request_p95_ms
+        assert newest.processor_ms > 0
+        assert newest.contention > 0.5
+        assert set(newest.stages_ms) == {"features", "encoder", "decode"}

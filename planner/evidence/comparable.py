@@ -10,12 +10,14 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from planner.evidence.rate_search import RATES, rates_of
 from planner.store.row_types import Run
+from planner.words.asked import UNSAID
 from planner.words.records import Adaptation, Decoding, Optimisation, Trial
+from planner.words.scorers import versioned
 
 ADDED_LATER = frozenset({"n_train", "n_test", "normaliser", "decoding", "steps", "optimisation"})
 """Fields that a study of laws before 2026-11-30 did not tell apart."""
@@ -45,12 +47,14 @@ class Study:
     steps: int
     optimisation: str
     decoding: str
+    language: str | None = field(default=None, metadata={UNSAID: True})
 
     @property
     def label(self) -> str:
-        """`asterisk-en · wer by whisper-english · lora:8 (measured)`."""
-        scorer = f" by {self.normaliser}" if self.normaliser not in ("", "none") else ""
-        return f"{self.dataset} · {self.metric}{scorer} · {self.adaptation} ({self.provenance})"
+        """`asterisk-en · wer by whisper-english/1 · lora:8 (measured)`, and the language where it is not English."""
+        scorer = f" by {versioned(self.normaliser)}" if self.normaliser not in ("", "none") else ""
+        spoken = f" in {self.language}" if self.language else ""
+        return f"{self.dataset}{spoken} · {self.metric}{scorer} · {self.adaptation} ({self.provenance})"
 
 
 def study_of(row: Run, axes: Sequence[str]) -> Study:
@@ -78,6 +82,7 @@ def study_of(row: Run, axes: Sequence[str]) -> Study:
         steps=trial.optimisation.steps if trained and not sized else 0,
         optimisation=_recipe(trial.optimisation) if trained else "",
         decoding=_decoding(trial.decoding) if trial.task == "asr" else "",
+        language=trial.language,
     )
 
 
@@ -101,9 +106,9 @@ def _recipe(optimisation: Optimisation) -> str:
 
 
 def _decoding(decoding: Decoding) -> str:
-    """All of a decoding that changes its text."""
-    named = [f for f in fields(decoding) if f.name != "kv_cache"]
-    return ", ".join(f"{f.name} {getattr(decoding, f.name)}" for f in named)
+    """All of a decoding that changes its text; of guards those that it has."""
+    given = {f.name: getattr(decoding, f.name) for f in fields(decoding) if f.name != "kv_cache"}
+    return ", ".join(f"{name} {value}" for name, value in given.items() if value is not None)
 
 
 def as_before(study: Study) -> Study:
@@ -111,7 +116,7 @@ def as_before(study: Study) -> Study:
     kept = study.adaptation.partition("[")[0]
     return replace(
         study, adaptation=kept, n_train=0, n_test=0, steps=0,
-        normaliser="", optimisation="", decoding="",
+        normaliser="", optimisation="", decoding="", language=None,
     )  # fmt: skip
 
 
@@ -126,19 +131,20 @@ def why_apart(other: Study, study: Study, most: int = MOST_SAID) -> str:
 
 def differences(one: Study, other: Study) -> Iterator[tuple[str, object, object]]:
     """Fields that differ with their values; of composed ones only the parts that do."""
-    for field in fields(Study):
-        a, b = getattr(one, field.name), getattr(other, field.name)
-        if a == b or (field.name == "dataset_digest" and one.dataset != other.dataset):
+    for name in (f.name for f in fields(Study)):
+        a, b = getattr(one, name), getattr(other, name)
+        if a == b or (name == "dataset_digest" and one.dataset != other.dataset):
             continue
-        if field.name in ("decoding", "optimisation") and a and b:
+        if name in ("decoding", "optimisation") and a and b:
             yield from _parts(a, b)
         else:
-            yield field.name, a, b
+            yield name, a, b
 
 
 def _parts(one: str, other: str) -> Iterator[tuple[str, object, object]]:
-    pairs = zip(one.split(", "), other.split(", "), strict=True)
-    for (name, _, a), (_, _, b) in ((x.partition(" "), y.partition(" ")) for x, y in pairs):
+    left, right = (dict(x.split(" ", 1) for x in text.split(", ")) for text in (one, other))
+    for name in dict.fromkeys([*left, *right]):
+        a, b = left.get(name, "none"), right.get(name, "none")
         if a != b:
             yield name, a, b
 

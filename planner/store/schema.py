@@ -1,6 +1,6 @@
 """The only description of the database. Alembic (migrations/) alone creates tables from it.
 
-`trials` <- `runs` (attempts) <- `evaluations` <- `utterances`; `runs` <- `latencies`, `run_steps`;
+`trials` <- `runs` (attempts) <- `evaluations` <- `utterances`; `runs` <- `scorings`, `latencies`, `run_steps`;
 `devices`; `sweeps` <- `sweep_trials`, `forecasts`; `law_fits` <- `law_fit_runs`; `plans`; `backbones`; the service's
 `api_tokens` and `jobs`; of exported models `exports`, `engine_evaluations` <- `engine_utterances`, `engine_latencies`;
 of latency that is measured by itself `latency_stages` <- `latency_turns`, `host_leases`.
@@ -29,6 +29,9 @@ from sqlalchemy import (
     event,
 )
 
+from planner.store.answer_schema import law_fit_runs as law_fit_runs
+from planner.store.answer_schema import law_fits as law_fits
+from planner.store.answer_schema import plans as plans
 from planner.store.columns import BIG, FINITE_MAX, flag, one_of, real, table
 from planner.store.columns import metadata as metadata
 from planner.store.engine_schema import engine_evaluations as engine_evaluations
@@ -39,11 +42,12 @@ from planner.store.latency_schema import STAGE_STATES as STAGE_STATES
 from planner.store.latency_schema import host_leases as host_leases
 from planner.store.latency_schema import latency_stages as latency_stages
 from planner.store.latency_schema import latency_turns as latency_turns
+from planner.store.scoring_schema import scorings as scorings
 from planner.store.service_schema import JOB_STATES as JOB_STATES
 from planner.store.service_schema import api_tokens as api_tokens
 from planner.store.service_schema import jobs as jobs
 
-SCHEMA_REVISION = "0010"
+SCHEMA_REVISION = "0011"
 """The Alembic revision of the tables below; a test compares it with the newest migration."""
 
 TRIAL_STATES = ("queued", "running", "finished", "failed", "cancelled")
@@ -223,6 +227,8 @@ utterances = table(
     real("audio_coverage", nullable=False),
     Column("n_output_tokens", Integer),
     Column("failure_text", Text),
+    # where the references of joined clips end in `reference`, in characters; NULL: one clip
+    Column("part_ends", Text),
 )
 
 run_steps = table(
@@ -315,39 +321,4 @@ forecasts = table(
     real("peak_memory_bytes_high", nullable=False),
     Column("created_utc", Text, nullable=False),
     rowid=False,
-)
-
-law_fits = table(
-    "law_fits",
-    Column("fit_id", Text, primary_key=True),
-    Column("task", Text, nullable=False),
-    Column("metric", Text, nullable=False),
-    Column("law", Text, nullable=False),
-    Column("status", Text, nullable=False),
-    Column("n_runs", Integer, nullable=False),
-    real("objective", -FINITE_MAX, nullable=False),
-    Column("selection_json", Text, nullable=False),
-    Column("fit_json", Text, nullable=False),
-    Column("version", Text, nullable=False),
-    Column("created_utc", Text, nullable=False),
-)
-
-law_fit_runs = table(
-    "law_fit_runs",
-    Column("fit_id", ForeignKey("law_fits.fit_id"), primary_key=True),
-    Column("run_id", ForeignKey("runs.run_id"), primary_key=True),
-    flag("included"),
-    Column("reason", Text),
-    rowid=False,
-)
-
-plans = table(
-    "plans",
-    Column("answer_id", Text, primary_key=True),
-    Column("fit_id", ForeignKey("law_fits.fit_id")),
-    Column("task", Text, nullable=False),
-    Column("query_json", Text, nullable=False),
-    Column("answer_json", Text, nullable=False),
-    Column("version", Text, nullable=False),
-    Column("created_utc", Text, nullable=False),
 )

@@ -10,7 +10,10 @@ from planner.words.treatments import Reduction
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Utterance:
-    """One scored utterance; for emotion, reference and hypothesis are labels and `n_units` is 1."""
+    """One scored utterance; for emotion, reference and hypothesis are labels and `n_units` is 1.
+
+    `part_ends` says where the references of joined clips end in `reference`, in characters: `10 15`.
+    """
 
     utterance_id: str
     speaker: str | None
@@ -25,6 +28,7 @@ class Utterance:
     audio_coverage: float = 1.0
     n_output_tokens: int | None = None
     failure_text: str | None = None
+    part_ends: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,6 +16,7 @@ from typing import Any
 
 from planner.errors import InputError
 from planner.words.asked import UNSAID
+from planner.words.languages import language_of
 from planner.words.outcomes import IN_TURNS as IN_TURNS
 from planner.words.outcomes import Device as Device
 from planner.words.outcomes import Evaluation as Evaluation
@@ -72,6 +73,11 @@ class Decoding:
     than 8 tokens a second); `no_repeat_ngram` refuses a repeated n-gram (0: off). `window_cut` says
     where long audio is cut into windows: at the quietest moment of a window's second half (`pause`)
     or at its full length (`fixed`), which splits words.
+
+    A window whose text is suspicious is decoded again without repeated n-grams of `fallback_ngram` ids: one
+    that ran into its limit, whose compression ratio is above `max_compression_ratio` or whose mean
+    log-probability of a token lies below `min_log_probability`. None: not guarded, as all records of before
+    were; the defaults of a sweep file are in `GUARDED`.
     """
 
     beams: int = 1
@@ -80,6 +86,37 @@ class Decoding:
     no_repeat_ngram: int = 0
     kv_cache: bool = True
     window_cut: str = "pause"
+    fallback_ngram: int | None = field(default=None, metadata={UNSAID: True})
+    max_compression_ratio: float | None = field(default=None, metadata={UNSAID: True})
+    min_log_probability: float | None = field(default=None, metadata={UNSAID: True})
+
+    @property
+    def is_guarded(self) -> bool:
+        """Whether suspicious texts are decoded again."""
+        return self.fallback_ngram is not None
+
+    @property
+    def unguarded(self) -> Decoding:
+        """The same without a second decoding."""
+        return dataclasses.replace(
+            self, fallback_ngram=None, max_compression_ratio=None, min_log_probability=None
+        )
+
+    @property
+    def fallback(self) -> Decoding:
+        """What a suspicious window is decoded again by."""
+        return dataclasses.replace(self.unguarded, no_repeat_ngram=self.fallback_ngram or 0)
+
+
+GUARDED = Decoding(
+    max_new_tokens=444, fallback_ngram=3, max_compression_ratio=2.4, min_log_probability=-1.0
+)
+"""What a sweep file decodes by where it says nothing else. 444 is all the room that a Whisper decoder has beside
+its prompt (448 positions), so that a window's limit is `max_tokens_per_second` times its length; both thresholds
+are those of OpenAI's decoder (whisper/transcribe.py)."""
+
+TOKENS_PER_SECOND_ABROAD = 20.0
+"""Most output tokens a second in other languages than English, whose words take more tokens (assumption)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +133,8 @@ class Trial:
         audio_seconds: x_T, seconds that the encoder sees in one window.
         reduction: x_V. padding: `dynamic` (shapes follow x_T), `bucketed` (training windows have their own
             length, at most x_T, in batches of like lengths) or `padded30` (the study's execution).
-        normaliser: text normaliser by name, or `none`.
+        normaliser: text normaliser by name (`planner.words.scorers`), or `none`.
+        language: what is spoken, by its code (`fr`); None: English.
     """
 
     task: str
@@ -117,6 +155,7 @@ class Trial:
     normaliser: str = "whisper-english"
     precision: str = "auto"
     seed: int = 0
+    language: str | None = field(default=None, metadata={UNSAID: True})
 
     def __post_init__(self) -> None:
         if self.task not in TASKS:
@@ -135,6 +174,8 @@ class Trial:
             )
         if self.padding not in ("dynamic", "bucketed", "padded30"):
             raise InputError(f"padding must be dynamic, bucketed or padded30, got {self.padding!r}")
+        if self.language is not None:
+            language_of(self.language)
 
     @property
     def fingerprint(self) -> str:
@@ -158,7 +199,10 @@ class Trial:
         if self.reduction.factor > 1:
             rate += f" ({self.reduction})"
         seed = f" · seed {self.seed}" if self.seed else ""
-        return f"{self.backbone} · {self.audio_seconds:g} s · {rate} · {self.adaptation}{seed}"
+        spoken = f" · {self.language}" if self.language else ""
+        return (
+            f"{self.backbone} · {self.audio_seconds:g} s · {rate} · {self.adaptation}{spoken}{seed}"
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,11 +11,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from planner.errors import InputError, SoundscaleError
+from planner.words.languages import language_of
 
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
 SPLITS = (TRAIN, VALIDATION, TEST)
 
 SPLIT_POLICIES = ("auto", "official", "speaker-disjoint", "prompt-disjoint", "same2026")
+
+GAPS = ("silence", "room-tone")
 
 _NOT_A_WORD = re.compile(r"[^\w' ]+|_")
 
@@ -38,6 +41,7 @@ class Clip:
         fault: why the header cannot be read; reading the clip raises the same AudioError.
         parts: the clips that a joined clip consists of; empty for a plain one.
         start_seconds, length_seconds: the part of the file that is meant (s); None: the whole file.
+        gap: what joins it to a neighbour: `room-tone`, or empty for digital silence.
     """
 
     utterance_id: str
@@ -50,6 +54,7 @@ class Clip:
     parts: tuple[Clip, ...] = ()
     start_seconds: float = 0.0
     length_seconds: float | None = None
+    gap: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,10 +123,11 @@ def corpus_digest(clips: Sequence[Clip]) -> str:
 
 
 def _part_of(clip: Clip) -> tuple[str, ...]:
-    """What part of its file a clip is; nothing for a whole one, whose digest is as it was."""
-    if clip.length_seconds is None:
-        return ()
-    return (f"{clip.start_seconds!r}+{clip.length_seconds!r}",)
+    """What part of its file a clip is and how it is joined; nothing of what is usual, so that digests stay."""
+    part = (
+        () if clip.length_seconds is None else (f"{clip.start_seconds!r}+{clip.length_seconds!r}",)
+    )
+    return (*part, f"joined by {clip.gap}") if clip.gap else part
 
 
 def normalised(text: str) -> str:
@@ -148,10 +154,14 @@ class DataSpec:
         test_fraction, validation_fraction: share of speakers or prompts, where Soundscale splits.
         n_train, n_test: clips to keep (n_test after joining), drawn by `seed`; None: all.
         join_seconds: join consecutive test clips of a speaker up to this length (s); None: do not.
+        join_gap: what lies between clips that are heard in a row, in test and in training: `silence` (0.3 s of
+            digital silence) or `room-tone` (0.1 s of the recordings' own background).
         min_seconds, max_seconds: keep clips within these durations (s).
         text_column, label_column: columns of a manifest or hub data set.
         config: configuration of a hub data set.
         labels: the labels a manifest may use; empty: all that it uses.
+        language: what is spoken, by its code (`fr`); None: English, or the only one that the source names.
+            Of a source that names the language of each clip, only those of this one are taken.
         seed: of the split and of the draw.
     """
 
@@ -167,19 +177,25 @@ class DataSpec:
     n_train: int | None = None
     n_test: int | None = None
     join_seconds: float | None = None
+    join_gap: str = "silence"
     min_seconds: float = 0.0
     max_seconds: float | None = None
     text_column: str | None = None
     label_column: str | None = None
     config: str | None = None
     labels: tuple[str, ...] = ()
+    language: str | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
+        if self.language is not None:
+            language_of(self.language)
         if self.split_policy not in SPLIT_POLICIES:
             raise InputError(
                 f"split_policy must be one of {', '.join(SPLIT_POLICIES)}, got {self.split_policy!r}"
             )
+        if self.join_gap not in GAPS:
+            raise InputError(f"join_gap must be one of {', '.join(GAPS)}, got {self.join_gap!r}")
         if self.task not in (None, "asr", "emotion"):
             raise InputError(f"task of data must be asr or emotion, got {self.task!r}")
         for name in ("n_train", "n_test"):

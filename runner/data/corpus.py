@@ -67,7 +67,7 @@ def list_clips(
     Raises:
         UnknownNameError, MissingResourceError, InputError: as `load_corpus`.
     """
-    if spec.name == "prompts":
+    if spec.name in prompts.NAMES:
         return prompts.listing(spec, cache=cache, offline=offline, say=say)
     if spec.name in FOLDERS:
         return FOLDERS[spec.name](spec)
@@ -76,7 +76,7 @@ def list_clips(
     raise UnknownNameError(
         "data source",
         spec.name,
-        ("prompts", *FOLDERS),
+        (*prompts.NAMES, *FOLDERS),
         remedy="own speech goes in as a manifest, a hub data set by its id OWNER/NAME",
     )
 
@@ -93,7 +93,8 @@ def measured(clip: Clip) -> Clip:
 def _in_bounds(listing: Listing, spec: DataSpec) -> Listing:
     """The listing with durations and without clips outside the bounds; broken clips stay."""
     high = spec.max_seconds if spec.max_seconds is not None else float("inf")
-    clips = (measured(c) for c in listing.clips)
+    gap = "" if spec.join_gap == "silence" else spec.join_gap
+    clips = (dataclasses.replace(measured(c), gap=gap) for c in listing.clips)
     kept = tuple(c for c in clips if c.fault or spec.min_seconds <= c.audio_seconds <= high)
     if not kept:
         raise InputError(

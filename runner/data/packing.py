@@ -14,9 +14,14 @@ import numpy as np
 from planner.errors import InputError
 from runner.data.audio import SAMPLE_RATE, Audio, read_segment
 from runner.data.clips import Clip
+from runner.data.room_tone import room_tone
 
 GAP_SECONDS = 0.3
 """Silence between two joined clips (s); assumption: a pause between sentences in read speech."""
+
+ROOM_TONE_SECONDS = 0.1
+"""Room tone between two joined clips (s). With the quiet edges that recordings bring (.25 s together in the
+median of the built-in prompts) it makes a pause as between phrases, and no silence that speech has not."""
 
 POLICIES = ("window", "filter", "truncate")
 
@@ -26,7 +31,12 @@ Example = tuple[Clip, ...]
 
 def joined_seconds(clips: Sequence[Clip]) -> float:
     """Duration of clips heard in a row, gaps included (s)."""
-    return sum(c.audio_seconds for c in clips) + GAP_SECONDS * max(0, len(clips) - 1)
+    gap = _gap_seconds(clips[0]) if clips else 0.0
+    return sum(c.audio_seconds for c in clips) + gap * max(0, len(clips) - 1)
+
+
+def _gap_seconds(clip: Clip) -> float:
+    return ROOM_TONE_SECONDS if clip.gap == "room-tone" else GAP_SECONDS
 
 
 def _runs(clips: Sequence[Clip], seconds: float) -> Iterator[Example]:
@@ -45,8 +55,9 @@ def _runs(clips: Sequence[Clip], seconds: float) -> Iterator[Example]:
 def join(clips: Sequence[Clip], seconds: float) -> tuple[Clip, ...]:
     """Test clips joined with their neighbours up to `seconds` each; none is lost.
 
-    Clips of one speaker that follow each other are joined with 0.3 s of silence between and their
-    references with a space. A clip that is longer than `seconds`, or broken, stands alone.
+    Clips of one speaker that follow each other are joined with 0.3 s of silence between, or with room tone
+    where the clips say so, and their references with a space. A clip that is longer than `seconds`, or broken,
+    stands alone.
     """
     return tuple(_one(run) for run in _runs(clips, seconds))
 
@@ -63,6 +74,7 @@ def _one(run: Example) -> Clip:
         split=first.split,
         audio_seconds=joined_seconds(run),
         parts=run,
+        gap=first.gap,
     )
 
 
@@ -97,11 +109,18 @@ def load_example(example: Clip | Sequence[Clip]) -> tuple[Audio, str]:
     clips = (example,) if isinstance(example, Clip) else tuple(example)
     if not clips:
         raise InputError("an example needs at least one clip, got none")
-    gap = np.zeros(round(GAP_SECONDS * SAMPLE_RATE), dtype=np.float32)
     pieces: list[Audio] = []
     for clip in clips:
-        pieces += [gap, load_clip(clip)] if pieces else [load_clip(clip)]
+        audio = load_clip(clip)
+        pieces += [_gap(clip, pieces[-1], audio), audio] if pieces else [audio]
     return np.concatenate(pieces), " ".join(c.reference for c in clips)
+
+
+def _gap(clip: Clip, before: Audio, after: Audio) -> Audio:
+    n = round(_gap_seconds(clip) * SAMPLE_RATE)
+    if clip.gap != "room-tone":
+        return np.zeros(n, dtype=np.float32)
+    return room_tone(before, after, n)
 
 
 def windows(audio: Audio, audio_seconds: float, policy: str = "window") -> list[Audio]:

@@ -4,16 +4,20 @@ Debian's `asterisk-core-sounds-en-wav` holds the audio (8 kHz WAV, Allison Smith
 `asterisk-core-sounds-en` the transcripts. Left out: texts in brackets (noises and notes), prompts
 whose symbols (`*`, `#`) are read out in words the text does not give, and the folders of single
 letters, the phonetic alphabet and silence. What is left: 458 prompts, 22.6 minutes, 3,110 words.
+
+`prompts-2` leaves out more: the single numbers, days and months of the folder `digits`, which joined make lists
+that no text of speech has, and texts that are there twice: 329 prompts, 19.9 minutes, 2,837 words are left.
 """
 
 from __future__ import annotations
 
 import gzip
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 from planner.errors import MissingResourceError
-from runner.data.clips import Clip, DataSpec, Listing
+from runner.data.clips import Clip, DataSpec, Listing, normalised
 from runner.weights.packages import (
     Package,
     Say,
@@ -45,6 +49,9 @@ SPEAKER = "allison"
 _SOUNDS = "usr/share/asterisk/sounds/en_US_f_Allison"
 _TRANSCRIPTS = "usr/share/doc/asterisk-core-sounds-en/core-sounds-en.txt.gz"
 _NOT_SPEECH = ("letters/", "phonetic/", "silence/")
+_LISTS = "digits/"
+NAMES = ("prompts", "prompts-2")
+"""Names of the data: a new choice of prompts has a new name, so that databases of before stay apart."""
 _NOT_SPOKEN = re.compile(r"[\[\]<>()*#@&/]")
 
 
@@ -65,6 +72,22 @@ def transcripts(text: str) -> dict[str, str]:
     return out
 
 
+def without_lists(texts: Mapping[str, str]) -> dict[str, str]:
+    """The prompts without single numbers, days and months, and each text once.
+
+    >>> without_lists({"digits/1": "one", "a": "Press one.", "b": "press one", "c": "Wait."})
+    {'a': 'Press one.', 'c': 'Wait.'}
+    """
+    kept: dict[str, str] = {}
+    known: set[str] = set()
+    for name, text in texts.items():
+        plain = normalised(text)
+        if not name.startswith(_LISTS) and plain not in known:
+            kept[name] = text
+            known.add(plain)
+    return kept
+
+
 def listing(spec: DataSpec, *, cache: Path | None, offline: bool, say: Say) -> Listing:
     """The prompts, from the cache or from Debian's registry.
 
@@ -73,13 +96,15 @@ def listing(spec: DataSpec, *, cache: Path | None, offline: bool, say: Say) -> L
     """
     folder, source = resolve(Path(spec.path) if spec.path else None, cache, offline, say)
     texts = transcripts(gzip.decompress((folder / _TRANSCRIPTS).read_bytes()).decode("utf-8"))
+    if spec.name == "prompts-2":
+        texts = without_lists(texts)
     files = ((name, folder / _SOUNDS / f"{name}.wav", text) for name, text in texts.items())
     clips = tuple(
         Clip(utterance_id=name, path=path, reference=text, speaker=SPEAKER)
         for name, path, text in files
         if path.is_file()
     )
-    return Listing(name="prompts", task="asr", clips=clips, licence=LICENCE, source=source)
+    return Listing(name=spec.name, task="asr", clips=clips, licence=LICENCE, source=source)
 
 
 def resolve(path: Path | None, cache: Path | None, offline: bool, say: Say) -> tuple[Path, str]:

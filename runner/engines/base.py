@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from planner.words.records import Decoding
-from runner.data.audio import SAMPLE_RATE, Audio
+from runner.data.audio import Audio
+from runner.models.guard import token_limit as token_limit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,12 +46,6 @@ class Engine(Protocol):
         `exactly` forces so many output tokens, for latency.
         """
         ...
-
-
-def token_limit(decoding: Decoding, n_samples: int) -> int:
-    """Most output tokens of a window of so many samples, the end token included, as in scoring."""
-    by_length = math.ceil(decoding.max_tokens_per_second * n_samples / SAMPLE_RATE) + 1
-    return min(decoding.max_new_tokens, by_length)
 
 
 def confidence_of(log_probability: float, n_tokens: int) -> float:

@@ -67,12 +67,14 @@ class Prediction:
         n_tokens: output tokens that were generated, the end token included; 1 for a class.
         log_probabilities: of the classes, in the order of the model's labels; empty for text.
         token_ids: the generated ids without the end token; empty for a class.
+        fell_back: whether the window was decoded a second time; `n_tokens` counts both.
     """
 
     text: str
     n_tokens: int
     log_probabilities: tuple[float, ...] = ()
     token_ids: tuple[int, ...] = ()
+    fell_back: bool = False
 
 
 class SpeechModel(Protocol):

@@ -7,7 +7,7 @@ batch. In float32 the tokens are those of one-by-one decoding and of transformer
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,10 +15,9 @@ import torch
 from torch import Tensor
 
 from planner.errors import InputError
+from planner.words.languages import ENGLISH_VOCABULARY, LANGUAGES, language_of
 from planner.words.records import Decoding
-
-ENGLISH_VOCABULARY = 51864
-"""Vocabulary of the English-only checkpoints; multilingual ones have 51,865 or 51,866 (large-v3)."""
+from runner.models.guard import is_suspicious
 
 SPACE = 220
 """Id of a lone space in both vocabularies (GPT-2's byte pair encoding)."""
@@ -29,7 +28,7 @@ class Specials:
     """Ids that steer a Whisper decoder; they follow from the vocabulary's size.
 
     Attributes:
-        prompt: start of transcript, language English and task where the vocabulary has them, no timestamps.
+        prompt: start of transcript, language and task where the vocabulary has them, no timestamps.
         end: end of text; every id above it is a special token or a timestamp.
         silent: non-speech ids that OpenAI's decoder suppresses (brackets, notes, markup).
     """
@@ -39,11 +38,11 @@ class Specials:
     silent: tuple[int, ...]
 
     @classmethod
-    def of(cls, vocab_size: int) -> Specials:
-        """The ids for a vocabulary of that size.
+    def of(cls, vocab_size: int, language: str | None = None) -> Specials:
+        """The ids for a vocabulary of that size, and a language that is spoken (None: English).
 
         Raises:
-            InputError: no Whisper vocabulary has the size.
+            InputError: no Whisper vocabulary has the size, or it does not hold the language.
         """
         from transformers.models.whisper.configuration_whisper import (
             NON_SPEECH_TOKENS,
@@ -52,6 +51,10 @@ class Specials:
 
         extra = vocab_size - ENGLISH_VOCABULARY
         if extra == 0:
+            if language not in (None, "en"):
+                raise InputError(
+                    f"an English-only vocabulary has no prompt for {language}; use a multilingual checkpoint"
+                )
             return cls(prompt=(50257, 50362), end=50256, silent=tuple(NON_SPEECH_TOKENS))
         if extra not in (1, 2):
             raise InputError(
@@ -59,8 +62,13 @@ class Specials:
             )
         # Each further language (large-v3 added Cantonese) moves the task and timestamp ids up by one.
         shift = extra - 1
+        place = 0 if language is None else language_of(language)
+        if place >= len(LANGUAGES) - 2 + extra:
+            raise InputError(
+                f"a vocabulary of {vocab_size} ids has no prompt for {language}; use whisper-large-v3"
+            )
         return cls(
-            prompt=(50258, 50259, 50359 + shift, 50363 + shift),
+            prompt=(50258, 50259 + place, 50359 + shift, 50363 + shift),
             end=50257,
             silent=tuple(NON_SPEECH_TOKENS_MULTI),
         )
@@ -68,10 +76,16 @@ class Specials:
 
 @dataclass(slots=True)
 class Row:
-    """Generated ids of one window, without the end token; `n_tokens` counts it."""
+    """Generated ids of one window, without the end token; `n_tokens` counts it.
+
+    `log_probability` is the sum over the tokens (nats), where it was asked for. Of a window that was decoded
+    again `n_tokens` counts both times, as both were paid for.
+    """
 
     ids: list[int]
     n_tokens: int = 0
+    log_probability: float = 0.0
+    fell_back: bool = False
 
 
 def _biases(
@@ -173,6 +187,8 @@ def greedy(
         if decoding.no_repeat_ngram:
             _ban_repeats(logits, [rows[i] for i in active], decoding.no_repeat_ngram)
         chosen = logits.argmax(-1)
+        if decoding.min_log_probability is not None:
+            _add_log_probabilities(logits, chosen, [rows[i] for i in active])
         kept = _accept(active, rows, chosen.tolist(), ends, None if exactly else special.end)
         tokens = torch.cat([tokens, chosen[:, None]], dim=1)
         if len(kept) < len(active):
@@ -181,6 +197,47 @@ def greedy(
             tokens, encoded = tokens[place], encoded[place]
             if cache is not None and kept:
                 cache.batch_select_indices(place)
+    return rows
+
+
+def _add_log_probabilities(logits: Tensor, chosen: Tensor, rows: Sequence[Row]) -> None:
+    top = logits.gather(1, chosen[:, None])[:, 0] - logits.logsumexp(-1)
+    for row, value in zip(rows, top.tolist(), strict=True):
+        row.log_probability += value
+
+
+def guarded(
+    module: Any,
+    encoded: Tensor,
+    special: Specials,
+    decoding: Decoding,
+    text_of: Callable[[Sequence[int]], str],
+    *,
+    limits: Sequence[int] | None = None,
+) -> list[Row]:
+    """`greedy`, and once more without repeated n-grams for windows whose text is suspicious.
+
+    OpenAI's decoder samples at rising temperatures there; this is the same on every machine and engine.
+    """
+    rows = greedy(module, encoded, special, decoding, limits=limits)
+    if not decoding.is_guarded:
+        return rows
+    room = min(decoding.max_new_tokens, module.config.max_target_positions - len(special.prompt))
+    most = [min(room, limit) for limit in (limits or [room] * len(rows))]
+    again = [
+        i
+        for i, (row, end) in enumerate(zip(rows, most, strict=True))
+        if is_suspicious(
+            text_of(row.ids), row.ids, end, row.log_probability, row.n_tokens, decoding
+        )
+    ]
+    if not again:
+        return rows
+    second = greedy(
+        module, encoded[again], special, decoding.fallback, limits=[most[i] for i in again]
+    )
+    for i, row in zip(again, second, strict=True):
+        rows[i] = Row(ids=row.ids, n_tokens=rows[i].n_tokens + row.n_tokens, fell_back=True)
     return rows
 
 

@@ -26,7 +26,7 @@ from runner.models.base import (
     Tokenizer,
     own_length,
 )
-from runner.models.decode import Specials, greedy
+from runner.models.decode import Specials, greedy, guarded
 from runner.models.logmel import HOP, log_mel
 from runner.models.reduction import attach_to_layers
 
@@ -210,6 +210,7 @@ class WhisperRecogniser:
         lengths: MelLengths,
         tokenizer: Tokenizer,
         device: torch.device,
+        language: str | None = None,
     ) -> None:
         self.module = module.to(device)
         self.backbone = backbone
@@ -219,7 +220,7 @@ class WhisperRecogniser:
         self.features_per_second = lengths.features_per_second
         self.tokenizer = tokenizer
         self.device = device
-        self.special = Specials.of(backbone.vocab_size)
+        self.special = Specials.of(backbone.vocab_size, language)
         self.n_prompt_tokens = len(self.special.prompt)
 
     def targets(self, references: Sequence[str]) -> list[list[int]]:
@@ -264,12 +265,17 @@ class WhisperRecogniser:
         exactly: int | None = None,
     ) -> list[Prediction]:
         """Greedy transcripts of a batch of windows."""
-        rows = greedy(self.module, encoded, self.special, decoding, limits=limits, exactly=exactly)
+        if exactly:
+            rows = greedy(self.module, encoded, self.special, decoding, exactly=exactly)
+        else:
+            text_of = self.tokenizer.decode
+            rows = guarded(self.module, encoded, self.special, decoding, text_of, limits=limits)
         return [
             Prediction(
                 text=self.tokenizer.decode(row.ids).strip(),
                 n_tokens=row.n_tokens,
                 token_ids=tuple(row.ids),
+                fell_back=row.fell_back,
             )
             for row in rows
         ]
@@ -316,4 +322,6 @@ def build(request: BuildRequest) -> WhisperRecogniser:
     n_frames = shorten(encoder, module.config, backbone, trial)
     attach_to_layers(encoder, encoder.layers, trial.reduction, backbone.name)
     lengths = MelLengths(backbone, trial, n_frames, request.device)
-    return WhisperRecogniser(module, backbone, lengths, request.tokenizer, request.device)
+    return WhisperRecogniser(
+        module, backbone, lengths, request.tokenizer, request.device, trial.language
+    )

@@ -207,7 +207,6 @@ def _trial(
     optimisation: Optimisation,
     seed: int,
 ) -> Trial:
-    default = "whisper-english" if spec.task == "asr" else "none"
     return Trial(
         task=spec.task,
         dataset=corpus.name,
@@ -225,7 +224,8 @@ def _trial(
         reference_policy=spec.reference_policy,
         initialisation=spec.initialisation,
         padding=spec.padding,
-        normaliser=spec.normaliser or default,
+        normaliser=spec.scorer,
+        language=None if spec.data.language == "en" else spec.data.language,
         precision=spec.precision,
         seed=seed,
     )

@@ -19,7 +19,9 @@ from pydantic import BaseModel, ValidationError
 from planner.costs.flops.lengths import check_seconds, encoder_tokens
 from planner.errors import InputError, SoundscaleError, UnknownNameError
 from planner.words.catalogue import BUILT_IN, Catalogue
+from planner.words.languages import check_language
 from planner.words.records import Reduction
+from planner.words.scorers import SCORERS
 from runner.sweep.keys import AXIS_NAMES, Level, SweepSpec
 from runner.trial.recipe import OPTIMISERS, PRECISIONS, SCHEDULES
 
@@ -142,6 +144,8 @@ def _check_names(spec: SweepSpec) -> None:
     ):
         if name is not None and name not in words:
             raise UnknownNameError(key, name, words)
+    if spec.normaliser is not None and spec.normaliser not in SCORERS:
+        raise UnknownNameError("normaliser", spec.normaliser, list(SCORERS))
     levels = _levels(spec, "adaptation")
     for arm in chosen.arms:
         if arm not in levels:
@@ -170,6 +174,8 @@ def _check_against_catalogue(spec: SweepSpec, catalogue: Catalogue) -> None:
                     f"{name} has no decoder and writes no text; choose a whisper backbone or set "
                     f'task = "emotion"'
                 )
+            if spec.task == "asr":
+                check_language(shape, spec.data.language)
         for seconds in axes["audio_seconds"]:
             with _under("axes.audio_seconds"):
                 check_seconds(shape, seconds)

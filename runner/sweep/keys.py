@@ -25,7 +25,7 @@
     batch_audio_seconds = 32           # or batch_size, in examples
     [optimisation.arms."full"]         # rates of one adaptation, where they differ
     learning_rate = 1e-4
-    [decoding]
+    [decoding]                         # guarded (planner.words.records.GUARDED) where it says nothing else
     [resources]                        # how it is executed; never part of a trial's fingerprint
 
 `latency` says when it is measured: `quiet`, in a stage of its own after training, alone on the host;
@@ -47,9 +47,19 @@ from pydantic import (
     Field,
     PositiveFloat,
     PositiveInt,
+    model_validator,
 )
 
-from planner.words.records import Adaptation, Decoding, Optimisation, Resources
+from planner.words.records import (
+    GUARDED,
+    TOKENS_PER_SECOND_ABROAD,
+    Adaptation,
+    Decoding,
+    Optimisation,
+    Resources,
+    to_json,
+)
+from planner.words.scorers import default_scorer
 from planner.words.units import parse_bytes, parse_flops
 from runner.data.clips import DataSpec
 from runner.trial.recipe import batch_size_for
@@ -208,6 +218,24 @@ class ResourcesSection(Section):
         )
 
 
+GUARDS = ("fallback_ngram", "max_compression_ratio", "min_log_probability")
+"""Keys of `[decoding]` that came with the guards; `fallback_ngram = 0` switches them off."""
+
+
+def _decoding_of(given: dict[str, Any], language: str | None) -> dict[str, Any]:
+    """The whole of a `[decoding]` table, with defaults for what it leaves out.
+
+    A table that names everything but the guards is one that was stored before there were any: it has none.
+    """
+    whole = {k: v for k, v in to_json(Decoding()).items() if k not in GUARDS}
+    if whole.keys() <= given.keys() and not given.keys() & set(GUARDS):
+        return given
+    rate = {} if language in (None, "en") else {"max_tokens_per_second": TOKENS_PER_SECOND_ABROAD}
+    merged = to_json(GUARDED) | rate | given
+    off = merged.get("fallback_ngram") == 0
+    return {k: v for k, v in merged.items() if not (off and k in GUARDS)}
+
+
 class SweepSpec(Section):
     """A whole sweep file, checked."""
 
@@ -219,7 +247,7 @@ class SweepSpec(Section):
     seeds: Levels[int] = [0]
     lora: Lora = Lora()
     optimisation: OptimisationSection = OptimisationSection()
-    decoding: Decoding = Decoding()
+    decoding: Decoding = GUARDED
     resources: ResourcesSection = ResourcesSection()
     initialisation: Literal["pretrained", "random"] = "pretrained"
     reference_policy: Literal["window", "filter", "truncate"] = "window"
@@ -227,6 +255,23 @@ class SweepSpec(Section):
     normaliser: str | None = None
     precision: str = "auto"
     latency: Literal["quiet", "beside", "none"] = "quiet"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _guard(cls, table: Any) -> Any:
+        """Fill in what `[decoding]` leaves out, which depends on the language of the data."""
+        if not isinstance(table, dict):
+            return table
+        given, data = table.get("decoding", {}), table.get("data", {})
+        if not isinstance(given, dict) or not isinstance(data, dict):
+            return table
+        return table | {"decoding": _decoding_of(given, data.get("language"))}
+
+    @property
+    def scorer(self) -> str:
+        """The normaliser by name: the file's, else that of the task and the language."""
+        default = default_scorer(self.data.language) if self.task == "asr" else "none"
+        return self.normaliser or default
 
     @property
     def data_request(self) -> DataSpec:

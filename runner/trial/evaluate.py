@@ -17,17 +17,14 @@ from planner.words.records import TASKS, Evaluation, Trial, Utterance
 from runner.data.clips import BrokenDataError, Clip, corpus_digest
 from runner.data.packing import coverage, scored
 from runner.models.base import SpeechModel
+from runner.models.guard import at_limit, loops
 from runner.trial.hearing import Heard, hear
-from runner.trial.metrics import (
-    character_counts,
-    class_scores,
-    normaliser,
-    quantiles,
-    rate_std_error,
-    recall_std_error,
-    word_counts,
-)
+from runner.trial.metrics import class_scores, quantiles, rate_std_error, recall_std_error
 from runner.trial.progress import Report
+from runner.trial.scoring import Counted, counted, part_ends
+
+MOST_NAMED = 50
+"""Utterances that a run's details name of one kind."""
 
 
 def evaluate(
@@ -116,15 +113,12 @@ def _broken_row(heard: Heard) -> Utterance:
     )
 
 
-def _text_row(heard: Heard, trial: Trial) -> tuple[Utterance, tuple[int, int]]:
-    """One recognised utterance, and its character errors and characters."""
-    norm = normaliser(trial.normaliser)
+def _text_row(heard: Heard, trial: Trial) -> tuple[Utterance, Counted]:
+    """One recognised utterance, and what else is counted of it."""
     text = " ".join(p.text for p in heard.predictions if p.text)
-    reference, hypothesis = norm(heard.clip.reference), norm(text)
-    words, characters = (
-        word_counts(reference, hypothesis),
-        character_counts(reference, hypothesis),
-    )
+    parts = [part.reference for part in heard.clip.parts] or [heard.clip.reference]
+    found = counted(trial.normaliser, parts, [p.text for p in heard.predictions if p.text] or [""])
+    words = found.words
     row = Utterance(
         utterance_id=heard.clip.utterance_id,
         speaker=heard.clip.speaker,
@@ -138,8 +132,9 @@ def _text_row(heard: Heard, trial: Trial) -> tuple[Utterance, tuple[int, int]]:
         audio_seconds=heard.seconds,
         audio_coverage=coverage(heard.seconds, trial.audio_seconds, trial.reference_policy),
         n_output_tokens=sum(p.n_tokens for p in heard.predictions),
+        part_ends=part_ends(parts),
     )
-    return row, (characters.n_errors, characters.n_units)
+    return row, found
 
 
 def _recognition(
@@ -158,16 +153,21 @@ def _recognition(
         [r.n_errors for r in rows], [r.n_units for r in rows], [r.speaker for r in rows]
     )
     per_window = [float(p.n_tokens) for h in sound for p in h.predictions]
-    wrong, characters = (sum(c[i] for _, c in scored_rows) for i in (0, 1))
+    wrong, characters = (
+        sum(getattr(found.characters, name) for _, found in scored_rows)
+        for name in ("n_errors", "n_units")
+    )
     details: dict[str, Any] = {
-        "cer": wrong / characters,
+        "cer": wrong / characters if characters else None,
         "n_character_errors": wrong,
         "n_characters": characters,
         "n_windows": len(per_window),
         "windows_per_utterance": len(per_window) / len(sound),
         "tokens_per_window": sum(per_window) / len(per_window),
         "tokens_per_utterance": sum(per_window) / len(sound),
-        "n_windows_at_limit": sum(p.n_tokens >= trial.decoding.max_new_tokens for h in sound for p in h.predictions),
+        **_guard_counts(sound),
+        "n_errors_at_cuts": sum(found.n_errors_at_cuts for _, found in scored_rows),
+        "number_format_only": _by_number_format(scored_rows),
         "std_error_by": cluster,
         "normaliser": trial.normaliser,
     }  # fmt: skip
@@ -185,6 +185,23 @@ def _recognition(
         details=details,
         utterances=tuple(_in_order(heard, rows)),
     )
+
+
+def _guard_counts(sound: Sequence[Heard]) -> dict[str, Any]:
+    """Windows that were cut by the limit in force, loop, or were decoded again; utterances that were cut."""
+    heard = [(h, p, limit) for h in sound for p, limit in zip(h.predictions, h.limits, strict=True)]
+    cut = [h.clip.utterance_id for h, p, limit in heard if at_limit(p.token_ids, limit)]
+    return {
+        "n_windows_at_limit": len(cut),
+        "utterances_at_limit": list(dict.fromkeys(cut))[:MOST_NAMED],
+        "n_windows_looped": sum(loops(p.token_ids) for _, p, _ in heard),
+        "n_windows_decoded_again": sum(p.fell_back for _, p, _ in heard),
+    }
+
+
+def _by_number_format(rows: Sequence[tuple[Utterance, Counted]]) -> list[str]:
+    """Utterances whose errors are all of how numbers are written, the first few."""
+    return [row.utterance_id for row, found in rows if found.number_format_only][:MOST_NAMED]
 
 
 def _in_order(heard: Sequence[Heard], rows: Sequence[Utterance]) -> Iterator[Utterance]:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import torch
 
-from planner.words.records import Decoding, Trial
+from planner.words.records import Trial
 from runner.data.audio import SAMPLE_RATE, Audio, AudioError
 from runner.data.clips import Clip
 from runner.data.packing import load_clip
 from runner.models.adapt import DTYPES
 from runner.models.base import Prediction, SpeechModel
+from runner.models.guard import token_limit
 from runner.trial.progress import Report, StageProgress
 from runner.trial.segment import segments
 from runner.trial.train import OutOfMemoryError, is_out_of_memory
@@ -24,19 +24,14 @@ WINDOWS_AT_ONCE = 16
 
 @dataclass(slots=True, kw_only=True)
 class Heard:
-    """One utterance, its windows' predictions, or why it could not be read."""
+    """One utterance, its windows' predictions and the limits they were under, or why it could not be read."""
 
     clip: Clip
     seconds: float
     n_windows: int = 0
     predictions: list[Prediction] = field(default_factory=list)
+    limits: list[int] = field(default_factory=list)
     failure_text: str | None = None
-
-
-def token_limit(decoding: Decoding, n_samples: int) -> int:
-    """Most output tokens of a window that holds so many samples, the end token included."""
-    by_length = math.ceil(decoding.max_tokens_per_second * n_samples / SAMPLE_RATE) + 1
-    return min(decoding.max_new_tokens, by_length)
 
 
 def _read(clip: Clip, trial: Trial) -> tuple[Heard, list[Audio]]:
@@ -86,8 +81,14 @@ def _predict(
     features = model.features(batch).to(DTYPES[precision])
     with torch.inference_mode():
         encoded = model.encode(features)
-        limits = [token_limit(trial.decoding, len(window)) for window in batch]
-        return model.decode(encoded, trial.decoding, limits)
+        return model.decode(encoded, trial.decoding, [limit_of(model, trial, w) for w in batch])
+
+
+def limit_of(model: SpeechModel, trial: Trial, window: Audio) -> int:
+    """The limit in force: by the decoding, the window's length and the decoder's positions."""
+    positions = getattr(model.backbone, "max_target_positions", None)
+    room = None if positions is None else positions - model.n_prompt_tokens
+    return token_limit(trial.decoding, len(window), room)
 
 
 def hear(
@@ -106,8 +107,9 @@ def hear(
         batch = queue[:n]
         del queue[:n]
         predictions = predict(model, [w for _, w in batch], trial, precision)
-        for (heard, _), prediction in zip(batch, predictions, strict=True):
+        for (heard, window), prediction in zip(batch, predictions, strict=True):
             heard.predictions.append(prediction)
+            heard.limits.append(limit_of(model, trial, window))
 
     def complete() -> Iterator[Heard]:
         nonlocal done

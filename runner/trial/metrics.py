@@ -3,49 +3,17 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
 
-from planner.errors import InputError, UnknownNameError
-
-_DOTS = re.compile(r"\.(\s*\.)+|…")
-
-NORMALISERS = ("whisper-english", "whisper-basic", "none")
+from planner.errors import InputError
+from runner.data.normalise import normaliser as normaliser
 
 BOOTSTRAP_DRAWS = 2000
 """Resamples behind a standard error (a relative Monte Carlo error of 1.6 % on it)."""
-
-
-@lru_cache(maxsize=4)
-def normaliser(name: str) -> Callable[[str], str]:
-    """Text normaliser by name: Whisper's English or basic one (transformers), or none.
-
-    The English one comes without the list of British spellings, which lies beside a tokenizer and
-    not in transformers, and takes an ellipsis for one full stop: left as it is, a lone dot would stay
-    behind and count as a word. References and hypotheses are treated alike.
-
-    Raises:
-        UnknownNameError: there is no such normaliser.
-    """
-    from transformers.models.whisper.english_normalizer import (
-        BasicTextNormalizer,
-        EnglishTextNormalizer,
-    )
-
-    if name == "whisper-english":
-        english: Callable[[str], str] = EnglishTextNormalizer({})
-        return lambda text: english(_DOTS.sub(".", text))
-    if name == "whisper-basic":
-        basic: Callable[[str], str] = BasicTextNormalizer()
-        return basic
-    if name == "none":
-        return lambda text: " ".join(text.split())
-    raise UnknownNameError("normaliser", name, NORMALISERS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

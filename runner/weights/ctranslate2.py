@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from planner.errors import MissingResourceError
+from planner.words.languages import ENGLISH_VOCABULARY
 
 Variables = Mapping[str, npt.NDArray[Any]]
 State = dict[str, npt.NDArray[np.float32]]
@@ -33,9 +34,6 @@ _TYPES: dict[int, npt.DTypeLike] = {
 
 _HEAD_DIM = 64
 """Width of an attention head in every Whisper; for files that do not store the number of heads."""
-
-ENGLISH_VOCABULARY = 51_864
-"""Size of the English-only vocabulary; the multilingual ones are larger."""
 
 
 class _Reader:

@@ -49,7 +49,7 @@ def exported(tmp_path_factory):
 
 def written_by_torch(trained, windows=WINDOWS):
     """Ids that our own decoding gives for windows."""
-    from runner.trial.hearing import token_limit
+    from runner.models.guard import token_limit
 
     model, trial = trained.model, trained.trial
     limits = [token_limit(trial.decoding, len(w)) for w in windows]

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from planner.errors import InputError
 from planner.words.records import (
+    GUARDED,
     Adaptation,
     Optimisation,
     Reduction,
@@ -78,6 +79,7 @@ CHANGES = {
     "normaliser": "none",
     "precision": "bf16",
     "seed": 1,
+    "language": "fr",
 }
 
 
@@ -99,6 +101,7 @@ def test_every_field_changes_the_fingerprint(name):
         {"reference_policy": "best"},
         {"padding": "60"},
         {"initialisation": "zeros"},
+        {"language": "french"},
     ],
     ids=str,
 )
@@ -110,3 +113,16 @@ def test_a_trial_that_means_nothing_is_refused_with_the_value(change):
 def test_a_number_that_is_not_finite_is_not_json():
     with pytest.raises(ValueError, match="JSON"):
         canonical_json({"x": float("inf")})
+
+
+def test_a_trial_from_before_guards_and_languages_has_the_fingerprint_it_had():
+    # As the version of 2026-11-29 computed it.
+    old = Trial(
+        task="asr", dataset="x", dataset_digest="y", split_policy="z", n_train=1, n_test=1,
+        backbone="whisper-tiny.en", audio_seconds=8,
+    )  # fmt: skip
+    assert old.fingerprint == "34b11ce1240558cb2efa900b1bec17e6870a88bfd938366d6496d30bceea46f4"
+    guarded = dataclasses.replace(old, decoding=GUARDED)
+    assert trial_from_json(to_json(guarded)) == guarded
+    assert guarded.fingerprint != old.fingerprint
+    assert guarded.decoding.unguarded == dataclasses.replace(old.decoding, max_new_tokens=444)

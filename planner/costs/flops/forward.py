@@ -27,6 +27,7 @@ from planner.costs.flops.modules import (
 from planner.costs.windows import NO_REDUCTION, Ints, Windows, windows_of
 from planner.errors import InputError, UnknownNameError
 from planner.words.catalogue import Backbone, Wav2Vec2, Whisper
+from planner.words.languages import ENGLISH_VOCABULARY
 from planner.words.records import TASKS, Reduction
 
 __all__ = [
@@ -44,10 +45,6 @@ __all__ = [
 
 CONVENTIONS = ("exact/1", same2026.CONVENTION)
 """All conventions, the default first; a changed meaning gets a new version."""
-
-
-ENGLISH_VOCABULARY = 51864
-"""Vocabulary of Whisper's English-only checkpoints, whose prompt is 2 tokens instead of 4."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -50,7 +50,7 @@ def describe(trained: Trained, form: str, precision: str, **known: Any) -> Descr
 
 
 def _with_decoder(about: Description, backbone: Whisper, trained: Trained) -> Description:
-    steering = Steering.of(backbone.vocab_size)
+    steering = Steering.of(backbone.vocab_size, trained.trial.language)
     return replace(
         about,
         d_model=backbone.d_model,

@@ -68,7 +68,9 @@ def _generation(config: Any, trained: Trained) -> Any:
     """Greedy decoding by our rules in transformers' own settings."""
     from transformers import GenerationConfig
 
-    special, rules = Specials.of(config.vocab_size), trained.trial.decoding
+    rules, spoken = trained.trial.decoding, trained.trial.language
+    special = Specials.of(config.vocab_size, spoken)
+    language = LANGUAGE if spoken is None else f"<|{spoken}|>"
     values: dict[str, Any] = {
         "decoder_start_token_id": special.prompt[0],
         "bos_token_id": special.end,
@@ -85,9 +87,9 @@ def _generation(config: Any, trained: Trained) -> Any:
     }
     if values["is_multilingual"]:
         values |= {
-            "lang_to_id": {LANGUAGE: special.prompt[1]},
+            "lang_to_id": {language: special.prompt[1]},
             "task_to_id": {TASK: special.prompt[2]},
-            "language": LANGUAGE,
+            "language": language,
             "task": TASK,
         }
     return GenerationConfig(**values)

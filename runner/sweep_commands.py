@@ -125,6 +125,8 @@ def dry_run(
     if output_format == "json":
         echo_json(forecasts)
         return
+    if left := prepare.leaving(url, prepared):
+        talk(f"sweep {prepared.spec.name!r}: {left}")
     talk(prepare.estimate_line(forecasts["trials"]))
     if output_format == "table":
         forecasts["trials"] = [sweep_report.shown_forecast(row) for row in forecasts["trials"]]
@@ -163,6 +165,7 @@ def result_line(result: CampaignResult, db: str) -> str:
         parts.append(f"{result.n_failed} failed")
     if result.n_cancelled:
         parts.append(f"{result.n_cancelled} cancelled")
+    parts += [str(result.left)] if result.left is not None else []
     parts += [format_duration(result.seconds), redacted(db)]
     return f"sweep {result.name!r}: " + " · ".join(parts)
 
@@ -190,6 +193,7 @@ def _result_json(result: CampaignResult) -> dict[str, Any]:
         "n_failed": result.n_failed,
         "n_cancelled": result.n_cancelled,
         "seconds": round(result.seconds, 3),
+        "kept_as": None if result.left is None else result.left.kept_as,
     }
 
 

@@ -20,6 +20,7 @@ from planner.store.clock import NowUtc
 from planner.store.imports import ImportCount, ImportedRun, import_runs
 from planner.store.row_types import FitRow, FitRun, PlanRow
 from planner.store.schema import sweep_trials, sweeps, trials
+from planner.store.sweep_history import Left, keep_history
 from planner.store.transactions import read, write
 from planner.words.records import Device, Latency, Resources, RunRecord, Trial
 
@@ -49,12 +50,13 @@ _FIT_COLUMNS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SweepCount:
-    """What registering a sweep found: all its trials, those new to the database, those finished."""
+    """What registering a sweep found: all its trials, those new to the database, those finished, those that left."""
 
     sweep_id: int
     n_trials: int
     n_new: int
     n_finished: int
+    left: Left | None = None
 
 
 def register_sweep(
@@ -64,7 +66,8 @@ def register_sweep(
 
     Trials that the database knows by their fingerprint keep their state and results, whatever sweep
     or import they came from; failed and cancelled ones wait for `claims.retry`. A trial given twice
-    counts once.
+    counts once. Where trials that were tried leave the sweep, it stays as it was under another name
+    (`planner.store.sweep_history`).
 
     Raises:
         UnknownNameError: a backbone is not in the catalogue.
@@ -74,6 +77,7 @@ def register_sweep(
 
     def work(connection: Connection) -> SweepCount:
         known = to_rows.states(connection, chosen)
+        left = keep_history(connection, name, chosen)
         sweep_id = _sweep_id(connection, name, spec_json)
         to_rows.insert_trials(
             connection,
@@ -90,6 +94,7 @@ def register_sweep(
             n_trials=len(chosen),
             n_new=len(chosen) - len(known),
             n_finished=sum(state == "finished" for state in known.values()),
+            left=left,
         )
 
     return write(engine, work)

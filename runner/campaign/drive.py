@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from planner.store.read import SweepStatus, TrialStatus
+    from planner.store.sweep_history import Left
 
 POLL_SECONDS = 0.5
 """Shortest time between two looks at the database (s)."""
@@ -58,6 +59,7 @@ class CampaignResult:
     n_cancelled: int
     n_trained: int
     seconds: float
+    left: Left | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,6 +158,8 @@ class Campaign:
         registered(self._engine, count.sweep_id)
         self._recover(force=True)
         status = sweep_status(self._engine, self._spec.name)
+        if count.left is not None:
+            self._display.say(f"sweep {self._spec.name!r}: {count.left}")
         self._announce(status)
         if any(row.state in OPEN_STATES for row in status.rows):
             if note := wal_reset_note(self._engine):
@@ -172,6 +176,7 @@ class Campaign:
             n_cancelled=n_by_state["cancelled"],
             n_trained=self._n_trained,
             seconds=time.monotonic() - began,
+            left=count.left,
         )
 
     def _announce(self, status: SweepStatus) -> None:
@@ -187,16 +192,10 @@ class Campaign:
                 f"sweep {name!r}: {len(status.rows)} trials, {n_by_state['finished']} finished already, "
                 f"{n_open} to run"
             )
-        if n_by_state["failed"]:
-            self._display.say(
-                f"{n_by_state['failed']} failed earlier; to try them again: soundscale sweep retry "
-                f"{name} --failed"
-            )
-        if n_by_state["cancelled"]:
-            self._display.say(
-                f"{n_by_state['cancelled']} are cancelled; to queue them again: soundscale sweep retry "
-                f"{name} --cancelled"
-            )
+        for state, said in (("failed", "failed earlier"), ("cancelled", "are cancelled")):
+            if n := n_by_state[state]:
+                again = f"soundscale sweep retry {name} --{state}"
+                self._display.say(f"{n} {said}; to try them again: {again}")
 
     def _train(
         self, make_executor: Callable[[], Executor], status: SweepStatus, began: float

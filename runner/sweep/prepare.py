@@ -23,6 +23,7 @@ from runner.sweep.keys import SweepSpec
 from runner.trial.estimates import n_label_tokens, training_flops
 
 if TYPE_CHECKING:
+    from planner.store.sweep_history import Left
     from runner.data.clips import Corpus
 
 Say = Callable[[str], None]
@@ -141,6 +142,18 @@ def states(db: str, trials: Sequence[Trial]) -> Mapping[str, str]:
         return {}
     with opened(db, must_exist=True) as engine:
         return trial_states(engine, [trial.fingerprint for trial in trials])
+
+
+def leaving(db: str, prepared: PreparedSweep) -> Left | None:
+    """Tried trials that the file would take from the stored sweep of its name; nothing is written."""
+    from planner.store.engine import opened
+    from planner.store.sweep_history import leaving
+
+    if not database_exists(db):
+        return None
+    with opened(db, must_exist=True) as engine:
+        found = [trial.fingerprint for trial, _ in prepared.trials]
+        return leaving(engine, prepared.spec.name, found)
 
 
 def trial_work(prepared: PreparedSweep) -> Callable[[Trial], float]:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import struct
 import tempfile
 from io import BytesIO
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from planner.errors import InputError, SoundscaleError
+from runner.data.containers import missing_bytes
 from runner.data.mp3 import count_frames, with_length
 
 Audio = npt.NDArray[np.float32]
@@ -25,12 +25,36 @@ FULL_SCALE = 0.999
 SLACK_SECONDS = 0.05
 """How far a manifest's part may end beyond its file (s): durations are often rounded."""
 
-_RIFF_UNKNOWN = {0, 0x80000000, 0x7FFFFFFF, 0x7FFFF000, 0xFFFFFFFF, 0xFFFFF000}
-"""Sizes that streaming writers leave in a WAV header for `unknown`."""
+LOWEST_RATE, HIGHEST_RATE = 1_000, 768_000
+"""Sampling rates that a recording of speech can have (Hz; assumption): a header of 1 Hz would be resampled to
+16,000 times its size."""
+
+SAMPLES_PER_BYTE = 5_500
+"""Most samples of one channel that a byte of a file can stand for: a constant FLAC frame has 65,535 in 12 bytes."""
+
+LONGEST_SECONDS = 12 * 3600
+"""Longest recording that is read (s; assumption): what is longer is cut before, or is a wrong header."""
+
+_BLOCK = 1 << 18
+"""Samples of all channels that are decoded at once: what is kept grows with what is there, not with a header."""
+
+_EMPTY_TAG = b"ID3\x04\0\0\0\0\0\x0a" + bytes(10)
+"""An ID3v2 tag of ten bytes of padding."""
+
+_BROKEN = (RuntimeError, ValueError, TypeError, OSError, MemoryError)
+"""What soundfile raises on a file: its own errors are RuntimeErrors, streamed FLACs give ValueError, headerless
+files TypeError."""
 
 
-_BROKEN = (RuntimeError, ValueError, OSError, MemoryError)
-"""What soundfile raises on a file: its own errors are RuntimeErrors, streamed FLACs give ValueError."""
+class _Bytes(BytesIO):
+    """Bytes for libsndfile, which may ask for a place before the first one; an exception there would be printed."""
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        """As of any file; a place that is not there leaves it where it is."""
+        try:
+            return super().seek(offset, whence)
+        except ValueError:
+            return self.tell()
 
 
 class AudioError(SoundscaleError):
@@ -68,9 +92,23 @@ def header_seconds(path: Path) -> float:
         header = soundfile.info(_source(path))
     except _BROKEN as error:
         raise AudioError(path, "unreadable", _short(error)) from error
-    if header.frames <= 0:
-        raise AudioError(path, "empty", "no samples")
+    _check_claims(path, header.frames, header.channels, header.samplerate)
     return float(header.frames) / float(header.samplerate)
+
+
+def _check_claims(path: Path, frames: int, channels: int, rate: int) -> None:
+    """Refuse what no file of this size can hold, before anything is allocated by it."""
+    if frames <= 0:
+        raise AudioError(path, "empty", "no samples")
+    if not LOWEST_RATE <= rate <= HIGHEST_RATE:
+        raise AudioError(
+            path, "unreadable", f"its header says {rate} Hz, where {LOWEST_RATE} to {HIGHEST_RATE} are read"
+        )  # fmt: skip
+    size = path.stat().st_size
+    if frames > SAMPLES_PER_BYTE * size or frames > LONGEST_SECONDS * rate:
+        raise AudioError(
+            path, "unreadable", f"its header says {frames / rate:.6g} s at {rate} Hz, and the file has {size} bytes"
+        )  # fmt: skip
 
 
 def _source(path: Path) -> str | BytesIO:
@@ -79,8 +117,10 @@ def _source(path: Path) -> str | BytesIO:
     Raises:
         AudioError: an MP3 holds more frames than its own header says.
     """
-    if path.suffix.lower() != ".mp3":
-        return str(path)
+    with path.open("rb") as stream:
+        # By its content: what comes through a pipe or from a careless hand has another name.
+        if path.suffix.lower() != ".mp3" and not _begins_as_mp3(stream.read(4)):
+            return str(path)
     raw = path.read_bytes()
     found = count_frames(raw)
     if found is not None and found.n_promised is not None and found.n_frames > found.n_promised + 2:
@@ -88,8 +128,16 @@ def _source(path: Path) -> str | BytesIO:
             path, "unreadable",
             f"its header says {found.n_promised} frames and {found.n_frames} are there, as in joined files",
         )  # fmt: skip
-    made = with_length(raw)
-    return str(path) if made is None else BytesIO(made)
+    made = with_length(raw) or raw
+    # With a tag in front libsndfile knows it by its first bytes. Without, it looks for a companion `._a.mp3`,
+    # as macOS leaves them, and fails on it (findings/libsndfile_resource_fork.sh).
+    return _Bytes(made if made[:3] == b"ID3" else _EMPTY_TAG + made)
+
+
+def _begins_as_mp3(head: bytes) -> bool:
+    """Whether these are the first bytes of a tag or of a frame of layer III."""
+    frame = len(head) > 1 and head[0] == 0xFF and head[1] & 0xE6 == 0xE2 and head[1] & 0x18 != 8
+    return head[:3] == b"ID3" or frame
 
 
 def _not_a_pointer(path: Path) -> None:
@@ -141,13 +189,15 @@ def read_audio(path: Path | str) -> Audio:
     Raises:
         AudioError: the file is missing, empty, truncated, not finite or unreadable.
     """
-    samples, rate = _decoded(Path(path))
-    mono = samples.mean(axis=1, dtype=np.float32) if samples.shape[1] > 1 else samples[:, 0]
+    mono, rate = _decoded(Path(path))
     if rate == SAMPLE_RATE:
         return np.ascontiguousarray(mono, dtype=np.float32)
     import soxr
 
-    resampled = soxr.resample(mono, rate, SAMPLE_RATE, quality="HQ")
+    try:
+        resampled = soxr.resample(mono, rate, SAMPLE_RATE, quality="HQ")
+    except _BROKEN as error:
+        raise AudioError(Path(path), "unreadable", f"{rate} Hz: {_short(error)}") from error
     return np.ascontiguousarray(resampled, dtype=np.float32)
 
 
@@ -157,12 +207,8 @@ def audio_of_bytes(raw: bytes, name: str) -> Audio:
     Raises:
         AudioError: as `read_audio`.
     """
-    # An MP3 is told by its name, and what comes through a pipe or an upload may have none.
-    mp3 = raw[:3] == b"ID3" or (
-        len(raw) > 1 and raw[0] == 255 and raw[1] & 0xE0 == 0xE0 and raw[1] & 6 > 0
-    )
     with tempfile.TemporaryDirectory(prefix="soundscale-audio-") as scratch:
-        path = Path(scratch) / ("audio.mp3" if mp3 else "audio")
+        path = Path(scratch) / "audio"
         path.write_bytes(raw)
         try:
             return read_audio(path)
@@ -171,18 +217,18 @@ def audio_of_bytes(raw: bytes, name: str) -> Audio:
 
 
 def _decoded(path: Path) -> tuple[Audio, int]:
-    """All samples of a file, shape (n, channels), and its rate in Hz."""
+    """All samples of a file as the mean of its channels, shape (n,), and its rate in Hz."""
     import soundfile
 
     header_seconds(path)
     with path.open("rb") as stream:
-        missing = missing_wav_bytes(stream)
+        missing = missing_bytes(stream)
     if missing:
         raise AudioError(path, "truncated", f"{missing} bytes fewer than its header says")
     try:
         with soundfile.SoundFile(_source(path)) as file:
             promised, rate = file.frames, int(file.samplerate)
-            samples = file.read(dtype="float32", always_2d=True)
+            samples = _mono(file, promised)
     except _BROKEN as error:
         # The header was read a moment ago, so what fails here is the stream behind it.
         raise AudioError(path, "truncated", _short(error)) from error
@@ -194,22 +240,18 @@ def _decoded(path: Path) -> tuple[Audio, int]:
     return samples, rate
 
 
-def missing_wav_bytes(stream: BinaryIO) -> int:
-    """Bytes that a RIFF WAV's data chunk promises beyond the end of the file; 0 for other formats.
-
-    libsndfile reads what is there and says nothing, so the chunk sizes are compared here.
-    """
-    head = stream.read(12)
-    if len(head) < 12 or head[:4] != b"RIFF" or head[8:] != b"WAVE":
-        return 0
-    end = stream.seek(0, 2)
-    stream.seek(12)
-    while len(chunk := stream.read(8)) == 8:
-        name, size = struct.unpack("<4sI", chunk)
-        if name == b"data":
-            return 0 if size in _RIFF_UNKNOWN else max(0, stream.tell() + size - end)
-        stream.seek(size + size % 2, 1)
-    return 0
+def _mono(file: Any, promised: int) -> Audio:
+    """Up to the promised samples of an open file, channels averaged block by block."""
+    n_block = max(1, _BLOCK // file.channels)
+    blocks: list[Audio] = []
+    left = promised
+    while left > 0:
+        block = file.read(min(left, n_block), dtype="float32", always_2d=True)
+        if len(block) == 0:
+            break
+        left -= len(block)
+        blocks.append(block.mean(axis=1, dtype=np.float32) if file.channels > 1 else block[:, 0])
+    return np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
 
 
 def clipped_fraction(audio: Audio) -> float:

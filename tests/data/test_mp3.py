@@ -73,3 +73,17 @@ def test_two_files_joined_are_named(tmp_path):
 def test_bytes_that_are_no_stream_are_left_alone(raw):
     assert count_frames(raw) is None
     assert with_length(raw) is None
+
+
+def test_the_companion_that_macos_leaves_beside_a_file_takes_nothing_from_it(tmp_path):
+    path = tmp_path / "a.mp3"
+    path.write_bytes(mp3(NOISE))
+    n_samples = len(read_audio(path))
+    path.with_name("._a.mp3").write_bytes(b"\x00\x05\x16\x07\x00\x02\x00\x00" + bytes(400))
+    assert len(read_audio(path)) == n_samples == pytest.approx(3 * RATE, abs=2400)
+
+
+def test_an_mp3_under_another_name_is_counted_too(tmp_path):
+    path = tmp_path / "a.wav"
+    path.write_bytes(bare(mp3(QUIET_FIRST)))
+    assert len(read_audio(path)) / RATE == pytest.approx(6, abs=0.15)

@@ -1,9 +1,9 @@
-# The two commands of the README; each does all of its own set-up.
+# `quickstart` and `test` are the README's; each does all of its own set-up. `locks` and `sbom` are for a release.
 VENV ?= .venv
 PYTHON ?= python3
 BIN = $(VENV)/bin
 
-.PHONY: quickstart test
+.PHONY: quickstart test locks sbom
 
 # torch first and pinned: an open range would fetch a CUDA build of gigabytes on a machine without a GPU.
 $(VENV)/.runner: pyproject.toml constraints.txt
@@ -21,3 +21,19 @@ quickstart: $(VENV)/.runner
 
 test: $(VENV)/.dev
 	PATH="$(abspath $(BIN)):$$PATH" bash .ci/check
+
+# Tools of a release, in an environment of their own.
+$(VENV)-release/.tools: Makefile
+	$(PYTHON) -m venv $(VENV)-release
+	$(VENV)-release/bin/pip install --quiet --disable-pip-version-check uv==0.13.9 cyclonedx-bom==7.5.0
+	touch $@
+
+# Hashed locks of every extra, after pyproject.toml or constraints.txt changed.
+locks: $(VENV)-release/.tools
+	$(VENV)-release/bin/python .ci/locks.py
+
+# What a release is made of, as CycloneDX 1.6 with the hashes of the lock.
+sbom: $(VENV)-release/.tools
+	mkdir -p dist
+	$(VENV)-release/bin/cyclonedx-py requirements lock/all.txt --pyproject pyproject.toml --spec-version 1.6 \
+		--output-reproducible --validate -o dist/soundscale.cdx.json

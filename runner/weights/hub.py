@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import threading
 import urllib.error
 import urllib.request
+from collections.abc import Iterable, Sequence
 from fnmatch import fnmatch
 from pathlib import Path
+from typing import Any
 
 from planner.errors import MissingResourceError
 from planner.words.units import format_bytes
-from runner.weights.packages import Say
+from runner.weights.packages import Say, sha256_file
 
 ANSWER_SECONDS = 4.0
 """How long the hub may take to answer at all before it counts as out of reach (s; assumption)."""
@@ -72,17 +75,23 @@ def silence() -> str | None:
     return reason[0]
 
 
-def cached_folder(hub_id: str) -> Path | None:
-    """The whole snapshot of a checkpoint in the hub client's own cache, or None."""
+def cached_folder(hub_id: str, commits: Sequence[str] = ()) -> Path | None:
+    """The whole snapshot of a checkpoint in the hub client's own cache, or None.
+
+    Of the first of `commits` that is there, else of the branch `main` as the client last saw it: a
+    download at a commit leaves no name of a branch.
+    """
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
 
-    for names in WEIGHT_FILES:
+    for revision, names in itertools.product((*commits, None), WEIGHT_FILES):
         # The client calls a snapshot incomplete where a file of another format was not fetched, so
         # each format is asked for alone.
         wanted = ["config.json", *names]
         try:
-            snapshot = snapshot_download(hub_id, local_files_only=True, allow_patterns=wanted)
+            snapshot = snapshot_download(
+                hub_id, revision=revision, local_files_only=True, allow_patterns=wanted
+            )
         except (LocalEntryNotFoundError, OSError, ValueError):
             continue
         folder = Path(snapshot)
@@ -91,11 +100,26 @@ def cached_folder(hub_id: str) -> Path | None:
     return None
 
 
-def download(hub_id: str, say: Say) -> Path:
+def sealed_files(folder: Path) -> tuple[Path, ...]:
+    """What of a checkpoint's folder decides what it computes: weights, config and tokenizer."""
+    small = (folder / name for name in SMALL_FILES)
+    return (*weight_files(folder), *(file for file in small if file.is_file()))
+
+
+def download(hub_id: str, say: Say, *, afresh: bool = False) -> Path:
     """Folder of a checkpoint fetched from the hub, one weight format of it.
 
+    The newest commit is asked for once and everything is fetched at that commit; large files are
+    compared with the SHA-256 that the hub states for them.
+
+    Args:
+        hub_id: `OWNER/NAME`.
+        say: where progress goes.
+        afresh: fetch also what the client's own cache holds already: it is damaged.
+
     Raises:
-        MissingResourceError: the hub does not answer, does not have it, or refuses.
+        MissingResourceError: the hub does not answer, does not have it, refuses, or sends other bytes
+            than it states.
     """
     if reason := silence():
         raise MissingResourceError(reason)
@@ -111,9 +135,23 @@ def download(hub_id: str, say: Say) -> Path:
         patterns = [*SMALL_FILES, *wanted]
         n_bytes = sum(n for f, n in there.items() if any(fnmatch(f, p) for p in patterns))
         say(f"fetching {hub_id} from the model hub ({format_bytes(n_bytes)}) …")
-        folder = snapshot_download(hub_id, allow_patterns=patterns, etag_timeout=ANSWER_SECONDS)
+        folder = snapshot_download(
+            hub_id, revision=about.sha, allow_patterns=patterns, etag_timeout=ANSWER_SECONDS,
+            force_download=afresh,
+        )  # fmt: skip
     except (HfHubHTTPError, OSError, ValueError) as error:
         lines = str(error).splitlines() or [type(error).__name__]
         raise MissingResourceError(f"hub gave no {hub_id} ({lines[0].rstrip('.')})") from error
+    _require_stated(Path(folder), hub_id, about.siblings or ())
     say(f"fetched {hub_id}")
     return Path(folder)
+
+
+def _require_stated(folder: Path, hub_id: str, siblings: Iterable[Any]) -> None:
+    for file in siblings:
+        stated = getattr(file.lfs, "sha256", None)
+        place = folder / file.rfilename
+        if stated and place.is_file() and (found := sha256_file(place)) != stated:
+            raise MissingResourceError(
+                f"hub sent {file.rfilename} of {hub_id} with sha256 {found[:12]}, it states {stated[:12]}"
+            )

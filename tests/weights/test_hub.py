@@ -4,6 +4,7 @@ import http.server
 import json
 import socket
 import threading
+from typing import ClassVar
 
 import pytest
 
@@ -20,6 +21,8 @@ class Hub(http.server.BaseHTTPRequestHandler):
 
     folder = None
     wanted = None
+    stated: ClassVar = {}
+    """SHA-256 that the hub states of a file, by its name."""
 
     def do_HEAD(self):
         self.answer(body=False)
@@ -42,6 +45,10 @@ class Hub(http.server.BaseHTTPRequestHandler):
             self.send(200, json.dumps(tree).encode(), body)
         elif part.startswith("/api/models/someone/whisper-micro"):
             names = [{"rfilename": f.name, "size": f.stat().st_size} for f in self.folder.iterdir()]
+            for file in names:
+                if digest := self.stated.get(file["rfilename"]):
+                    pointer = {"size": file["size"], "sha256": digest, "pointerSize": 134}
+                    file["lfs"] = pointer
             about = {"id": "someone/whisper-micro", "sha": COMMIT, "siblings": names}
             self.send(200, json.dumps(about).encode(), body)
         else:
@@ -113,6 +120,58 @@ def test_weights_come_from_the_hub_and_then_from_its_cache(
     again = resolve_weights(on_the_hub, cache=tmp_path, offline=True)
     assert again.source == "cache: hub someone/whisper-micro at 0123456789ab"
     assert (again.digest, len(local_hub)) == (first.digest, 3)
+
+
+def damage(weights):
+    """Alter one byte in the middle of the weights, as a bad disk does; the size stays."""
+    file = weights.files[0].resolve()
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+
+
+def test_weights_that_changed_on_the_disk_are_found_and_fetched_again(
+    local_hub, on_the_hub, tmp_path
+):
+    first = resolve_weights(on_the_hub, cache=tmp_path, say=str)
+    damage(first)
+    again = resolve_weights(on_the_hub, cache=tmp_path, say=str)
+    assert (again.digest, again.source) == (
+        first.digest,
+        "hub someone/whisper-micro at 0123456789ab",
+    )
+    assert local_hub.count("model.safetensors") == 2
+
+
+def test_changed_weights_are_named_where_none_can_be_fetched(local_hub, on_the_hub, tmp_path):
+    first = resolve_weights(on_the_hub, cache=tmp_path, say=str)
+    damage(first)
+    with pytest.raises(MissingResourceError) as caught:
+        resolve_weights(on_the_hub, cache=tmp_path, offline=True)
+    was = f"was {first.digest[:12]}"
+    assert "whisper-micro at 0123456789ab: model.safetensors is not what was" in str(caught.value)
+    assert was in str(caught.value)
+
+
+def test_a_commit_whose_bytes_changed_on_the_hub_itself_is_refused(
+    local_hub, on_the_hub, micro_folder, tmp_path
+):
+    damage(resolve_weights(on_the_hub, cache=tmp_path, say=str))
+    file = micro_folder / "model.safetensors"
+    file.write_bytes(file.read_bytes()[:-1] + b"x")
+    with pytest.raises(MissingResourceError, match="is not what was downloaded"):
+        resolve_weights(on_the_hub, cache=tmp_path, say=str)
+
+
+def test_a_file_that_is_not_what_the_hub_states_is_refused(
+    local_hub, on_the_hub, micro_folder, tmp_path
+):
+    Hub.stated["model.safetensors"] = "0" * 64
+    try:
+        with pytest.raises(MissingResourceError, match="it states 000000000000"):
+            resolve_weights(on_the_hub, cache=tmp_path, say=str)
+    finally:
+        Hub.stated.clear()
 
 
 def test_a_model_that_the_hub_does_not_have_is_said_in_one_line(local_hub, tmp_path):

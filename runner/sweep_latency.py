@@ -11,8 +11,8 @@ from planner.errors import OutageError
 from planner.store import read
 from planner.store.engine import opened
 from planner.store.row_types import StoredLatency
-from runner.campaign.drive import sigterm_interrupts
 from runner.campaign.each_host import on_each_host
+from runner.campaign.notice import sigterm_interrupts
 from runner.probing.stage import StageOutcome, StageRequest, measure
 from runner.sweep.report import stage_line, stage_row
 

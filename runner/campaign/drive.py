@@ -7,12 +7,11 @@ sweep at once. What a trial's worker promises is in runner.campaign.worker.
 
 from __future__ import annotations
 
-import signal
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,6 +22,7 @@ from runner.campaign import artifacts
 from runner.campaign.display import OPEN_STATES, Display, TimeLeft, counts
 from runner.campaign.executors import Executor, check_fits
 from runner.campaign.heartbeat import LEASE_SECONDS
+from runner.campaign.notice import sigterm_interrupts
 from runner.campaign.recovery import end_exhausted, give_back_dead, recover
 from runner.campaign.storage_pause import WAIT_SECONDS, StoragePause
 from runner.campaign.worker import JobOutcome, TrialJob, current_versions
@@ -204,9 +204,9 @@ class Campaign:
         left = TimeLeft({r.trial_id: self._work(r.trial) for r in status.rows}, began, done)
         executor = make_executor()
         try:
-            with sigterm_interrupts():
+            with sigterm_interrupts() as asked:
                 self._check(executor)
-                self._loop(executor, left)
+                self._loop(executor, left, asked)
         except KeyboardInterrupt:
             self._give_back(executor)
             raise
@@ -238,10 +238,12 @@ class Campaign:
         """A trial's stored resources, with a GPU on a cluster that has any where the file says none."""
         return replace(resources, gpus=self._spec.resources.on(executor.n_gpus).gpus)
 
-    def _loop(self, executor: Executor, left: TimeLeft) -> None:
+    def _loop(self, executor: Executor, left: TimeLeft, asked_to_end: threading.Event) -> None:
         from planner.store.read import sweep_status
 
         while True:
+            if asked_to_end.is_set():
+                raise KeyboardInterrupt
             self._recover()
             asked = time.monotonic()
             status = sweep_status(self._engine, self._spec.name)
@@ -330,20 +332,3 @@ class Campaign:
             f"stopped; what is finished is stored. To go on, start the same command again; to see "
             f"where it is: soundscale sweep status {self._spec.name}"
         )
-
-
-@contextmanager
-def sigterm_interrupts() -> Iterator[None]:
-    """SIGTERM (a scheduler's notice, `kill`) gives the trials back just as Ctrl-C does."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from planner.errors import SoundscaleError
+from runner.campaign.notice import Notice
+from runner.trial.progress import StopKeeping
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -25,11 +29,7 @@ BEAT_SECONDS = 3.0
 
 
 class StopWork(BaseException):
-    """Raised inside the training loop when this worker must stop; `why` is `fenced` or `released`."""
-
-    def __init__(self, why: str) -> None:
-        super().__init__(why)
-        self.why = why
+    """Raised inside the training loop where the trial is another's now: nothing of it is kept."""
 
 
 class Heartbeat:
@@ -38,6 +38,10 @@ class Heartbeat:
     Database errors are survived until half the lease is left; then, or when the lease is lost, the
     next call of `progress` raises `StopWork`. A process that was paused for longer than the lease
     (SIGSTOP, a suspended machine) stops at its first step afterwards, by the monotonic clock.
+
+    Asked to end (`stopped`, `notice`), the next call raises `StopKeeping`. Where no call comes, because
+    a step or a phase takes longer than the notice's grace, the thread gives the trial back itself and
+    ends the process.
     """
 
     def __init__(
@@ -46,10 +50,11 @@ class Heartbeat:
         claim: Claim,
         lease_seconds: float,
         stopped: Callable[[], bool] = lambda: False,
+        notice: Notice | None = None,
     ) -> None:
         self.reason: str | None = None
         self._db, self._claim, self._lease = db, claim, lease_seconds
-        self._stopped = stopped
+        self._stopped, self._notice = stopped, notice or Notice()
         self._latest: RunProgress | None = None
         self._over = threading.Event()
         self._lost = threading.Event()
@@ -72,7 +77,8 @@ class Heartbeat:
             now: anything with `phase`, `step`, `n_steps` and `loss`.
 
         Raises:
-            StopWork: the lease is lost, or the driver wants the trial back.
+            StopWork: the lease is lost.
+            StopKeeping: the driver wants the trial back, or this process is to end.
         """
         from planner.store.claims import RunProgress
 
@@ -80,12 +86,12 @@ class Heartbeat:
             phase=now.phase, step=now.step, n_steps=now.n_steps, loss=now.loss
         )
         if self._lost.is_set():
-            raise StopWork("fenced")
+            raise StopWork
         if time.monotonic() > self._valid_until:
             self._lose("the lease ran out before it could be extended")
-            raise StopWork("fenced")
-        if self._stopped():
-            raise StopWork("released")
+            raise StopWork
+        if self._notice.asked or self._stopped():
+            raise StopKeeping
 
     def _lose(self, reason: str) -> None:
         self.reason = self.reason or reason
@@ -97,7 +103,24 @@ class Heartbeat:
         with opened(self._db, must_exist=True, worker=True) as engine:
             pause = min(BEAT_SECONDS, self._lease / BEATS_PER_LEASE)
             while not self._over.wait(pause) and not self._lost.is_set():
+                if self._notice.overdue:
+                    self._leave(engine)
                 self._extend(engine)
+
+    def _leave(self, engine: Engine) -> None:
+        """Give the trial back over the head of the thread that works on it, and end the process.
+
+        Whatever that thread still does, its token is no longer the newest: nothing of it is stored.
+        """
+        from sqlalchemy.exc import SQLAlchemyError
+
+        from planner.store.claims import give_back
+
+        try:
+            give_back(engine, self._claim, self._notice.why)
+        except (SQLAlchemyError, SoundscaleError, OSError):
+            return  # the next beat tries again; in the end the lease decides
+        os._exit(128 + signal.SIGTERM)
 
     def _extend(self, engine: Engine) -> None:
         from sqlalchemy.exc import SQLAlchemyError

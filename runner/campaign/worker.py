@@ -20,7 +20,6 @@ from __future__ import annotations
 import dataclasses
 import os
 import socket
-import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -33,16 +32,16 @@ from planner.words.records import TRIAL_SCHEMA, Resources, RunRecord
 from runner.campaign.artifacts import StorageError, Workplace, check_once, fault, workplace
 from runner.campaign.heartbeat import LEASE_SECONDS, Heartbeat, StopWork
 from runner.campaign.host import ProcessIdentity
+from runner.campaign.host_use import host_is_free
+from runner.campaign.notice import Notice
 from runner.data.clips import DataSpec
+from runner.trial.progress import StopKeeping
 from runner.trial.versions import code_revision, installed, versions
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from planner.store.claims import Claim, Worker
-
-HELD_SECONDS = 0.5
-"""Between two looks at whether this host is still held for a measurement (s)."""
 
 RETRIED = ("out-of-memory", "lost-node", "preempted")
 """Failure classes of which another attempt may end better."""
@@ -157,10 +156,17 @@ def this_worker() -> Worker:
 def work_on(job: TrialJob, stopped: Callable[[], bool] | None = None) -> JobOutcome:
     """Claim a trial, run it, store its outcome. Raises nothing that a trial can cause.
 
+    At SIGTERM the trial's step is finished and kept, the trial is given back, and the process ends.
+
     Args:
         job: the trial and where its database, data and weights are.
         stopped: asked between steps; True gives the trial back (the inline executor's Ctrl-C).
     """
+    with Notice() as notice:
+        return _work_on(job, stopped or (lambda: False), notice)
+
+
+def _work_on(job: TrialJob, stopped: Callable[[], bool], notice: Notice) -> JobOutcome:
     from planner.store.claims import claim_trial
     from planner.store.engine import opened
 
@@ -171,36 +177,20 @@ def work_on(job: TrialJob, stopped: Callable[[], bool] | None = None) -> JobOutc
         check_once(job.artifacts)
     except (InputError, MissingResourceError) as problem:
         return JobOutcome(trial_id=job.trial_id, kind="storage", failure_text=_on_host(problem))
-    ends = stopped or (lambda: False)
     with opened(job.db, must_exist=True, worker=True) as engine:
-        if not _host_is_free(engine, ends):
+        if not host_is_free(engine, lambda: notice.asked or stopped()):
             return JobOutcome(trial_id=job.trial_id, kind="released")
         claim = claim_trial(engine, job.trial_id, this_worker(), job.lease_seconds)
         if claim is None:
             return JobOutcome(trial_id=job.trial_id, kind="not-claimed")
-        return _attempt(engine, job, claim, ends)
-
-
-def _host_is_free(engine: Engine, stopped: Callable[[], bool]) -> bool:
-    """Wait while someone measures latency on this host; False: stopped meanwhile.
-
-    The lease that is waited for ends by the database's clock, so a holder that died keeps nobody for long.
-    """
-    from planner.store.host_leases import held
-
-    host = socket.gethostname()
-    while held(engine, host):
-        if stopped():
-            return False
-        time.sleep(HELD_SECONDS)
-    return True
+        return _attempt(engine, job, claim, stopped, notice)
 
 
 def _attempt(
-    engine: Engine, job: TrialJob, claim: Claim, stopped: Callable[[], bool]
+    engine: Engine, job: TrialJob, claim: Claim, stopped: Callable[[], bool], notice: Notice
 ) -> JobOutcome:
     """One attempt under its heartbeat; the record is stored while the lease still lives."""
-    with Heartbeat(job.db, claim, job.lease_seconds, stopped) as heart:
+    with Heartbeat(job.db, claim, job.lease_seconds, stopped, notice) as heart:
         try:
             with workplace(job.artifacts, claim.trial.fingerprint) as place:
                 record = _run(engine, job, claim, heart, place)
@@ -208,16 +198,10 @@ def _attempt(
                 if outcome.kind in ("finished", "failed"):
                     place.discard_checkpoints()
                 return outcome
-        except StopWork as stop:
-            if stop.why == "fenced":
-                return JobOutcome(trial_id=claim.trial_id, kind="fenced", failure_text=heart.reason)
-            return _released(engine, claim, "stopped by its driver")
-        except KeyboardInterrupt:
-            return _released(engine, claim, "stopped by its driver")
-        except SystemExit:
-            # SIGTERM: Ray's workers leave so when their node is drained or taken back.
-            _released(engine, claim, "its process was asked to end (SIGTERM)")
-            raise
+        except StopWork:
+            return JobOutcome(trial_id=claim.trial_id, kind="fenced", failure_text=heart.reason)
+        except (StopKeeping, KeyboardInterrupt):
+            return _released(engine, claim, notice.why)
         except ImportError as problem:
             # The installation's fault, never the trial's: another worker may well run it.
             text = _cannot_import(problem)

@@ -16,5 +16,9 @@ class StageProgress:
     loss: float | None = None
 
 
+class StopKeeping(BaseException):
+    """Raised by a `Report` to stop a trial that will go on elsewhere: its last step is kept first."""
+
+
 Report = Callable[[StageProgress], None]
 """Called at each step; may raise to stop the work."""

@@ -22,7 +22,7 @@ from runner.trial.features import (
     encoder_seconds,
     micro_batches,
 )
-from runner.trial.progress import Report, StageProgress
+from runner.trial.progress import Report, StageProgress, StopKeeping
 from runner.trial.recipe import (
     OPTIMISERS,
     batch_indices,
@@ -159,8 +159,9 @@ def train(
 ) -> Training:
     """Run the optimiser for `optimisation.steps` steps of its effective batch.
 
-    With `saving`, a checkpoint is written every so many steps, and a run that finds one goes on from
-    there: on a CPU its steps are those of an uninterrupted run bit for bit.
+    With `saving`, a checkpoint is written every so many steps and where `report` raises `StopKeeping`,
+    and a run that finds one goes on from there: on a CPU its steps are those of an uninterrupted run
+    bit for bit.
 
     Raises:
         DivergedError: a loss or gradient norm is not finite.
@@ -181,14 +182,23 @@ def train(
         taken = _take_step(optimiser, cache, optimisation, out, precision, seed, step)
         out.seconds = time.monotonic() - started
         out.steps.append(replace(taken, seconds=out.seconds))
-        if saving and saving.is_due(step + 1, optimisation.steps):
+        kept = saving is not None and saving.is_due(step + 1, optimisation.steps)
+        if saving and kept:
             _save(model.module, optimiser, cache, out, saving)
-        if report:
-            n_steps = optimisation.steps
-            report(StageProgress(phase="train", step=step + 1, n_steps=n_steps, loss=taken.loss))
+        try:
+            _tell(report, step + 1, optimisation.steps, taken.loss)
+        except StopKeeping:
+            if saving and not kept:
+                _save(model.module, optimiser, cache, out, saving)
+            raise
     model.module.eval()
     _require_changed(before, _sketch(groups))
     return out
+
+
+def _tell(report: Report | None, n_done: int, n_steps: int, loss: float) -> None:
+    if report:
+        report(StageProgress(phase="train", step=n_done, n_steps=n_steps, loss=loss))
 
 
 def _take_step(

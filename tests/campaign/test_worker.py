@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -16,7 +18,7 @@ from planner.store.engine import open_store
 from planner.store.read import attempts, sweep_status
 from planner.store.write import register_sweep
 from planner.words.records import Resources, RunRecord, Trial
-from runner.campaign import heartbeat, worker
+from runner.campaign import heartbeat, host_use, worker
 from runner.campaign.worker import (
     Heartbeat,
     StopWork,
@@ -27,6 +29,7 @@ from runner.campaign.worker import (
     work_on,
 )
 from runner.data.clips import DataSpec
+from runner.trial.progress import StopKeeping
 
 NOW = SimpleNamespace(phase="train", step=3, n_steps=9, loss=1.5)
 TRIAL = Trial(
@@ -77,8 +80,8 @@ def until(happens: Callable[[], object], seconds: float = 20.0) -> None:
 def stops(heart: Heartbeat) -> bool:
     try:
         heart.progress(NOW)
-    except StopWork as stop:
-        return stop.why == "fenced"
+    except StopWork:
+        return True
     return False
 
 
@@ -126,9 +129,8 @@ def test_the_drivers_wish_to_stop_is_told_apart_from_a_lost_lease(held):
     with Heartbeat(held.url, held.claim, 60.0, wish.is_set) as heart:
         heart.progress(NOW)
         wish.set()
-        with pytest.raises(StopWork) as stop:
+        with pytest.raises(StopKeeping):
             heart.progress(NOW)
-    assert stop.value.why == "released"
 
 
 def job_of(held: Held, tmp_path: Path, **changes: object) -> TrialJob:
@@ -278,18 +280,45 @@ def test_an_import_error_is_never_a_trials_failure(held, tmp_path, monkeypatch):
     assert held.row().max_attempts == held.row().n_attempts + 2
 
 
-def test_a_worker_that_is_asked_to_end_gives_its_trial_back_first(held, tmp_path, monkeypatch):
+@pytest.fixture
+def sigterm_exits() -> Iterator[None]:
+    """SIGTERM raises SystemExit, as in Ray's workers."""
+
+    def leave(*_: object) -> None:
+        raise SystemExit(1)
+
+    before = signal.signal(signal.SIGTERM, leave)
+    yield
+    signal.signal(signal.SIGTERM, before)
+
+
+def test_a_worker_that_is_asked_to_end_gives_its_trial_back_first(
+    held, tmp_path, monkeypatch, sigterm_exits
+):
     finish_nothing(held)
     n_left = held.row().max_attempts - held.row().n_attempts
 
     def asked_to_end(*args: object, **options: object) -> RunRecord:
-        raise SystemExit(1)
+        os.kill(os.getpid(), signal.SIGTERM)
+        options["progress"](NOW)
+        raise AssertionError("it went on")
 
     monkeypatch.setattr("runner.trial.run.run_trial", asked_to_end)
     with pytest.raises(SystemExit):
         work_on(job_of(held, tmp_path))
     row = held.row()
     assert (row.state, row.max_attempts - row.n_attempts) == ("queued", n_left)
+
+
+def test_a_worker_that_is_asked_to_end_before_it_claims_claims_nothing(
+    held, tmp_path, monkeypatch, sigterm_exits
+):
+    finish_nothing(held)
+    token = held.row().token
+    monkeypatch.setattr(worker, "check_once", lambda _: os.kill(os.getpid(), signal.SIGTERM))
+    with pytest.raises(SystemExit):
+        work_on(job_of(held, tmp_path))
+    assert (held.row().state, held.row().token) == ("queued", token)
 
 
 def test_a_worker_whose_libraries_are_broken_claims_nothing(held, tmp_path, monkeypatch):
@@ -330,7 +359,7 @@ def test_a_folder_that_goes_away_in_the_middle_of_a_trial_is_not_the_trials_faul
 
 
 def test_nothing_is_claimed_on_a_host_while_latency_is_measured_there(held, tmp_path, monkeypatch):
-    monkeypatch.setattr(worker, "HELD_SECONDS", 0.01)
+    monkeypatch.setattr(host_use, "HELD_SECONDS", 0.01)
     give_back(held.engine, held.claim, "for the test")
     host_leases.take(held.engine, this_worker().host, "measures", 600.0)
     looks = iter([False, False, True])
@@ -346,7 +375,7 @@ def test_nothing_is_claimed_on_a_host_while_latency_is_measured_there(held, tmp_
 
 
 def test_a_measurement_that_died_keeps_a_host_no_longer_than_its_lease(held, tmp_path, monkeypatch):
-    monkeypatch.setattr(worker, "HELD_SECONDS", 0.01)
+    monkeypatch.setattr(host_use, "HELD_SECONDS", 0.01)
     give_back(held.engine, held.claim, "for the test")
     host_leases.take(held.engine, this_worker().host, "died", 600.0)
     monkeypatch.setattr(worker, "_attempt", lambda *_: held.row().state)

@@ -89,8 +89,8 @@ def work_until_stopped(url: str, sweep_id: int, lease: float) -> None:
             while True:
                 heart.progress(now)
                 time.sleep(0.02)
-        except StopWork as stop:
-            print(f"stopped as {stop.why}", flush=True)
+        except StopWork:
+            print("stopped as fenced", flush=True)
     kept = finish(engine, claim, finished(n_utterances=1))
     print(f"late result {'stored' if kept else 'refused'}", flush=True)
 

@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 from planner.words.records import Resources, to_json
 from runner.models.adapt import ADAPTER_FILE
 from runner.trial.checkpoint import Saving, discard, latest
+from runner.trial.progress import StopKeeping
 from runner.trial.run import run_trial
 from tests.trial.made import trial_of
 
@@ -78,6 +79,24 @@ def test_a_trial_goes_on_from_its_checkpoint_and_says_so(manifest, tmp_path):
     )
     discard(tmp_path / "kept" / trial.fingerprint)
     assert not (tmp_path / "kept" / trial.fingerprint).exists()
+
+
+def test_a_trial_that_is_stopped_to_go_on_elsewhere_keeps_the_step_it_has_just_done(
+    manifest, tmp_path
+):
+    data, trial = made(manifest)
+    whole = run_trial(trial, Resources(), data_request=data, artifacts=tmp_path / "a")
+    kept = {"data_request": data, "artifacts": tmp_path / "b", "checkpoints": tmp_path / "kept"}
+
+    def progress(now):
+        if (now.phase, now.step) == ("train", 3):
+            raise StopKeeping
+
+    with pytest.raises(StopKeeping):
+        run_trial(trial, Resources(), progress=progress, **kept)
+    resumed = run_trial(trial, Resources(), **kept)
+    assert resumed.details["resumed_at_steps"] == [3]
+    assert (losses(resumed), resumed.evaluations) == (losses(whole), whole.evaluations)
 
 
 def test_checkpoints_that_come_less_than_every_step_are_refused(tmp_path):

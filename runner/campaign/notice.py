@@ -1,0 +1,101 @@
+"""A process that is asked to end: remembered when the signal comes, acted upon between two steps.
+
+Raising from a signal's handler, as Ray's workers do at SIGTERM and at a cancelled task, is not enough.
+The exception surfaces in whatever Python code is running, and where that is a finaliser, a weak
+reference's callback or anything else that a garbage collection calls, Python prints it and goes on
+as if nothing had been sent (`PyErr_WriteUnraisable`; notebooks/LOG.md 2026-11-30). A flag cannot be
+lost, and what notices it may first finish its step and keep what it has.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+GRACE_SECONDS = 15.0
+"""How long a trial may go on after the notice, to finish its step and keep its state (s).
+
+Below the 20 s that a driver waits for its workers, and the 30 s after which Kubernetes and spot
+instances kill (`terminationGracePeriodSeconds`).
+"""
+
+ASKING = (signal.SIGTERM, signal.SIGINT)
+"""What asks: a drained node, and Ray's cancellation of a task, which comes as an interrupt."""
+
+
+class Notice:
+    """Whether this process, or the task in it, was asked to end; set by signals while it is entered.
+
+    Only the main thread can hear signals: in another, as those of the executor without Ray, nothing
+    is ever set. Left again, the handlers of before are back, and a SIGTERM that came is passed on to
+    the one of before: the process still ends, once its trial is given back.
+    """
+
+    def __init__(self) -> None:
+        self._asked_at: float | None = None
+        self._terminated = False
+        self._before: dict[signal.Signals, Any] = {}
+
+    @property
+    def asked(self) -> bool:
+        """Whether it was asked to end."""
+        return self._asked_at is not None
+
+    @property
+    def overdue(self) -> bool:
+        """Whether it was asked so long ago that nothing may be waited for any more."""
+        return self._asked_at is not None and time.monotonic() > self._asked_at + GRACE_SECONDS
+
+    @property
+    def terminated(self) -> bool:
+        """Whether the whole process is to end, not only its task."""
+        return self._terminated
+
+    @property
+    def why(self) -> str:
+        """What a given-back attempt says of its end."""
+        if self._terminated:
+            return "its process was asked to end (SIGTERM)"
+        return "stopped by its driver"
+
+    def __enter__(self) -> Notice:
+        if threading.current_thread() is threading.main_thread():
+            self._before = {number: signal.signal(number, self._hear) for number in ASKING}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+        if self._terminated:
+            signal.raise_signal(signal.SIGTERM)
+
+    def _hear(self, number: int, frame: FrameType | None) -> None:
+        self._terminated = self._terminated or number == signal.SIGTERM
+        self._asked_at = self._asked_at or time.monotonic()
+
+
+@contextmanager
+def sigterm_interrupts() -> Iterator[threading.Event]:
+    """SIGTERM (a scheduler's notice, `kill`) gives the trials back just as Ctrl-C does.
+
+    The event is set too: an exception out of a signal's handler may be lost.
+    """
+    asked = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield asked
+        return
+
+    def interrupt(*_: object) -> None:
+        asked.set()
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield asked
+    finally:
+        signal.signal(signal.SIGTERM, before)

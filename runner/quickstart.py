@@ -74,12 +74,17 @@ def _print_trained(db: str | None, rows: list[dict[str, Any]]) -> None:
     _heading("What was trained")
     with sweep_commands.existing_store(db) as engine:
         stored = {run.trial_id: run for run in read.runs(engine, status="finished")}
+        p95_ms = {
+            run_id: one.latency.request_p95_ms
+            for run_id, one in read.best_latencies(engine).items()
+        }
     for row in rows:
         run = stored.get(row["trial_id"])
         if run is None:
             continue
         row["flops"] = None if run.train_flops is None else format_flops(run.train_flops)
-        row["latency"] = None if run.latency_p95_ms is None else format_ms(run.latency_p95_ms)
+        slow = p95_ms.get(run.run_id)
+        row["latency"] = None if slow is None else format_ms(slow)
         seconds = (run.train_seconds or 0.0) + (run.score_seconds or 0.0)
         row["minutes"] = format_duration(seconds)
     echo_rows(rows, "table", COLUMNS)

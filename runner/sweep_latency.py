@@ -10,7 +10,7 @@ from typing import Any
 from planner.errors import OutageError
 from planner.store import read
 from planner.store.engine import opened
-from planner.store.row_types import StoredLatency
+from planner.words.told_apart import full_labels
 from runner.campaign.each_host import on_each_host
 from runner.campaign.notice import sigterm_interrupts
 from runner.probing.stage import StageOutcome, StageRequest, measure
@@ -83,20 +83,17 @@ def _there(db: str, request: LatencyRequest) -> StageOutcome:
 
 
 def rows(db: str, sweep: str) -> list[dict[str, Any]]:
-    """What planning knows of each finished run's latency: the newest that was taken alone, else the newest."""
+    """What counts of each finished run's latency (`planner.store.read.best_latencies`)."""
     names = (
         "request_p50_ms", "request_p95_ms", "share_above_p95", "p50_ms", "p95_ms", "noise_floor",
         "contention", "quiet", "n_requests", "n_samples", "method",
     )  # fmt: skip
     with opened(db, must_exist=True) as engine:
-        best: dict[int | None, StoredLatency] = {}
-        for stored in read.latencies(engine):
-            before = best.get(stored.run_id)
-            if before is None or stored.latency.quiet or not before.latency.quiet:
-                best[stored.run_id] = stored
-        return [
-            {"run_id": run.run_id, "label": run.trial.label}
-            | {name: getattr(best[run.run_id].latency, name) for name in names}
-            for run in read.runs(engine, sweep=sweep, status="finished")
-            if run.run_id in best
-        ]
+        best = read.best_latencies(engine)
+        found = [r for r in read.runs(engine, sweep=sweep, status="finished") if r.run_id in best]
+    labels = full_labels([run.trial for run in found])
+    return [
+        {"run_id": run.run_id, "label": label}
+        | {name: getattr(best[run.run_id].latency, name) for name in names}
+        for run, label in zip(found, labels, strict=True)
+    ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from planner.store.backbones import catalogue
 from planner.store.best_run import best_run
 from planner.store.read_fits import (
+    best_latencies,
     devices,
     find_fit,
     fit,
@@ -49,6 +50,7 @@ __all__ = [
     "SweepStatus",
     "TrialStatus",
     "attempts",
+    "best_latencies",
     "best_run",
     "catalogue",
     "devices",

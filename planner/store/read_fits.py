@@ -11,7 +11,7 @@ from planner.errors import UnknownNameError
 from planner.store import schema
 from planner.store.row_types import FitRow, FitRun, PlanRow, StoredLatency
 from planner.store.transactions import read
-from planner.words.records import Device, Latency, Reduction
+from planner.words.records import IN_TURNS, Device, Latency, Reduction
 
 _DEVICE_FIELDS = ("name", "kind", "model", "n_threads", "memory_bytes", "driver")
 _LATENCY_FIELDS = tuple(
@@ -43,6 +43,21 @@ def latencies(
     if run_id is not None:
         query = query.where(table.c.run_id == run_id)
     return read(engine, lambda c: [_latency(row) for row in c.execute(query).mappings()])
+
+
+def best_latencies(engine: Engine) -> dict[int, StoredLatency]:
+    """The measurement that counts for each run: the newest that was quiet, else the newest in turns, else any."""
+    best: dict[int, StoredLatency] = {}
+    for stored in latencies(engine):
+        before = None if stored.run_id is None else best.get(stored.run_id)
+        if stored.run_id is not None and (before is None or _rank(stored) >= _rank(before)):
+            best[stored.run_id] = stored
+    return best
+
+
+def _rank(stored: StoredLatency) -> int:
+    latency = stored.latency
+    return 2 if latency.quiet else int(latency.method.endswith(IN_TURNS))
 
 
 def fits(engine: Engine, task: str | None = None) -> list[FitRow]:

@@ -81,14 +81,22 @@ def load_all(job: dict[str, Any]) -> Iterator[Loaded | dict[str, Any]]:
     load = lru_cache(maxsize=CLIPS_HELD)(load_clip)
     for one in contestants:
         try:
-            yield _loaded(one, data, place, load)
+            yield _loaded(one, data, place, load, job["most_timed"])
         except (SoundscaleError, ImportError, OSError) as problem:
             yield {"contestant": one.key, "problem": str(problem)}
 
 
-def _loaded(one: Contestant, data: DataSpec, place: Place, load: Callable[[Clip], Any]) -> Loaded:
+def _loaded(
+    one: Contestant,
+    data: DataSpec,
+    place: Place,
+    load: Callable[[Clip], Any],
+    most_timed: int,
+) -> Loaded:
     corpus = corpus_of(one.trial, data)
-    requests = scored_requests(corpus.test, one.scored(), one.trial, load=load)
+    requests = scored_requests(
+        corpus.test, one.scored(), one.trial, most_timed=most_timed, load=load
+    )
     prepared = prepare(one, place)
     timer = Timer(ready=prepared.ready, requests=requests.timed)
     timer.warm_up(N_WARMUP)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from planner.errors import SoundscaleError
 from planner.words.catalogue import Catalogue, to_config
 from runner.probing.contestants import Contestant
+from runner.trial.requests import MOST_TIMED
 
 if TYPE_CHECKING:
     from runner.data.clips import DataSpec
@@ -27,12 +28,17 @@ class StageProcess:
     """`runner.probing.stage_child` with these contestants; ended with the body, whatever happens."""
 
     def __init__(
-        self, contestants: Sequence[Contestant], data: DataSpec, catalogue: Catalogue
+        self,
+        contestants: Sequence[Contestant],
+        data: DataSpec,
+        catalogue: Catalogue,
+        most_timed: int = MOST_TIMED,
     ) -> None:
         names = dict.fromkeys(c.trial.backbone for c in contestants)
         self._job = {
             "contestants": [c.to_json() for c in contestants],
             "data": asdict(data),
+            "most_timed": most_timed,
             "backbones": {name: to_config(catalogue.backbone(name)) for name in names},
         }
         self._threads = max(1, int(contestants[0].resources.cpus))

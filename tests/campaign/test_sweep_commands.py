@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from planner.cli import main
+from tests.probing.made import Fake
 
 
 @dataclass(frozen=True)
@@ -220,3 +221,55 @@ def test_artifacts_go_to_a_url_and_results_say_where(soundscale, write_spec, tmp
     assert all(place.startswith(location) for place in places)
     assert len(list((tmp_path / "bucket").glob("*/adapter_model.safetensors"))) == 3
     assert not list((tmp_path / "bucket/checkpoints").rglob("*.safetensors"))
+
+
+@pytest.fixture
+def fake_process(monkeypatch: pytest.MonkeyPatch) -> type[Fake]:
+    Fake.turns, Fake.ends_after = 0, None
+    monkeypatch.setattr("runner.probing.stage.StageProcess", Fake)
+    return Fake
+
+
+QUIET = ('latency = "beside"', 'latency = "quiet"')
+
+
+def test_a_sweep_ends_with_its_latency_alone_on_the_host(soundscale, write_spec, fake_process):
+    done = soundscale("sweep", "run", write_spec(QUIET), "--ray", "none")
+    assert done.code == 0
+    assert "latency: 3 configurations in turns, alone on" in done.err
+    told = json.loads(soundscale("sweep", "report", "micro", "-f", "json").out)
+    (stage,) = told["latency_stages"]
+    assert (stage["state"], stage["n_contestants"], stage["n_rounds"]) == ("finished", 3, 8)
+    assert "A against A" in soundscale("sweep", "report", "micro").err
+    shown = json.loads(soundscale("runs", "show", 1, "-f", "json").out)["latencies"]
+    assert len(shown) == 2
+    assert (shown[0]["load"] != "quiet", shown[1]["load"]) == (True, "quiet")
+    assert 0 <= shown[-1]["share_above_p95"] <= 1
+    turns = fake_process.turns
+    assert "nothing to measure" in soundscale("sweep", "latency", "micro").err
+    assert fake_process.turns == turns
+    again = json.loads(soundscale("sweep", "latency", "micro", "--again", "-f", "json").out)
+    assert [row["quiet"] for row in again["runs"]] == [True, True, True]
+    assert len(again["latency_stages"]) == 1
+
+
+def test_a_sweep_that_is_stopped_while_it_measures_goes_on_there(
+    soundscale, write_spec, fake_process
+):
+    fake_process.ends_after = 5
+    stopped = soundscale("sweep", "run", write_spec(QUIET), "--ray", "none")
+    assert (stopped.code, "finished turns are stored" in stopped.err) == (130, True)
+    fake_process.ends_after = None
+    done = soundscale("sweep", "run", write_spec(QUIET), "--ray", "none")
+    assert (done.code, "going on after 2 rounds" in done.err) == (0, True)
+    assert fake_process.turns == 3 * 8
+
+
+def test_latency_can_be_left_out(soundscale, write_spec, fake_process):
+    spec = write_spec(
+        ("[2, 3]", "2"), ('"none", "stem:2"', '"none"'), (QUIET[0], 'latency = "none"')
+    )
+    assert soundscale("sweep", "run", spec, "--ray", "none").code == 0
+    assert json.loads(soundscale("runs", "show", 1, "-f", "json").out)["latencies"] == []
+    assert fake_process.turns == 0
+    assert soundscale("sweep", "run", write_spec((QUIET[0], 'latency = "loud"'))).code == 2

@@ -27,6 +27,9 @@ def register(group: click.Group) -> None:
     group.add_command(doctor.doctor)
     export.register(group)
     transcribe.register(group)
+    offers = getattr(group, "offers", None)
+    if offers is not None:
+        offers["transcriber"] = transcribe.transcriber
 
 
 ray_option = click.option(

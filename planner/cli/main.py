@@ -121,7 +121,15 @@ _LAZY: dict[str, tuple[str, str, str]] = {
 
 
 class SoundscaleGroup(click.Group):
-    """Loads commands when they are named, and turns errors raised on purpose into one line."""
+    """Loads commands when they are named, and turns errors raised on purpose into one line.
+
+    Attributes:
+        offers: what plug-ins offer to commands of the planner by name, such as `transcriber` to `serve`.
+    """
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.offers: dict[str, Any] = {}
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The planner's commands, then those of installed plug-ins such as the runner."""
@@ -216,7 +224,7 @@ _EXTRAS = {
     "runner": (
         "torch transformers peft ray jiwer soundfile soxr safetensors pydantic huggingface_hub"
     ),
-    "service": "fastapi uvicorn starlette structlog prometheus_client",
+    "service": "fastapi uvicorn starlette structlog prometheus_client python_multipart",
     "notebooks": "altair vl_convert",
     "parquet": "pyarrow",
     "hub": "datasets",

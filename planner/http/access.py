@@ -18,13 +18,15 @@ OPEN_PATHS = frozenset(
 )
 """The page's shell holds no data; the health checks say nothing but yes or no."""
 ADMIN_PATHS = frozenset({"/v1/sql"})
+TRANSCRIBE_PATHS = ("/v1/transcribe", "/v1/audio/transcriptions")
+"""They take recordings and a processor's time, so they need a token on loopback too."""
 
 
 class Access:
     """Tokens of one database, and whether they are needed."""
 
-    def __init__(self, engine: Engine, *, loopback: bool) -> None:
-        self._engine, self._loopback = engine, loopback
+    def __init__(self, engine: Engine, *, loopback: bool, transcribes: bool = False) -> None:
+        self._engine, self._loopback, self._transcribes = engine, loopback, transcribes
         self._known: tuple[Token, ...] = ()
         self._read_at = -1e9
         self._lock = asyncio.Lock()
@@ -38,10 +40,12 @@ class Access:
             return "admin"
         return "read" if method in ("GET", "HEAD") else "plan"
 
-    async def needed(self) -> bool:
-        """Whether requests need a token: always off loopback, else where the database has tokens."""
+    async def needed(self, path: str) -> bool:
+        """Whether a request needs a token: off loopback, for recordings, and where the database has tokens."""
         await self._refresh()
-        return not self._loopback or any(t.revoked_utc is None for t in self._known)
+        if not self._loopback or (self._transcribes and path in TRANSCRIBE_PATHS):
+            return True
+        return any(t.revoked_utc is None for t in self._known)
 
     async def find(self, token: str) -> Token | None:
         """The token in use that was presented."""

@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from planner import __version__
 from planner.errors import SoundscaleError
-from planner.http import comparing, console, lists, pages, problems, questions, sheets
+from planner.http import comparing, console, lists, pages, problems, questions, sheets, transcribing
 from planner.http.access import Access
 from planner.http.asked_before import AskedBefore
 from planner.http.fitting import Fitting
@@ -20,6 +20,7 @@ from planner.http.guard import Guard
 from planner.http.quotas import Quota
 from planner.http.settings import Settings
 from planner.http.telemetry import Metrics, logger
+from planner.http.transcribing import Transcriber, Transcribing
 from planner.http.working import Workers
 from planner.http.world import World, encoded
 
@@ -31,8 +32,8 @@ Errors are RFC 9457 problem details. Keys may be added, never renamed.
 """
 
 
-def create(settings: Settings) -> Guard:
-    """The service on one database, as an ASGI application.
+def create(settings: Settings, transcriber: Transcriber | None = None) -> Guard:
+    """The service on one database, as an ASGI application; with a transcriber it takes recordings too.
 
     Raises:
         StoreError, InputError, MissingResourceError: the database cannot be used.
@@ -43,7 +44,7 @@ def create(settings: Settings) -> Guard:
     app = FastAPI(
         title="Soundscale", version=__version__, description=DESCRIPTION, lifespan=_lifespan,
         # The interactive pages would fetch scripts from another host.
-        docs_url=None, redoc_url=None, max_body_size=settings.max_body_bytes,
+        docs_url=None, redoc_url=None, max_body_size=max(settings.max_body_bytes, settings.upload_bytes or 0),
     )  # fmt: skip
     state: Any = app.state
     state.settings, state.world, state.metrics, state.log = settings, world, metrics, log
@@ -60,8 +61,12 @@ def create(settings: Settings) -> Guard:
         pages.router(),
     ):
         app.include_router(router)
+    state.transcribing = None
+    if transcriber is not None:
+        state.transcribing = Transcribing(transcriber, settings.transcribe_at_once)
+        app.include_router(transcribing.router())
     _health(app)
-    access = Access(world.engine, loopback=settings.loopback)
+    access = Access(world.engine, loopback=settings.loopback, transcribes=transcriber is not None)
     return Guard(AskedBefore(app, world), settings, access, metrics, log)
 
 
@@ -71,6 +76,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     yield
     app.state.workers.close()
     app.state.fitting.close()
+    if app.state.transcribing is not None:
+        app.state.transcribing.close()
     app.state.world.close()
 
 

@@ -5,7 +5,8 @@ JSON parsed. It also gives each request its id, its line in the log and its plac
 
 - Host must be a name of this service (a web page that rebinds its own name to 127.0.0.1 is refused);
   Origin, where a browser sends one, must be this very service.
-- A body may have 64 KB, by its Content-Length or as it arrives.
+- A body may have 64 KB (a recording, where a model is served, its own limit), by its Content-Length or as it
+  arrives.
 - Where tokens are needed (another address than loopback, or the database holds tokens), every route
   but the page's empty shell and the health checks asks for one.
 - A token bucket for each client.
@@ -114,7 +115,7 @@ class Guard:
             raise _Refused(403, "origin", "requests from other web pages are not answered")
 
     def _check_size(self, scope: Scope, headers: dict[bytes, bytes]) -> None:
-        most = self._settings.max_body_bytes
+        most = self._settings.body_bytes(scope["path"])
         length = headers.get(b"content-length", b"0")
         if not length.isdigit() or int(length[:20]) > most:
             raise _Refused(413, "size", f"the body may have {most} bytes at most; send less")
@@ -125,7 +126,7 @@ class Guard:
         """Who asks: the name of the token, else the address."""
         address = (scope.get("client") or ("?",))[0]
         wanted = self._access.scope_for(scope["method"], scope["path"])
-        if wanted is None or not await self._access.needed():
+        if wanted is None or not await self._access.needed(scope["path"]):
             return str(address)
         given = headers.get(b"authorization", b"").decode("latin-1")
         kind, _, token = given.partition(" ")
@@ -211,7 +212,7 @@ class _Exchange:
     async def _receive_some(self) -> Message:
         message = await self._receive()
         self._read += len(message.get("body", b""))
-        most = self._guard._settings.max_body_bytes
+        most = self._guard._settings.body_bytes(self._scope["path"])
         if self._read > most:
             # Answered here: the framework would turn an exception while reading into its own 400.
             self._guard._metrics.refused.labels("size").inc()

@@ -13,6 +13,7 @@ from planner.errors import InputError
 from planner.http.app import create
 from planner.http.connections import PER_ADDRESS, ByAddress, address_of
 from planner.http.settings import Settings
+from planner.http.transcribing import Transcriber
 from planner.store import api_tokens
 from planner.store.engine import opened
 
@@ -115,15 +116,20 @@ def protocol(
 
 
 def check(settings: Settings) -> None:
-    """Refuse to listen where others can reach without a token to ask them for.
+    """Refuse to listen where others can reach, or to take recordings, without a token to ask for.
 
     Raises:
-        InputError: the address is not loopback and the database holds no token in use.
+        InputError: so it is, and the database holds no token in use.
     """
-    if settings.loopback:
+    if settings.loopback and settings.upload_bytes is None:
         return
     with opened(settings.db, must_exist=True) as engine:
         in_use = [t for t in api_tokens.tokens(engine) if t.revoked_utc is None]
+    if not in_use and settings.loopback:
+        raise InputError(
+            "--transcribe needs a token to ask clients for, and there is none; "
+            "make one with: soundscale tokens add NAME --scope plan"
+        )
     if not in_use:
         raise InputError(
             f"--host {settings.host} can be reached from other machines and there is no token to ask "
@@ -155,10 +161,10 @@ def listen(settings: Settings) -> socket.socket:
     return found
 
 
-def server(settings: Settings) -> uvicorn.Server:
+def server(settings: Settings, transcriber: Transcriber | None = None) -> uvicorn.Server:
     """A server that is ready to run on a socket."""
     config = uvicorn.Config(
-        create(settings), loop="asyncio", ws="none", lifespan="on",
+        create(settings, transcriber), loop="asyncio", ws="none", lifespan="on",
         http=protocol(
             settings.receive_seconds, settings.respond_seconds,
             settings.max_connections // PER_ADDRESS,

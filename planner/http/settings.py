@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from planner.http.access import TRANSCRIBE_PATHS
+
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -15,7 +17,9 @@ class Settings:
         db: database URL as everywhere; sql_db: the one that `/v1/sql` uses (a role that only reads).
         host: address that is listened on.
         allowed_hosts: further names in the Host header (a load balancer's), lower case.
-        max_body_bytes: larger bodies are refused before they are read.
+        max_body_bytes: larger bodies are refused before they are read; upload_bytes: the same for recordings,
+            None where no model is served.
+        transcribe_at_once: recordings that are transcribed at the same time.
         receive_seconds: a request that has not arrived whole by then is dropped.
         respond_seconds: an answer that has not been taken by then is dropped.
         work_seconds: planner work on one request; then 503 with Retry-After.
@@ -34,6 +38,8 @@ class Settings:
     port: int = 8000
     allowed_hosts: tuple[str, ...] = ()
     max_body_bytes: int = 64 * 1024
+    upload_bytes: int | None = None
+    transcribe_at_once: int = 1
     receive_seconds: float = 10.0
     respond_seconds: float = 60.0
     work_seconds: float = 20.0
@@ -47,6 +53,12 @@ class Settings:
     answers_stored: int = 200_000
     fits_waiting: int = 16
     log_format: str = "json"
+
+    def body_bytes(self, path: str) -> int:
+        """Most bytes of a request's body to a path."""
+        if path in TRANSCRIBE_PATHS and self.upload_bytes is not None:
+            return self.upload_bytes
+        return self.max_body_bytes
 
     @property
     def loopback(self) -> bool:

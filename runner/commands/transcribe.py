@@ -17,6 +17,7 @@ from planner.words.terminal import shown
 
 if TYPE_CHECKING:
     from runner.engines.runtime import Model, Transcript
+    from runner.engines.serving import Served
 
 STDIN = "-"
 AUDIO = click.argument(
@@ -75,6 +76,18 @@ def _opened(asked: dict[str, Any], say: Callable[[str], None]) -> Model:
 
         folder = make.folder_of(asked["db"], str(named[0]), asked["to"], asked["precision"], say)
     return open_folder(folder, asked["threads"])
+
+
+def transcriber(db: str | None, which: str, say: Callable[[str], None]) -> Served:
+    """What `soundscale serve --transcribe` serves: an exported folder, or the model of a run or an answer."""
+    from runner.engines.serving import open_served
+
+    folder = Path(which)
+    if not folder.is_dir():
+        from runner.exports import make
+
+        folder = make.folder_of(db, which, None, None, say)
+    return open_served(folder, threads=1)
 
 
 class _Recordings:

@@ -201,19 +201,40 @@ def read_audio(path: Path | str) -> Audio:
     return np.ascontiguousarray(resampled, dtype=np.float32)
 
 
-def audio_of_bytes(raw: bytes, name: str) -> Audio:
+def audio_of_bytes(raw: bytes, name: str, *, most_seconds: float | None = None) -> Audio:
     """As `read_audio`, of a file's content; `name` stands for it in errors.
 
     Raises:
         AudioError: as `read_audio`.
+        InputError: it is longer than `most_seconds`, or holds as many samples as no recording so long does.
     """
     with tempfile.TemporaryDirectory(prefix="soundscale-audio-") as scratch:
         path = Path(scratch) / "audio"
         path.write_bytes(raw)
         try:
+            if most_seconds is not None:
+                _require_short(path, name, most_seconds)
             return read_audio(path)
         except AudioError as problem:
             raise AudioError(Path(name), problem.fault, problem.detail) from None
+
+
+def _require_short(path: Path, name: str, most_seconds: float) -> None:
+    """By the header, before anything is decoded: a small file may hold hours.
+
+    Raises:
+        InputError: it lasts longer, or has more samples than two channels of so long at 48 kHz.
+        AudioError: its header cannot be read.
+    """
+    import soundfile
+
+    seconds = header_seconds(path)
+    header = soundfile.info(_source(path))
+    if seconds > most_seconds or header.frames * header.channels > most_seconds * 2 * 48_000:
+        raise InputError(
+            f"audio {name} lasts {seconds:.0f} s in {header.channels} channels at {header.samplerate} Hz; "
+            f"at most {most_seconds:g} s of two at 48000 Hz are taken: send it in parts"
+        )
 
 
 def _decoded(path: Path) -> tuple[Audio, int]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
-from typing import TextIO
+from typing import Any, TextIO
 
 import click
 
 from planner.cli.options import (
     ANSWER_FORMATS,
+    Quantity,
     db_option,
     echo,
     echo_json,
@@ -17,6 +18,7 @@ from planner.cli.options import (
     talk,
 )
 from planner.errors import InputError, MissingResourceError
+from planner.words.units import parse_bytes
 
 
 @click.command()
@@ -29,22 +31,30 @@ from planner.errors import InputError, MissingResourceError
               help="PostgreSQL role that only reads, for the SQL page.")  # fmt: skip
 @click.option("--rate", type=click.FloatRange(min=0), default=50.0, show_default=True,
               help="Requests a second of one client; 0 for no limit.")  # fmt: skip
+@click.option("--transcribe", "transcribe", default=None, metavar="ANSWER|RUN|FOLDER",
+              help="Also transcribe recordings by this model, for those with a token.")  # fmt: skip
+@click.option("--upload", "upload_bytes", type=Quantity("size", parse_bytes), default="25MB",
+              show_default=True, help="Largest recording's file.")  # fmt: skip
+@click.option("--at-once", type=click.IntRange(1), default=1, show_default=True,
+              help="Recordings transcribed at the same time; each takes a thread.")  # fmt: skip
 @click.option("--log", "log_format", type=click.Choice(["json", "text", "none"]), default=None,
               help="Log on stderr, one line a request.  [default: text on a terminal, else json]")  # fmt: skip
 def serve(
     db: str | None, host: str, port: int, allow_host: tuple[str, ...], sql_db: str | None,
-    rate: float, log_format: str | None,
+    rate: float, transcribe: str | None, upload_bytes: float, at_once: int, log_format: str | None,
 ) -> None:  # fmt: skip
     """Serve the planner page and the HTTP API.
 
     Only this machine can reach it unless --host says otherwise, and then every request needs a token
-    (soundscale tokens add).
+    (soundscale tokens add). With --transcribe, POST /v1/transcribe takes a recording and
+    /v1/audio/transcriptions what OpenAI's clients send; both need a token of scope plan.
 
     \b
     Examples:
       soundscale serve
       soundscale serve --db lab.db --port 8080
       soundscale serve --host 0.0.0.0 --allow-host plan.example.org
+      soundscale serve --transcribe model
     """
     try:
         from planner.http import server
@@ -54,18 +64,44 @@ def serve(
             "the service needs FastAPI and uvicorn, which are not installed; "
             "run: pip install 'soundscale[service]'"
         ) from None
+    receive_seconds, respond_seconds = CLOCKS[transcribe is not None]
     settings = Settings(
         db=db, host=host, port=port, allowed_hosts=tuple(h.lower() for h in allow_host),
         sql_db=sql_db, requests_per_second=rate, log_format=log_format or ("text" if sys.stderr.isatty() else "json"),
+        upload_bytes=None if transcribe is None else round(upload_bytes),
+        transcribe_at_once=at_once, receive_seconds=receive_seconds, respond_seconds=respond_seconds,
     )  # fmt: skip
     server.check(settings)
-    running = server.server(settings)
+    transcriber = None if transcribe is None else _transcriber(db, transcribe)
+    running = server.server(settings, transcriber)
     socket = server.listen(settings)
     from planner.store.engine import redacted, resolve_url
 
     shown = f"[{host}]" if ":" in host else host
+    if transcriber is not None:
+        talk(f"transcribing by {transcriber.label}")
     talk(f"serving {redacted(resolve_url(db))} on http://{shown}:{socket.getsockname()[1]}/")
     running.run(sockets=[socket])
+
+
+CLOCKS = {False: (10.0, 60.0), True: (60.0, 600.0)}
+"""Most that a request may take to arrive and its answer to be taken (s), without a served model and with one: an
+upload of 25 MB on a slow line, and an hour of audio at 6 times its speed."""
+
+
+def _transcriber(db: str | None, which: str) -> Any:
+    """The model that an installed plug-in opens.
+
+    Raises:
+        MissingResourceError: no plug-in offers to.
+        SoundscaleError: there is no such model.
+    """
+    offers = getattr(click.get_current_context().find_root().command, "offers", {})
+    if "transcriber" not in offers:
+        raise MissingResourceError(
+            "--transcribe needs the runner, which is not installed; run: pip install 'soundscale[onnx]'"
+        )
+    return offers["transcriber"](db, which, talk)
 
 
 @click.group()

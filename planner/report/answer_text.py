@@ -63,6 +63,8 @@ def plan_text(answer: dict[str, Any]) -> str:
     lines += ["", *(f"  why   {r}" if i == 0 else f"        {r}" for i, r in _numbered(answer))]
     lines += [f"  plain {r['verdict']}" for r in answer.get("reference", ())]
     lines += [f"  next  {text}" for text in answer.get("advice", ())]
+    if "borders" in answer:
+        lines.append(f"  edges {answer['borders']['verdict']}")
     lines += _rests_on(answer)
     lines += [f"  note  {w['message']}" for w in answer["warnings"]]
     return "\n".join(lines)

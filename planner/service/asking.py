@@ -22,6 +22,7 @@ from planner.plan.advice import advice
 from planner.plan.candidates import CandidateTable
 from planner.plan.choice import Decision, decide
 from planner.plan.configurations import axis_values
+from planner.service.borders import borders_json
 from planner.service.fitting import check_task, kept_or_why_not
 from planner.service.prepared import Prepared, prepare
 from planner.service.reference import references_json
@@ -163,6 +164,7 @@ def _answer(prepared: Prepared, decision: Decision) -> dict[str, Any]:
         "advice": advice(table, decision, report.evidence, report.fit, query.level),
         "evidence": [r.run_id for r in report.evidence.rows],
         **_reference(prepared, best),
+        **_borders(prepared, best),
     }
 
 
@@ -175,8 +177,22 @@ def _answer_id(prepared: Prepared) -> str:
     if references:
         # They are no part of the law's evidence, and the answer shows them.
         evidence.append(references)
+    if prepared.borders:
+        evidence.append([b.engine_evaluation_id for b in prepared.borders])
     identity = canonical_json([to_json(prepared.query), evidence, __version__, FORMAT])
     return hashlib.sha256(identity.encode()).hexdigest()[:12]
+
+
+def _borders(prepared: Prepared, best: int) -> dict[str, Any]:
+    """What window borders cost the answer; nothing where it was not measured, or audio fits one window."""
+    table = prepared.table
+    found = borders_json(
+        prepared.borders,
+        table.run_ids[best],
+        table.configs[best].audio_seconds,
+        prepared.query.level,
+    )
+    return {"borders": found} if found else {}
 
 
 def _engines(prepared: Prepared) -> dict[str, Any]:

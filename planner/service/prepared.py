@@ -20,6 +20,8 @@ from planner.service.engines import Engines, engines_of
 from planner.service.fitting import check_task, fit
 from planner.service.reference import References, references_of
 from planner.store.engine import opened
+from planner.store.read_engines import border_losses
+from planner.words.engine_records import BorderLoss
 from planner.words.question import PlanQuery
 
 UNUSABLE = frozenset({"not-converged"})
@@ -36,6 +38,7 @@ class Prepared:
     evidence_latency_id: int | None = None
     engines: Engines = field(default_factory=Engines)
     references: References = field(default_factory=References)
+    borders: tuple[BorderLoss, ...] = ()
 
 
 def prepare(engine: Engine, query: PlanQuery, as_of: AsOf | None = None) -> Prepared:
@@ -68,6 +71,7 @@ def prepare(engine: Engine, query: PlanQuery, as_of: AsOf | None = None) -> Prep
     return Prepared(
         query=query, table=table, report=report, evidence_latency_id=last, engines=deployed,
         references=references,
+        borders=tuple(border_losses(engine, [r.run_id for r in report.evidence.rows])),
     )  # fmt: skip
 
 

@@ -75,6 +75,9 @@ def as_stored(now: dict[str, Any], before: dict[str, Any]) -> dict[str, Any]:
     known = {r["run_id"] for r in before.get("reference", ())}
     references = [r for r in now.pop("reference", ()) if r["run_id"] in known]
     now |= {"reference": references} if references else {}
+    # Measured beside the answer; a newer measurement takes its place, and the answer keeps its own.
+    now.pop("borders", None)
+    now |= {"borders": before["borders"]} if "borders" in before else {}
     if isinstance(study := before.get("study"), dict):
         now = {**now, "study": {k: v for k, v in now["study"].items() if k in study}}
         older = [w for w in now["warnings"] if w["code"] != "older-rule"]

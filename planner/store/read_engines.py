@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection
 
 from sqlalchemy import Connection, Engine, select
 
 from planner.store import schema
 from planner.store.transactions import read
-from planner.words.engine_records import EngineScore
+from planner.words.engine_records import BorderLoss, EngineScore
 
 
 def engine_scores(
@@ -67,3 +68,20 @@ def _pairs(
         .order_by(own.c.utterance_id)
     )
     return tuple((r[0], r[1], r[2], r[3], r[4]) for r in connection.execute(query))
+
+
+def border_losses(engine: Engine, run_ids: Collection[int]) -> list[BorderLoss]:
+    """What window borders cost those of the runs for which it was measured, oldest first."""
+    wanted, table = set(run_ids), schema.engine_evaluations
+    names = ("run_id", "engine", "precision", "engine_evaluation_id")
+    query = (
+        select(*(table.c[name] for name in names), table.c.details_json)
+        .where(table.c.details_json.contains('"borders"'))
+        .order_by(table.c.engine_evaluation_id)
+    )
+    rows = read(engine, lambda c: list(c.execute(query).mappings()))
+    return [
+        BorderLoss(**{name: row[name] for name in names}, found=found)
+        for row in rows
+        if row["run_id"] in wanted and (found := json.loads(row["details_json"]).get("borders"))
+    ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from planner.words.records import Device, Evaluation, Latency
 
@@ -80,3 +81,19 @@ class EngineScore:
     size_bytes: int | None = None
     peak_memory_bytes: int | None = None
     pairs: tuple[tuple[int, int, int, str, str | None], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BorderLoss:
+    """What the borders of consecutive windows cost a run's model in an engine, on its test clips.
+
+    Attributes:
+        found: cut (what they are compared with), n_clips, n_borders, n_words, error_share, lost_share, std_error;
+            see `runner.engines.borders`.
+    """
+
+    run_id: int
+    engine: str
+    precision: str
+    engine_evaluation_id: int
+    found: dict[str, Any]

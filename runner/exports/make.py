@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import tempfile
@@ -212,6 +213,23 @@ class _Exporting:
             threads=threads,
         )
         parity.require_equal(self.parity, row.precision)
+        self._score_borders(folder, corpus)
+
+    def _score_borders(self, folder: Path, corpus: Corpus) -> None:
+        """What window borders cost, stored beside the score."""
+        from runner.engines.borders import border_loss
+        from runner.engines.runtime import open_folder
+
+        if self.parity is None or self.row.trial.task != "asr":
+            return
+        scored = self.parity.score
+        model = open_folder(folder, self.asked.threads)
+        found = border_loss(model, corpus.test, scored.evaluation)
+        if found is not None:
+            details = {**(scored.evaluation.details or {}), "borders": found}
+            evaluation = dataclasses.replace(scored.evaluation, details=details)
+            scored = dataclasses.replace(scored, evaluation=evaluation)
+            self.parity = dataclasses.replace(self.parity, score=scored)
 
     def _store(self) -> None:
         from planner.store.engine_results import save_engine_results, save_export
@@ -258,6 +276,7 @@ def _parity_json(found: Parity) -> dict[str, Any]:
         "window_cpu_ms": score.window_cpu_ms,
         "peak_memory_bytes": score.peak_memory_bytes,
         "cold_start_seconds": found.cold_start_seconds,
+        "borders": (score.evaluation.details or {}).get("borders"),
     }
 
 

@@ -30,6 +30,11 @@ def lines(found: dict[str, Any]) -> list[str]:
         f"  window p50 {format_ms(parity['p50_ms'])}, p95 {format_ms(parity['p95_ms'])} on {parity['device']}"
         + ("" if memory is None else f" · peak memory {format_bytes(memory)}")
     )
+    if (borders := parity.get("borders")) is not None:
+        out.append(
+            f"  window borders cost {100 * borders['error_share']:+.2f} points of error (± "
+            f"{196 * (borders['std_error'] or 0.0):.2f}) against cutting at silence"
+        )
     for utterance, new, old in parity["different"][:3]:
         out.append(f"  differs on {utterance}: {new[:70]!r} for {old[:70]!r}")
     return out

@@ -15,11 +15,20 @@ from tests.campaign.made import SPEC
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    """A database with three trained micro models, and a recording."""
+    """A database with three trained micro models of speech recognition, and recordings."""
+    return train(tmp_path_factory.mktemp("trained"), "asr", "whisper-micro")
+
+
+@pytest.fixture(scope="module")
+def trained_emotion(tmp_path_factory):
+    """The same of emotion, whose classes are how high a tone is."""
+    return train(tmp_path_factory.mktemp("emotion"), "emotion", "wav2vec2-micro")
+
+
+def train(folder, task, backbone):
     import numpy as np
     import soundfile
 
-    folder = tmp_path_factory.mktemp("trained")
     rows = []
     for i in range(8):
         tone = 0.3 * np.sin(2 * np.pi * (200 + 40 * i) * np.arange(24_000) / 16_000)
@@ -28,13 +37,13 @@ def trained(tmp_path_factory):
         row = {
             "path": f"{i}.wav",
             "text": "one",
-            "label": "one",
+            "label": ("low", "high")[i % 2],
             "speaker": f"s{i % 4}",
             "split": split,
         }
         rows.append(json.dumps(row))
     (folder / "tones.jsonl").write_text("\n".join(rows))
-    text = SPEC.format(task="asr", backbone="whisper-micro", manifest=folder / "tones.jsonl")
+    text = SPEC.format(task=task, backbone=backbone, manifest=folder / "tones.jsonl")
     (folder / "micro.toml").write_text(text)
     arguments = ["sweep", "run", folder / "micro.toml", "--ray", "none", "--quiet"]
     places = ["--db", f"sqlite:///{folder}/runs.db", "--artifacts", folder / "artifacts"]
@@ -192,3 +201,34 @@ def test_an_export_with_other_texts_than_the_run_is_refused_and_leaves_nothing(
     assert code == 2
     assert "writes other texts than the run on 2 of 2 clips" in told
     assert not (tmp_path / "m").exists()
+
+
+@pytest.mark.parametrize("form", ["onnx", "openvino"])
+def test_a_trained_emotion_model_names_the_class_of_files(
+    soundscale, trained_emotion, monkeypatch, form
+):
+    from runner import load
+
+    db, path = f"sqlite:///{trained_emotion}/runs.db", trained_emotion / "3.wav"
+    monkeypatch.setenv("SOUNDSCALE_DB", db)
+    code, out, _ = soundscale("export", 1, "model", "--to", form, "-f", "json")
+    parity = json.loads(out)["parity"]
+    assert (code, parity["n_equal_texts"]) == (0, parity["n_utterances"])
+    assert parity["borders"] is None
+    code, out, _ = soundscale(
+        "classify", path, trained_emotion / "2.wav", "--model", "model", "-f", "json"
+    )
+    found, _ = json.loads(out)
+    assert (code, found["file"], found["n_windows"]) == (0, str(path), 1)
+    assert found["label"] in ("low", "high")
+    assert found["p_low"] + found["p_high"] == pytest.approx(1.0)
+    for model in (load("model"), load(1, db=db)):
+        judged = model.classify(path)
+        assert judged.label == found["label"]
+        assert judged.probabilities["low"] == pytest.approx(found["p_low"], abs=1e-4)
+
+
+def test_an_emotion_model_writes_no_text(soundscale, trained_emotion, monkeypatch):
+    monkeypatch.setenv("SOUNDSCALE_DB", f"sqlite:///{trained_emotion}/runs.db")
+    code, _, told = soundscale("transcribe", trained_emotion / "3.wav", "--run", 1, "-q")
+    assert (code, "names classes; use soundscale classify" in told) == (2, True)

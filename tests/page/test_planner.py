@@ -3,7 +3,10 @@
 from urllib.parse import parse_qs, urlsplit
 
 from tests.http.conftest import serve
+from tests.notebooks.conftest import quickstart_db
 from tests.page.conftest import Page
+
+__all__ = ["quickstart_db"]
 
 QUESTION = "/?task=asr&flops=30G&latency_ms=60ms"
 
@@ -289,3 +292,54 @@ def test_a_price_brings_money_and_speed_and_none_of_it_without(page, client_json
     assert answer["answer_id"] in page.text("#answer")
     assert "money for 1,000 h" in page.text("#answer")
     assert "x real time" in page.text("#answer")
+
+
+def test_a_least_speed_can_be_asked_for_as_the_command_asks(page, client_json):
+    opened(page, "/?task=asr&flops=30G&price=2.5/h&engine=any&rtfx=50")
+    assert page.run("return document.getElementById('limit-rtfx').value") == "50"
+    answer = client_json("/v1/plan?task=asr&flops=30G&price=2.5/h&engine=any&rtfx=50")
+    assert answer["answer_id"] in page.text("#answer-id")
+    page.type("#limit-rtfx", "20x")
+    page.wait(lambda: address(page).get("rtfx") == "20")
+    page.type("#limit-rtfx", "fast")
+    assert "not a quantity" in page.text("#wrong-rtfx")
+    page.type("#limit-rtfx", "")
+    page.wait(lambda: "rtfx" not in address(page))
+
+
+def test_money_and_energy_can_be_the_axis_of_the_frontier(page):
+    opened(page, "/?task=asr&flops=30G&price=2.5/h&power_watts=45W&engine=any&x=energy")
+    page.wait(lambda: "energy of an hour" in page.text("#frontier svg"))
+    pressed = "return document.querySelector('#x button[aria-pressed=true]').textContent"
+    assert page.run(pressed) == "energy of an hour"
+    assert page.run("return document.getElementById('power-watts').value") == "45W"
+    assert "money for 1,000 h" in page.text("#x")
+
+
+def test_an_answer_from_models_that_were_trained_here_says_how_to_use_them(
+    driver, screenshots, quickstart_db, tmp_path
+):
+    import json
+    from urllib.request import urlopen
+
+    found = serve(str(quickstart_db), "--log", "none", log=tmp_path / "log")
+    try:
+        page = Page(driver, found.url, screenshots)
+        page.size(1280, 900)
+        question = "/?task=asr&flops=20G"
+        page.open(question, wait_for="#use")
+        with urlopen(found.url + question.replace("/?", "/v1/plan?"), timeout=60) as answer:
+            (run_id, *_) = json.load(answer)["best"]["prediction"]["run_ids"]
+        page.click("#use summary")
+        said = page.text("#use")
+        assert f"soundscale export {run_id} --to onnx model" in said
+        assert "soundscale transcribe speech.wav --model model" in said
+        page.run("document.querySelector('#answer').scrollIntoView()")
+        page.shoot("plan-use-it")
+    finally:
+        found.stop()
+
+
+def test_a_published_table_has_no_models_to_use(page):
+    opened(page)
+    assert page.run("return document.querySelector('#use')") is None

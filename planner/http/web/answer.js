@@ -7,7 +7,8 @@ const strong = (text) => el("strong", {}, text);
 export function configWords(config) {
   const rate = `${Number(config.tokens_per_second.toPrecision(3))} tokens/s`;
   const reduced = config.reduction === "none" ? "" : ` (${config.reduction})`;
-  return [strong(config.backbone), " on ", strong(`${config.audio_seconds} s`), " windows at ", strong(rate + reduced)];
+  const engine = config.engine ? [" in ", strong(`${config.engine} ${config.precision}`)] : [];
+  return [strong(config.backbone), " on ", strong(`${config.audio_seconds} s`), " windows at ", strong(rate + reduced), ...engine];
 }
 
 export function sentence(answer) {
@@ -25,6 +26,24 @@ export function certainty(answer) {
   return el("p", { class: "sure" },
     `Best with probability ${best.p_best.toFixed(2)}; choosing it costs ${points(regret.expected)} in expectation, ` +
     `at most ${points(regret.bound_95)} (95 %).${tie}`);
+}
+
+// Engine -> what a model is exported to for it.
+const FORMATS = { onnxruntime: "onnx", openvino: "openvino", ctranslate2: "ctranslate2", transformers: "hf" };
+
+// The commands that take the recommended model away and use it.
+export function use({ best, query, study }) {
+  const run = best.prediction.run_ids[0];
+  const { engine, precision } = best.config;
+  const to = FORMATS[engine] ?? "onnx";
+  const weights = engine ? ` --precision ${precision}` : "";
+  const heard = query.task === "emotion" ? "classify" : "transcribe";
+  const lines = [`soundscale export ${run} --to ${to}${weights} model`, `soundscale ${heard} speech.wav --model model`];
+  if (study.provenance && study.provenance !== "measured") return null; // its tensors are elsewhere
+  const told = run === undefined
+    ? el("p", { class: "soft" }, `Nobody has trained ${best.label} yet: put it into a sweep file and run it (soundscale sweep run), or ask for measured configurations only.`)
+    : [el("p", { class: "soft" }, `Its model, of run ${run}, to take along and to use:`), el("pre", {}, lines.join("\n"))];
+  return el("details", { class: "more", id: "use" }, el("summary", {}, "Use it"), told);
 }
 
 // One cost: how much of its limit is used, how sure that is, and where the number is from.
@@ -109,6 +128,7 @@ export function everything(sheet, best, onPick) {
     { key: "backbone", title: "backbone" },
     { key: "audio_seconds", title: "window (s)", num: true },
     { key: "tokens_per_second", title: "tokens/s", num: true, show: (r) => `${Number(r.tokens_per_second.toPrecision(3))}` },
+    ...(rows.some((r) => r.engine) ? [{ key: "engine", title: "engine", show: (r) => (r.engine ? `${r.engine} ${r.precision}` : "torch") }] : []),
     { key: "error", title: "error", num: true, show: (r) => percent(r.error, 2) },
     { key: "low", title: "from", num: true, show: (r) => percent(r.low, 2) },
     { key: "high", title: "to", num: true, show: (r) => percent(r.high, 2) },
@@ -117,7 +137,7 @@ export function everything(sheet, best, onPick) {
     { key: "run_ids", title: "runs", show: (r) => r.run_ids.slice(0, 4).map((id, i) => [i ? ", " : "", el("a", { href: `/runs?run=${id}` }, String(id))]).flat().reduce((a, b) => (a.append(b), a), el("span")) },
     { title: "", show: (r) => el("button", { type: "button", onclick: () => onPick(r) }, "What if") },
   ];
-  const chosen = (r) => best && r.backbone === best.backbone && r.audio_seconds === best.audio_seconds && r.reduction === best.reduction;
+  const chosen = (r) => best && r.backbone === best.backbone && r.audio_seconds === best.audio_seconds && r.reduction === best.reduction && r.engine === best.engine && r.precision === best.precision;
   return table(columns, rows, { sortable: true, sort: "error", chosen, label: "All configurations" });
 }
 

@@ -97,7 +97,7 @@ function showAnswer() {
   panel.binding(answer.binding);
   fill(byId("answer"),
     show.sentence(answer), show.certainty(answer),
-    el("div", { class: "body" }, show.bars(best, answer.query), show.reasons([...answer.reasons, ...(answer.advice ?? []), ...(answer.reference ?? []).map((r) => r.verdict)])), show.warnings(answer.warnings), actions());
+    el("div", { class: "body" }, show.bars(best, answer.query), show.reasons([...answer.reasons, ...(answer.advice ?? []), ...(answer.reference ?? []).map((r) => r.verdict), ...(answer.borders ? [answer.borders.verdict] : [])])), show.warnings(answer.warnings), show.use(answer), actions());
   fill(byId("alternatives"), show.alternatives(answer, pick));
   showAll();
   byId("answer").setAttribute("aria-busy", "false");
@@ -184,7 +184,7 @@ function drawSegments() {
 }
 
 async function drawFrontier() {
-  const per = state.x === "memory_bytes" ? "" : ` per ${state.per}`;
+  const per = ["flops", "latency_ms"].includes(state.x) ? ` per ${state.per}` : "";
   const titles = { x: `${COSTS[state.x].name}${per}`, y: capital(metricWord(sheet.metric)) };
   const node = byId("frontier");
   chart = await frontierChart(node, sheet, state.x, titles, pick);

@@ -1,6 +1,6 @@
 // The left side: task, device, limits on logarithmic sliders with fields that take units.
 import { byId, el, fill } from "./dom.js";
-import { COSTS } from "./format.js";
+import { COSTS, fieldOf, inField } from "./format.js";
 import { FIELDS } from "./question.js";
 import { LIMITS, readLimit } from "./state.js";
 
@@ -13,7 +13,7 @@ export function controls(state, changed) {
 
   function limitRow(name) {
     const cost = COSTS[name];
-    const field = el("input", { type: "text", id: `limit-${cost.short}`, inputmode: "text", placeholder: "no limit", title: FIELDS[name].help, "aria-describedby": `wrong-${cost.short}`, spellcheck: "false" });
+    const field = el("input", { type: "text", id: `limit-${cost.short}`, inputmode: "text", placeholder: "no limit", title: FIELDS[fieldOf(name)].help, "aria-describedby": `wrong-${cost.short}`, spellcheck: "false" });
     const slider = el("input", { type: "range", min: 0, max: STEPS + 1, step: 1, id: `slider-${cost.short}`, "aria-label": `${cost.name} limit` });
     const wrong = el("span", { class: "wrong", id: `wrong-${cost.short}`, hidden: true });
     const scale = el("div", { class: "scale", "aria-hidden": "true" }, el("span"), el("span"), el("span"));
@@ -46,9 +46,10 @@ export function controls(state, changed) {
   }
 
   function refusal(name, text) {
-    const { low, high, example } = FIELDS[name];
+    const { low, high, example } = FIELDS[fieldOf(name)];
+    const show = (value) => COSTS[name].show(inField(name, value));
     if (COSTS[name].read(text) === null) return `not a quantity; e.g. ${example}`;
-    return `must lie between ${COSTS[name].show(low)} and ${COSTS[name].show(high)}`;
+    return `must lie between ${show(low)} and ${show(high)}`;
   }
 
   function fromSlider(row, step) {
@@ -87,7 +88,7 @@ export function controls(state, changed) {
     const choices = Object.entries(FIELDS[name].choices).map(([value, words]) => el("option", { value }, words));
     fill(node, FIELDS[name].default === null ? el("option", { value: "" }, "the best evidence there is") : null, choices);
   }
-  const words = ["engine", "precision", "price"].map((name) => [select(name, name, "study"), name]);
+  const words = ["engine", "precision", "price", "power_watts"].map((name) => [select(name.replace("_", "-"), name, "study"), name]);
   for (const [node, name] of words) node.placeholder = `e.g. ${FIELDS[name].example}`;
   // What a form calls a field, and what it is: from the description.
   for (const label of document.querySelectorAll("#question [data-field]")) {

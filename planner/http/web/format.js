@@ -40,8 +40,14 @@ export const COSTS = {
   },
   // What deployment costs: there where a price or an engine is asked for (`later`).
   real_time_factor: {
-    name: "speed", short: "rtfx", later: true,
+    // Seconds of compute a second of audio; people ask for the other way round (`--rtfx`), at least so many.
+    name: "speed", short: "rtfx", field: "rtfx", later: true,
     show: (v, n = 3) => `${digits(1 / v, n)}x real time`,
+    terse: (v) => digits(1 / v, 3),
+    read: (t) => {
+      const value = readWith(t.replace(/\s*x( real time)?$/i, ""), { "": 1 });
+      return value === null ? null : 1 / value;
+    },
   },
   cost_per_1000h: {
     name: "money for 1,000 h", short: "cost-per-1000h", later: true,
@@ -62,6 +68,10 @@ export const COSTS = {
     read: (t) => COSTS.memory_bytes.read(t),
   },
 };
+
+// The field of a question that limits a cost, and a cost's value in the unit of that field.
+export const fieldOf = (cost) => COSTS[cost].field ?? cost;
+export const inField = (cost, value) => (COSTS[cost].field ? 1 / value : value);
 
 function readWith(text, units) {
   const found = /^\s*(\d+\.?\d*(?:[eE][+-]?\d+)?|\.\d+)\s*([a-zA-Z]*)\s*$/.exec(text);

@@ -1,11 +1,11 @@
 // The question as it stands in the address: whatever is shown can be linked.
-import { COSTS } from "./format.js";
+import { COSTS, fieldOf, inField } from "./format.js";
 import { FIELDS } from "./question.js";
 
-// Of the costs that can be limited, those that the page has a slider for.
-export const LIMITS = Object.keys(FIELDS).filter((name) => FIELDS[name].limit && name in COSTS);
-// A price is its text, as it may have a unit of time.
-const WORDS = Object.keys(FIELDS).filter((name) => ["name", "choice", "price"].includes(FIELDS[name].kind));
+// The costs that can be limited, each under its own name; `fieldOf` tells the question's.
+export const LIMITS = Object.keys(COSTS).filter((name) => FIELDS[fieldOf(name)]?.limit);
+// A price and a power are their texts, as they may have units.
+const WORDS = Object.keys(FIELDS).filter((name) => ["name", "choice", "price", "power"].includes(FIELDS[name].kind));
 const FLAGS = ["measured_only", "accept_status"];
 const SURE = FIELDS.min_prob;
 const X = Object.fromEntries(Object.keys(COSTS).map((name) => [COSTS[name].short, name]));
@@ -14,7 +14,7 @@ export function readState(search) {
   const given = new URLSearchParams(search);
   const state = { x: X[given.get("x")] ?? "flops", pick: readPick(given.get("pick")), min_prob: SURE.default };
   for (const name of WORDS) state[name] = given.get(name) || FIELDS[name].default;
-  for (const name of LIMITS) state[name] = given.has(name) ? readLimit(name, given.get(name)) : null;
+  for (const name of LIMITS) state[name] = given.has(fieldOf(name)) ? readLimit(name, given.get(fieldOf(name))) : null;
   const p = Number(given.get("min_prob"));
   if (within(SURE, p)) state.min_prob = p;
   for (const name of FLAGS) state[name] = given.get(name) === "true";
@@ -26,7 +26,7 @@ const within = (field, value) => value >= field.low && value <= field.high;
 // A limit in its base unit; null where the text is none, or outside the range.
 export function readLimit(name, text) {
   const value = COSTS[name].read(text);
-  return value !== null && within(FIELDS[name], value) ? value : null;
+  return value !== null && within(FIELDS[fieldOf(name)], inField(name, value)) ? value : null;
 }
 
 function readPick(text) {
@@ -45,7 +45,7 @@ export function study(state) {
 
 export function question(state) {
   const out = study(state);
-  for (const name of LIMITS) if (state[name] !== null) out[name] = COSTS[name].terse(state[name]);
+  for (const name of LIMITS) if (state[name] !== null) out[fieldOf(name)] = COSTS[name].terse(state[name]);
   if (state.min_prob !== SURE.default) out.min_prob = String(state.min_prob);
   return out;
 }
@@ -60,8 +60,11 @@ export function address(state) {
 // The same question as JSON, with numbers, for a POST.
 export function body(state) {
   const out = { ...study(state), min_prob: state.min_prob };
-  for (const name of LIMITS) if (state[name] !== null) out[name] = COSTS[name].read(COSTS[name].terse(state[name]));
+  for (const name of LIMITS) {
+    if (state[name] !== null) out[fieldOf(name)] = inField(name, COSTS[name].read(COSTS[name].terse(state[name])));
+  }
   for (const name of FLAGS) if (name in out) out[name] = true;
-  if (out.price) out.price = parseFloat(out.price);
+  if (out.price) out.price = parseFloat(out.price) / (out.price.endsWith("/day") ? 24 : 1);
+  if (out.power_watts) out.power_watts = parseFloat(out.power_watts) * (out.power_watts.includes("k") ? 1000 : 1);
   return out;
 }

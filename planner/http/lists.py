@@ -224,7 +224,7 @@ def _answers(routes: APIRouter) -> None:
 
         def work(world: World) -> tuple[list[dict[str, Any]], str | None]:
             rows, following = list_pages.plans(world.engine, task=task, limit=limit, after=after)
-            return [lists.answer_line(r) for r in rows], following
+            return lists.answer_lines(world.engine, rows), following
 
         return await _page(request, work)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 from collections.abc import Callable, Sequence
@@ -18,6 +19,7 @@ from planner.evidence.study import Evidence, gather, with_counts
 from planner.laws.result import VERSION, LawFit
 from planner.store import read, removal, write
 from planner.store.engine import exists, opened
+from planner.store.import_corrections import home_of_before
 from planner.store.read_evidence import fit_json, learned_runs, scored_counts
 from planner.words.axes import COMPUTE_AXES
 from planner.words.catalogue import BUILT_IN, Catalogue
@@ -66,10 +68,12 @@ def import_results(
         )
         for r in table.rows
     ]
+    moved: tuple[str, ...] = ()
     if dry_run and not exists(db):
         count = write.ImportCount(n_new=len({r.trial.fingerprint for r in rows}), n_known=0)
     else:
         with opened(db) as engine:
+            rows, moved = _at_home(engine, table.name, rows)
             count = write.import_runs(engine, rows, table.provenance, dry_run=dry_run)
     return ImportReport(
         name=table.name,
@@ -77,10 +81,26 @@ def import_results(
         n_new=count.n_new,
         n_known=count.n_known,
         left_out=table.left_out,
-        notes=table.notes,
+        notes=table.notes + moved + count.notes,
         changes=count.changes,
         dry_run=tuple(map(_seen, rows)) if dry_run else (),
     )
+
+
+def _at_home(
+    engine: Engine, name: str, rows: list[write.ImportedRun]
+) -> tuple[list[write.ImportedRun], tuple[str, ...]]:
+    """The rows under the digest by which the file is stored, where it was moved or imported before homes counted."""
+    home = home_of_before(engine, name, [(r.trial, r.record) for r in rows])
+    if home is None:
+        return rows, ()
+    moved = [
+        dataclasses.replace(r, trial=dataclasses.replace(r.trial, dataset_digest=home))
+        if r.trial.dataset_digest.startswith("imported:")
+        else r
+        for r in rows
+    ]
+    return moved, (f"{name} was imported before from another folder: its rows are the same source",)
 
 
 def _seen(row: write.ImportedRun) -> str:

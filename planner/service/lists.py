@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Sequence, Set
 from typing import Any
 
 from sqlalchemy import Engine
@@ -18,6 +19,7 @@ from planner.store.device_sheets import data_sheet
 from planner.store.engine import opened
 from planner.store.read import FitRow, PlanRow, RunRow
 from planner.store.read_evidence import learned_runs
+from planner.store.removal import note_of_removed, removed_runs
 from planner.store.row_types import StoredLatency
 from planner.words.catalogue import Catalogue
 from planner.words.records import canonical_json, to_json
@@ -133,7 +135,10 @@ def fit(db: str | None, fit_id: str) -> StoredFit:
         selection = json.loads(row.selection_json)
         fitted = LawFit.from_json(json.loads(row.fit_json))
         pooled = _why_pooled(engine, row, fitted) if older_rule(selection) else None
-    notes = () if pooled is None else ({"code": "older-rule", "message": pooled},)
+        used = {run_id for run_id, was_used, _ in row.runs if was_used}
+        removed = note_of_removed(removed_runs(engine), used)
+    older = None if pooled is None else {"code": "older-rule", "message": pooled}
+    notes = tuple(note for note in (older, removed) if note is not None)
     return StoredFit(fit_id=row.fit_id, fit=fitted, selection=selection, notes=notes)
 
 
@@ -153,10 +158,16 @@ def fit_line(row: FitRow) -> dict[str, Any]:
 def answers(db: str | None) -> list[dict[str, Any]]:
     """Stored answers, latest last, one line each."""
     with opened(db, must_exist=True) as engine:
-        return [answer_line(row) for row in read.plans(engine)]
+        return answer_lines(engine, read.plans(engine))
 
 
-def answer_line(row: PlanRow) -> dict[str, Any]:
+def answer_lines(engine: Engine, rows: Sequence[PlanRow]) -> list[dict[str, Any]]:
+    """Stored answers as lines of a list, each with how many of its runs were taken out since."""
+    gone = set(removed_runs(engine))
+    return [answer_line(row, gone) for row in rows]
+
+
+def answer_line(row: PlanRow, removed: Set[int]) -> dict[str, Any]:
     """A stored answer as one line of a list."""
     answer = json.loads(row.answer_json)
     best = answer["best"]
@@ -168,13 +179,16 @@ def answer_line(row: PlanRow) -> dict[str, Any]:
         "error": best["prediction"]["error"] if best else None,
         "fit_id": row.fit_id,
         "created_utc": row.created_utc,
+        "rests_on_removed_runs": len(removed & set(answer.get("evidence", ()))),
     }
 
 
 def answer(db: str | None, answer_id: str) -> dict[str, Any]:
-    """One stored answer, as it was given."""
+    """One stored answer, as it was given; where it rests on runs that were taken out since, it says so."""
     with opened(db, must_exist=True) as engine:
         stored: dict[str, Any] = json.loads(read.plan(engine, answer_id).answer_json)
+        if note := note_of_removed(removed_runs(engine), set(stored.get("evidence", ()))):
+            stored["warnings"] = [note, *stored["warnings"]]
         return stored
 
 

@@ -8,12 +8,14 @@ from typing import Any
 
 from sqlalchemy import Engine
 
+from planner.errors import InputError
 from planner.laws.result import LawFit
 from planner.service.asking import answer_from
 from planner.service.circumstances import AsOf
 from planner.service.prepared import Prepared, prepare
 from planner.store import read
 from planner.store.engine import opened
+from planner.store.removal import note_of_removed, removed_runs
 from planner.words.question import PlanQuery
 
 ROUNDING = 1e-9
@@ -47,8 +49,16 @@ def alike(now: Any, before: Any) -> bool:
 
 
 def prepared_then(engine: Engine, answer: dict[str, Any], query_json: str) -> Prepared:
-    """All that a stored answer was made from, as it was then."""
+    """All that a stored answer was made from, as it was then.
+
+    Raises:
+        InputError: a run that it rests on was taken out since.
+    """
     runs = read.fit(engine, answer["fit_id"]).runs
+    if note := note_of_removed(removed_runs(engine), set(answer.get("evidence", ()))):
+        raise InputError(
+            f"answer {answer['answer_id']} {note['message']}; it cannot be made again: ask the question anew"
+        )
     as_of = AsOf(
         fit_id=answer["fit_id"],
         run_ids=frozenset(r[0] for r in runs),

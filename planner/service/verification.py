@@ -15,6 +15,7 @@ from planner.service.replay import prepared_then
 from planner.store import read
 from planner.store.engine import opened
 from planner.store.read import PlanRow, RunRow
+from planner.store.removal import removed_runs
 
 Z_90 = 1.6448536269514722
 """Standard normal's quantile of a central 90 %."""
@@ -33,16 +34,23 @@ def verify(db: str | None, answer_id: str) -> dict[str, Any]:
     with opened(db, must_exist=True) as engine:
         rows = {r.run_id: r for r in read.runs(engine, status="finished")}
         wanted = read.plan(engine, answer_id)
+        gone = set(removed_runs(engine))
         bookings = [
             _book(engine, stored, rows)
             for stored in read.plans(engine)
             if stored.fit_id and read.find_fit(engine, stored.fit_id) is not None
+            # What rests on runs that were taken out is no witness of how well answers do.
+            if stored.answer_id == answer_id or not gone & _evidence(stored)
         ]
     mine = next(b for b in bookings if b["answer_id"] == wanted.answer_id)
     outcomes = [o for b in bookings for o in b["outcomes"]]
     # Two answers may wait for the very same runs: those count once.
     scores = {tuple(o["run_id"] for o in b["outcomes"]): b["z"] for b in bookings if b["outcomes"]}
     return {**mine, "calibration": calibration(outcomes, list(scores.values()))}
+
+
+def _evidence(stored: PlanRow) -> set[int]:
+    return set(json.loads(stored.answer_json).get("evidence", ()))
 
 
 def _book(engine: Engine, stored: PlanRow, rows: dict[int, RunRow]) -> dict[str, Any]:

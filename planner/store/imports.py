@@ -10,8 +10,9 @@ from typing import Any
 from sqlalchemy import Connection, Engine, insert, select, update
 
 from planner.errors import InputError, StoreError
-from planner.store import schema, to_rows
+from planner.store import to_rows
 from planner.store.backbones import catalogue
+from planner.store.import_corrections import correction, later_latencies, not_in_the_file
 from planner.store.removal import to_trash
 from planner.store.schema import PROVENANCES, runs, trials
 from planner.store.transactions import write
@@ -35,6 +36,7 @@ class ImportCount:
     n_new: int
     n_known: int
     changes: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 class _DryRunError(Exception):
@@ -76,7 +78,10 @@ def import_runs(
         changes: list[str] = []
         stored = [_import_run(connection, row, provenance, changes) for row in rows_]
         n_new = sum(stored)
-        count = ImportCount(n_new=n_new, n_known=len(stored) - n_new, changes=tuple(changes))
+        gone = not_in_the_file(connection, [(r.trial, r.record) for r in rows_], provenance)
+        count = ImportCount(
+            n_new=n_new, n_known=len(stored) - n_new, changes=tuple(changes), notes=tuple(gone)
+        )
         if dry_run:
             raise _DryRunError(count)
         return count
@@ -112,9 +117,9 @@ def _import_run(
         .with_for_update()
     ).one()
     if trial.state == row.record.status or trial.state == "finished":
-        change = _difference(connection, trial.trial_id, row, provenance)
+        change = correction(connection, trial.trial_id, row.trial, row.record, provenance)
         if change is None:
-            changes += _later_latencies(connection, trial.trial_id, row)
+            changes += later_latencies(connection, trial.trial_id, row.trial, row.record)
             return False
         old_run, text = change
         to_trash(connection, old_run, "runs import", f"the corrected {row.source}: {text}")
@@ -143,51 +148,3 @@ def _import_run(
     run_id = connection.execute(insert(runs).values(**values).returning(runs.c.run_id)).scalar_one()
     to_rows.store_details(connection, run_id, row.record)
     return True
-
-
-def _difference(
-    connection: Connection, trial_id: int, row: ImportedRun, provenance: str
-) -> tuple[int, str] | None:
-    """The run that a corrected file replaces, and what changes; None where the results agree.
-
-    Raises:
-        InputError: the other result is not this file's own.
-    """
-    table = schema.evaluations
-    stored = {
-        (e.split, e.metric): e
-        for e in connection.execute(
-            select(table.c.split, table.c.metric, table.c.error, runs.c.run_id, runs.c.provenance)
-            .join(runs, runs.c.run_id == table.c.run_id)
-            .where(runs.c.trial_id == trial_id, runs.c.status == "finished")
-        )
-    }
-    for evaluation in row.record.evaluations:
-        known = stored.get((evaluation.split, evaluation.metric))
-        if known is None or math.isclose(known.error, evaluation.error, rel_tol=1e-12):
-            continue
-        # The digest names file and folder, so that only a file's own rows have this trial.
-        own = row.trial.dataset_digest.startswith("imported:")
-        if own and provenance == known.provenance == "imported":
-            return known.run_id, f"{evaluation.metric} {known.error:g} is {evaluation.error:g} now"
-        raise InputError(
-            f"{evaluation.metric} of {row.trial.label} is stored as {known.error:g} already and the "
-            f"import says {evaluation.error:g}; give the row another seed or dataset name, leave it out, or "
-            f"take the other away (soundscale runs remove {known.run_id})"
-        )
-    return None
-
-
-def _later_latencies(connection: Connection, trial_id: int, row: ImportedRun) -> list[str]:
-    """Store latencies that the known run does not have yet; what was added."""
-    table = schema.latencies
-    run_id = connection.execute(
-        select(runs.c.run_id).where(runs.c.trial_id == trial_id, runs.c.status == "finished")
-    ).scalar()
-    if run_id is None or not row.record.latencies:
-        return []
-    if connection.execute(select(table.c.run_id).where(table.c.run_id == run_id)).first():
-        return []
-    rows = to_rows.latency_rows(row.record.latencies, run_id)
-    to_rows.insert_latencies(connection, rows, row.record.latencies)
-    return [f"{row.trial.label}: latency added to run {run_id}"]

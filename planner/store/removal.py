@@ -6,7 +6,7 @@ Nothing learns from a failed run; its evaluations stay below it, its latencies m
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Engine, delete, select, update
@@ -15,7 +15,7 @@ from planner.errors import InputError, StoreError
 from planner.store import schema
 from planner.store.clock import NowUtc
 from planner.store.schema import runs, trials
-from planner.store.transactions import write
+from planner.store.transactions import read, write
 
 REMOVED = "removed"
 """Failure class of a run that was taken out."""
@@ -82,3 +82,19 @@ def to_trash(connection: Connection, run_id: int, who: str, why: str) -> None:
         connection.execute(
             update(trials).where(trials.c.trial_id == row.trial_id).values(state="failed")
         )
+
+
+def removed_runs(engine: Engine) -> dict[int, str]:
+    """What was taken out: `removed by me at 2026-11-30T15:40:00.000Z: typed in percent`, by run."""
+    query = select(runs.c.run_id, runs.c.failure_text).where(runs.c.failure_class == REMOVED)
+    found = read(engine, lambda c: c.execute(query.order_by(runs.c.run_id)).all())
+    return {row.run_id: row.failure_text for row in found}
+
+
+def note_of_removed(removed: Mapping[int, str], run_ids: Collection[int]) -> dict[str, str] | None:
+    """What an answer or a law that rests on these runs has to say; None where none was taken out."""
+    found = [f"run {run_id}, {text}" for run_id, text in removed.items() if run_id in run_ids]
+    if not found:
+        return None
+    more = f"; and {len(found) - 3} more" if len(found) > 3 else ""
+    return {"code": "rests-on-removed-runs", "message": f"rests on {'; '.join(found[:3])}{more}"}

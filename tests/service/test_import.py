@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
 from planner.errors import FitError, InputError
-from planner.service import fitting, lists
+from planner.evidence.published.tables import load_table
+from planner.service import asking, fitting, lists
+from planner.service.replay import replay
 from planner.store.engine import opened
+from planner.words.question import PlanQuery
 
 HEADER = "task,backbone,audio_seconds,wer"
 
@@ -80,3 +85,92 @@ def test_a_removed_run_is_kept_with_who_and_why_and_no_law_learns_from_it(files)
     with pytest.raises(InputError, match="removed before"):
         fitting.remove_runs(db, [1], who="ann", why="again")
     assert fitting.import_results(db, path).n_new == 1
+
+
+LATENCY = f"{HEADER},device,latency_p50_ms,latency_p95_ms"
+COUNTED = f"{HEADER},std_error,n_units"
+
+
+def test_a_corrected_latency_count_or_standard_error_replaces_what_was_stored(files):
+    write, db = files
+    fitting.import_results(db, write("asr,whisper-tiny,8,0.1,gpu,20,30", header=LATENCY))
+    report = fitting.import_results(db, write("asr,whisper-tiny,8,0.1,gpu,25,30", header=LATENCY))
+    assert "latency_p50_ms 20 is 25 now" in report.changes[0]
+    assert lists.runs(db)[0]["latency_p50_ms"] == 25
+    fitting.import_results(db, write("asr,whisper-base,8,0.1,0.01,500", header=COUNTED))
+    report = fitting.import_results(db, write("asr,whisper-base,8,0.1,0.02,600", header=COUNTED))
+    assert "std_error 0.01 is 0.02 now, n_units 500 is 600 now" in report.changes[0]
+
+
+def test_a_row_that_is_not_in_the_file_any_more_is_named_with_its_remedy(files):
+    write, db = files
+    fitting.import_results(db, write("asr,whisper-tiny,8,0.1", "asr,whisper-base,8,0.1"))
+    report = fitting.import_results(db, write("asr,whisper-tiny,18,0.1", "asr,whisper-base,8,0.1"))
+    assert "runs 1" in report.notes[0]
+    assert "soundscale runs remove 1 --why corrected" in report.notes[0]
+    assert len(errors(db)) == 3
+
+
+def _elsewhere(tmp_path, *rows, name="r.csv"):
+    path = tmp_path / "elsewhere" / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("\n".join([HEADER, *rows]))
+    return str(path)
+
+
+def test_a_file_that_was_moved_is_the_same_source_and_may_correct_its_rows(files, tmp_path):
+    write, db = files
+    rows = ("asr,whisper-tiny,8,0.3", "asr,whisper-base,8,0.2", "asr,whisper-small,8,0.1")
+    fitting.import_results(db, write(*rows))
+    report = fitting.import_results(db, _elsewhere(tmp_path, *rows[:2], "asr,whisper-small,8,0.15"))
+    assert (report.n_new, report.n_known) == (1, 2)
+    assert "wer 0.1 is 0.15 now" in report.changes[0]
+    assert "from another folder: its rows are the same source" in report.notes[0]
+    assert sorted(errors(db)) == [0.15, 0.2, 0.3]
+
+
+def test_another_file_of_the_same_name_is_another_source(files, tmp_path):
+    write, db = files
+    fitting.import_results(db, write("asr,whisper-tiny,8,0.3", "asr,whisper-base,8,0.2"))
+    other = _elsewhere(tmp_path, "asr,whisper-tiny,8,0.25", "asr,whisper-base,8,0.15")
+    assert fitting.import_results(db, other).n_new == 2
+    assert sorted(errors(db)) == [0.15, 0.2, 0.25, 0.3]
+
+
+def test_a_table_that_was_imported_before_folders_counted_is_known(files):
+    from planner.store import write as store
+
+    write, db = files
+    path = write("asr,whisper-tiny,8,0.3", "asr,whisper-base,8,0.2")
+    with opened(db) as engine:
+        before = [
+            store.ImportedRun(
+                trial=dataclasses.replace(r.trial, dataset_digest="imported:r.csv"),
+                record=r.record, source=r.source, source_kind=r.source_kind,
+            )
+            for r in load_table(path).rows
+        ]  # fmt: skip
+        store.import_runs(engine, before, "imported")
+    assert fitting.import_results(db, path).n_new == 0
+    report = fitting.import_results(db, write("asr,whisper-tiny,8,0.3", "asr,whisper-base,8,0.02"))
+    assert "wer 0.2 is 0.02 now" in report.changes[0]
+
+
+def test_an_answer_and_a_law_that_rest_on_removed_runs_say_so(files):
+    write, db = files
+    fitting.import_results(
+        db,
+        write(
+            *(f"asr,whisper-{s},30,{e}" for s, e in (("tiny", 0.3), ("base", 0.2), ("small", 0.1)))
+        ),
+    )
+    answer = asking.plan(db, PlanQuery(task="asr", flops=1e15)).json
+    fitting.remove_runs(db, [2], who="ann", why="typed in percent")
+    said = lists.answer(db, answer["answer_id"])["warnings"][0]
+    assert said["code"] == "rests-on-removed-runs"
+    assert "run 2, removed by ann" in said["message"]
+    assert "typed in percent" in said["message"]
+    assert [a["rests_on_removed_runs"] for a in lists.answers(db)] == [1]
+    assert lists.fit(db, answer["fit_id"]).notes[-1]["code"] == "rests-on-removed-runs"
+    with pytest.raises(InputError, match="cannot be made again: ask the question anew"):
+        replay(db, answer["answer_id"])

@@ -37,7 +37,8 @@ def answers_list(db: str | None, output_format: str) -> None:
     rows = lists.answers(db)
     if output_format == "table":
         rows = [_for_people(row) for row in rows]
-    echo_rows(rows, output_format, _COLUMNS, empty="no answer is stored", drop=("given", "fit"))
+    columns = _COLUMNS if any(r["rests_on_removed_runs"] for r in rows) else _COLUMNS[:-1]
+    echo_rows(rows, output_format, columns, empty="no answer is stored", drop=("given", "fit"))
 
 
 _COLUMNS = [
@@ -48,6 +49,7 @@ _COLUMNS = [
     ("error", "error"),
     ("fit_id", "fit"),
     ("created_utc", "given"),
+    ("rests_on_removed_runs", "removed runs"),
 ]
 
 

@@ -9,7 +9,7 @@ import click
 
 from planner.cli.asked import levels
 from planner.cli.options import db_option, echo, echo_json, echo_rows, format_option, talk
-from runner.commands import doctor, export, latency, transcribe
+from runner.commands import doctor, export, latency, rescore, transcribe
 
 SWEEP_COLUMNS = (
     ("label", "trial"),
@@ -25,6 +25,7 @@ def register(group: click.Group) -> None:
         group.add_command(command)
     sweep.add_command(latency.latency)
     group.add_command(doctor.doctor)
+    group.add_command(rescore.rescore)
     export.register(group)
     transcribe.register(group)
     offers = getattr(group, "offers", None)

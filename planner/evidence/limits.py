@@ -13,6 +13,9 @@ from planner.laws.result import INDEPENDENT, LawFit
 ENOUGH_REPEATS = 2
 """Runs beyond the first of their configurations from which seeds tell their own scatter: three of one."""
 
+MOST_NAMED = 6
+"""Runs that a warning names."""
+
 
 def limits_of_evidence(
     evidence: Evidence, n_speakers: int | None, *, older: bool = False
@@ -26,6 +29,7 @@ def limits_of_evidence(
     if n_speakers == 1:
         message = "one speaker was scored: nothing here tells how other voices would do"
         out.append({"code": "one-speaker", "message": message})
+    out += _spoilt_texts(evidence)
     names = sorted({r.setup.backbone for r in evidence.rows})
     english = [n for n in names if n.endswith(".en")]
     if english and len(english) < len(names):
@@ -35,6 +39,29 @@ def limits_of_evidence(
         )
         out.append({"code": "mixed-kinds", "message": message})
     return tuple(out)
+
+
+def _spoilt_texts(evidence: Evidence) -> list[dict[str, str]]:
+    """Runs whose texts were cut by their limit or go round in loops, by what scoring counted."""
+    out = []
+    for code, name, what in (
+        (
+            "texts-cut",
+            "n_windows_at_limit",
+            "reached the limit of output tokens: their texts are cut",
+        ),
+        ("texts-loop", "n_windows_looped", "say the same again and again"),
+    ):
+        # Runs of before counted by another limit than the one in force, and no loops.
+        counted = [r for r in evidence.rows if "utterances_at_limit" in r.evaluation_details]
+        spoilt = {r.run_id: int(r.evaluation_details.get(name) or 0) for r in counted}
+        spoilt = {run_id: n for run_id, n in spoilt.items() if n}
+        if spoilt:
+            runs = ", ".join(map(str, sorted(spoilt)[:MOST_NAMED]))
+            more = f" and {len(spoilt) - MOST_NAMED} more" if len(spoilt) > MOST_NAMED else ""
+            message = f"{sum(spoilt.values())} windows {what} (runs {runs}{more})"
+            out.append({"code": code, "message": message})
+    return out
 
 
 def n_repeats(evidence: Evidence) -> int:

@@ -11,7 +11,7 @@ from sqlalchemy import Engine
 
 from planner.costs.flops.forward import forward_flops
 from planner.costs.latency.data_sheets import DATA_SHEETS
-from planner.evidence.comparable import older_rule, why_pooled
+from planner.evidence.comparable import normaliser_of, older_rule, why_pooled
 from planner.evidence.fit_report import StoredFit
 from planner.laws.result import LawFit
 from planner.store import read
@@ -21,8 +21,10 @@ from planner.store.read import FitRow, PlanRow, RunRow
 from planner.store.read_evidence import learned_runs
 from planner.store.removal import note_of_removed, removed_runs
 from planner.store.row_types import StoredLatency
+from planner.store.scorings import scorings
 from planner.words.catalogue import Catalogue
 from planner.words.records import canonical_json, to_json
+from planner.words.scorers import versioned
 from planner.words.told_apart import told_apart
 from planner.words.units import format_flops
 
@@ -57,6 +59,7 @@ def run_json(row: RunRow, catalogue: Catalogue) -> dict[str, Any]:
         "fingerprint": trial.fingerprint,
         "task": trial.task,
         "dataset": trial.dataset,
+        "scorer": versioned(normaliser_of(row)) if trial.task == "asr" else None,
         "backbone": trial.backbone,
         "initialisation": trial.initialisation,
         "audio_seconds": trial.audio_seconds,
@@ -90,12 +93,34 @@ def run_detail(db: str | None, run_id: int, *, utterances: bool = False) -> dict
     """Everything stored about one run."""
     with opened(db, must_exist=True) as engine:
         row = read.run(engine, run_id)
-        detail = {**run_json(row, read.catalogue(engine)), "trial": to_json(row.trial)}
+        heard = heard_json(row) if row.trial.task == "asr" else {}
+        detail = {**run_json(row, read.catalogue(engine)), **heard, "trial": to_json(row.trial)}
         detail["latencies"] = [latency_line(s) for s in read.latencies(engine, run_id=run_id)]
+        if row.trial.task == "asr":
+            detail["scorings"] = [to_json(s) for s in scorings(engine, run_id)]
         if utterances:
             detail["utterances"] = [to_json(u) for u in read.utterances(engine, run_id)]
         detail["steps"] = [to_json(s) for s in read.steps(engine, run_id)]
         return detail
+
+
+def heard_json(row: RunRow) -> dict[str, Any]:
+    """By which scorer a run's error is, and what may have spoilt it: cut, looping and doubtful texts."""
+    details = row.evaluation_details
+    at_cuts = details.get("n_errors_at_cuts")
+    counted = {
+        name: details.get(name)
+        for name in (
+            "cer", "n_windows", "n_windows_at_limit", "n_windows_looped", "n_windows_decoded_again"
+        )
+    }  # fmt: skip
+    return {
+        "language": row.trial.language or "en",
+        **counted,
+        "utterances_at_limit": ", ".join(details.get("utterances_at_limit") or ()) or None,
+        "share_of_errors_at_cuts": at_cuts / row.n_errors if at_cuts and row.n_errors else at_cuts,
+        "errors_of_number_format_alone": ", ".join(details.get("number_format_only") or ()) or None,
+    }
 
 
 def latency_line(stored: StoredLatency) -> dict[str, Any]:

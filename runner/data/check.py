@@ -12,7 +12,10 @@ import numpy as np
 
 from runner.data.audio import AudioError, clipped_fraction, read_segment
 from runner.data.clips import SPLITS, Clip, Corpus, normalised
+from runner.data.languages import not_english
+from runner.data.normalise import normaliser
 from runner.data.packing import coverage, pack
+from runner.data.spoken_numbers import numerals, spelled_out
 from runner.weights.packages import Say
 
 WINDOWS_SECONDS = (2.0, 4.0, 8.0, 15.0, 30.0)
@@ -46,7 +49,7 @@ def check(
     Keys: `name`, `task`, `source`, `licence`, `digest`, `split_policy`, `speaker_overlap`,
     `n_clips`, `hours`, `duration_seconds` (quantiles), `splits`, `labels`,
     `labels_alike`, `twice`, `broken`, `clipped`,
-    `silent`, `repeated_texts`, `coverage`.
+    `silent`, `repeated_texts`, `not_english`, `number_format`, `coverage`.
     """
     plain = [part for clip in corpus.clips for part in (clip.parts or (clip,))]
     faults = _faults(plain, say)
@@ -72,8 +75,28 @@ def check(
         "twice": twice(sound),
         **faults,
         "repeated_texts": _repeated(corpus),
+        "not_english": not_english(c.reference for c in plain) if corpus.task == "asr" else None,
+        "number_format": _numbers_told_two_ways(corpus),
         "coverage": [_coverage(corpus, sound, t) for t in audio_seconds],
     }
+
+
+def _numbers_told_two_ways(corpus: Corpus) -> list[str]:
+    """Scored utterances whose numbers, written in another way, are errors to Whisper's normaliser."""
+    if corpus.task != "asr":
+        return []
+    return [c.utterance_id for c in corpus.test if numbers_told_two_ways(c.reference)]
+
+
+def numbers_told_two_ways(text: str) -> bool:
+    """Whether a perfect transcript that writes the numbers otherwise has errors by Whisper's normaliser.
+
+    >>> numbers_told_two_ways("ten eleven one forty"), numbers_told_two_ways("press one")
+    (True, False)
+    """
+    norm = normaliser("whisper-english")
+    wanted = norm(text).split()
+    return any(norm(other).split() != wanted for other in {spelled_out(text), numerals(text)})
 
 
 def alike_labels(labels: Sequence[str]) -> list[list[str]]:

@@ -41,6 +41,8 @@ class Clip:
         fault: why the header cannot be read; reading the clip raises the same AudioError.
         parts: the clips that a joined clip consists of; empty for a plain one.
         start_seconds, length_seconds: the part of the file that is meant (s); None: the whole file.
+        sentence: which of the corpus's few sentences is read (emotion), or None.
+        language: what is spoken, where the source says so for each clip.
         gap: what joins it to a neighbour: `room-tone`, or empty for digital silence.
     """
 
@@ -55,6 +57,8 @@ class Clip:
     start_seconds: float = 0.0
     length_seconds: float | None = None
     gap: str = ""
+    sentence: str | None = None
+    language: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

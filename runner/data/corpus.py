@@ -15,6 +15,7 @@ from runner.data import cremad, emodb, hub_sets, kaldi, librispeech, manifest, p
 from runner.data.audio import AudioError, read_audio, segment_seconds
 from runner.data.check import check
 from runner.data.clips import TEST, TRAIN, Clip, Corpus, DataSpec, Listing
+from runner.data.languages import of_language
 from runner.data.packing import join, load_clip, load_example, pack, scored, windows
 from runner.data.splits import drawn, with_splits
 from runner.weights.packages import Say, to_stderr
@@ -46,7 +47,7 @@ def load_corpus(
         MissingResourceError: the data cannot be had; the message says what was tried.
         InputError: a row of it is wrong, or it cannot be split or drawn as asked.
     """
-    listing = list_clips(spec, cache=cache, offline=offline, say=say)
+    listing = of_language(list_clips(spec, cache=cache, offline=offline, say=say), spec)
     if listing.task == "emotion" and spec.join_seconds is not None:
         raise InputError(
             f"join_seconds was asked of {listing.name}, but joined clips have no single emotion; leave it out"

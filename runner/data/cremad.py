@@ -13,7 +13,7 @@ from runner.data.named import Naming, listing_of
 NAMING = Naming(
     name="cremad",
     example="1001_DFA_ANG_XX.wav",
-    pattern=re.compile(r"(?P<speaker>\d{4})_[A-Z]{3}_(?P<code>[A-Z]{3})_[A-Z]{1,2}"),
+    pattern=re.compile(r"(?P<speaker>\d{4})_(?P<sentence>[A-Z]{3})_(?P<code>[A-Z]{3})_[A-Z]{1,2}"),
     emotions={
         "ANG": "anger", "DIS": "disgust", "FEA": "fear",
         "HAP": "happiness", "NEU": "neutral", "SAD": "sadness",

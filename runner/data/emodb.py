@@ -13,7 +13,7 @@ from runner.data.named import Naming, listing_of
 NAMING = Naming(
     name="emodb",
     example="03a01Fa.wav",
-    pattern=re.compile(r"(?P<speaker>\d\d)[ab]\d\d(?P<code>[A-Z])[a-z]"),
+    pattern=re.compile(r"(?P<speaker>\d\d)(?P<sentence>[ab]\d\d)(?P<code>[A-Z])[a-z]"),
     emotions={
         "W": "anger", "L": "boredom", "E": "disgust", "A": "fear",
         "F": "happiness", "T": "sadness", "N": "neutral",

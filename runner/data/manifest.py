@@ -19,6 +19,7 @@ from planner.words.table_text import number as number_of
 from planner.words.table_text import table_rows, text_of
 from runner.data.clips import SPLITS, TEST, TRAIN, VALIDATION, Clip, DataSpec, Listing
 from runner.data.cuts import flat_cut, is_cut
+from runner.data.languages import code_of
 
 Row = dict[str, Any]
 """Cells by column: text, or what a JSON object holds."""
@@ -30,6 +31,7 @@ _EMPTY_OF_PANDAS = frozenset({"nan", "NaN", "<NA>", "#N/A", "NULL"})
 """What pandas and spreadsheets write for an empty cell; nobody's transcript by itself."""
 TEXT_COLUMNS = ("text", "sentence", "transcript", "transcription")
 LABEL_COLUMNS = ("label", "emotion")
+_LANGUAGE = ("language", "lang", "locale")
 _SPEAKER = ("speaker", "client_id", "speaker_id")
 
 
@@ -179,7 +181,7 @@ def _clip(row: Row, number: int, manifest: Path, task: str, spec: DataSpec) -> C
         raise InputError(f"{where}: {word} is empty; {remedy}")
     if word == "label" and spec.labels and reference not in spec.labels:
         raise UnknownNameError("label", reference, spec.labels, remedy=f"correct {where}")
-    speaker = _column(row, _SPEAKER)
+    speaker, language = _column(row, _SPEAKER), _column(row, _LANGUAGE)
     start, length = _segment(row, where)
     own_id = _text(row, "utterance_id", where, "id") or _text(row, "id", where, "id")
     part = f"@{start:g}+{length:g}" if length is not None else ""
@@ -191,6 +193,7 @@ def _clip(row: Row, number: int, manifest: Path, task: str, spec: DataSpec) -> C
         split=_split(_text(row, "split", where, "split"), where, spec),
         start_seconds=start,
         length_seconds=length,
+        language=code_of(_text(row, language, where, "language")) if language else None,
     )
 
 

@@ -20,7 +20,7 @@ class Naming:
     Attributes:
         name: dataset name.
         example: a file name that is right, for messages.
-        pattern: groups `speaker` and `code`, matched against the whole stem.
+        pattern: groups `speaker`, `sentence` and `code`, matched against the whole stem.
         emotions: label of each code.
         licence: terms of the audio.
         remedy: where to get the corpus.
@@ -99,4 +99,5 @@ def _clip(naming: Naming, path: Path, root: Path) -> Clip:
         path=path,
         reference=naming.emotions[code],
         speaker=match.group("speaker"),
+        sentence=match.group("sentence"),
     )

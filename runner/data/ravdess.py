@@ -9,7 +9,7 @@ from runner.data.named import Naming, listing_of
 NAMING = Naming(
     name="ravdess",
     example="03-01-06-01-02-01-12.wav",
-    pattern=re.compile(r"\d\d-\d\d-(?P<code>\d\d)-\d\d-\d\d-\d\d-(?P<speaker>\d\d)"),
+    pattern=re.compile(r"\d\d-\d\d-(?P<code>\d\d)-\d\d-(?P<sentence>\d\d)-\d\d-(?P<speaker>\d\d)"),
     emotions={
         "01": "neutral", "02": "calm", "03": "happiness", "04": "sadness",
         "05": "anger", "06": "fear", "07": "disgust", "08": "surprise",

@@ -133,6 +133,17 @@ def report_text(facts: dict[str, Any]) -> str:
         lines.append(f"  {facts['speaker_overlap']} speakers are in both train and test")
     if facts["repeated_texts"]:
         lines.append(f"  {facts['repeated_texts']} texts are in both train and test")
+    if facts["not_english"]:
+        lines.append(
+            f"{facts['not_english']}: say data.language in the sweep file, as Whisper's English normaliser "
+            "drops accents and vowel signs"
+        )
+    if facts["number_format"]:
+        named = facts["number_format"]
+        lines.append(
+            f"{len(named)} scored utterances hold numbers that count as errors by how they are written; score "
+            f'them by normaliser = "english-digits": {", ".join(named[:10])}{" …" if len(named) > 10 else ""}'
+        )
     if facts["labels"]:
         counts = ", ".join(f"{label!r} {n}" for label, n in facts["labels"].items())
         lines.append(f"{len(facts['labels'])} labels: {counts}")

@@ -61,7 +61,8 @@ def kind_of(value: int) -> str:
 class _Reader:
     """One pass over words; numbers are held until a word shows that they are complete."""
 
-    def __init__(self) -> None:
+    def __init__(self, apart: bool = True) -> None:
+        self.apart = apart
         self.out: list[str] = []
         self.behind: str | None = None
         self._start()
@@ -77,8 +78,8 @@ class _Reader:
         self._start()
 
     def digits(self, text: str, suffix: str = "") -> None:
-        """Write digits one by one; a suffix stays at the last one."""
-        places = ["point" if c == "." else c for c in text]
+        """Write digits, one by one or as they stand; a suffix stays at the last one."""
+        places = ["point" if c == "." else c for c in text] if self.apart else [text]
         places[-1] += suffix
         self.out += places
         if self.behind:
@@ -154,8 +155,20 @@ def digits_apart(text: str) -> str:
     >>> digits_apart("press ten eleven or 1 40 for one hundred and forty")
     'press 1 0 1 1 or 1 4 0 for 1 4 0'
     """
+    return _read(text, _Reader())
+
+
+def numerals(text: str) -> str:
+    """A text with every number in digits, each by itself: what a listener may write who spells nothing out.
+
+    >>> numerals("Ten, eleven or one hundred and forty")
+    '10 11 or 140'
+    """
+    return _read(phrases_marked(text.lower()).replace("-", " "), _Reader(apart=False))
+
+
+def _read(text: str, reader: _Reader) -> str:
     words = text.split()
-    reader = _Reader()
     skip = False
     for place, word in enumerate(words):
         if skip:

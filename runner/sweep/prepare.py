@@ -61,6 +61,7 @@ def prepare(path: str | Path, db: str, say: Say) -> PreparedSweep:
         f"{corpus.split_policy} split, from {corpus.source}"
     )
     _say_faults(corpus, say)
+    _check_language(spec, corpus, say)
     trials = expand(spec, corpus, catalogue)
     _check_windows([trial for trial, _ in trials], corpus)
     return PreparedSweep(spec=spec, corpus=corpus, trials=trials, catalogue=catalogue)
@@ -83,6 +84,33 @@ def _say_faults(corpus: Corpus, say: Say) -> None:
                 f"no {name} clip of {corpus.name} can be read ({kinds}); soundscale data check names each file"
             )
         say(f"left out of {name}: {kinds}; soundscale data check names each file")
+
+
+def _check_language(spec: SweepSpec, corpus: Corpus, say: Say) -> None:
+    """Transcripts that are hardly English want a language, or the English normaliser makes them alike.
+
+    Raises:
+        InputError: they are mostly of another script, and neither a language nor a normaliser is named.
+    """
+    from runner.data.languages import FOREIGN_SCRIPT, letters, not_english
+
+    texts = [clip.reference for clip in corpus.clips]
+    why = not_english(texts)
+    if (
+        spec.task != "asr"
+        or spec.data.language is not None
+        or spec.normaliser is not None
+        or not why
+    ):
+        return
+    if letters(texts)[1] > FOREIGN_SCRIPT:
+        raise InputError(
+            f"of {corpus.name} {why}, and the data's language is not said: Whisper would be asked for English, and "
+            "its English normaliser drops vowel signs; set data.language, e.g. hi"
+        )
+    say(
+        f"of {corpus.name} {why}: taken for English, whose normaliser drops accents; if it is not, set data.language"
+    )
 
 
 def _check_windows(trials: Sequence[Trial], corpus: Corpus) -> None:

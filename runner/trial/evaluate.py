@@ -150,7 +150,10 @@ def _recognition(
         )
     n_errors = sum(r.n_errors for r in rows)
     std_error, cluster = rate_std_error(
-        [r.n_errors for r in rows], [r.n_units for r in rows], [r.speaker for r in rows]
+        [r.n_errors for r in rows],
+        [r.n_units for r in rows],
+        [r.speaker for r in rows],
+        sentences=[r.reference for r in rows],
     )
     per_window = [float(p.n_tokens) for h in sound for p in h.predictions]
     wrong, characters = (
@@ -229,7 +232,9 @@ def _emotion(
     hypotheses = [_label_of(h, labels) for h in sound]
     scores = class_scores(references, hypotheses, labels)
     speakers = [h.clip.speaker for h in sound]
-    std_error, cluster = recall_std_error(references, hypotheses, labels, speakers)
+    std_error, cluster = recall_std_error(
+        references, hypotheses, labels, speakers, sentences=[h.clip.sentence for h in sound]
+    )
     rows = [
         Utterance(
             utterance_id=h.clip.utterance_id,

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from planner.errors import InputError
 from runner.data.normalise import normaliser as normaliser
+from runner.trial.two_way import KIND, rate_influence, recall_influence, two_way_variance
 
 BOOTSTRAP_DRAWS = 2000
 """Resamples behind a standard error (a relative Monte Carlo error of 1.6 % on it)."""
@@ -111,10 +112,30 @@ def jeffreys_variance(n_hit: float, n: float) -> float:
     return a * b / ((a + b) ** 2 * (a + b + 1.0))
 
 
+def _or_two_way(
+    one_way: tuple[float | None, str],
+    influence: npt.NDArray[np.float64],
+    speakers: Sequence[str | None],
+    sentences: Sequence[str | None] | None,
+    added: float = 0.0,
+) -> tuple[float | None, str]:
+    """The standard error by speaker and sentence where they cross and it is the larger one."""
+    found = None if sentences is None else two_way_variance(influence, speakers, sentences)
+    if found is None or math.sqrt(found + added) <= (one_way[0] or 0.0):
+        return one_way
+    return math.sqrt(found + added), KIND
+
+
 def rate_std_error(
-    n_errors: Sequence[int], n_units: Sequence[int], speakers: Sequence[str | None], seed: int = 0
+    n_errors: Sequence[int],
+    n_units: Sequence[int],
+    speakers: Sequence[str | None],
+    seed: int = 0,
+    sentences: Sequence[str | None] | None = None,
 ) -> tuple[float | None, str]:
     """Standard error of sum(errors) / sum(units) by a cluster bootstrap, and the cluster's name.
+
+    Where `sentences` are given and several speakers read the same ones, it is by both (`runner.trial.two_way`).
 
     None where fewer than two clusters exist: then nothing is known about the spread. Never 0: where no
     cluster differs (no error at all, or every word wrong) it is Jeffreys's of the words.
@@ -129,7 +150,8 @@ def rate_std_error(
         kept = below > 0
         return float(np.std((times @ errors)[kept] / below[kept], ddof=1)) or least
 
-    return _largest(spread, speakers)
+    influence = rate_influence(n_errors, n_units)
+    return _or_two_way(_largest(spread, speakers), influence, speakers, sentences)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,6 +210,7 @@ def recall_std_error(
     labels: Sequence[str],
     speakers: Sequence[str | None],
     seed: int = 0,
+    sentences: Sequence[str | None] | None = None,
 ) -> tuple[float | None, str]:
     """Standard error of the mean recall by a cluster bootstrap; draws without a class average the rest.
 
@@ -210,7 +233,8 @@ def recall_std_error(
         some = ~np.isnan(recalls).all(axis=0)
         return math.sqrt(float(np.var(np.nanmean(recalls[:, some], axis=0), ddof=1)) + added)
 
-    return _largest(spread, speakers)
+    influence = recall_influence(references, right)
+    return _or_two_way(_largest(spread, speakers), influence, speakers, sentences, added)
 
 
 def quantiles(values: Sequence[float]) -> Mapping[str, float]:

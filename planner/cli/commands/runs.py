@@ -182,3 +182,44 @@ def remove_runs(run_ids: tuple[int, ...], why: str, who: str | None, db: str | N
 
     n_removed = fitting.remove_runs(db, run_ids, who=who or getpass.getuser(), why=why)
     talk(f"{n_removed} runs removed; soundscale runs show RUN still shows them")
+
+
+@runs.command("rescore")
+@click.argument("run_ids", type=int, nargs=-1, metavar="[RUN]…")
+@click.option(
+    "--scorer",
+    "scorers",
+    multiple=True,
+    metavar="NAME",
+    help="By name; may be given again.  [default: all]",
+)
+@db_option
+@format_option()
+@click.pass_context
+def rescore_runs(
+    context: click.Context,
+    run_ids: tuple[int, ...],
+    scorers: tuple[str, ...],
+    db: str | None,
+    output_format: str,
+) -> None:
+    """Score stored texts by other named scorers, without audio; no law learns from these numbers.
+
+    Without RUN all finished runs of speech recognition. `soundscale runs show` lists what was scored.
+
+    \b
+    Examples:
+      soundscale runs rescore --scorer english-digits
+      soundscale runs rescore 3 7 --scorer leaderboard --scorer raw
+    """
+    from planner.errors import MissingResourceError
+    from planner.words.scorers import SCORERS, plain
+
+    chosen = tuple(plain(name) for name in scorers) or tuple(SCORERS)
+    group = context.find_root().command
+    found = group.get_command(context, "rescore-texts") if isinstance(group, click.Group) else None
+    if found is None:
+        raise MissingResourceError(
+            "texts are scored by the runner, which is not installed; run: pip install 'soundscale[runner]'"
+        )
+    context.invoke(found, run_ids=run_ids, scorers=chosen, db=db, output_format=output_format)

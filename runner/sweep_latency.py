@@ -28,6 +28,7 @@ class LatencyRequest:
     only_here: bool = False
     seconds: float | None = None
     again: bool = False
+    engines: tuple[str, ...] = ()
 
 
 def after_training(db: str, sweep: str, ray_address: str, say: Say) -> None:
@@ -72,6 +73,7 @@ def _here(db: str, request: LatencyRequest, say: Say) -> StageOutcome:
         only_here=request.only_here,
         seconds=request.seconds,
         again=request.again,
+        engines=request.engines,
     )
     with opened(db, must_exist=True) as engine:
         return measure(engine, asked, say)

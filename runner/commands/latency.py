@@ -37,6 +37,12 @@ COLUMNS = (
     default=None,
     help="Time to take.  [default: a tenth of what the training took]",
 )
+@click.option(
+    "--engine",
+    "engines",
+    multiple=True,
+    help="Also the exports for this engine, in the same turns; `any`: for all. May be given again.",
+)
 @click.option("--again", is_flag=True, help="Also what was measured alone before.")
 @click.option("--quiet", "-q", is_flag=True, help="No progress, only the answer.")
 @format_option()
@@ -49,6 +55,7 @@ def latency(name: str, db: str | None, output_format: str, quiet: bool, **asked:
     \b
     Example:
       soundscale sweep latency quickstart --again
+      soundscale sweep latency quickstart --engine any
     """
     from runner import sweep_latency
     from runner.campaign.drive import absolute_db

@@ -72,6 +72,9 @@ class _Input:
 class _AsSpeechModel:
     """An engine in the place of a torch model: `evaluate` scores it by the same path; each window is timed."""
 
+    backbone = None
+    """Its dimensions bound no output here: the engine has its own limit."""
+
     def __init__(self, engine: Engine, n_prompt_tokens: int) -> None:
         self.engine, self.n_prompt_tokens = engine, n_prompt_tokens
         self.wall_seconds: list[float] = []

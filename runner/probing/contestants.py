@@ -4,10 +4,10 @@ A `Contestant` is data: a run's configuration in an engine at a precision, with 
 requests come from. It travels to the process that measures, and `prepare` there turns it into something
 to be timed. An engine joins in three steps:
 
-1.  make contestants of what it is to be timed on, `Contestant(engine="onnxruntime", precision="int8",
-    folder="/…/exported", …)`, one a run, engine and precision, and give them to
-    `runner.probing.stage.measure(…, more=contestants)` beside those of torch (`of_runs` has what a run
-    says of itself: trial, utterances, threads);
+1.  what is stored in `exports` and lies here joins by `StageRequest(engines=("onnxruntime", …))`
+    (`sweep latency --engine`, `runner.probing.finished.of_exports`); anything else as contestants of its own,
+    `Contestant(engine="onnxruntime", precision="int8", folder="/…/exported", …)`, one a run, engine and
+    precision, in `StageRequest(more=…)` (`of_runs` has what a run says of itself: trial, utterances, threads);
 2.  where the folder is one of `soundscale export`, nothing else: `runner.engines.timed` opens any of them;
     else name a function in `PREPARERS` that returns a `Prepared`, whose `ready.time_window(audio, n)` runs
     one window to exactly n output tokens and returns the seconds of each stage, and whose

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from planner.errors import InputError
 from planner.store import read
+from planner.store.engine_results import exports
 from planner.words.records import Resources
 from runner.probing.contestants import Contestant, distinct
 
@@ -17,6 +20,9 @@ if TYPE_CHECKING:
 
     from planner.store.row_types import RunRow
     from runner.data.clips import DataSpec
+
+ANY = "any"
+"""All engines that there are exports for."""
 
 
 def finished_runs(engine: Engine, sweep: str, host: str | None = None) -> list[RunRow]:
@@ -53,6 +59,40 @@ def _of_run(engine: Engine, row: RunRow, resources: Resources) -> Contestant:
         ),
         mean_output_tokens=row.mean_output_tokens,
     )
+
+
+def of_exports(
+    engine: Engine, contestants: Sequence[Contestant], engines: Sequence[str]
+) -> list[Contestant]:
+    """The newest export of each of these runs in each engine and precision that is here, as a contestant.
+
+    Args:
+        engine: the database.
+        contestants: of the runs, in torch.
+        engines: names of engines; `any` is all.
+
+    Raises:
+        InputError: no export in one of the engines is here.
+    """
+    out: dict[str, Contestant] = {}
+    for one in contestants:
+        for run_id in (one.run_id, *one.also):
+            for export in exports(engine, run_id):
+                if not ({ANY, export.engine} & set(engines) and Path(export.folder).is_dir()):
+                    continue
+                made = dataclasses.replace(
+                    one, run_id=run_id, also=(), engine=export.engine, precision=export.precision,
+                    folder=export.folder,
+                )  # fmt: skip
+                out.setdefault(made.key, made)
+    there = {c.engine for c in out.values()}
+    for name in engines:
+        if name not in there and not (name == ANY and there):
+            raise InputError(
+                f"no run has an export for engine {name} that is here; write one with: "
+                "soundscale export RUN --to FORMAT OUT"
+            )
+    return list(out.values())
 
 
 def data_of(engine: Engine, sweep: str) -> DataSpec:

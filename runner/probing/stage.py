@@ -22,7 +22,7 @@ from planner.store import latency_stages, read
 from planner.store.latency_stages import StageRow, TurnRow
 from planner.words.units import format_duration
 from runner.probing.contestants import Contestant
-from runner.probing.finished import busy_seconds, data_of, finished_runs, of_runs
+from runner.probing.finished import busy_seconds, data_of, finished_runs, of_exports, of_runs
 from runner.probing.groups import groups_that_fit
 from runner.probing.holding import WAIT_SECONDS, HostHold
 from runner.probing.stage_process import StageProcess
@@ -55,6 +55,7 @@ class StageRequest:
         only_here: only runs that were trained on this host; else all of the sweep.
         seconds: that the stage may take; None: `SHARE` of the training.
         again: also what a stage measured before.
+        engines: also the exports of these runs for those engines; `any`: for all.
         more: contestants of other engines (`runner.probing.contestants`).
     """
 
@@ -63,6 +64,7 @@ class StageRequest:
     only_here: bool = True
     seconds: float | None = None
     again: bool = False
+    engines: tuple[str, ...] = ()
     more: tuple[Contestant, ...] = ()
     wait_seconds: float = WAIT_SECONDS
 
@@ -86,7 +88,9 @@ def measure(engine: Engine, asked: StageRequest, say: Say) -> StageOutcome:
     rows = finished_runs(engine, asked.sweep, asked.host if asked.only_here else None)
     sweep_id = read.sweep_id_of(engine, asked.sweep)
     done = set() if asked.again else _measured_before(engine, sweep_id)
-    contestants = [*of_runs(engine, asked.sweep, rows), *asked.more]
+    own = of_runs(engine, asked.sweep, rows)
+    exported = of_exports(engine, own, asked.engines) if asked.engines else []
+    contestants = [*own, *exported, *asked.more]
     left = [c for c in contestants if not set(keys_of(c)) <= done]
     if not left:
         return StageOutcome(stage=None, n_contestants=0, problems={})

@@ -131,12 +131,17 @@ def brought_to(taken: Sequence[TimedRequest], n_output_tokens: int) -> Floats:
 def stage_medians(
     taken: Sequence[TimedRequest], table: Floats, n_output_tokens: int, stages: Sequence[str]
 ) -> dict[str, float]:
-    """Median ms of each stage; `rest` is parted into encoder and decoder by the line over the tokens."""
+    """Median ms of each stage.
+
+    `rest` is what the median window takes beside the others, parted into encoder and decoder by the line
+    over the tokens.
+    """
     medians = dict(zip(stages, np.median(table, axis=0).tolist(), strict=True))
     if REST not in medians:
         return medians
     times, tokens = _windows(taken)
-    rest, decode = medians.pop(REST), 0.0
+    del medians[REST]
+    rest, decode = float(np.median(table.sum(axis=1))) - sum(medians.values()), 0.0
     if n_output_tokens and tokens.any():
         cost = _line(tokens, times[:, -1])
         decode = rest * cost[1] * n_output_tokens / (cost[0] + cost[1] * n_output_tokens)

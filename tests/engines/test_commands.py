@@ -89,6 +89,23 @@ def test_an_export_is_scored_and_stored_beside_its_run(soundscale, trained, tmp_
     engine.dispose()
 
 
+def test_an_export_takes_turns_with_torch_in_a_stage(soundscale, trained, tmp_path):
+    export = ("export", 1, tmp_path / "turns", "--to", "ctranslate2", "--precision", "int8")
+    assert soundscale(*export, "--no-parity")[0] == 0
+    stage = ("sweep", "latency", "micro", "--engine", "ctranslate2", "--seconds", 0, "-f", "json")
+    code, out, said = soundscale(*stage)
+    assert code == 0, said
+    assert json.loads(out)["latency_stages"][0]["left_out"] == []
+    engine = open_store(f"sqlite:///{trained}/runs.db")
+    latency = engine_latencies(engine)[-1].measured.latency
+    engine.dispose()
+    assert (latency.dtype, latency.n_requests) == ("int8", 4)
+    assert latency.method.endswith("in turns")
+    assert set(latency.stages_ms) == {"features", "encoder", "decode"}
+    assert 0 < latency.request_p50_ms <= latency.request_p95_ms
+    assert latency.contention > 0.5
+
+
 def test_a_file_of_any_rate_is_transcribed_by_a_runs_model(soundscale, trained):
     import numpy as np
     import soundfile

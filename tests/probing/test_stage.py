@@ -10,9 +10,12 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, text
 
+from planner.errors import InputError
 from planner.store import host_leases, latency_stages
 from planner.store.engine import open_store
+from planner.store.engine_results import engine_latencies, save_export
 from planner.store.read import latencies, runs, sweep_id_of
+from planner.words.engine_records import Export
 from runner.campaign import display
 from runner.campaign.drive import CampaignSetting, run_campaign
 from runner.campaign.executors import InlineExecutor
@@ -196,3 +199,28 @@ def test_a_real_process_times_every_contestant_in_turns(store):
         assert newest.processor_ms > 0
         assert newest.contention > 0.5
         assert set(newest.stages_ms) == {"features", "encoder", "decode"}
+
+
+def test_exported_models_join_in_the_same_turns(store, fake, tmp_path):
+    for name in ("old", "new", "gone"):
+        (tmp_path / name).mkdir()
+    for run_id, name, engine, precision in (
+        (1, "old", "onnxruntime", "int8"), (1, "new", "onnxruntime", "int8"),
+        (2, "new2", "onnxruntime", "float32"),
+    ):  # fmt: skip
+        export = Export(
+            run_id=run_id, format="onnx", engine=engine, precision=precision, size_bytes=1,
+            folder=str(tmp_path / name), sha256="",
+        )  # fmt: skip
+        save_export(store, export)
+    measure(store, asked(engines=("any",)), lambda line: None)
+    (stage,) = the_stages(store)
+    assert "1/onnxruntime/int8" in stage.details["measured"]
+    assert fake.turns == 3 * 4
+    (stored,) = engine_latencies(store)
+    assert (stored.run_id, stored.measured.engine, stored.measured.latency.dtype) == (
+        1, "onnxruntime", "int8",
+    )  # fmt: skip
+    assert (stored.measured.latency.quiet, stored.measured.latency.n_requests) == (True, 4)
+    with pytest.raises(InputError, match="no run has an export for engine openvino"):
+        measure(store, asked(engines=("openvino",)), lambda line: None)

@@ -9,7 +9,7 @@ import click
 
 from planner.cli.asked import levels
 from planner.cli.options import db_option, echo, echo_json, echo_rows, format_option, talk
-from runner.commands import doctor, export, latency, rescore, transcribe
+from runner.commands import doctor, drain, export, latency, rescore, transcribe
 
 SWEEP_COLUMNS = (
     ("label", "trial"),
@@ -24,6 +24,7 @@ def register(group: click.Group) -> None:
     for command in (sweep, quickstart, data, probe):
         group.add_command(command)
     sweep.add_command(latency.latency)
+    sweep.add_command(drain.drain)
     group.add_command(doctor.doctor)
     group.add_command(rescore.rescore)
     export.register(group)

@@ -1,10 +1,11 @@
-"""A host kept free of trials while latency is measured on it.
+"""A host kept free of trials: while latency is measured on it, or because it is drained.
 
     nobody --take--> held --give_up, or its lease runs out--> nobody
+    any --drain--> drained --give_up as `DRAINED`--> nobody
 
 While it is held, workers on the host claim nothing (`held`, asked before each claim). What they claimed
 before goes on: the holder waits for it (`n_running`), and asks again at every turn, as a claim that was
-asked for before the lease may come after it.
+asked for before the lease may come after it. On a drained host they stop after their step (`drained`).
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from sqlalchemy import Connection, Engine, delete, func, select, update
 from planner.store import to_rows
 from planner.store.clock import NowSeconds, NowUtc
 from planner.store.schema import host_leases, runs, trials
-from planner.store.transactions import read, write
+from planner.store.transactions import RETRY_SECONDS, read, write
 
 
 def take(engine: Engine, host: str, token: str, seconds: float) -> bool:
@@ -43,6 +44,36 @@ def take(engine: Engine, host: str, token: str, seconds: float) -> bool:
     return write(engine, work)
 
 
+DRAINED = "drained"
+"""The token of a host that is drained: no measurement's, and given up by `sweep drain --undo` alone."""
+
+DRAINED_SECONDS = 3e9
+"""How long a host stays drained (s): a century, so until it is undone."""
+
+
+def drain(engine: Engine, host: str) -> None:
+    """Let nothing more be claimed on a host; a measurement that holds it loses it."""
+
+    def work(connection: Connection) -> None:
+        connection.execute(delete(host_leases).where(host_leases.c.host == host))
+        clock = connection.execute(select(NowSeconds(), NowUtc())).one()
+        row = {
+            "host": host, "token": DRAINED, "lease_until_seconds": clock[0] + DRAINED_SECONDS,
+            "taken_utc": clock[1],
+        }  # fmt: skip
+        to_rows.insert_new(connection, host_leases, [row])
+
+    write(engine, work)
+
+
+def drained(engine: Engine, wait_seconds: float = RETRY_SECONDS) -> dict[str, str]:
+    """The hosts that are drained, and since when (UTC); a database that is away is waited for so long."""
+    query = select(host_leases.c.host, host_leases.c.taken_utc).where(
+        host_leases.c.token == DRAINED
+    )
+    return read(engine, lambda c: {r.host: r.taken_utc for r in c.execute(query)}, wait_seconds)
+
+
 def give_up(engine: Engine, host: str, token: str) -> None:
     """Let trials be claimed on the host again; a lease of another token stays."""
     mine = (host_leases.c.host == host) & (host_leases.c.token == token)
@@ -50,7 +81,7 @@ def give_up(engine: Engine, host: str, token: str) -> None:
 
 
 def held(engine: Engine, host: str) -> bool:
-    """Whether someone measures there now."""
+    """Whether someone measures there now, or it is drained."""
     live = select(host_leases.c.token).where(
         host_leases.c.host == host, host_leases.c.lease_until_seconds > NowSeconds()
     )

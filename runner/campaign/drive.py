@@ -139,6 +139,7 @@ class Campaign:
         self._in_flight: set[int] = set()
         self._n_trained = 0
         self._last_recovery = -float("inf")
+        self._drained: frozenset[str] = frozenset()
         self._pause = StoragePause(display.say, setting.storage_seconds)
 
     def run(
@@ -265,7 +266,7 @@ class Campaign:
         if not waiting or self._pause.holds:
             return
         first = self._placed(waiting[0].resources, executor)
-        room = BACKLOG * max(1, executor.capacity(first)) - len(self._in_flight)
+        room = self._room(executor, first)
         n_open = sum(row.state in OPEN_STATES for row in rows)
         n_processes = max(1, min(executor.most_on_a_node(first), n_open))
         for row in waiting[: max(0, room)]:
@@ -285,6 +286,20 @@ class Campaign:
                 )
             )
             self._in_flight.add(row.trial_id)
+
+    def _room(self, executor: Executor, resources: Resources) -> int:
+        """How many more trials are handed out now; none while every host that could is drained."""
+        from planner.store.host_leases import drained
+
+        hosts = frozenset(drained(self._engine))
+        if hosts != self._drained:
+            self._drained = hosts
+            executor.avoid(hosts)
+            self._display.say(f"drained hosts: {', '.join(sorted(hosts)) or 'none any more'}")
+        n_at_once = executor.capacity(resources)
+        if n_at_once == 0 and hosts:
+            return 0
+        return BACKLOG * max(1, n_at_once) - len(self._in_flight)
 
     def _look_at(self, outcome: JobOutcome) -> None:
         """End the campaign where going on would only repeat the same failure."""

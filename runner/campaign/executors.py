@@ -7,7 +7,7 @@ decides when its trial runs again.
 
 Each trial is one task with declared CPUs, GPUs (whole or fractional), memory and device label, and
 Ray packs them. Worker processes are reused between trials, so that the seconds of importing torch
-are paid once; with GPUs Ray starts a fresh process for each trial, so that no memory is left over.
+are paid once; with GPUs each trial gets a fresh process, so that no memory is left over.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from planner.words.records import Resources
 from planner.words.units import format_bytes
 from runner.campaign.host import short_folder
 from runner.campaign.outages import first_line, outages, require_own_node
+from runner.campaign.ray_options import GPU_CALLS, ray_resources, task_options
 from runner.campaign.ray_security import (
     ask_for_tokens,
     give_token,
@@ -53,6 +54,10 @@ class Executor(Protocol):
         """How many of them share one machine at most: what a latency was measured beside."""
         ...
 
+    def avoid(self, hosts: frozenset[str]) -> None:
+        """Hand nothing more to these hosts, and to all others again."""
+        ...
+
     def submit(self, job: TrialJob) -> None:
         """Take a job; returns at once."""
         ...
@@ -77,17 +82,22 @@ class InlineExecutor:
         self.hosts = frozenset({socket.gethostname()})
         self.n_gpus = 0.0
         self._work, self._n_workers = work, n_workers
+        self._avoided: frozenset[str] = frozenset()
         self._stop = threading.Event()
         self._pool = ThreadPoolExecutor(n_workers, thread_name_prefix="trial")
         self._running: dict[Future[JobOutcome], TrialJob] = {}
 
     def capacity(self, resources: Resources) -> int:
         """The number of threads, whatever a trial asks for: this process is all there is."""
-        return self._n_workers
+        return 0 if self.hosts <= self._avoided else self._n_workers
 
     def most_on_a_node(self, resources: Resources) -> int:
         """The number of threads."""
         return self._n_workers
+
+    def avoid(self, hosts: frozenset[str]) -> None:
+        """Take nothing more where this host is one of them."""
+        self._avoided = hosts
 
     def submit(self, job: TrialJob) -> None:
         """Queue a job for the next free thread."""
@@ -159,7 +169,9 @@ class RayExecutor:
         # A cluster of our own is exactly as large as was asked for.
         self._limit = None if self.owned else n_workers
         self._running: dict[Any, TrialJob] = {}
+        self._avoided: frozenset[str] = frozenset()
         self._work = ray.remote(work)
+        self._gpu_work = ray.remote(max_calls=GPU_CALLS)(work)
 
     def _start_local(self, n_workers: int | None, cpus: float, gpus: float | None) -> None:
         folder = short_folder()
@@ -202,9 +214,21 @@ class RayExecutor:
         return max(self._on_each_node(resources), default=0)
 
     def _on_each_node(self, resources: Resources) -> list[int]:
-        wanted = {k: v for k, v in _ray_resources(resources).items() if v > 0}
-        nodes = [node["Resources"] for node in self.alive_nodes()]
+        wanted = {k: v for k, v in ray_resources(resources).items() if v > 0}
+        nodes = [n["Resources"] for n in self.alive_nodes() if self._takes_trials(n)]
         return [min(int(has.get(k, 0.0) / v + 1e-9) for k, v in wanted.items()) for has in nodes]
+
+    def avoid(self, hosts: frozenset[str]) -> None:
+        """Hand tasks only to nodes of other hosts; what runs there is stopped by its own heartbeat."""
+        self._avoided = hosts
+
+    def _takes_trials(self, node: dict[str, Any]) -> bool:
+        return node["NodeManagerHostname"] not in self._avoided
+
+    def _avoided_nodes(self) -> list[str]:
+        if not self._avoided:
+            return []
+        return [n["NodeID"] for n in self.alive_nodes() if not self._takes_trials(n)]
 
     def alive_nodes(self) -> list[dict[str, Any]]:
         """Ray's description of each node that is up."""
@@ -213,15 +237,11 @@ class RayExecutor:
 
     def submit(self, job: TrialJob) -> None:
         """Hand a trial to Ray; it claims the trial when it starts, not while it waits."""
-        wanted = _ray_resources(job.placement)
-        task = self._work.options(
-            num_cpus=wanted.pop("CPU"),
-            num_gpus=wanted.pop("GPU"),
-            memory=wanted.pop("memory", None),
-            resources=wanted or None,
-            max_retries=0,
-            name=job.label,
-            runtime_env=None if self.owned else {"env_vars": _worker_environment(job.placement)},
+        function = self._gpu_work if job.placement.gpus > 0 else self._work
+        with outages(self._ray):
+            avoided = self._avoided_nodes()
+        task = function.options(
+            **task_options(job.placement, job.label, avoided, joined=not self.owned)
         )
         with outages(self._ray):
             self._running[task.remote(job)] = job
@@ -299,23 +319,6 @@ def _import_ray() -> Any:
         ) from None
     refuse_known_holes(ray.__version__)
     return ray
-
-
-def _ray_resources(resources: Resources) -> dict[str, float]:
-    """A trial's needs in Ray's names; a device label is a custom resource of the nodes that have it."""
-    wanted: dict[str, float] = {"CPU": resources.cpus, "GPU": resources.gpus}
-    if resources.memory_bytes is not None:
-        wanted["memory"] = float(resources.memory_bytes)
-    if resources.device_label is not None:
-        wanted[resources.device_label] = 0.001
-    return wanted
-
-
-def _worker_environment(resources: Resources) -> dict[str, str]:
-    return {
-        "OMP_NUM_THREADS": str(max(1, int(resources.cpus))),
-        "RAY_USAGE_STATS_ENABLED": "0",
-    }
 
 
 def _died(job: TrialJob, failure_class: str, problem: BaseException) -> JobOutcome:

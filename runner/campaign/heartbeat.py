@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from planner.errors import SoundscaleError
+from runner.campaign.host_use import WHY_DRAINED, is_drained
 from runner.campaign.notice import Notice
 from runner.trial.progress import StopKeeping
 
@@ -39,7 +40,7 @@ class Heartbeat:
     next call of `progress` raises `StopWork`. A process that was paused for longer than the lease
     (SIGSTOP, a suspended machine) stops at its first step afterwards, by the monotonic clock.
 
-    Asked to end (`stopped`, `notice`), the next call raises `StopKeeping`. Where no call comes, because
+    Asked to end (`stopped`, `notice`, a drained host), the next call raises `StopKeeping`. Where no call comes, because
     a step or a phase takes longer than the notice's grace, the thread gives the trial back itself and
     ends the process.
     """
@@ -58,6 +59,7 @@ class Heartbeat:
         self._latest: RunProgress | None = None
         self._over = threading.Event()
         self._lost = threading.Event()
+        self._drained = threading.Event()
         self._valid_until = time.monotonic() + lease_seconds
         self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
 
@@ -78,7 +80,7 @@ class Heartbeat:
 
         Raises:
             StopWork: the lease is lost.
-            StopKeeping: the driver wants the trial back, or this process is to end.
+            StopKeeping: the driver wants the trial back, this process is to end, or the host is drained.
         """
         from planner.store.claims import RunProgress
 
@@ -90,6 +92,9 @@ class Heartbeat:
         if time.monotonic() > self._valid_until:
             self._lose("the lease ran out before it could be extended")
             raise StopWork
+        if self._drained.is_set():
+            self.reason = WHY_DRAINED
+            raise StopKeeping
         if self._notice.asked or self._stopped():
             raise StopKeeping
 
@@ -135,6 +140,8 @@ class Heartbeat:
                 self._valid_until = asked + self._lease
             else:
                 self._lose("the lease was taken over or cancelled")
+            if is_drained(engine):
+                self._drained.set()
         except (SQLAlchemyError, SoundscaleError, OSError) as problem:
             if time.monotonic() > self._valid_until - self._lease / 2:
                 self._lose(f"no heartbeat for half a lease: {type(problem).__name__}: {problem}")

@@ -103,6 +103,7 @@ class SteadyExecutor:
         self._n_outages = 0
         self._in_flight: dict[int, TrialJob] = {}
         self._lost: list[JobOutcome] = []
+        self._avoided: frozenset[str] = frozenset()
 
     def capacity(self, resources: Resources) -> int:
         """As the executor of now says."""
@@ -111,6 +112,12 @@ class SteadyExecutor:
     def most_on_a_node(self, resources: Resources) -> int:
         """As the executor of now says."""
         return int(self._through(lambda now: now.most_on_a_node(resources)))
+
+    def avoid(self, hosts: frozenset[str]) -> None:
+        """Hand nothing more to these hosts, whichever executor it is."""
+        self._avoided = hosts
+        if self._now is not None:
+            self._now.avoid(hosts)
 
     def submit(self, job: TrialJob) -> None:
         """Take a job; returns at once unless there is an outage."""
@@ -166,6 +173,7 @@ class SteadyExecutor:
         self.close()
         self._now = self._start_local(text) if self._local else self._join_again(text)
         self.hosts, self.n_gpus = self._now.hosts, self._now.n_gpus
+        self._now.avoid(self._avoided)
 
     def _start_local(self, text: str) -> Executor:
         while self._n_outages < LOCAL_STARTS:

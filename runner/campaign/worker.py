@@ -32,7 +32,7 @@ from planner.words.records import TRIAL_SCHEMA, Resources, RunRecord
 from runner.campaign.artifacts import StorageError, Workplace, check_once, fault, workplace
 from runner.campaign.heartbeat import LEASE_SECONDS, Heartbeat, StopWork
 from runner.campaign.host import ProcessIdentity
-from runner.campaign.host_use import host_is_free
+from runner.campaign.host_use import refuses
 from runner.campaign.notice import Notice
 from runner.data.clips import DataSpec
 from runner.trial.progress import StopKeeping
@@ -76,7 +76,7 @@ class JobOutcome:
     nothing stored); `unstored` (the database cannot take the result); `not-claimed` (finished, or
     another worker has it); `released` (stopped and given back); `refused` (this worker may not run
     it); `died` (its process ended without a word); `storage` (its artifacts have nowhere
-    to go); `outage` (what runs the processes went away).
+    to go); `drained` (its host takes no trials); `outage` (what runs the processes went away).
     """
 
     trial_id: int
@@ -110,11 +110,11 @@ def version_mismatch(driver: dict[str, str], worker: dict[str, str]) -> str | No
 
 
 def _lacks(resources: Resources) -> str | None:
-    """What this worker was given and cannot use, in one line, or None."""
-    if resources.gpus <= 0:
-        return None
-    from runner.trial.device import unusable_gpu
+    """What this worker was given and cannot use, in one line, or None; what it was not given is hidden."""
+    from runner.trial.device import hide_gpus, unusable_gpu
 
+    if resources.gpus <= 0:
+        hide_gpus()
     return unusable_gpu(resources)
 
 
@@ -178,8 +178,8 @@ def _work_on(job: TrialJob, stopped: Callable[[], bool], notice: Notice) -> JobO
     except (InputError, MissingResourceError) as problem:
         return JobOutcome(trial_id=job.trial_id, kind="storage", failure_text=_on_host(problem))
     with opened(job.db, must_exist=True, worker=True) as engine:
-        if not host_is_free(engine, lambda: notice.asked or stopped()):
-            return JobOutcome(trial_id=job.trial_id, kind="released")
+        if kind := refuses(engine, lambda: notice.asked or stopped()):
+            return JobOutcome(trial_id=job.trial_id, kind=kind)
         claim = claim_trial(engine, job.trial_id, this_worker(), job.lease_seconds)
         if claim is None:
             return JobOutcome(trial_id=job.trial_id, kind="not-claimed")
@@ -201,7 +201,7 @@ def _attempt(
         except StopWork:
             return JobOutcome(trial_id=claim.trial_id, kind="fenced", failure_text=heart.reason)
         except (StopKeeping, KeyboardInterrupt):
-            return _released(engine, claim, notice.why)
+            return _released(engine, claim, heart.reason or notice.why)
         except ImportError as problem:
             # The installation's fault, never the trial's: another worker may well run it.
             text = _cannot_import(problem)

@@ -42,7 +42,8 @@ class Checkpoint:
     Attributes:
         fingerprint: of the trial.
         step: steps that are done; the next one has this number.
-        tensors: `model.NAME`, `buffer.NAME`, `optimiser.NAME.KEY`, `generator.cpu`, `generator.cuda.I`.
+        tensors: `model.NAME`, `buffer.NAME`, `optimiser.NAME.KEY`, `generator.cpu`, and
+            `generator.cuda.I` of the one GPU that was used.
         state: plain JSON values: counts, loss curve, what was left out.
     """
 
@@ -194,7 +195,7 @@ def capture(
             place = tensors if isinstance(value, Tensor) else scalars
             place[f"optimiser.{name}.{key}"] = value
     tensors |= {f"buffer.{name}": value for name, value in _kept_buffers(module)}
-    tensors |= _generators()
+    tensors |= _generators(_device(module))
     return Checkpoint(
         fingerprint=fingerprint,
         step=step,
@@ -224,9 +225,9 @@ def restore(checkpoint: Checkpoint, module: nn.Module, optimiser: torch.optim.Op
         for name, buffer in _kept_buffers(module):
             buffer.copy_(tensors[f"buffer.{name}"])
     torch.random.set_rng_state(tensors["generator.cpu"])
-    for name, value in tensors.items():
-        if name.startswith("generator.cuda.") and torch.cuda.is_available():
-            torch.cuda.set_rng_state(value, int(name.rsplit(".", 1)[1]))
+    device = _device(module)
+    if device.type == "cuda" and (value := cuda_generator(tensors, device.index or 0)) is not None:
+        torch.cuda.set_rng_state(value, device)
     return checkpoint.state["run"]
 
 
@@ -254,9 +255,22 @@ def _kept_buffers(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
     return ((name, b) for name, b in module.named_buffers() if name in lasting)
 
 
-def _generators() -> dict[str, Tensor]:
+def _device(module: nn.Module) -> torch.device:
+    return next((p.device for p in module.parameters()), torch.device("cpu"))
+
+
+def _generators(used: torch.device) -> dict[str, Tensor]:
+    """The generators that steps on a device draw from; asking the other GPUs would take memory there."""
     generators = {"generator.cpu": torch.random.get_rng_state()}
-    if torch.cuda.is_available():
-        states = torch.cuda.get_rng_state_all()
-        generators |= {f"generator.cuda.{i}": state for i, state in enumerate(states)}
+    if used.type == "cuda":
+        generators[f"generator.cuda.{used.index or 0}"] = torch.cuda.get_rng_state(used)
     return generators
+
+
+def cuda_generator(tensors: Mapping[str, Tensor], index: int) -> Tensor | None:
+    """The generator to go on with on GPU `index`, whichever it was saved on.
+
+    Earlier versions saved that of every GPU of the host; the one of the same number was used then.
+    """
+    saved = {name: t for name, t in tensors.items() if name.startswith("generator.cuda.")}
+    return saved.get(f"generator.cuda.{index}", next(iter(saved.values()), None))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import os
 import platform
 import re
 import socket
@@ -21,6 +22,16 @@ def torch_device(resources: Resources) -> torch.device:
     """CUDA where the trial was given a GPU and the worker has one, else the CPU."""
     use_cuda = resources.gpus > 0 and torch.cuda.is_available()
     return torch.device("cuda", torch.cuda.current_device()) if use_cuda else torch.device("cpu")
+
+
+def hide_gpus() -> None:
+    """Leave every GPU of the machine to trials that were given one.
+
+    Ray 2.60 no longer hides them from a task that asks for none, and a library that only looks at a GPU
+    takes some hundreds of MB on it. Too late once CUDA was used in this process, and harmless then.
+    """
+    if not torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
 
 def use_threads(resources: Resources) -> None:

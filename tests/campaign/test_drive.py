@@ -2,13 +2,17 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import socket
 import subprocess
+import threading
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 
 from planner.errors import InputError, OutageError, TrialsFailedError
+from planner.store import host_leases
 from planner.store.claims import Claim, claim_trial, finish
 from planner.store.engine import open_store, opened
 from planner.store.read import TrialStatus, attempts, runs, sweep_status
@@ -124,6 +128,29 @@ def test_a_second_run_trains_nothing_and_says_so(campaign, tmp_path):
     assert (again.n_finished_before, again.n_finished) == (3, 3)
     assert "nothing to train: 3 of 3 trials" in (tmp_path / "said.txt").read_text()
     assert rows_of(tmp_path) == before
+
+
+def test_a_campaign_whose_only_host_is_drained_waits_and_goes_on_when_it_is_undone(
+    campaign, tmp_path
+):
+    host, db, said = socket.gethostname(), f"sqlite:///{tmp_path}/runs.db", tmp_path / "said.txt"
+    with opened(db) as engine:
+        host_leases.drain(engine, host)
+
+    def undo_once_it_waits() -> None:
+        while not said.exists() or f"drained hosts: {host}" not in said.read_text():
+            time.sleep(0.02)
+        time.sleep(0.3)
+        assert rows_of(tmp_path) == []
+        with opened(db) as engine:
+            host_leases.give_up(engine, host, host_leases.DRAINED)
+
+    undoing = threading.Thread(target=undo_once_it_waits)
+    undoing.start()
+    result = campaign(work=quick)
+    undoing.join()
+    assert (result.n_finished, len(rows_of(tmp_path))) == (3, 3)
+    assert "drained hosts: none any more" in said.read_text()
 
 
 def quick(job: TrialJob, stopped: Callable[[], bool]) -> JobOutcome:

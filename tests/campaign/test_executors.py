@@ -262,6 +262,23 @@ def test_halves_of_a_gpu_are_used_together_and_never_oversubscribed(cluster, tmp
     assert max(int(outcome.failure_text) for outcome in outcomes) == 2
 
 
+def says_its_process(job: TrialJob) -> JobOutcome:
+    return JobOutcome(trial_id=job.trial_id, kind="finished", failure_text=str(os.getpid()))
+
+
+@pytest.mark.parametrize(("gpus", "n_processes"), [(1.0, 3), (0.0, 1)])
+def test_trials_with_a_gpu_get_a_fresh_process_each_and_others_share_theirs(
+    gpus, n_processes, cluster
+):
+    executor = RayExecutor("local", work=says_its_process)
+    seen = set()
+    for number in range(3):
+        executor.submit(job_of(number, Resources(cpus=1, gpus=gpus)))
+        (outcome,) = executor.collect(120.0)
+        seen.add(outcome.failure_text)
+    assert len(seen) == n_processes
+
+
 def job_of(number: int, resources: Resources) -> TrialJob:
     return TrialJob(
         trial_id=number,

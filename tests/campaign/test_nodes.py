@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import sys
@@ -12,6 +13,8 @@ from pathlib import Path
 import pytest
 
 from planner.errors import InputError
+from planner.store import host_leases
+from planner.store.audit import audit
 from planner.store.engine import open_store
 from planner.store.read import attempts, runs, steps, sweep_status, utterances
 from runner.campaign import display
@@ -137,6 +140,35 @@ def test_trials_run_on_the_nodes_that_have_their_device_label(write_spec, tmp_pa
     assert driver.returncode == 0, said
     assert seen
     assert seen <= of_node_1
+
+
+def named(host: str) -> list[str]:
+    """Before a command: a host name of its own, as another machine has."""
+    return ["unshare", "--uts", "bash", "-c", f'hostname {host} && exec "$@"', host]
+
+
+def test_a_drained_node_gives_its_trial_back_and_the_others_train_the_rest(
+    write_spec, tmp_path, postgres_url
+):
+    if os.geteuid() != 0:
+        pytest.skip("a host name of its own needs root")
+    db = postgres_url
+    spec = write_spec(("steps = 2", "steps = 80"), ("[2, 3]", "[2, 3, 4]"))
+    with Nodes(wrap=([], named("other"))) as nodes:
+        bring_up(nodes)
+        driver = command(spec, nodes, db, tmp_path / "a")
+        until(lambda: running(db) & set(nodes.pids(1)), "the second node works")
+        engine = open_store(db)
+        host_leases.drain(engine, "other")
+        until(lambda: host_leases.n_running(engine, "other") == 0, "the second node is empty", 60.0)
+        _, said = driver.communicate(timeout=300)
+        assert driver.returncode == 0, said
+    hosts = [(row.status, row.host) for t in (1, 2, 3, 4) for row in attempts(engine, t)]
+    assert sum(status == "finished" for status, _ in hosts) == 4
+    assert ("cancelled", "other") in hosts
+    assert {row.max_attempts - row.n_attempts for row in sweep_status(engine, "micro").rows} == {2}
+    assert audit(engine, "micro").clean
+    engine.dispose()
 
 
 @pytest.fixture

@@ -31,6 +31,9 @@ class Fragile:
         self.hosts, self.n_gpus = frozenset({"here"}), 0.0
         self.jobs: list = []
 
+    def avoid(self, hosts: frozenset[str]) -> None:
+        self.avoided = hosts
+
     def submit(self, job: object) -> None:
         self.jobs.append(job)
 
@@ -59,6 +62,14 @@ def test_trials_in_flight_come_back_as_an_outage_and_the_next_cluster_takes_over
     executor.submit(JOB)
     assert [o.kind for o in executor.collect(0)] == ["finished"]
     assert "a new local cluster is started (1 of 3)" in said[0]
+
+
+def test_the_next_cluster_avoids_the_hosts_that_the_last_one_did():
+    executor = steady([True, False])
+    executor.avoid(frozenset({"drained"}))
+    executor.submit(JOB)
+    executor.collect(0)
+    assert executor._now.avoided == {"drained"}
 
 
 def test_the_fourth_outage_of_a_local_cluster_ends_with_its_own_exit_code():
@@ -106,10 +117,15 @@ def test_every_error_of_rays_own_machinery_is_an_outage(name):
 
 @pytest.mark.ray
 def test_a_driver_whose_raylet_is_killed_starts_a_new_cluster_and_finishes(
-    write_spec: Callable[..., Path], tmp_path: Path
+    write_spec: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     psutil = pytest.importorskip("psutil")
-    spec = write_spec(("steps = 2", "steps = 40"), ('["none", "stem:2"]', '"none"'))
+    # Ray's head looks every 3 s and believes in a death at the fifth miss: a minute of waiting.
+    monkeypatch.setenv("RAY_health_check_period_ms", "300")
+    monkeypatch.setenv("RAY_health_check_failure_threshold", "3")
+    spec = write_spec(
+        ("steps = 2", "steps = 30"), ('["none", "stem:2"]', '"none"'), ("[2, 3]", "2")
+    )
     db = f"sqlite:///{tmp_path}/runs.db"
     prepared = prepare.prepare(spec, db, lambda line: None)
     setting = CampaignSetting(db=db, artifacts=str(tmp_path / "artifacts"), poll_seconds=0.1)

@@ -49,6 +49,17 @@ def test_a_sweep_is_run_and_told_in_json_alone_on_stdout(soundscale, write_spec)
     assert "nothing was trained" in again.err
 
 
+def test_a_host_is_drained_listed_and_given_back(soundscale, write_spec):
+    assert soundscale("sweep", "run", write_spec(), "--ray", "none", "--quiet").code == 0
+    drained = soundscale("sweep", "drain", "node7", "--wait", "5", "-f", "json")
+    (row,) = json.loads(drained.out)
+    assert (drained.code, row["host"], row["n_running"]) == (0, "node7", 0)
+    assert "soundscale sweep drain node7 --undo" in drained.err
+    assert soundscale("sweep", "drain", "node7", "--undo").code == 0
+    assert json.loads(soundscale("sweep", "drain", "-f", "json").out) == []
+    assert soundscale("sweep", "drain", "--undo").code == 2
+
+
 def test_a_sweep_is_foretold_set_against_what_it_took_and_the_next_forecast_rests_on_it(
     soundscale, write_spec
 ):

@@ -267,6 +267,20 @@ def test_a_worker_without_the_gpu_that_it_was_given_says_so_and_claims_nothing(
     assert (held.row().state, held.row().token) == ("queued", token)
 
 
+def test_a_trial_without_a_gpu_hides_those_of_its_host(held, tmp_path, monkeypatch):
+    finish_nothing(held)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+    seen: list[str] = []
+
+    def looks(*args: object, **options: object) -> RunRecord:
+        seen.append(os.environ["CUDA_VISIBLE_DEVICES"])
+        raise MemoryError("enough")
+
+    monkeypatch.setattr("runner.trial.run.run_trial", looks)
+    work_on(job_of(held, tmp_path))
+    assert seen == [""]
+
+
 def test_an_import_error_is_never_a_trials_failure(held, tmp_path, monkeypatch):
     finish_nothing(held)
 
@@ -372,6 +386,32 @@ def test_nothing_is_claimed_on_a_host_while_latency_is_measured_there(held, tmp_
     host_leases.give_up(held.engine, this_worker().host, "measures")
     waiting.join()
     assert claimed == ["running"]
+
+
+def test_a_drained_host_claims_nothing_and_keeps_nobody_waiting(held, tmp_path):
+    finish_nothing(held)
+    token = held.row().token
+    host_leases.drain(held.engine, this_worker().host)
+    assert work_on(job_of(held, tmp_path)).kind == "drained"
+    assert (held.row().state, held.row().token) == ("queued", token)
+
+
+def test_a_trial_on_a_host_that_is_drained_is_stopped_and_given_back(held, tmp_path, monkeypatch):
+    finish_nothing(held)
+    n_left = held.row().max_attempts - held.row().n_attempts
+
+    def long(*args: object, **options: object) -> RunRecord:
+        host_leases.drain(held.engine, this_worker().host)
+        while True:
+            options["progress"](NOW)
+            time.sleep(0.02)
+
+    monkeypatch.setattr("runner.trial.run.run_trial", long)
+    assert work_on(job_of(held, tmp_path, lease_seconds=1.2)).kind == "released"
+    row = held.row()
+    assert (row.state, row.max_attempts - row.n_attempts) == ("queued", n_left)
+    ended = attempts(held.engine, held.claim.trial_id)[-1]
+    assert (ended.status, ended.failure_text) == ("cancelled", host_use.WHY_DRAINED)
 
 
 def test_a_measurement_that_died_keeps_a_host_no_longer_than_its_lease(held, tmp_path, monkeypatch):

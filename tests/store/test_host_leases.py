@@ -48,3 +48,15 @@ def test_running_trials_of_a_host_are_counted(three):
     assert host_leases.n_running(store, "elsewhere") == 0
     finish(store, claim, finished())
     assert host_leases.n_running(store, WORKER.host) == 0
+
+
+def test_a_drained_host_stays_so_until_it_is_undone_whoever_held_it(store):
+    host_leases.take(store, "a", "measures", LEASE)
+    host_leases.drain(store, "a")
+    host_leases.drain(store, "a")
+    assert not host_leases.take(store, "a", "measures", LEASE)
+    assert list(host_leases.drained(store)) == ["a"]
+    host_leases.give_up(store, "a", "measures")
+    assert host_leases.held(store, "a")
+    host_leases.give_up(store, "a", host_leases.DRAINED)
+    assert (host_leases.held(store, "a"), host_leases.drained(store)) == (False, {})

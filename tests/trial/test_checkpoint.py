@@ -6,11 +6,22 @@ import dataclasses
 
 import pytest
 import torch
+from torch import nn
 
 from planner.errors import InputError
 from planner.words.records import Adaptation, Optimisation
 from runner.models.adapt import adapt, trainable
-from runner.trial.checkpoint import KEPT, Checkpoint, Saving, discard, latest, save
+from runner.trial.checkpoint import (
+    KEPT,
+    Checkpoint,
+    Saving,
+    capture,
+    cuda_generator,
+    discard,
+    latest,
+    restore,
+    save,
+)
 from runner.trial.features import Example, FeatureCache
 from runner.trial.train import train
 from tests.models.micro import make_model, make_trial, speechlike
@@ -170,3 +181,23 @@ def test_checkpoints_are_handed_on_as_they_are_written(tmp_path):
     seen = []
     go(tmp_path, every_steps=8, die=lambda path: seen.append(path.name[:13]))
     assert seen == ["step-00000008", "step-00000016", "step-00000020"]
+
+
+def test_a_generator_goes_on_where_there_are_fewer_gpus_and_none_is_saved_of_unused_ones():
+    model = nn.Linear(2, 2)
+    adam = torch.optim.AdamW(model.parameters())
+    kept = capture(model, adam, 1, "f", {})
+    assert [name for name in kept.tensors if name.startswith("generator.")] == ["generator.cpu"]
+    before = {f"generator.cuda.{i}": torch.full((1,), float(i)) for i in range(4)}
+    assert cuda_generator(before, 2) == 2.0
+    assert cuda_generator({"generator.cuda.7": torch.ones(1)}, 0) == 1.0
+    assert cuda_generator({}, 0) is None
+
+
+def test_a_checkpoint_of_a_host_with_gpus_goes_on_without_one():
+    model = nn.Linear(2, 2)
+    adam = torch.optim.AdamW(model.parameters())
+    kept = capture(model, adam, 1, "f", {"n": 1})
+    states = {f"generator.cuda.{i}": torch.zeros(16, dtype=torch.uint8) for i in range(8)}
+    moved = dataclasses.replace(kept, tensors=dict(kept.tensors) | states)
+    assert restore(moved, model, adam) == {"n": 1}

@@ -39,12 +39,14 @@ class TableRow:
 
 
 def text_of(path: Path) -> str:
-    """The text of a file that is UTF-8, with or without a byte-order mark.
+    """The text of a file that is UTF-8, with or without a byte-order mark, gzipped or not.
 
     Raises:
         InputError: it is another encoding; the message names the line and what to do.
     """
     raw = path.read_bytes()
+    if raw[:2] == b"\x1f\x8b":
+        raw = _unpacked(raw, path.name)
     if raw[:2] in (b"\xff\xfe", b"\xfe\xff"):
         raise InputError(f"{path.name} is not UTF-8 but UTF-16 (byte 0); save it as UTF-8")
     try:
@@ -58,6 +60,16 @@ def text_of(path: Path) -> str:
         line = text.count("\n", 0, text.index("\0")) + 1
         raise InputError(f"{path.name} holds a NUL character (line {line}); save it as UTF-8 text")
     return text
+
+
+def _unpacked(raw: bytes, name: str) -> bytes:
+    import gzip
+    import zlib
+
+    try:
+        return gzip.decompress(raw)
+    except (OSError, EOFError, zlib.error) as error:
+        raise InputError(f"{name} is gzipped and broken ({error}); pack it again") from None
 
 
 def table_rows(

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import unicodedata
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from runner.data.audio import AudioError, clipped_fraction, read_segment
-from runner.data.clips import SPLITS, Clip, Corpus, normalised
+from runner.data.audio import SLACK_SECONDS, AudioError, clipped_fraction, read_segment
+from runner.data.clips import SPLITS, TEST, TRAIN, Clip, Corpus, normalised
 from runner.data.languages import not_english
 from runner.data.normalise import normaliser
 from runner.data.packing import coverage, pack
@@ -48,11 +50,12 @@ def check(
 
     Keys: `name`, `task`, `source`, `licence`, `digest`, `split_policy`, `speaker_overlap`,
     `n_clips`, `hours`, `duration_seconds` (quantiles), `splits`, `labels`,
-    `labels_alike`, `twice`, `broken`, `clipped`,
+    `labels_alike`, `twice`, `across`, `broken`, `clipped`,
     `silent`, `repeated_texts`, `not_english`, `number_format`, `coverage`.
     """
     plain = [part for clip in corpus.clips for part in (clip.parts or (clip,))]
-    faults = _faults(plain, say)
+    contents: dict[str, str] = {}
+    faults = _faults(plain, say, contents)
     broken_ids = {row["utterance_id"] for row in faults["broken"]}
     sound = [c for c in plain if c.utterance_id not in broken_ids]
     seconds = np.array([c.audio_seconds for c in sound], dtype=np.float64)
@@ -72,7 +75,8 @@ def check(
         if corpus.labels
         else {},
         "labels_alike": alike_labels(corpus.labels) if corpus.labels else [],
-        "twice": twice(sound),
+        "twice": twice(sound, contents),
+        "across": across(sound),
         **faults,
         "repeated_texts": _repeated(corpus),
         "not_english": not_english(c.reference for c in plain) if corpus.task == "asr" else None,
@@ -112,26 +116,40 @@ def alike_labels(labels: Sequence[str]) -> list[list[str]]:
     return [group for group in groups.values() if len(group) > 1]
 
 
-def twice(clips: Sequence[Clip]) -> list[dict[str, str]]:
-    """Clips whose audio another one has to the byte, with the first that has it; found by content."""
-    alike: dict[tuple[Any, ...], list[Clip]] = {}
-    for clip in clips:
-        if clip.path.is_file():
-            part = clip.start_seconds, clip.length_seconds
-            alike.setdefault((clip.path.stat().st_size, *part), []).append(clip)
+def twice(clips: Sequence[Clip], contents: Mapping[str, str]) -> list[dict[str, str]]:
+    """Clips whose samples another one has, whatever file they are in, with the first that has them.
+
+    `contents` is what the decoded samples of each utterance hash to: a WAV and a FLAC of it are one, an MP3 is not.
+    """
+    first: dict[str, Clip] = {}
     out = []
-    for group in (g for g in alike.values() if len(g) > 1):
-        first: dict[str, Clip] = {}
-        for clip in group:
-            same = first.setdefault(hashlib.sha256(clip.path.read_bytes()).hexdigest(), clip)
-            if same is not clip:
-                across = (
-                    f"{same.split} and {clip.split}" if same.split != clip.split else clip.split
-                )
-                out.append({
-                    "utterance_id": clip.utterance_id, "path": str(clip.path),
-                    "same_as": same.utterance_id, "split": across,
-                })  # fmt: skip
+    for clip in clips:
+        same = first.setdefault(contents[clip.utterance_id], clip)
+        if same is not clip:
+            between = f"{same.split} and {clip.split}" if same.split != clip.split else clip.split
+            out.append({
+                "utterance_id": clip.utterance_id, "path": str(clip.path),
+                "same_as": same.utterance_id, "split": between,
+            })  # fmt: skip
+    return out
+
+
+def across(clips: Sequence[Clip]) -> list[dict[str, str]]:
+    """Recordings with one part in training and another in test, or with two parts that overlap."""
+    parts: dict[Path, list[Clip]] = defaultdict(list)
+    for clip in clips:
+        if clip.length_seconds is not None:
+            parts[clip.path].append(clip)
+    out = []
+    for path, of_file in parts.items():
+        of_file.sort(key=lambda clip: clip.start_seconds)
+        for one, other in pairwise(of_file):
+            end = one.start_seconds + (one.length_seconds or 0.0)
+            if other.start_seconds < end - SLACK_SECONDS:
+                ids = f"{one.utterance_id} and {other.utterance_id}"
+                out.append({"path": str(path), "why": f"{ids} overlap"})
+        if {TRAIN, TEST} <= {clip.split for clip in of_file}:
+            out.append({"path": str(path), "why": "it is in train and in test"})
     return out
 
 
@@ -153,10 +171,13 @@ def _split(clips: Sequence[Clip]) -> dict[str, Any]:
     }
 
 
-def _faults(clips: Sequence[Clip], say: Say | None) -> dict[str, list[dict[str, Any]]]:
+def _faults(
+    clips: Sequence[Clip], say: Say | None, contents: dict[str, str]
+) -> dict[str, list[dict[str, Any]]]:
+    """Faults by kind; what each sound clip's samples hash to goes into `contents`."""
     out: dict[str, list[dict[str, Any]]] = {"broken": [], "clipped": [], "silent": []}
     for number, clip in enumerate(clips, start=1):
-        for kind, detail in _faults_of(clip):
+        for kind, detail in _faults_of(clip, contents):
             row = {"utterance_id": clip.utterance_id, "path": str(clip.path), "split": clip.split}
             out[kind].append(row | detail)
         if say is not None and number % _PROGRESS_EVERY == 0:
@@ -164,12 +185,13 @@ def _faults(clips: Sequence[Clip], say: Say | None) -> dict[str, list[dict[str, 
     return out
 
 
-def _faults_of(clip: Clip) -> Iterator[tuple[str, dict[str, Any]]]:
+def _faults_of(clip: Clip, contents: dict[str, str]) -> Iterator[tuple[str, dict[str, Any]]]:
     try:
         audio = read_segment(clip.path, clip.start_seconds, clip.length_seconds)
     except AudioError as error:
         yield "broken", {"fault": error.fault, "text": str(error)}
         return
+    contents[clip.utterance_id] = hashlib.sha256(audio.tobytes()).hexdigest()
     fraction = clipped_fraction(audio)
     if fraction >= CLIPPED_FRACTION:
         yield "clipped", {"fraction": fraction}

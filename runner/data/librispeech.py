@@ -77,10 +77,8 @@ def _parts(root: Path, spec: DataSpec) -> list[tuple[str, Path]]:
 def _part(folder: Path, split: str) -> list[Clip]:
     clips: list[Clip] = []
     for transcript in sorted(folder.glob("*/*/*.trans.txt")):
-        lines = text_of(transcript).splitlines()
-        for number, line in enumerate(lines, start=1):
-            if line.strip():
-                clips.append(_clip(transcript, number, line, split))
+        lines = (line for line in text_of(transcript).split("\n") if line.strip())
+        clips += [_clip(transcript, n, line, split) for n, line in enumerate(lines, start=1)]
     return clips
 
 

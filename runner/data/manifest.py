@@ -2,7 +2,7 @@
 
 JSONL, CSV or TSV. Common Voice's column names (`sentence`, `client_id`), NeMo's (`audio_filepath` with `offset`
 and `duration`), Hugging Face's (`file_name`) and lhotse's cuts are understood too; paths are relative to the
-manifest's folder, or to its `clips` folder as in Common Voice.
+manifest's folder, or to its `clips` folder as in Common Voice. A folder is read as `manifest_files` says.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from planner.words.table_text import table_rows, text_of
 from runner.data.clips import SPLITS, TEST, TRAIN, VALIDATION, Clip, DataSpec, Listing
 from runner.data.cuts import flat_cut, is_cut
 from runner.data.languages import code_of
+from runner.data.manifest_files import manifest_files
 
 Row = dict[str, Any]
 """Cells by column: text, or what a JSON object holds."""
@@ -46,32 +48,62 @@ def listing(spec: DataSpec) -> Listing:
         raise InputError(
             "a manifest needs its file (data.path), none was given; give a JSONL or CSV"
         )
-    path = Path(spec.path).expanduser()
-    if not path.is_file():
-        raise MissingResourceError(
-            f"manifest {path} does not exist; write one row per clip: path, text or label, speaker, split"
-        )
-    rows = list(_rows(path))
-    if not rows:
-        raise InputError(
-            f"manifest {path} has no rows; write one per clip: path, text, speaker, split"
-        )
-    task = spec.task or ("emotion" if _column(rows[0][1], _label_names(spec)) else "asr")
-    clips = tuple(_clip(row, number, path, task, spec) for number, row in rows)
-    _unique(clips, [number for number, _ in rows], path)
+    rows = _all_rows(Path(spec.path).expanduser())
+    root = Path(spec.path).expanduser()
+    task = _task(spec, rows)
+    clips = tuple(_clip(row, task, spec) for row in rows)
+    _unique(clips, rows)
     with_split = sum(c.split != "" for c in clips)
     if 0 < with_split < len(clips):
-        number = next(n for (n, _), c in zip(rows, clips, strict=True) if not c.split)
+        where = next(r.where for r, c in zip(rows, clips, strict=True) if not c.split)
         raise InputError(
-            f"row {number} of {path.name}: split is empty while other rows have one; give every row one, or none"
+            f"{where}: split is empty while other rows have one; give every row one, or none"
         )
     labels = tuple(sorted(spec.labels or {c.reference for c in clips})) if task == "emotion" else ()
     if task == "emotion" and with_split:
-        _learnable(clips, [number for number, _ in rows], path)
+        _learnable(clips, rows)
+    folder, name = (root.parent, f"manifest {root.name}") if root.is_file() else (root, "manifests")
     return Listing(
-        name=path.stem, task=task, clips=clips, licence=None, labels=labels,
-        source=f"local folder {path.parent} (manifest {path.name})", official=with_split > 0,
+        name=root.stem if root.is_file() else root.name, task=task, clips=clips, licence=None, labels=labels,
+        source=f"local folder {folder} ({name})", official=with_split > 0,
     )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class _Placed:
+    """A row with its number from 1, header and empty lines not counted, and its file with the split that it is of.
+
+    `root` is the folder below which paths name utterances.
+    """
+
+    number: int
+    file: Path
+    split: str
+    cells: Row
+    root: Path
+
+    @property
+    def where(self) -> str:
+        return f"row {self.number} of {self.file.name}"
+
+
+def _all_rows(path: Path) -> list[_Placed]:
+    files = manifest_files(path)
+    if not files:
+        raise MissingResourceError(
+            f"manifest {path} does not exist; write one row per clip: path, text or label, speaker, split"
+        )
+    root = path.parent if path.is_file() else path
+    found = [_Placed(n, file, split, row, root) for split, file in files for n, row in _rows(file)]
+    if not found:
+        raise InputError(
+            f"manifest {path} has no rows; write one per clip: path, text, speaker, split"
+        )
+    return found
+
+
+def _task(spec: DataSpec, rows: list[_Placed]) -> str:
+    return spec.task or ("emotion" if _column(rows[0].cells, _label_names(spec)) else "asr")
 
 
 def faulty_rows(spec: DataSpec) -> list[tuple[int, str]]:
@@ -80,25 +112,23 @@ def faulty_rows(spec: DataSpec) -> list[tuple[int, str]]:
     Raises:
         InputError, MissingResourceError: the file itself cannot be read.
     """
-    if spec.path is None or not Path(spec.path).expanduser().is_file():
+    if spec.path is None:
         listing(spec)
-    path = Path(str(spec.path)).expanduser()
-    rows = list(_rows(path))
-    emotion = bool(rows) and _column(rows[0][1], _label_names(spec)) is not None
-    task = spec.task or ("emotion" if emotion else "asr")
+    rows = _all_rows(Path(str(spec.path)).expanduser())
+    task = _task(spec, rows)
     faults = []
-    for number, row in rows:
+    for row in rows:
         try:
-            _clip(row, number, path, task, spec)
+            _clip(row, task, spec)
         except InputError as problem:
-            faults.append((number, str(problem)))
+            faults.append((row.number, str(problem)))
     return faults
 
 
 def _rows(path: Path) -> Iterator[tuple[int, Row]]:
     """Numbered rows; the number is that of the row, from 1, header and empty lines not counted."""
     text = text_of(path)
-    suffix = path.suffix.lower()
+    suffix = Path(path.stem if path.suffix.lower() == ".gz" else path.name).suffix.lower()
     if suffix in (".csv", ".tsv"):
         # Common Voice's TSVs quote nothing: a quote is part of the text.
         tabs = suffix == ".tsv"
@@ -118,7 +148,7 @@ def _rows(path: Path) -> Iterator[tuple[int, Row]]:
             ) from None
         if not isinstance(value, dict):
             raise InputError(f'{where}: not an object; write {{"path": …}}')
-        yield number, flat_cut(value, where) if is_cut(value) else value
+        yield number, flat_cut(value, where) if is_cut(value, where) else value
 
 
 def _once(where: str, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -159,8 +189,8 @@ def _column(row: Row, names: tuple[str, ...]) -> str | None:
     return next((n for n in names if n in row), None)
 
 
-def _clip(row: Row, number: int, manifest: Path, task: str, spec: DataSpec) -> Clip:
-    where = f"row {number} of {manifest.name}"
+def _clip(placed: _Placed, task: str, spec: DataSpec) -> Clip:
+    row, where, manifest = placed.cells, placed.where, placed.file
     audio = _audio(row, where, manifest)
     if task == "emotion":
         names, word = _label_names(spec), "label"
@@ -186,11 +216,11 @@ def _clip(row: Row, number: int, manifest: Path, task: str, spec: DataSpec) -> C
     own_id = _text(row, "utterance_id", where, "id") or _text(row, "id", where, "id")
     part = f"@{start:g}+{length:g}" if length is not None else ""
     return Clip(
-        utterance_id=own_id or _identity(audio, manifest) + part,
+        utterance_id=own_id or _identity(audio, placed.root) + part,
         path=audio,
         reference=reference,
         speaker=(_text(row, speaker, where, "speaker") or None) if speaker else None,
-        split=_split(_text(row, "split", where, "split"), where, spec),
+        split=_split_of(placed, spec),
         start_seconds=start,
         length_seconds=length,
         language=code_of(_text(row, language, where, "language")) if language else None,
@@ -259,11 +289,19 @@ def _audio(row: Row, where: str, manifest: Path) -> Path:
     return path
 
 
-def _identity(audio: Path, manifest: Path) -> str:
+def _identity(audio: Path, root: Path) -> str:
     """Path below the manifest's folder, without suffix: the same on every machine."""
-    folder = manifest.parent
-    relative = audio.relative_to(folder) if audio.is_relative_to(folder) else Path(audio.name)
+    relative = audio.relative_to(root) if audio.is_relative_to(root) else Path(audio.name)
     return relative.with_suffix("").as_posix()
+
+
+def _split_of(placed: _Placed, spec: DataSpec) -> str:
+    said = _split(_text(placed.cells, "split", placed.where, "split"), placed.where, spec)
+    if said and placed.split and said != placed.split:
+        raise InputError(
+            f"{placed.where}: its split is {said}, and the file's is {placed.split}; move the row or correct it"
+        )
+    return said or placed.split
 
 
 def _split(given: str, where: str, spec: DataSpec) -> str:
@@ -281,21 +319,22 @@ def _split(given: str, where: str, spec: DataSpec) -> str:
     return split
 
 
-def _learnable(clips: tuple[Clip, ...], numbers: list[int], manifest: Path) -> None:
+def _learnable(clips: tuple[Clip, ...], rows: list[_Placed]) -> None:
     """Refuse a label that no training row has: it is misspelt, or cannot be learned."""
     labels = sorted({c.reference for c in clips if c.split == TRAIN})
-    for number, clip in zip(numbers, clips, strict=True):
+    for row, clip in zip(rows, clips, strict=True):
         if clip.reference not in labels:
-            remedy = f"correct row {number} of {manifest.name}, or give it a training row"
+            remedy = f"correct {row.where}, or give it a training row"
             raise UnknownNameError("label", clip.reference, labels, remedy=remedy)
 
 
-def _unique(clips: tuple[Clip, ...], numbers: list[int], manifest: Path) -> None:
-    seen: dict[str, int] = {}
-    for number, clip in zip(numbers, clips, strict=True):
+def _unique(clips: tuple[Clip, ...], rows: list[_Placed]) -> None:
+    seen: dict[str, _Placed] = {}
+    for row, clip in zip(rows, clips, strict=True):
         if clip.utterance_id in seen:
+            first = seen[clip.utterance_id]
+            place = f"row {first.number}" if first.file == row.file else first.where
             raise InputError(
-                f"row {number} of {manifest.name}: {clip.utterance_id!r} is in row "
-                f"{seen[clip.utterance_id]} already; drop one, or give each an utterance_id"
+                f"{row.where}: {clip.utterance_id!r} is in {place} already; drop one, or give each an utterance_id"
             )
-        seen[clip.utterance_id] = number
+        seen[clip.utterance_id] = row

@@ -24,6 +24,7 @@ class Naming:
         emotions: label of each code.
         licence: terms of the audio.
         remedy: where to get the corpus.
+        others, other: files of the corpus that are no speech, and what they are; they are left out.
     """
 
     name: str
@@ -32,6 +33,8 @@ class Naming:
     emotions: dict[str, str]
     licence: str
     remedy: str
+    others: re.Pattern[str] | None = None
+    other: str = ""
 
 
 def listing_of(naming: Naming) -> Callable[[DataSpec], Listing]:
@@ -45,10 +48,18 @@ def listing_of(naming: Naming) -> Callable[[DataSpec], Listing]:
             raise MissingResourceError(
                 f"{naming.name} folder {root} holds no audio files; {naming.remedy}"
             )
-        clips = tuple(_clip(naming, path, root) for path in _once_each(files))
+        once = _once_each(files)
+        kept = [p for p in once if naming.others is None or not naming.others.fullmatch(p.stem)]
+        if not kept:
+            raise MissingResourceError(
+                f"{naming.name} folder {root} holds {naming.other} alone; {naming.remedy}"
+            )
+        n_other = len(once) - len(kept)
+        left_out = f" ({n_other} {naming.other} left out)" if n_other else ""
+        clips = tuple(_clip(naming, path, root) for path in kept)
         return Listing(
             name=naming.name, task="emotion", clips=clips, licence=naming.licence,
-            source=f"local folder {root}", labels=tuple(sorted({c.reference for c in clips})),
+            source=f"local folder {root}{left_out}", labels=tuple(sorted({c.reference for c in clips})),
         )  # fmt: skip
 
     return listing

@@ -13,6 +13,7 @@ from planner.words.units import format_duration
 from runner.data import cremad, emodb, manifest, ravdess
 from runner.data.clips import DataSpec
 from runner.data.corpus import FOLDERS, check, list_clips, load_corpus
+from runner.data.manifest_files import manifest_files
 from runner.data.named import AUDIO_SUFFIXES
 
 NAMINGS = (cremad.NAMING, ravdess.NAMING, emodb.NAMING)
@@ -60,8 +61,8 @@ def check_source(source: str, task: str | None, say: Callable[[str], None]) -> C
 def request_of(source: str, task: str | None) -> DataSpec:
     """The data request that a word on the command line means.
 
-    A file is a manifest, a folder is the first known layout that finds clips in it, and anything
-    else is a name.
+    A file is a manifest, a folder is one of manifests or the first known layout that finds clips in it,
+    and anything else is a name.
 
     Raises:
         InputError: no known layout fits the folder.
@@ -71,6 +72,8 @@ def request_of(source: str, task: str | None) -> DataSpec:
         return DataSpec(name="manifest", path=str(path.resolve()), task=task)
     if not path.is_dir():
         return DataSpec(name=source, task=task)
+    if manifest_files(path):
+        return DataSpec(name="manifest", path=str(path.resolve()), task=task)
     layouts = [name for name in FOLDERS if name != "manifest"]
     faults: list[tuple[str, SoundscaleError]] = []
     for name in layouts:
@@ -111,8 +114,8 @@ def row_faults(request: DataSpec) -> list[dict[str, Any]]:
 
 def _file_faults(facts: dict[str, Any]) -> list[dict[str, Any]]:
     return [
-        {"problem": kind, "utterance_id": row["utterance_id"], "path": row["path"]}
-        for kind in ("broken", "clipped", "silent", "twice")
+        {"problem": kind, "utterance_id": row.get("utterance_id"), "path": row["path"]}
+        for kind in ("broken", "clipped", "silent", "twice", "across")
         for row in facts.get(kind, [])
     ]
 
@@ -157,6 +160,9 @@ def report_text(facts: dict[str, Any]) -> str:
         lines += [
             f"  {row['path']} is {row['same_as']} ({row['split']})" for row in facts["twice"][:20]
         ]
+    if facts["across"]:
+        lines.append(f"{len(facts['across'])} recordings are cut so that clips are not apart:")
+        lines += [f"  {row['path']}: {row['why']}" for row in facts["across"][:20]]
     durations = facts["duration_seconds"]
     if durations:
         lines.append("seconds  " + "  ".join(f"{k} {v:.2f}" for k, v in durations.items()))

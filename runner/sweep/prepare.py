@@ -61,10 +61,27 @@ def prepare(path: str | Path, db: str, say: Say) -> PreparedSweep:
         f"{corpus.split_policy} split, from {corpus.source}"
     )
     _say_faults(corpus, say)
+    _say_copies(corpus, say)
     _check_language(spec, corpus, say)
     trials = expand(spec, corpus, catalogue)
     _check_windows([trial for trial, _ in trials], corpus)
     return PreparedSweep(spec=spec, corpus=corpus, trials=trials, catalogue=catalogue)
+
+
+def _say_copies(corpus: Corpus, say: Say) -> None:
+    """Name audio that is under two ids, as far as files' names tell; their contents are told by `data check`."""
+    first: dict[object, str] = {}
+    copies = []
+    for clip in (part for c in corpus.clips for part in (c.parts or (c,))):
+        key = clip.path.resolve(), clip.start_seconds, clip.length_seconds
+        if first.setdefault(key, clip.utterance_id) != clip.utterance_id:
+            copies.append(f"{clip.utterance_id} is {first[key]}")
+    if copies:
+        more = f" and {len(copies) - 3} more" if len(copies) > 3 else ""
+        say(
+            f"note: {len(copies)} clips are there twice ({', '.join(copies[:3])}{more}): "
+            "what is counted twice makes standard errors too small; soundscale data check names all"
+        )
 
 
 def _say_faults(corpus: Corpus, say: Say) -> None:

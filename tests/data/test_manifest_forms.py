@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import math
 
@@ -13,11 +14,11 @@ from hypothesis import strategies as st
 
 from planner.errors import InputError
 from runner.data.audio import AudioError
-from runner.data.check import alike_labels, twice
+from runner.data.check import across, alike_labels, twice
 from runner.data.clips import DataSpec
 from runner.data.corpus import list_clips, load_clip, measured
 from runner.data.manifest import faulty_rows
-from runner.data.report import check_source
+from runner.data.report import check_source, report_text
 
 RATE = 16_000
 RAMP = np.linspace(-0.5, 0.5, 2 * RATE, dtype=np.float32)
@@ -80,6 +81,76 @@ def test_a_cut_of_lhotse_is_its_supervised_part(folder):
         clips(folder, two)
 
 
+CUT = {
+    "id": "c", "start": 0.5, "duration": 1.0, "channel": 0, "type": "MonoCut",
+    "supervisions": [{"start": 0, "duration": 1.0, "text": "hi"}],
+    "recording": {"id": "r", "sources": [{"type": "file", "source": "u0.wav", "channels": [0]}]},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"type": "MixedCut"}, "a MixedCut of lhotse is made when it is read"),
+        ({"recording": CUT["recording"] | {"transforms": [{"name": "Speed"}]}}, "is transformed"),
+        (
+            {"supervisions": [{"start": 0.5, "duration": 1, "text": "hi"}]},
+            "ends 0.5 s after its cut",
+        ),
+        ({"supervisions": [{"start": -0.2, "duration": 1, "text": "hi"}]}, "begins 0.2 s before"),
+        ({"start": math.nan}, "give it in seconds"),
+        ({"channel": 1}, "channel 1 is not read"),
+        ({"recording": {"sources": [{"type": "command", "source": "sox a |"}]}}, "type 'command'"),
+    ],
+)
+def test_a_cut_whose_sound_is_not_its_file_is_refused(folder, change, said):
+    with pytest.raises(InputError, match=f"row 1 of m.jsonl.*{said}"):
+        clips(folder, CUT | change)
+
+
+def test_a_gzipped_manifest_is_read_and_a_broken_one_named(folder):
+    packed = gzip.compress(json.dumps(CUT).encode())
+    (folder / "cuts.jsonl.gz").write_bytes(packed)
+    spec = DataSpec(name="manifest", path=str(folder / "cuts.jsonl.gz"))
+    assert list_clips(spec).clips[0].start_seconds == 0.5
+    (folder / "cuts.jsonl.gz").write_bytes(packed[:-9])
+    with pytest.raises(InputError, match="is gzipped and broken"):
+        list_clips(spec)
+
+
+def test_a_release_of_common_voice_is_its_three_tables(folder):
+    header = "client_id\tpath\tsentence"
+    (folder / "clips").mkdir()
+    for i, part in enumerate(("train", "dev", "test")):
+        (folder / f"u{i}.wav").rename(folder / "clips" / f"{part}.wav")
+        (folder / f"{part}.tsv").write_text(f'{header}\ns{i}\t{part}.wav\tA "{part}" sentence')
+    report = check_source(str(folder), None, print)
+    assert (report.contents["split_policy"], report.contents["n_clips"]) == ("official", 3)
+    found = list_clips(DataSpec(name="manifest", path=str(folder))).clips
+    assert [(c.split, c.reference, c.speaker) for c in found] == [
+        ("train", 'A "train" sentence', "s0"),
+        ("validation", 'A "dev" sentence', "s1"),
+        ("test", 'A "test" sentence', "s2"),
+    ]
+
+
+def test_a_folder_of_hugging_face_has_its_metadata_in_each_split(folder):
+    for part in ("train", "test"):
+        (folder / part).mkdir()
+        (folder / f"u{1 + (part == 'test')}.wav").rename(folder / part / "a.wav")
+        row = json.dumps({"file_name": "a.wav", "transcription": part})
+        (folder / part / "metadata.jsonl").write_text(row)
+    found = list_clips(DataSpec(name="manifest", path=str(folder))).clips
+    assert [(c.utterance_id, c.split) for c in found] == [("train/a", "train"), ("test/a", "test")]
+
+
+def test_a_row_of_another_split_than_its_file_is_refused(folder):
+    for part in ("train", "test"):
+        (folder / f"{part}.csv").write_text(f"path,text,split\nu{int(part == 'test')}.wav,a,test")
+    with pytest.raises(InputError, match="its split is test, and the file's is train"):
+        list_clips(DataSpec(name="manifest", path=str(folder)))
+
+
 def test_metadata_of_hugging_face_and_a_first_release_of_common_voice_are_read(folder):
     (folder / "u0.mp3").write_bytes(b"x")
     found = clips(folder, "file_name,transcription", "u1.wav,hello", name="metadata.csv")
@@ -138,7 +209,31 @@ def test_two_parts_of_one_file_are_not_one_clip_twice(folder):
     rows = [
         {"audio_filepath": "u0.wav", "offset": s, "duration": 0.5, "text": "a"} for s in (0, 0.5)
     ]
-    assert twice(clips(folder, *rows)) == []
+    found = clips(folder, *rows)
+    assert twice(found, {c.utterance_id: c.utterance_id for c in found}) == []
+    assert across(found) == []
+
+
+def test_one_recording_in_train_and_test_and_parts_that_overlap_are_named(folder):
+    rows = [
+        {"audio_filepath": "u0.wav", "offset": s, "duration": 0.5, "text": "a", "split": split}
+        for s, split in ((0, "train"), (0.4, "train"), (1, "test"))
+    ]
+    report = check_source(manifest(folder, *rows).path, None, print)
+    assert [row["why"] for row in report.contents["across"]] == [
+        "u0@0+0.5 and u0@0.4+0.5 overlap",
+        "it is in train and in test",
+    ]
+    assert "it is in train and in test" in report_text(report.contents)
+
+
+def test_a_copy_in_another_format_is_found_by_its_samples(folder):
+    sound = np.round(RAMP * 2**15) / 2**15
+    soundfile.write(folder / "a.wav", sound, RATE, subtype="PCM_16")
+    soundfile.write(folder / "b.flac", sound, RATE, subtype="PCM_16")
+    rows = [{"path": p, "text": p, "split": s} for p, s in (("a.wav", "train"), ("b.flac", "test"))]
+    (row,) = check_source(manifest(folder, *rows).path, None, print).contents["twice"]
+    assert (row["utterance_id"], row["same_as"], row["split"]) == ("b", "a", "train and test")
 
 
 def test_labels_that_look_alike_are_named_together():

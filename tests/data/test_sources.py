@@ -1,11 +1,12 @@
 import csv
 import json
 
+import numpy as np
 import pytest
 
 from planner.errors import InputError, MissingResourceError, UnknownNameError
 from runner.data.clips import DataSpec
-from runner.data.corpus import list_clips, load_corpus
+from runner.data.corpus import list_clips, load_clip, load_corpus, read_audio
 
 
 @pytest.fixture
@@ -257,6 +258,21 @@ def test_kaldi_folders_are_read_by_their_tables(kaldi):
     assert (corpus.split_policy, corpus.speaker_overlap) == ("official", 0)
 
 
+def test_segments_of_a_kaldi_folder_are_cut_exactly(kaldi):
+    folder = kaldi / "train"
+    (folder / "segments").write_text("a train-0 0.05 0.15\n\nb train-1 0 0.1\n")
+    (folder / "text").write_text("a one\nb two\n")
+    (folder / "utt2spk").write_text("a s1\nb s2\n")
+    found = load_corpus(DataSpec(name="kaldi", path=str(kaldi))).train
+    assert [(c.utterance_id, c.reference, c.path.name) for c in found] == [
+        ("a", "one", "train-0.wav"),
+        ("b", "two", "train-1.wav"),
+    ]
+    assert [c.audio_seconds for c in found] == pytest.approx([0.1, 0.1])
+    whole = read_audio(folder / "train-0.wav")
+    assert np.array_equal(load_clip(found[0]), whole[800:2400])
+
+
 def test_one_kaldi_folder_is_split_by_speaker(kaldi):
     spec = DataSpec(name="kaldi", path=str(kaldi / "train"), validation_fraction=0.0)
     assert load_corpus(spec).split_policy == "speaker-disjoint"
@@ -277,7 +293,17 @@ def test_one_kaldi_folder_is_split_by_speaker(kaldi):
             "train-0 nowhere.wav\n",
             "row 1 of train/wav.scp: audio nowhere.wav is missing",
         ),
-        ("segments", "", "segments, which are not supported"),
+        ("segments", "", "row 1 of train/text: train-0 has no audio in segments"),
+        ("segments", "u train-0 0\n", "row 1 of train/segments has 3 cells, 4 are needed"),
+        ("segments", "train-0 nobody 0 0.1\n", "recording nobody is not in wav.scp"),
+        ("segments", "u train-0 0.1 0.1\n", "from 0.1 to 0.1 s is empty"),
+        ("segments", "u train-0 0 -1\n", "an end of -1"),
+        ("segments", "u train-0 0 0,1\n", "write a point before decimals"),
+        ("segments", "u train-0 0 0.1\nu train-0 0 0.1\n", "u is in row 1 already"),
+        ("utt2spk", "train-0 a\n", "train-1 has no speaker in utt2spk"),
+        ("text", "train-0 a\ntrain-1 b\n\nx c\n", "row 3 of train/text: x has no audio in wav.scp"),
+        ("wav.scp", "train-0 a.ark:17\n", "a part of an archive"),
+        ("reco2file_and_channel", "train-0 f B\n", "a channel of its own"),
     ],
 )
 def test_a_wrong_row_of_a_kaldi_table_is_named(kaldi, table, content, said):
@@ -300,3 +326,16 @@ def test_a_text_may_hold_any_line_separator_of_unicode(manifest, tmp_path):
         "".join(json.dumps(r, ensure_ascii=False) + "\n" for r in rows)
     )
     assert load_corpus(spec).train[0].reference == "one\u2028two"
+
+
+def test_songs_of_ravdess_are_no_speech(tmp_path, write_tone):
+    for actor in ("01", "02"):
+        for channel, emotion in (("01", "03"), ("02", "03"), ("01", "05")):
+            write_tone(f"r/Actor_{actor}/03-{channel}-{emotion}-01-01-01-{actor}.wav", 0.2)
+    found = list_clips(DataSpec(name="ravdess", path=str(tmp_path / "r")))
+    assert len(found.clips) == 4
+    assert found.source.endswith("(2 songs left out)")
+    for path in (tmp_path / "r").rglob("03-01-*.wav"):
+        path.unlink()
+    with pytest.raises(MissingResourceError, match="holds songs alone"):
+        list_clips(DataSpec(name="ravdess", path=str(tmp_path / "r")))

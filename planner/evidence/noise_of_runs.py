@@ -5,6 +5,8 @@ speakers are known) at a time is left out of ln(errors / words) of each run: the
 runs are the covariance of their scoring noise. Few clusters make a singular guess of it, so it is taken as
 one level that all runs share (its mean off the diagonal) and a part of each run's own that falls with its
 errors as its counts' would, phi / errors, drawn towards the run's own figure as clusters grow in number.
+What pairs of runs share beyond the level (models of one kind stumble over the same words) is the correlation
+of the rest, drawn towards none as far as it may be chance (Schaefer and Strimmer 2005).
 
 Where a run tells its standard error or its words alone, runs of one test set are taken as correlated by
 ASSUMED_CORRELATION; where it tells nothing, only the scatter about the law is seen.
@@ -41,6 +43,14 @@ OWN_CLUSTERS = 40
 SURE_SPEAKERS = 20
 """Below so many speakers, leaving out speakers understates the spread (assumption), so the larger of that
 and of utterances counts; as the runner's bootstrap does."""
+SURE_OWN = 20
+"""Degrees of freedom, (speakers - 1)(runs - 1), from which speakers tell the runs' own noise (assumption)."""
+MOST_COMMON = 0.995
+"""Share of the scoring variance that is common at most: no two runs make the very same errors."""
+MOST_PAIRED = 60
+"""Runs up to which pairs are told apart: their matrix is stored with the law."""
+WORTH_PAIRING = 0.8
+"""Share by which pairs are drawn towards none from which they are left out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,11 +119,15 @@ def _by_counts(rows: Sequence[Run], counts: ScoredCounts) -> RunNoise | None:
     places, scored = _largest_set(rows, counts)
     if scored is None or len(scored.words) < 2:
         return None
-    own, common, dof, source = _shares(scored)
+    own, common, dof, source, paired = _shares(scored)
     filled = np.array([relative_variance(r) for r in rows])
     filled = np.where(np.isfinite(filled), filled, float(np.median(own)) + common)
     filled[places] = own
-    return RunNoise(own=filled, common=common, common_dof=dof, source=source)
+    pairs = None
+    if paired is not None and len(rows) <= MOST_PAIRED:
+        pairs = np.eye(len(rows))
+        pairs[np.ix_(places, places)] = paired
+    return RunNoise(own=filled, common=common, common_dof=dof, source=source, pairs=pairs)
 
 
 def _largest_set(
@@ -142,20 +156,59 @@ def _largest_set(
     return np.array([row for row, _ in chosen], dtype=np.int64), scored
 
 
-def _shares(scored: _Scored) -> tuple[Floats, float, float, str]:
-    """Own variance of each run, the common one, its degrees of freedom and what was left out at a time."""
-    n_utterances = len(scored.words)
-    own, common = _split(_jackknife(scored, np.arange(n_utterances)), scored)
-    dof, source = float(n_utterances - 1), "utterances"
+def _shares(scored: _Scored) -> tuple[Floats, float, float, str, Floats | None]:
+    """Own variance of each run, the common one, its degrees of freedom, what was left out at a time, pairs."""
+    n, n_utterances = scored.errors.shape
+    moved = _jackknife(scored, np.arange(n_utterances))
+    own, common = _split(moved, scored)
+    told, source = moved, "utterances"
     voices = np.unique(scored.speaker)
     if len(voices) > 1 and voices[0] >= 0:
-        label = np.searchsorted(voices, scored.speaker)
-        own_s, common_s = _split(_jackknife(scored, label), scored)
-        if len(voices) >= SURE_SPEAKERS or own_s.sum() > own.sum():
+        by_voice = _jackknife(scored, np.searchsorted(voices, scored.speaker))
+        own_s, common_s = _split(by_voice, scored)
+        # The larger of two guesses is too large on average: it is taken where voices tell too little.
+        if (len(voices) - 1) * (n - 1) >= SURE_OWN or own_s.sum() > own.sum():
             own = own_s
         if len(voices) >= SURE_SPEAKERS or common_s > common:
-            common, dof, source = common_s, float(len(voices) - 1), "speakers"
-    return own, common, dof, source
+            common, told, source = common_s, by_voice, "speakers"
+    return own, common, _dof(told.mean(0)), source, _paired(moved)
+
+
+def _dof(moved: Floats) -> float:
+    """Degrees of freedom of the variance of a mean's jackknife (G,): few where few clusters carry it.
+
+    2 over the relative variance of a variance, sum m^4 / (sum m^2)^2 - 1 / G (Satterthwaite), at most G - 1.
+    """
+    n = len(moved)
+    square = float((moved**2).sum())
+    if square <= 0.0:
+        return float(n - 1)
+    excess = float((moved**4).sum()) / square**2 - 1.0 / n
+    return float(np.clip(2.0 / max(excess, 1e-12), 1.0, n - 1))
+
+
+def _paired(moved: Floats) -> Floats | None:
+    """Correlation of what runs have beyond their common level, by utterances (n, G); None if it is chance.
+
+    What is left of independent noise once its mean over n runs is taken off correlates by -1 / (n - 1),
+    which is added back. The share by which it is drawn towards none is the sum of the estimated variances
+    of the correlations over the sum of their squares.
+    """
+    n, n_clusters = moved.shape
+    rest = moved - moved.mean(0)
+    length = np.sqrt((rest**2).sum(1))
+    if n < 4 or n_clusters < 4 or not (length > 0).all():
+        return None
+    unit = rest / length[:, None]
+    found = ((n - 1) * (unit @ unit.T) + 1.0) / n
+    off = ~np.eye(n, dtype=bool)
+    # Variance of a sum of G products about its mean, for each pair.
+    square = (unit**2) @ (unit**2).T
+    doubt = n_clusters / (n_clusters - 1) * (square - (unit @ unit.T) ** 2 / n_clusters)
+    share = float((doubt[off] * ((n - 1) / n) ** 2).sum() / max((found[off] ** 2).sum(), 1e-300))
+    if share >= WORTH_PAIRING:
+        return None
+    return np.asarray((1.0 - share) * found + share * np.eye(n))
 
 
 def _jackknife(scored: _Scored, label: NDArray[np.int64]) -> Floats:
@@ -178,13 +231,16 @@ def _split(moved: Floats, scored: _Scored) -> tuple[Floats, float]:
     between = (covariance.sum() - total.sum()) / max(n * (n - 1), 1)
     if n == 1:
         between = ASSUMED_CORRELATION * float(total[0])
-    common = float(np.clip(between, LEAST_COMMON * total.mean(), 0.98 * total.mean()))
+    common = float(np.clip(between, LEAST_COMMON * total.mean(), MOST_COMMON * total.mean()))
+    # What is left of each run beside the runs' mean: never negative, whatever the level weighs.
+    alone = ((moved - moved.mean(0)) ** 2).sum(1) * n / max(n - 1, 1)
+    if n == 1:
+        alone = total - common
+    alone = np.maximum(alone, (1.0 - MOST_COMMON) * total)
     inverse = 1.0 / (scored.errors.sum(1) + 0.5)
-    phi = max(float((total - common).sum() / inverse.sum()), 0.0)
     sure = n_clusters / (n_clusters + OWN_CLUSTERS)
-    smooth = phi * inverse
-    own = (1 - sure) * smooth + sure * np.maximum(total - common, 0.25 * smooth)
-    return np.asarray(own), common
+    smooth = float(alone.sum() / inverse.sum()) * inverse
+    return np.asarray((1 - sure) * smooth + sure * alone), common
 
 
 SOURCES = {

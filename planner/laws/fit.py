@@ -16,7 +16,7 @@ from planner.laws.forms.link import Link, link_for
 from planner.laws.identify import design_of
 from planner.laws.observations import Observations, usable, usable_rows
 from planner.laws.one_form import Fitted, Setting, fit_form
-from planner.laws.parts import Bootstrap, FitWarning, FormScore, Parameter
+from planner.laws.parts import Bootstrap, FitWarning, FormScore, Parameter, correlation, triangle
 from planner.laws.result import SHARED, VERSION, LawFit
 from planner.laws.selection import Candidate, select
 from planner.laws.solver.losses import loss_for, parse_loss
@@ -151,6 +151,7 @@ def _in_given_order(fit: LawFit, order: NDArray[np.intp]) -> LawFit:
         residuals=given(fit.residuals),
         run_ids=given(fit.run_ids),
         own_variance=given(fit.own_variance),
+        own_pairs=triangle(correlation(fit.own_pairs)[back][:, back]) if fit.own_pairs else (),
     )
 
 
@@ -293,6 +294,7 @@ def _assemble(selected: _Selected, seed: int, resampled: Bootstrap | None) -> La
         suspicion=selected.suspects,
         beyond=selected.candidates[0].beyond.ratio,
         beyond_at=selected.candidates[0].beyond.at,
+        misfit=selected.candidates[0].beyond.misfit,
     )
 
 
@@ -307,6 +309,7 @@ def _noise_of(table: Observations) -> dict[str, Any]:
         "common_dof": known.common_dof,
         "noise_source": known.source,
         "own_variance": tuple(known.own.tolist()),
+        "own_pairs": () if known.pairs is None else triangle(known.pairs),
     }
 
 

@@ -40,16 +40,19 @@ class RunNoise:
         common: variance of the level that all rows share on their test set.
         common_dof: degrees of freedom with which `common` is known.
         source: `speakers`, `utterances`, `counts` or `stated` (a correlation is assumed), `none`.
+        pairs: correlation of the rows' own noise, shape (n, n), positive definite; None: independent.
     """
 
     own: Floats
     common: float = 0.0
     common_dof: float = 1e6
     source: str = "none"
+    pairs: Floats | None = None
 
     def rows(self, keep: NDArray[np.intp] | NDArray[np.bool_]) -> RunNoise:
         """The noise of those rows alone, in that order."""
-        return dataclasses.replace(self, own=self.own[keep])
+        pairs = None if self.pairs is None else self.pairs[keep][:, keep]
+        return dataclasses.replace(self, own=self.own[keep], pairs=pairs)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

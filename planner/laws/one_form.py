@@ -26,6 +26,7 @@ from planner.laws.uncertainty.deviations import (
     deviations_of,
     row_weights,
 )
+from planner.laws.uncertainty.few_rows import with_usual
 from planner.laws.uncertainty.intervals import (
     Uncertainty,
     dispersion_of,
@@ -82,6 +83,7 @@ class Fitted:
     deviations: Deviations | None = None
     noise_own: Floats = field(default_factory=lambda: np.empty(0))
     group: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    noise_pairs: Floats | None = None
 
     @property
     def form(self) -> Form:
@@ -103,7 +105,7 @@ class Fitted:
         if self.deviations is None:
             return (self._member(weight, self.covariance, self.dof, self.sigma, None, None),)
         nodes = self.deviations.nodes()
-        scatter = scatter_of(self.estimate, self.rows, self.noise_own, self.group)
+        scatter = scatter_of(self.estimate, self.rows, self.noise_own, self.group, self.noise_pairs)
         own = float(np.median(self.noise_own))
         out = []
         free = free_parameters(self.estimate)
@@ -281,6 +283,8 @@ def _with_uncertainty(
     if table.group is None:
         alike = fitted.residual * np.sqrt(rows.weight)
         noise = noise.widened(inflation(lag_one(alike, rows.z, fitted.form.n_parameters)))
+    dof = len(rows) - fitted.form.n_parameters
+    noise, usual = with_usual(noise, dof if setting.link.name == "log" else len(rows))
     sigma = float(np.sqrt(noise.variance))
     error_scale = log_std_error(table, setting.link)
     if error_scale is not None:
@@ -289,6 +293,7 @@ def _with_uncertainty(
         noise = noise.widened(max(stated / max(noise.variance, 1e-300), 1.0))
         sigma = float(np.sqrt(np.median(error_scale) ** 2 + tau2))
     spread = uncertainty_of(fitted, jacobian, noise, rows, table.group)
+    spread = dataclasses.replace(spread, dof=spread.dof + usual)
     return Fitted(
         law=law,
         design=design,
@@ -317,7 +322,7 @@ def _with_known_noise(
     """As `_with_uncertainty`, from the noise that is known and the variances that it leaves likely."""
     assert table.noise is not None
     own, group = table.noise.own, configurations_of(table.group, len(table))
-    likely = deviations_of(scatter_of(fitted, rows, own, group))
+    likely = deviations_of(scatter_of(fitted, rows, own, group, table.noise.pairs))
     tau2, omega2 = likely.mean()
     variance = 1.0 / float(row_weights(own, group, tau2, omega2).mean())
     dof = float(max(int(group.max()) + 1 - fitted.form.n_parameters, 1))
@@ -340,4 +345,5 @@ def _with_known_noise(
         deviations=likely,
         noise_own=own,
         group=group,
+        noise_pairs=table.noise.pairs,
     )

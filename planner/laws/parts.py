@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import numpy as np
+
 from planner.laws.forms.base import Form
 from planner.laws.forms.coverage import Covered, DurationHistogram
 from planner.laws.forms.registry import build_form
@@ -116,6 +118,23 @@ class Prediction:
     distance: Floats
     level: float
     kind: str
+
+
+def triangle(square: Floats) -> tuple[float, ...]:
+    """Entries below the diagonal of a symmetric matrix (n, n), row by row: what JSON holds of it."""
+    return tuple(square[np.tril_indices(len(square), -1)].tolist())
+
+
+def correlation(below: tuple[float, ...]) -> Floats:
+    """The matrix with a diagonal of 1 and those entries below and above it.
+
+    >>> correlation((0.5,)).tolist()
+    [[1.0, 0.5], [0.5, 1.0]]
+    """
+    n = round(0.5 + math.sqrt(0.25 + 2 * len(below)))
+    out = np.zeros((n, n))
+    out[np.tril_indices(n, -1)] = below
+    return np.asarray(out + out.T + np.eye(n))
 
 
 def formula(member: Member) -> str:

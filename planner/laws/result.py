@@ -32,11 +32,12 @@ from planner.words.student import t_quantile
 
 SCHEMA = "law-fit/1"
 
-INDEPENDENT, SHARED = "independent-noise/1", "shared-noise/2"
+INDEPENDENT, SHARED = "independent-noise/1", "shared-noise/3"
 """Rules by which a fit takes the noise of its runs: each run's standard error as noise of its own, as all
-fits before 2026-12 did; or as known to be shared, with what configurations and seeds add weighed."""
+fits before 2026-12 did; or as known to be shared, with what configurations and seeds add weighed. Fits of
+shared-noise/2 knew no correlation of pairs beyond the level, and too large an own noise of few speakers."""
 
-VERSION = f"{planner.__version__}+laws.9"
+VERSION = f"{planner.__version__}+laws.10"
 """Of the code that fits: its last number grows where the same table would give other numbers, so that a
 stored fit of an older one is kept, and not taken for a new one."""
 
@@ -74,10 +75,12 @@ class LawFit:
             degrees of freedom; it is part of what new speech may give, not of differences.
         noise_source: where the noise of the runs is known from, as in `RunNoise`.
         own_variance: of ln error of each fitted row, that it shares with no other; residuals' order.
+        own_pairs: correlation of that between rows, the lower triangle row by row; empty: independent.
         suspicion: runs with the probability that they are no run of their configuration (a typing
             error); those above a half are not among the fitted rows.
         beyond, beyond_at: ratio of the variance of errors outside the data to what the law says, by its
             hold-outs, and the ln distance at which the whole of it is reached.
+        misfit: variance of a new run, over the scatter, that each unit of ln distance outside the data adds.
         doubt: by how much the scatter was raised as the data chose the Huber threshold, relative.
     """
 
@@ -121,9 +124,11 @@ class LawFit:
     common_dof: float = 1e6
     noise_source: str = "none"
     own_variance: tuple[float, ...] = ()
+    own_pairs: tuple[float, ...] = ()
     suspicion: tuple[tuple[int, float], ...] = ()
     beyond: float = 1.0
     beyond_at: float = 1.0
+    misfit: float = 0.0
 
     def predict(self, x: ArrayLike, level: float = 0.9, kind: str = "mean") -> Prediction:
         """Error at points x of shape (m, k), columns in the order of `axes`.
@@ -140,7 +145,8 @@ class LawFit:
         logs, variance = self.moments(points)
         centre = weights @ logs
         if kind == "new-run":
-            variance = variance + np.array([[m.sigma**2] for m in self.members])
+            further = 1.0 + self.misfit * self.distance(points).max(axis=1)
+            variance = variance + np.array([[m.sigma**2] for m in self.members]) * further
         spread = weights @ (variance + (logs - centre) ** 2) * self._beyond(points)
         dof = float(weights @ np.array([m.dof for m in self.members]))
         reach = t_quantile(0.5 + 0.5 * level, dof) * np.sqrt(spread)

@@ -217,7 +217,7 @@ def _try(
         aicc=aicc(fitted),
         bic=bic(fitted),
         cv_error=extrapolation_error(fitted, held, theta, setting),
-        beyond=Beyond() if theta is None else beyond_of(fitted, held, theta),
+        beyond=beyond_of(fitted, held, theta),
     )
 
 

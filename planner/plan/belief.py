@@ -19,7 +19,6 @@ import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from hashlib import blake2b
 from statistics import NormalDist
 
 import numpy as np
@@ -27,16 +26,16 @@ from numpy.typing import NDArray
 
 from planner.laws.result import INDEPENDENT, LawFit
 from planner.plan.cost import Draws, Floats
+from planner.plan.joint_runs import doubtful, drawn_together, joint_runs, pairs_of
 from planner.plan.own_runs import DOUBTED, Measurements, OwnRuns, own_runs
 from planner.plan.own_runs import measurements as measurements
+from planner.plan.streams import Streams
 from planner.words.student import t_quantile
 
 LARGEST_LOG = 0.0
 """ln of the largest error believed in, 1: a system that says nothing makes no more (every word
 deleted, every class missed), so nobody need do worse. Few runs give draws far above it."""
 
-POOL = 2**17
-"""Windows in a pool of normals: half a megabyte, so that it stays in the cache."""
 BLOCK = 4096
 """Candidates whose draws are worked out together: a hundred thousand need no more memory than theirs."""
 MAX_THREADS = 4
@@ -168,6 +167,9 @@ def _known(
     seed: int,
 ) -> _Believed:
     """By the members of the fit, each with its pair of variances."""
+    pairs = pairs_of(fit, measured)
+    if pairs is not None and len(measured.at):
+        return _together(fit, x, labels, measured, pairs, n_draws, seed)
     share = np.array([m.weight for m in fit.members])
     tau2 = np.array([m.tau2 or 0.0 for m in fit.members])
     omega2 = np.array([m.omega2 or 0.0 for m in fit.members])
@@ -203,6 +205,59 @@ def _known(
         centre=centre, weight=weight, same_centre=same_centre, same_spread=same_spread,
         drawn=_drawing(fit, labels, at, (sound, rest, doubt), n_draws, seed),
     )  # fmt: skip
+
+
+def _together(
+    fit: LawFit,
+    x: Floats,
+    labels: Sequence[str],
+    measured: Measurements,
+    pairs: Floats,
+    n_draws: int,
+    seed: int,
+) -> _Believed:
+    """As `_known`, where the own noise of runs is correlated: measured candidates are drawn together."""
+    share = np.array([m.weight for m in fit.members])
+    tau2 = np.array([m.tau2 or 0.0 for m in fit.members])
+    omega2 = np.array([m.omega2 or 0.0 for m in fit.members])
+    at, who = measured.measured, fit.draw_members(n_draws, seed)
+    doubt, sound = doubtful(measured)
+    cases = (
+        joint_runs(measured, pairs, tau2, omega2, np.ones(len(sound), dtype=bool)),
+        joint_runs(measured, pairs, tau2, omega2, sound),
+    )
+    law, variance = fit.moments(x)
+    e = measured.log_error - law[:, measured.at]
+    whose = (measured.at[:, None] == at[None, :]).astype(np.float64)
+    centre, weight = share @ law, np.zeros(len(x))
+    for case, p in zip(cases, (1.0 - doubt, doubt), strict=True):
+        centre[at] += p * (share @ np.einsum("kmr,kr->km", case.gain, e))
+        weight[at] += p * (share @ np.einsum("kmr,rm->km", case.gain, whose))
+    streams = Streams(n_draws, seed)
+    names = [labels[j] for j in at]
+    normal = streams.of([f"{name}?" for name in names])
+    limit = [NormalDist().inv_cdf(min(max(float(p), 1e-12), 1.0 - 1e-9)) for p in doubt]
+    of_law = np.log(fit.draws(x[at], n_draws, seed)).T.astype(np.float32)
+    found, same = drawn_together(
+        of_law, measured, cases, who, normal < np.array(limit)[:, None], streams.of(names)
+    )
+    square = variance + tau2[:, None] + float(np.median(measured.own))
+    same_centre = share @ law
+    same_spread = np.sqrt(share @ (square + (law - same_centre) ** 2))
+    same_centre[at], same_spread[at] = same.mean(axis=1), same.std(axis=1)
+    tau = np.sqrt(tau2).astype(np.float32)[who]
+    level = common_level(fit, n_draws, seed).astype(np.float32)
+
+    def drawn(of_law: Draws, b: slice, own: Draws) -> Draws:
+        first, end = np.searchsorted(at, [b.start, b.stop])
+        of_law += tau * own
+        of_law[at[first:end] - b.start] = found[first:end]
+        of_law += level
+        return of_law
+
+    return _Believed(
+        centre=centre, weight=weight, same_centre=same_centre, same_spread=same_spread, drawn=drawn
+    )
 
 
 def _drawing(
@@ -286,24 +341,3 @@ def quantiles(rows: Draws, level: float) -> Floats:
     low = math.floor((1 - level) / 2 * (n - 1))
     ends = np.partition(rows, (low, n - 1 - low), axis=1)
     return np.stack([ends[:, low], ends[:, n - 1 - low]]).astype(np.float64)
-
-
-class Streams:
-    """Standard normals, one stream for each label, the same whatever other labels there are.
-
-    A stream is the sum, over root 2, of one window of each of two pools of normals; a hash of the label
-    says which. Two labels share both windows with a probability of 6e-11, one of them with 2e-5 (their
-    streams then correlate by a half): harmless, and two hundred times as fast as a generator a label.
-    """
-
-    def __init__(self, n: int, seed: int) -> None:
-        rng = np.random.default_rng(seed)
-        pools = rng.standard_normal((2, POOL + n - 1), dtype=np.float32) / np.float32(math.sqrt(2))
-        self._windows = np.lib.stride_tricks.sliding_window_view(pools, n, axis=1)
-
-    def of(self, labels: Sequence[str]) -> NDArray[np.float32]:
-        """The streams of the labels, shape (m, n)."""
-        digests = b"".join(blake2b(s.encode(), digest_size=8).digest() for s in labels)
-        at = np.frombuffer(digests, dtype="<u4").reshape(-1, 2) % POOL
-        first, second = self._windows
-        return np.asarray(first[at[:, 0]] + second[at[:, 1]], dtype=np.float32)

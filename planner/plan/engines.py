@@ -23,12 +23,13 @@ from planner.costs.memory.peak import BYTES, inference_bytes
 from planner.costs.windows import windows_of
 from planner.evidence.paired.engine_offset import Offset, offset
 from planner.evidence.study import Evidence
-from planner.plan.belief import LARGEST_LOG, Streams, quantiles
+from planner.plan.belief import LARGEST_LOG, quantiles
 from planner.plan.configurations import Config, config_of
 from planner.plan.cost import Cost, Floats
 from planner.plan.deployment import Z95
 from planner.plan.objectives import costs_of
 from planner.plan.situation import Situation
+from planner.plan.streams import Streams
 from planner.plan.table import CandidateTable
 from planner.words.engine_records import EngineScore
 from planner.words.student import t_quantile

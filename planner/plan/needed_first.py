@@ -21,6 +21,8 @@ WORTH_SAYING = 0.25
 """Share of an answer's variance from which more test audio is spoken of (assumption)."""
 SUSPECT = 0.5
 """Probability of being wrong from which a run is repeated first."""
+LUCKY = 2.0
+"""Standard deviations below its law from which the choice's only run is repeated first: 1 in 44 lies there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +50,7 @@ def needed_first(
         if probability > SUSPECT and at:
             why = f"run {run_id} lies far from what all others say of it: repeat it before you trust it"
             out.append(Needed(index=at[0], why=why))
+    out += _lucky(fit, run_ids, best, [n.index for n in out])
     missing = ENOUGH_REPEATS - n_repeats(evidence)
     if fit.rule != INDEPENDENT and missing > 0 and best is not None:
         ran = max(len(run_ids[best]), 1)
@@ -57,6 +60,25 @@ def needed_first(
         )
         out.append(Needed(index=best, why=why))
     return tuple(out)
+
+
+def _lucky(
+    fit: LawFit, run_ids: Sequence[tuple[int, ...]], best: int | None, asked: Sequence[int]
+) -> list[Needed]:
+    """The choice's only run, where it lies far below its law: chosen as the lowest it is the likeliest luck."""
+    if fit.rule == INDEPENDENT or best is None or best in asked or len(run_ids[best]) != 1:
+        return []
+    (run_id,) = run_ids[best]
+    if run_id not in fit.run_ids:
+        return []
+    below = fit.residuals[fit.run_ids.index(run_id)] / fit.sigma
+    if below < LUCKY:
+        return []
+    why = (
+        f"run {run_id} lies {below:.1f} standard deviations below its law: the lowest of many is more often lucky "
+        "than good; repeat it before you trust it"
+    )
+    return [Needed(index=best, why=why)]
 
 
 def more_speech(fit: LawFit, draws: Draws) -> str | None:

@@ -43,7 +43,7 @@ class Measurements:
         variance: of ln(mean error) by the runs' own standard errors, shape (m,); NaN where unknown.
         typical: mean of a single run's variance of ln error over the evidence; NaN where unknown. Both
             serve the rule before alone, and are NaN by the present one.
-        at: candidate of each run, shape (r,); log_error, own, suspicion: of each run, shape (r,).
+        at: candidate of each run, shape (r,); log_error, own, suspicion, run_id: of each run, shape (r,).
     """
 
     run_ids: tuple[tuple[int, ...], ...]
@@ -54,6 +54,7 @@ class Measurements:
     log_error: Floats = field(default_factory=lambda: np.empty(0))
     own: Floats = field(default_factory=lambda: np.empty(0))
     suspicion: Floats = field(default_factory=lambda: np.empty(0))
+    run_id: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, dtype=np.int64))
 
     @property
     def measured(self) -> NDArray[np.int64]:
@@ -106,6 +107,7 @@ def measurements(
         log_error=logs[kept],
         own=own[kept],
         suspicion=suspicion[kept],
+        run_id=np.array([evidence.rows[i].run_id for i in kept], dtype=np.int64),
     )
 
 

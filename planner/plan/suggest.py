@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from planner.plan.cost import Draws, Floats
 
@@ -19,6 +20,8 @@ NODES = np.linspace(-6.0, 6.0, 241)
 """Nodes of the standard normal for E[min], equally far apart: the value of a run that changes the choice
 once in a million times is within 2 % too (tests/plan/test_suggest.py). Nodes of equal probability end at
 2.8 and called such runs worthless: hours that could have taught something were left over."""
+N_NORMALS = 1024
+"""Normals by which a batch of observations is valued: to a few per cent, as its value is set against hours."""
 PROBABILITIES = np.exp(-0.5 * NODES**2) / np.exp(-0.5 * NODES**2).sum()
 
 
@@ -55,6 +58,32 @@ def values(
         gain[j] = now - shifted.min(axis=0) @ PROBABILITIES
         change[j] = (shifted.argmin(axis=0) != best) @ PROBABILITIES
     return np.maximum(gain, 0.0), change
+
+
+def value_of_scoring(
+    draws: Draws, measured: NDArray[np.int64], noise: Floats, feasible: np.ndarray
+) -> tuple[float, float]:
+    """Value of scoring all measured candidates on other speech, and the chance that it changes the choice.
+
+    As `values`, for observations of r candidates at once: with A the measured ones and S = C_AA + noise the means
+    move by C_A S^(-1/2) Z. The expectation is over the same antithetic normals for every call.
+
+    Args:
+        draws: joint draws of the candidates' mean errors, shape (n, m).
+        measured: which were run, shape (r,).
+        noise: covariance of their errors on other speech about the means, shape (r, r).
+        feasible: which candidates may be chosen, shape (m,).
+    """
+    columns = np.flatnonzero(feasible)
+    mean = draws[:, columns].mean(axis=0, dtype=np.float64)
+    seen = draws[:, measured] - draws[:, measured].mean(axis=0, dtype=np.float64)
+    beside = (draws[:, columns] - mean).T @ seen / (len(draws) - 1)
+    root = np.linalg.cholesky(np.cov(seen, rowvar=False).reshape(len(measured), -1) + noise)
+    half = np.random.default_rng(0).standard_normal((len(measured), N_NORMALS // 2))
+    normals = np.concatenate([half, -half], axis=1)
+    shifted = mean[:, None] + np.linalg.solve(root, beside.T).T @ normals
+    value = float(mean.min() - shifted.min(axis=0).mean())
+    return max(value, 0.0), float((shifted.argmin(axis=0) != mean.argmin()).mean())
 
 
 def after(covariance: Floats, noise_variance: Floats, j: int) -> Floats:

@@ -201,6 +201,7 @@ def suggest_text(found: dict[str, Any]) -> str:
         lines += ["", *(f"  {line}" for line in plain_table(headings, rows).split("\n"))]
     lines += [f"  first {s['why']}" for s in found["suggestions"] if s["value"] is None]
     lines += [f"  speech {found['more_speech']}"] if found.get("more_speech") else []
+    lines += [f"  speech {found['scoring']['text']}"] if found.get("scoring") else []
     return "\n".join(lines + [f"  note  {w['message']}" for w in found["warnings"]])
 
 

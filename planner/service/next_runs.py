@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from planner.errors import InputError
 from planner.evidence.fit_report import warnings_of
 from planner.evidence.study import Evidence
-from planner.laws.result import LawFit
+from planner.laws.result import INDEPENDENT, LawFit
 from planner.plan.belief import measurements, run_variance
 from planner.plan.candidates import CandidateTable
 from planner.plan.choice import joint_probability
 from planner.plan.cost import Floats
 from planner.plan.needed_first import Needed, more_speech, needed_first
-from planner.plan.suggest import Suggestion, suggest
+from planner.plan.suggest import Suggestion, suggest, value_of_scoring
 from planner.service import sweep_file
 from planner.service.prepared import Prepared, prepared_of
 from planner.service.verification import _same
@@ -69,9 +71,43 @@ def suggest_from(prepared: Prepared, hours: float, worth: float = WORTH) -> dict
         "worth": worth,
         "suggestions": offered,
         "more_speech": more_speech(report.fit, table.draws[:, best]),
+        "scoring": _scoring(prepared, feasible, worth, offered),
         "verdict": _verdict(table, offered, hours, worth),
         "warnings": warnings_of(report),
     }
+
+
+def _scoring(
+    prepared: Prepared, feasible: NDArray[np.bool_], worth: float, offered: list[dict[str, Any]]
+) -> dict[str, Any] | None:
+    """What scoring the models there are on as much speech again is worth to the choice, beside runs.
+
+    None where their noise is not known apart from seeds, or no time of scoring is.
+    """
+    table, evidence, fit = prepared.table, prepared.report.evidence, prepared.report.fit
+    seconds = [r.score_seconds for r in evidence.rows if r.score_seconds]
+    at = np.array([j for j, ids in enumerate(table.run_ids) if ids], dtype=np.int64)
+    if fit.rule == INDEPENDENT or len(seconds) < len(evidence.rows) or not len(at):
+        return None
+    level = table.error[at]
+    noise = np.diag(run_variance(fit, math.nan) * level**2) + fit.common * np.outer(level, level)
+    value, p_change = value_of_scoring(table.draws, at, noise, feasible)
+    hours = float(sum(seconds)) / 3600.0
+    best = max((s["value_per_hour"] for s in offered if s["value_per_hour"]), default=0.0)
+    first = value >= worth and value / hours > best
+    text = (
+        f"scoring the {len(evidence.rows)} models there are on as much speech again takes {hours:.2g} h and lowers "
+        f"the expected error of the choice by {100 * value:.2g} points (P(changes it) {p_change:.2f})"
+    )
+    text += (
+        ": do that before you train anything"
+        if first
+        else ", less an hour than the runs above" * bool(best)
+    )
+    return {
+        "value": value, "hours": hours, "value_per_hour": value / hours, "p_change": p_change,
+        "first": first, "text": text,
+    }  # fmt: skip
 
 
 def run_noise(evidence: Evidence, fit: LawFit, table: CandidateTable) -> Floats:

@@ -7,9 +7,11 @@ rest asked for. Few rows: every group of a small table, the costliest quarter as
 tables with several axes, the official test rows or the costliest fifth asked for.
 
 The split was written down before anything was tuned: `tune` are the Gemstones' curves of the first
-hundred billion tokens and every second curve of vocab (even numbers); `test` is all else here: the curves
-of the learning-rate ablation and of data_constrained, the odd curves of vocab, LLaVA's groups, the speech
-tables of same2026, and the tables of many axes.
+hundred billion tokens, every second curve of vocab (even numbers), every second short-form set of the two
+families of English recognisers (even places), and slim_chinchilla and vocab as tables of many axes; `test` is
+all else here: the curves of the learning-rate ablation and of data_constrained, the odd curves of vocab, LLaVA's
+groups, the speech tables of same2026, the odd short-form sets and all long-form ones, and the other tables of
+many axes. That are 13 tables of 8 sources, three of them of speech.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import resources
+from pathlib import Path
 
 import numpy as np
 from fit_data import DATA, available, chinchilla
@@ -128,6 +131,29 @@ def _few() -> Iterator[Asked]:
                 yield _costliest("same2026", "few rows", known, 0.25)
 
 
+def _recognisers(form: str) -> Iterator[Asked]:
+    """One family on one set of speech, by size: the largest model is asked for."""
+    rows = [r for r in _speech() if r["form"] == form and r["family"] == "olmoasr"]
+    for name in dict.fromkeys(r["set"] for r in rows):
+        own = [r for r in rows if r["set"] == name]
+        x = np.array([[float(r["params_millions"])] for r in own])
+        error = np.array([float(r["wer_percent"]) / 100 for r in own])
+        known = Observations(axes=("n_params",), x=x, error=error)
+        yield _costliest(f"english asr, {form}", "few rows", known, 0.2)
+
+
+def _speech() -> list[dict[str, str]]:
+    table = Path(__file__).parents[1] / "fixtures" / "real_tables" / "english_asr.csv"
+    return list(csv.DictReader(table.read_text().splitlines()))
+
+
+def _gemstones_table(name: str, axes: tuple[str, ...] = ("width", "depth", "tokens")) -> Asked:
+    rows = _jsonl(f"gemstones/wandb_df_for_fitting_{name}.jsonl")
+    x = np.array([[r[a] for a in axes] for r in rows])
+    error = np.array([r["final_loss"] for r in rows])
+    return _costliest(name, "many axes", Observations(axes=axes, x=x, error=error), 0.2)
+
+
 def asked(part: str) -> Iterator[Asked]:
     """The tables of one part of the split."""
     vocab = _bench_curves(
@@ -139,18 +165,20 @@ def asked(part: str) -> Iterator[Asked]:
     if part == "tune":
         yield from itertools.islice(_gemstones("hot_100b+"), MOST_CURVES)
         yield from vocab[::2][:MOST_CURVES]
+        yield from itertools.islice(_recognisers("short"), 0, None, 2)
+        yield _gemstones_table("slim_chinchilla", ("params_active_precise", "tokens"))
+        axes = ("non_vocab_parameters", "vocab_size", "num_characters")
+        yield _many("vocab", axes, "unigram_normalized_loss")
         return
     yield from itertools.islice(_gemstones("lr_ablation_hot"), MOST_CURVES)
     yield from vocab[1::2][:MOST_CURVES]
     yield from _bench_curves("data_constrained", ("unique_tokens", "params"), "tokens", "loss")
     yield from _few()
+    yield from itertools.islice(_recognisers("short"), 1, None, 2)
+    yield from _recognisers("long")
     yield _many("data_constrained", ("unique_tokens", "params", "tokens"), "loss")
     yield _costliest("chinchilla", "many axes", chinchilla(), 0.2)
-    rows = _jsonl("gemstones/wandb_df_for_fitting_cool_end.jsonl")
-    axes = ("width", "depth", "tokens")
-    x = np.array([[r[a] for a in axes] for r in rows])
-    error = np.array([r["final_loss"] for r in rows])
-    yield _costliest("cool_end", "many axes", Observations(axes=axes, x=x, error=error), 0.2)
+    yield _gemstones_table("cool_end")
 
 
 def main(part: str = "test") -> None:

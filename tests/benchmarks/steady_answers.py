@@ -23,7 +23,7 @@ from planner.laws.fit import fit_law
 from planner.plan import candidates
 from planner.plan.candidates import CandidateTable
 from planner.plan.workload import Workload
-from planner.store.engine import open_store
+from planner.store.engine import open_store, upgrade
 from planner.store.read_evidence import learned_runs, scored_counts
 from planner.words.question import PlanQuery
 
@@ -36,6 +36,7 @@ def evidence_of(path: Path) -> Evidence:
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / "runs.db"
         shutil.copy(path, copy)
+        upgrade(str(copy))
         engine = open_store(f"sqlite:///{copy}", must_exist=True)
         evidence = gather(learned_runs(engine, "asr"), "asr")
         ids, study = [r.run_id for r in evidence.rows], evidence.study

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import ndtr
 
 Floats = NDArray[np.float64]
 
@@ -26,6 +27,9 @@ SPEAKER_SHARE = 0.2
 """Share of the utterances' log variance that is their speaker's, where there are several."""
 CONCENTRATION = 20.0
 """Of the beta distribution of an utterance's error probability, where words are beta-binomial."""
+
+MOST_WRONG = 0.9
+"""Share of an utterance's words that is wrong at most, where words are beta-binomial."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,11 +114,11 @@ def world(cell: Cell, index: int) -> World:
     words = rng.integers(15, 45, cell.n_utterances) if cell.group != "seeds" else None
     words = rng.integers(10, 31, cell.n_utterances) if words is None else words
     speaker = np.sort(rng.integers(0, cell.n_speakers, cell.n_utterances))
-    hard = _difficulty(rng, cell, float(words.mean()), speaker)
+    hard, spread = _difficulty(rng, cell, float(words.mean()), speaker)
     luck = rng.normal(-(OWN_LUCK**2) / 2, OWN_LUCK, (len(run), cell.n_utterances))
     errors = _words_wrong(rng, cell, np.exp(mean[:, None] + hard + luck), words)
     # The truth on new speech leaves out what a training seed happened to give.
-    return World(x=x, error=np.exp(truth), run=run, seed=np.tile(np.arange(cell.n_seeds), N_RUNS),
+    return World(x=x, error=_on_new_speech(truth, cell, spread), run=run, seed=np.tile(np.arange(cell.n_seeds), N_RUNS),
                  words=words, speaker=speaker, errors=errors)  # fmt: skip
 
 
@@ -138,8 +142,11 @@ def _design(rng: np.random.Generator) -> NDArray[np.int64]:
 
 def _difficulty(
     rng: np.random.Generator, cell: Cell, words: float, speaker: NDArray[np.int64]
-) -> Floats:
-    """ln difficulty of each utterance, with mean 1, such that runs' sampling errors correlate as asked."""
+) -> tuple[Floats, float]:
+    """ln difficulty of each utterance, with mean 1, such that runs' sampling errors correlate as asked.
+
+    Beside it the variance of ln rate that an utterance and a run's luck in it make.
+    """
     ratio = cell.correlation / (1 - cell.correlation)
     luck = math.expm1(OWN_LUCK**2)
     chance = 1 / (words * cell.level)
@@ -150,7 +157,20 @@ def _difficulty(
     share = SPEAKER_SHARE if cell.n_speakers > 1 else 0.0
     own = rng.normal(0, math.sqrt((1 - share) * variance), len(speaker))
     voice = rng.normal(0, math.sqrt(share * variance), cell.n_speakers)
-    return np.asarray(own + voice[speaker] - variance / 2)
+    return np.asarray(own + voice[speaker] - variance / 2), variance + OWN_LUCK**2
+
+
+def _on_new_speech(truth: Floats, cell: Cell, variance: float) -> Floats:
+    """The expected error rate, which a bound on the rate of an utterance lowers: E min(X, MOST_WRONG).
+
+    For ln X ~ N(truth - V / 2, V) that is e^truth Phi((d - V / 2) / sqrt V) + MOST_WRONG Phi(-(d + V / 2) / sqrt V)
+    with d = ln MOST_WRONG - truth.
+    """
+    if cell.words == "poisson":
+        return np.exp(truth)
+    d, sd = math.log(MOST_WRONG) - truth, math.sqrt(variance)
+    below, above = ndtr((d - variance / 2) / sd), ndtr(-(d + variance / 2) / sd)
+    return np.asarray(np.exp(truth) * below + MOST_WRONG * above)
 
 
 def _words_wrong(
@@ -158,6 +178,6 @@ def _words_wrong(
 ) -> NDArray[np.int64]:
     if cell.words == "poisson":
         return rng.poisson(rate * words).astype(np.int64)
-    p = np.clip(rate, 1e-9, 0.9)
+    p = np.clip(rate, 1e-9, MOST_WRONG)
     found = rng.beta(CONCENTRATION * p, CONCENTRATION * (1 - p))
     return rng.binomial(np.broadcast_to(words, p.shape), found).astype(np.int64)

@@ -90,3 +90,46 @@ def test_no_error_is_a_rate_as_unsure_as_its_count():
 def test_rows_that_tell_nothing_have_no_known_noise():
     found = noise_of([run(1, error=0.1)])
     assert (found.source, found.common, found.own.tolist()) == ("none", 0.0, [0.0])
+
+
+def kinds(n_utterances=300, shared=0.8, seed=0):
+    """Two kinds of six runs each: a kind stumbles over utterances of its own."""
+    rng = np.random.default_rng(seed)
+    words = rng.integers(20, 40, n_utterances)
+    of_kind = rng.normal(-(shared**2) / 2, shared, (2, n_utterances))
+    errors = rng.poisson(0.1 * words * np.exp(np.repeat(of_kind, 6, axis=0)))
+    rows = [
+        run(i, error=e.sum() / words.sum(), n_units=int(words.sum()), n_errors=int(e.sum()))
+        for i, e in enumerate(errors)
+    ]
+    counts = ScoredCounts(
+        run_id=np.repeat(np.arange(12), n_utterances),
+        utterance=np.tile(np.arange(n_utterances), 12), speaker=np.zeros(errors.size, dtype=int),
+        errors=errors.ravel(), words=np.tile(words, 12),
+    )  # fmt: skip
+    return rows, counts
+
+
+def test_runs_of_one_kind_are_found_to_share_what_the_others_do_not():
+    pairs = noise_of(*kinds()).pairs
+    same = np.kron(np.eye(2), np.ones((6, 6))).astype(bool) & ~np.eye(12, dtype=bool)
+    assert pairs[same].mean() > 0.3
+    assert pairs[~same & ~np.eye(12, dtype=bool)].mean() < -0.1
+    assert np.linalg.eigvalsh(pairs).min() > 0
+
+
+def test_pairs_of_independent_runs_are_left_out_unless_by_rare_chance():
+    found = [noise_of(*world(n_utterances=100, seed=s)).pairs is None for s in range(40)]
+    assert np.mean(found) > 0.8
+
+
+def test_few_voices_do_not_make_a_runs_own_noise_too_large():
+    alone = (np.exp(0.49) * np.expm1(0.25) + 1 / 3) / 400
+    found = [noise_of(*world(n_speakers=5, seed=s)).own.mean() for s in range(30)]
+    assert np.mean(found) == pytest.approx(alone, rel=0.15)
+
+
+def test_a_level_that_few_utterances_carry_has_few_degrees_of_freedom():
+    plain = noise_of(*world(n_utterances=200, shared=0.3)).common_dof
+    skewed = noise_of(*world(n_utterances=200, shared=1.5)).common_dof
+    assert skewed < 0.5 * plain <= 199

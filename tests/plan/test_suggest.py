@@ -70,3 +70,27 @@ def test_suggestions_stay_within_the_hours_and_are_worth_it(seed):
 def test_none_is_worth_it_when_the_choice_is_clear():
     draws = np.array([0.05, 0.5]) + 1e-6 * np.random.default_rng(1).normal(size=(200, 2))
     assert voi.suggest(draws, np.full(2, 1e-6), np.ones(2), EVERY, 100.0, 1e-5) == ()
+
+
+def test_scoring_one_candidate_again_is_worth_what_a_run_there_is():
+    draws = np.random.default_rng(3).multivariate_normal(
+        [0.10, 0.11, 0.12], [[4e-4, 1e-4, 0], [1e-4, 9e-4, 0], [0, 0, 1e-4]], 4000
+    )
+    feasible, noise = np.ones(3, dtype=bool), np.full(3, 2e-4)
+    gain, change = voi.values(draws.mean(axis=0), np.cov(draws, rowvar=False), noise, feasible)
+    for j in range(3):
+        value, p = voi.value_of_scoring(draws, np.array([j]), np.array([[2e-4]]), feasible)
+        assert value == pytest.approx(gain[j], rel=0.1, abs=2e-5)
+        assert p == pytest.approx(change[j], abs=0.03)
+
+
+def test_what_all_share_on_other_speech_tells_nothing_of_which_is_best():
+    rng = np.random.default_rng(0)
+    draws = 0.1 + 0.02 * rng.standard_normal((4000, 3)) + 0.0 * rng.standard_normal((4000, 1))
+    feasible, at = np.ones(3, dtype=bool), np.arange(3)
+    own = 1e-4 * np.eye(3)
+    apart, _ = voi.value_of_scoring(draws, at, own, feasible)
+    together, _ = voi.value_of_scoring(draws, at, own + 1.0, feasible)
+    louder, _ = voi.value_of_scoring(draws, at, 25 * own, feasible)
+    assert together > 0.6 * apart
+    assert louder < together

@@ -115,6 +115,10 @@ def test_three_seeds_of_one_configuration_are_asked_for_until_they_are_there(mis
 def test_more_test_audio_is_weighed_against_more_runs(quickstart_db):
     found = next_runs.suggest_runs(str(quickstart_db), PlanQuery(task="asr", flops=20e9), 1.0)
     assert "trains nothing" in found["more_speech"]
+    scoring = found["scoring"]
+    assert 0 < scoring["value_per_hour"] == scoring["value"] / scoring["hours"]
+    runs = [s["value_per_hour"] for s in found["suggestions"] if s["value_per_hour"]]
+    assert scoring["first"] == (scoring["value_per_hour"] > max(runs, default=0.0))
 
 
 def test_ties_that_were_run_come_with_the_command_that_compares_them(quickstart_db):

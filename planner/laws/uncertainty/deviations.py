@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from planner.laws.observations import Floats
+from planner.laws.uncertainty.paired_noise import restricted, row_covariance
 
 TAUS = np.concatenate([[0.002], np.geomspace(0.008, 1.5, 16)])
 """Deviations of configurations from the law that are weighed, in ln error (assumption: .2 to 150 %)."""
@@ -73,12 +74,14 @@ class Scatter:
     Attributes:
         residual: ln error less law, shape (n,); jacobian: d ln f / d theta, shape (n, p).
         own: known variance of each, shape (n,); group: label of each row's configuration, 0 to m - 1.
+        pairs: correlation of the rows' own noise, shape (n, n); None: independent.
     """
 
     residual: Floats
     jacobian: Floats
     own: Floats
     group: NDArray[np.int64]
+    pairs: Floats | None = None
 
     def without(self, row: int) -> Scatter:
         """All rows but one."""
@@ -89,6 +92,7 @@ class Scatter:
             jacobian=self.jacobian[keep],
             own=self.own[keep],
             group=group.reshape(-1).astype(np.int64),
+            pairs=None if self.pairs is None else self.pairs[keep][:, keep],
         )
 
 
@@ -130,6 +134,10 @@ def _steps(values: Floats) -> Floats:
 
 def _restricted(s: Scatter, tau2: Floats, omega2: float) -> Floats:
     """Ln restricted likelihood at each tau^2 for one omega^2, shape (t,), up to a constant."""
+    if s.pairs is not None:
+        noise = row_covariance(s.own, s.pairs, s.group, 0.0, omega2)
+        alike = (s.group[:, None] == s.group[None, :]).astype(np.float64)
+        return restricted(s.residual, s.jacobian, noise, alike, tau2)
     precision = 1.0 / (s.own + omega2)
     of_group = np.bincount(s.group, precision)
     mean = np.bincount(s.group, s.residual * precision) / of_group
@@ -155,7 +163,11 @@ def covariance_of(s: Scatter, prior_sd: Floats, tau2: float, omega2: float) -> F
     `prior_sd` are deviations of the parameters before anything was run: what no run tells of is then
     unsure, but not without bound.
     """
-    weight = row_weights(s.own, s.group, tau2, omega2)
-    information = (s.jacobian * weight[:, None]).T @ s.jacobian
+    if s.pairs is None:
+        weight = row_weights(s.own, s.group, tau2, omega2)
+        information = (s.jacobian * weight[:, None]).T @ s.jacobian
+    else:
+        v = row_covariance(s.own, s.pairs, s.group, tau2, omega2)
+        information = s.jacobian.T @ np.linalg.solve(v, s.jacobian)
     scaled = information * prior_sd[:, None] * prior_sd[None, :] + np.eye(len(prior_sd))
     return np.asarray(np.linalg.inv(scaled) * prior_sd[:, None] * prior_sd[None, :])

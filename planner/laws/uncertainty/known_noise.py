@@ -19,6 +19,7 @@ from planner.laws.uncertainty.deviations import (
     row_weights,
 )
 from planner.laws.uncertainty.intervals import free_parameters, jacobian_of
+from planner.laws.uncertainty.paired_noise import row_covariance, whitened
 
 FIRST_VARIANCES = (0.05**2, 0.04**2)
 """tau^2 and omega^2 before the residuals are seen: about the prior's (assumption)."""
@@ -51,14 +52,24 @@ def by_known_noise(
         fitted = _on_all(
             fit(_joined(rows, own, group, pair[1]), near, N_STARTS if turn == 0 else 1), rows
         )
+        if table.noise.pairs is not None:
+            covariance = row_covariance(own, table.noise.pairs, group, *pair)
+            fitted = whitened(fitted, rows, covariance)
         near = fitted.theta
-        previous, pair = pair, deviations_of(scatter_of(fitted, rows, own, group)).mean()
+        scatter = scatter_of(fitted, rows, own, group, table.noise.pairs)
+        previous, pair = pair, deviations_of(scatter).mean()
         if max(abs(math.log(a / b)) for a, b in zip(pair, previous, strict=True)) < SAME_WEIGHTS:
             break
     return fitted, rows, pair[0]
 
 
-def scatter_of(fitted: Estimate, rows: Rows, own: Floats, group: NDArray[np.int64]) -> Scatter:
+def scatter_of(
+    fitted: Estimate,
+    rows: Rows,
+    own: Floats,
+    group: NDArray[np.int64],
+    pairs: Floats | None = None,
+) -> Scatter:
     """Residuals and Jacobian of an estimate, without the rows' weights."""
     root = np.sqrt(rows.weight)[:, None]
     jacobian = (jacobian_of(fitted, rows) / root)[:, free_parameters(fitted)]
@@ -67,7 +78,7 @@ def scatter_of(fitted: Estimate, rows: Rows, own: Floats, group: NDArray[np.int6
         # A loss that cuts off far rows at delta cuts them off here, too.
         reach = fitted.loss.delta / root[:, 0]
         residual = np.clip(residual, -reach, reach)
-    return Scatter(residual=residual, jacobian=jacobian, own=own, group=group)
+    return Scatter(residual=residual, jacobian=jacobian, own=own, group=group, pairs=pairs)
 
 
 def _joined(rows: Rows, own: Floats, group: NDArray[np.int64], omega2: float) -> Rows:

@@ -132,6 +132,10 @@ def dry_run(
         forecasts["trials"] = [sweep_report.shown_forecast(row) for row in forecasts["trials"]]
     echo_rows(forecasts["trials"], output_format, sweep_report.FORECAST_COLUMNS)
     talk(sweep_report.total_line(forecasts["total"]))
+    if prepared.spec.latency == "quiet" and forecasts["total"]["n_trials"]:
+        talk(
+            "latency is measured afterwards, alone on each host: a tenth of the clock time more, at most"
+        )
 
 
 def report(db: str | None, name: str, output_format: str) -> None:

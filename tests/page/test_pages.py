@@ -39,6 +39,15 @@ def scored_page(driver, screenshots, tmp_path):
     found.stop()
 
 
+def test_a_run_shows_how_its_latency_was_taken(scored_page):
+    page = scored_page
+    page.open("/runs?run=1", wait_for="#latencies table")
+    shown = page.text("#latencies")
+    for words in ("requests p50", "above p95", "A against A"):
+        assert words in shown
+    assert page.run("return document.querySelectorAll('#latencies tbody tr').length") >= 1
+
+
 def test_ticked_runs_are_compared_with_what_was_said_and_heard(scored_page):
     page = scored_page
     page.open("/runs", wait_for="#list table")

@@ -104,9 +104,21 @@ async function open(id) {
   detail.scrollIntoView({ block: "nearest" });
 }
 
+const ms = (key) => (row) => (row[key] === null ? "–" : COSTS.latency_ms.show(row[key]));
+const part = (key) => (row) => (row[key] === null ? "–" : percent(row[key]));
+const LATENCIES = [
+  { key: "device", title: "device" }, { key: "load", title: "taken" },
+  { key: "request_p50_ms", title: "requests p50", num: true, show: ms("request_p50_ms") },
+  { key: "request_p95_ms", title: "p95", num: true, show: ms("request_p95_ms") },
+  { key: "share_above_p95", title: "above p95", num: true, show: part("share_above_p95") },
+  { key: "window_p50_ms", title: "a window", num: true, show: ms("window_p50_ms") },
+  { key: "noise_floor", title: "A against A", num: true, show: part("noise_floor") },
+  { key: "contention", title: "contention", num: true, show: (r) => (r.contention === null ? "–" : r.contention.toFixed(2)) },
+];
+
 function show(detail, run) {
   const steps = run.steps ?? [];
-  const skip = new Set(["steps", "trial", "utterances", "failure_text"]);
+  const skip = new Set(["steps", "trial", "utterances", "failure_text", "latencies"]);
   const facts = Object.entries(run).filter(([k, v]) => !skip.has(k) && v !== null && v !== "");
   const drawing = el("div", { class: "drawing", role: "img", "aria-label": "training loss by step" });
   const scored = el("div");
@@ -117,6 +129,7 @@ function show(detail, run) {
     run.failure_text ? el("ul", { class: "notes" }, el("li", {}, `${run.failure_class}: ${run.failure_text}`)) : null,
     steps.length > 1 ? drawing : null,
     el("dl", {}, facts.map(([k, v]) => el("div", {}, el("dt", {}, k), el("dd", {}, cell(v))))),
+    run.latencies?.length ? el("div", { id: "latencies" }, el("h3", {}, "Latency"), table(LATENCIES, run.latencies, { label: "Latency" })) : null,
     el("details", { class: "more" }, el("summary", {}, "The whole trial"), el("pre", {}, JSON.stringify(run.trial, null, 2))),
     el("details", { class: "more", ontoggle: (e) => e.target.open && utterances(scored, run.run_id) }, el("summary", {}, "What it heard, utterance by utterance"), scored));
   if (steps.length > 1) lossChart(drawing, steps);

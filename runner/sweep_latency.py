@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from planner.errors import OutageError
+from planner.errors import SoundscaleError
 from planner.store import read
 from planner.store.engine import opened
 from planner.words.told_apart import full_labels
@@ -37,7 +37,7 @@ def after_training(db: str, sweep: str, ray_address: str, say: Say) -> None:
     request = LatencyRequest(sweep=sweep, ray_address=joined, only_here=True)
     try:
         run(db, request, say)
-    except OutageError as problem:
+    except SoundscaleError as problem:
         say(f"latency: {problem}")
 
 

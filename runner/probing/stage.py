@@ -18,6 +18,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from planner.errors import InputError
 from planner.store import latency_stages, read
 from planner.store.latency_stages import StageRow, TurnRow
 from planner.words.units import format_duration
@@ -83,6 +84,7 @@ def measure(engine: Engine, asked: StageRequest, say: Say) -> StageOutcome:
 
     Raises:
         HostBusyError: trials run on the host for too long, or another measures there.
+        InputError: none of the configurations can be timed here; the first one's reason.
         SoundscaleError: the measuring process ended early; nothing but finished turns was stored.
     """
     rows = finished_runs(engine, asked.sweep, asked.host if asked.only_here else None)
@@ -217,6 +219,11 @@ class _Stage:
                 self.engine, contestant, self.facts[contestant.key], list(self.turns.values())
             )
         ]
+        if not measured:
+            _, why = min(self.problems.items())
+            raise InputError(
+                f"no configuration of sweep {self.asked.sweep!r} can be timed here: {why}"
+            )
         summary = _summary(measured, self)
         details = self.stage.details | {
             "measured": sorted(m.key for m in measured),

@@ -1,6 +1,6 @@
 """What a stage of latency is worth: stated p95 against real utterances, A against A, order of configurations.
 
-    python tests/benchmarks/quiet_latency.py requests [--sets joined,prompts,french] [--french FOLDER]
+    python tests/benchmarks/quiet_latency.py requests [--sets prompts,joined,french] [--n 28] [--french FOLDER]
     python tests/benchmarks/quiet_latency.py order COPY.db SWEEP [--seconds 40] [--stages 2] [--busy 1]
 
 `requests` times every utterance of three sets of recorded speech once in twelve configurations, in turns.
@@ -55,16 +55,15 @@ CONFIGURATIONS = [
 ]  # fmt: skip
 """The quickstart's twelve: a star with its corner."""
 
+_PROMPTS = DataSpec(
+    name="prompts", task="asr", test_fraction=0.35, validation_fraction=0.0, min_seconds=1.5,
+    max_seconds=12,
+)  # fmt: skip
 SETS = {
-    "joined": DataSpec(
-        name="prompts", task="asr", test_fraction=0.35, validation_fraction=0.0, join_seconds=16,
-        max_seconds=12,
-    ),
-    "prompts": DataSpec(
-        name="prompts", task="asr", test_fraction=0.35, validation_fraction=0.0, min_seconds=1.5,
-        n_test=32,
-    ),
-}  # fmt: skip
+    "prompts": _PROMPTS,
+    "joined": dataclasses.replace(_PROMPTS, join_seconds=9.0),
+    "long": dataclasses.replace(_PROMPTS, join_seconds=16.0),
+}
 FRENCH = DataSpec(
     name="manifest",
     task="asr",
@@ -220,6 +219,7 @@ def requests(given: argparse.Namespace) -> None:
     found: dict[str, list[dict]] = {}
     for name in given.sets.split(","):
         data = french(Path(given.french)) if name == "french" else SETS[name]
+        data = dataclasses.replace(data, n_test=given.n)
         corpus = load_corpus(data)
         timed = time_all(corpus, data, given.seconds)
         rows = [
@@ -328,8 +328,9 @@ def main() -> None:
     asked = argparse.ArgumentParser(description=__doc__)
     kinds = asked.add_subparsers(required=True)
     one = kinds.add_parser("requests")
-    one.add_argument("--sets", default="joined,prompts,french")
+    one.add_argument("--sets", default="prompts,joined,french")
     one.add_argument("--french", default="asterisk-fr")
+    one.add_argument("--n", type=int, default=28)
     one.add_argument("--rounds", type=int, default=8)
     one.add_argument("--seconds", type=float, default=3600.0)
     one.add_argument("--out", default="quiet_latency.json")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import socket
 import subprocess
@@ -20,6 +21,7 @@ from runner.campaign import display
 from runner.campaign.drive import CampaignSetting, run_campaign
 from runner.campaign.executors import InlineExecutor
 from runner.sweep import prepare
+from tests.campaign.nodes import Nodes
 
 pytestmark = pytest.mark.slow
 
@@ -41,6 +43,30 @@ def swept(tmp_path: Path, write_spec) -> Iterator[tuple[str, Engine]]:
 def started(db: str, *more: str) -> subprocess.Popen[str]:
     command = [sys.executable, "-c", COMMAND, "sweep", "latency", "micro", "--db", db, *more]
     return subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+@pytest.mark.ray
+def test_on_a_cluster_each_host_measures_what_was_trained_there(swept):
+    db, engine = swept
+    with Nodes() as nodes:
+        nodes.start(0)
+        code = [sys.executable, "-c", COMMAND, "sweep", "latency", "micro", "--db", db]
+        while not answers(nodes.address):
+            time.sleep(0.1)
+        done = subprocess.run(
+            [*code, "--ray", nodes.address, "--seconds", "0", "-f", "json"],
+            env=nodes.environment, capture_output=True, text=True, check=False, timeout=400,
+        )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    (stage,) = json.loads(done.stdout)["latency_stages"]
+    assert (stage["host"], stage["n_contestants"]) == (socket.gethostname(), 3)
+    assert not host_leases.held(engine, socket.gethostname())
+
+
+def answers(address: str) -> bool:
+    host, port = address.split(":")
+    with socket.socket() as probe:
+        return probe.connect_ex((host, int(port))) == 0
 
 
 def turns(engine: Engine) -> list[latency_stages.TurnRow]:

@@ -224,3 +224,27 @@ def test_exported_models_join_in_the_same_turns(store, fake, tmp_path):
     assert (stored.measured.latency.quiet, stored.measured.latency.n_requests) == (True, 4)
     with pytest.raises(InputError, match="no run has an export for engine openvino"):
         measure(store, asked(engines=("openvino",)), lambda line: None)
+
+
+def test_a_sweep_whose_audio_is_gone_says_so_and_stores_no_latency(store, fake, monkeypatch):
+    gone = {"contestant": "1/torch/float32", "problem": "audio 3.wav is missing"}
+    rest = {"contestant": "2/torch/float32", "problem": "audio 3.wav is missing"}
+    monkeypatch.setattr(fake, "loaded", lambda self: [gone, rest])
+    with pytest.raises(InputError, match=r"no configuration of sweep 'micro' .*3\.wav is missing"):
+        measure(store, asked(), lambda line: None)
+    assert [s.state for s in the_stages(store)] == ["open"]
+    assert not host_leases.held(store, HOST)
+
+
+def test_what_cannot_be_timed_is_left_out_by_name(store, fake, monkeypatch):
+    whole = fake.loaded
+
+    def one_is_broken(self):
+        first, *others = whole(self)
+        return [{"contestant": first["contestant"], "problem": "no such engine"}, *others]
+
+    monkeypatch.setattr(fake, "loaded", one_is_broken)
+    outcome = measure(store, asked(seconds=3600.0), lambda line: None)
+    assert list(outcome.problems.values()) == ["no such engine"]
+    assert outcome.stage.details["left_out"][0].endswith("no such engine")
+    assert fake.turns == 8

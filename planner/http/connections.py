@@ -1,8 +1,8 @@
-"""Who holds how many connections: no address may hold all of them.
+"""Who holds how many connections: no address may hold all of them, and nor may many together.
 
 An address that is at its limit loses its oldest connection that waits for nothing of ours, so that a
-health check from the same machine still gets in behind hundreds of silent ones. Decided before a byte
-is read.
+health check from the same machine still gets in behind hundreds of silent ones. Where all addresses
+together are at the limit, the one that holds the most loses its oldest. Decided before a byte is read.
 """
 
 from __future__ import annotations
@@ -36,29 +36,43 @@ class ByAddress:
 
     Args:
         most: connections of one address.
+        in_all: connections of all of them; None: no limit.
     """
 
-    def __init__(self, most: int) -> None:
-        self._most = max(1, most)
+    def __init__(self, most: int, in_all: int | None = None) -> None:
+        self._most, self._in_all = max(1, most), in_all
+        self._n = 0
         self._held: dict[str, OrderedDict[Any, None]] = {}
 
     def admit(self, address: str, connection: Connection) -> bool:
         """Count a new connection; False where it is one too many and none of the others can go."""
-        held = self._held.setdefault(address, OrderedDict())
-        if len(held) >= self._most:
-            silent = next((other for other in held if not other.answering), None)
-            if silent is None:
+        if len(self._held.get(address, ())) >= self._most:
+            if not self._make_room([address]):
                 return False
-            del held[silent]
-            silent.drop()
-        held[connection] = None
+        elif self._in_all is not None and self._n >= self._in_all:
+            by_number = sorted(self._held, key=lambda each: -len(self._held[each]))
+            if not self._make_room(by_number):
+                return False
+        self._held.setdefault(address, OrderedDict())[connection] = None
+        self._n += 1
         return True
+
+    def _make_room(self, addresses: list[str]) -> bool:
+        """Drop the oldest silent connection of the first of these addresses that has one."""
+        for address in addresses:
+            silent = next((other for other in self._held[address] if not other.answering), None)
+            if silent is not None:
+                self.forget(address, silent)
+                silent.drop()
+                return True
+        return False
 
     def forget(self, address: str, connection: Connection) -> None:
         """A connection is gone."""
         held = self._held.get(address)
-        if held is not None:
-            held.pop(connection, None)
+        if held is not None and connection in held:
+            del held[connection]
+            self._n -= 1
             if not held:
                 del self._held[address]
 

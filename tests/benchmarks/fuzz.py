@@ -1,6 +1,6 @@
 """Schemathesis over the whole schema of a real server: no answer of 5xx, no row changed.
 
-Run: python tests/benchmarks/fuzz.py [EXAMPLES_OF_EACH_OPERATION] [SEED]
+Run: python tests/benchmarks/fuzz.py [EXAMPLES_OF_EACH_OPERATION] [SEED] [SILENT_CONNECTIONS_HELD]
 
 Plans and fits that are asked for by POST are meant to be stored, so their tables are not compared.
 """
@@ -22,6 +22,7 @@ if str(ROOT) not in sys.path:
 
 from planner.store import engine  # noqa: E402
 from planner.store.schema import metadata  # noqa: E402
+from tests.benchmarks.held import Besieged, peak_bytes  # noqa: E402
 from tests.http.conftest import serve  # noqa: E402
 
 STORED = ROOT / "tests" / "fixtures" / "quickstart.db"
@@ -49,7 +50,7 @@ def statuses(url: str) -> dict[str, int]:
     return dict(sorted(out.items()))
 
 
-def main(examples: int = 345, seed: int = 1) -> None:
+def main(examples: int = 345, seed: int = 1, n_held: int = 0) -> None:
     """Start a server, fuzz it, print what it answered."""
     with tempfile.TemporaryDirectory() as folder:
         db = shutil.copy(STORED, folder)
@@ -62,9 +63,18 @@ def main(examples: int = 345, seed: int = 1) -> None:
                 "--checks", "not_a_server_error", "--phases", "fuzzing", "--continue-on-failure",
                 "--max-examples", str(examples), "--request-timeout", "30", "--seed", str(seed),
             ]  # fmt: skip
-            done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder)
+            with Besieged(served.port, n_held) as besieged:
+                done = subprocess.run(
+                    command, capture_output=True, text=True, check=False, cwd=folder
+                )
             print(done.stdout[-2500:], done.stderr[-500:])
             found = statuses(served.url)
+            told = besieged.livez_seconds
+            print(
+                f"{besieged.n_held_most} held at once, {besieged.n_opened} opened; /livez {len(told)} times, "
+                f"longest {max(told):.3f} s, failures {besieged.failures[:3] or 0}; "
+                f"most memory {peak_bytes(served.process.pid) / 2**20:.0f} MiB"
+            )
         finally:
             served.stop()
         bad = {s: n for s, n in found.items() if s.startswith("5") and s != "503"}
@@ -77,4 +87,4 @@ def main(examples: int = 345, seed: int = 1) -> None:
 
 
 if __name__ == "__main__":
-    main(*(int(a) for a in sys.argv[1:3]))
+    main(*(int(a) for a in sys.argv[1:4]))

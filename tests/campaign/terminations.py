@@ -167,7 +167,7 @@ def main() -> int:
     repeated: list[int] = []
     n_trials = 0
     while len(seconds) < asked.terminations:
-        seed = ("[axes]", f"[axes]\nseeds = [{n_trials}]")
+        seed = ('task = "asr"', f'task = "asr"\nseeds = [{n_trials}]')
         steps = ("steps = 2", "steps = 400")
         spec = write_sweep(
             folder, manifest, seed, steps, ("[2, 3]", "3"), ('["none", "stem:2"]', '"none"')

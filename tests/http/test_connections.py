@@ -34,6 +34,22 @@ def test_an_address_whose_connections_are_all_answered_gets_no_more():
     assert held.admit("b", Held())
 
 
+def test_many_addresses_together_leave_room_for_one_more():
+    held = ByAddress(4, in_all=6)
+    crowd = {(a, i): Held() for a in "abc" for i in range(2)}
+    assert all(held.admit(address, one) for (address, _), one in crowd.items())
+    assert held.admit("a", Held())
+    assert held.admit("d", Held())
+    assert [key for key, one in crowd.items() if one.dropped] == [("a", 0), ("a", 1)]
+
+
+def test_where_all_connections_are_answered_nobody_is_let_in():
+    held = ByAddress(4, in_all=2)
+    assert held.admit("a", Held(answering=True))
+    assert held.admit("b", Held(answering=True))
+    assert not held.admit("c", Held())
+
+
 def test_a_connection_that_ended_counts_no_more():
     held, first = ByAddress(1), Held(answering=True)
     held.admit("a", first)
@@ -50,8 +66,12 @@ def test_health_is_answered_under_a_thousand_silent_connections(bench: str, tmp_
     served = serve(bench, log=tmp_path / "log.txt")
     try:
         with ExitStack() as open_ones:
-            for _ in range(1000):
-                open_ones.enter_context(socket.create_connection(("127.0.0.1", served.port), 10))
+            for i in range(1000):
+                # Eight addresses: together they may hold more than the service has.
+                here = (f"127.0.1.{1 + i % 8}", 0)
+                open_ones.enter_context(
+                    socket.create_connection(("127.0.0.1", served.port), 10, here)
+                )
             with urllib.request.urlopen(f"{served.url}/livez", timeout=10) as answered:
                 assert answered.status == 200
     finally:

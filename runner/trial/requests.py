@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from planner.words.records import Trial, Utterance
+from planner.words.records import GUARDED, Trial, Utterance
 from runner.data.audio import Audio, AudioError
 from runner.data.clips import BrokenDataError, Clip
 from runner.data.packing import load_clip
@@ -23,6 +23,10 @@ MOST_SIZES = 200
 
 MOST_TIMED = 24
 """Utterances that are kept to be timed, from the least to the largest."""
+
+MOST_TOKENS = GUARDED.max_new_tokens
+"""Output tokens that a decoder has positions for. A window of half a minute that was decoded twice may have had
+more; it is timed with so many, as no cache holds more at once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +75,8 @@ def _evenly(n: int, most: int) -> list[int]:
 
 def _request(audio: Audio, row: Utterance, trial: Trial) -> Request:
     cut = segments(audio, trial.audio_seconds, trial.reference_policy, trial.decoding.window_cut)
-    tokens = shared_tokens(row.n_output_tokens or 0, [len(window) for window in cut])
+    shared = shared_tokens(row.n_output_tokens or 0, [len(window) for window in cut])
+    tokens = tuple(min(n, MOST_TOKENS) for n in shared)
     return Request(utterance_id=row.utterance_id, windows=tuple(cut), n_output_tokens=tokens)
 
 

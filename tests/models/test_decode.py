@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -107,3 +109,49 @@ def test_a_window_is_cut_to_the_axis_and_silence_is_added():
     features = log_mel([np.ones(32_000, np.float32), np.ones(16_000, np.float32)], 100, 80)
     assert features.shape == (2, 80, 100)
     torch.testing.assert_close(features[0], features[1])
+
+
+def test_a_window_that_reaches_its_limit_is_decoded_again_and_paid_for_twice():
+    model, _, states = encoded("none")
+    decoding = Decoding(max_new_tokens=12, max_tokens_per_second=1e3, fallback_ngram=2)
+    first = model.decode(states, decoding.unguarded)
+    again = model.decode(states, decoding.fallback)
+    cut = [len(p.token_ids) >= 12 for p in first]
+    assert any(cut)
+    for p, one, two, doubtful in zip(
+        model.decode(states, decoding), first, again, cut, strict=True
+    ):
+        wanted = two if doubtful else one
+        assert p.token_ids == wanted.token_ids
+        assert p.n_tokens == one.n_tokens + (two.n_tokens if doubtful else 0)
+        assert p.fell_back is doubtful
+
+
+def test_doubt_is_the_log_probability_that_torch_gives_the_tokens():
+    model, _, states = encoded("none", n=3)
+    rows = greedy(
+        model.module, states, model.special, dataclasses.replace(PLAIN, min_log_probability=-1e9)
+    )
+    for row, state in zip(rows, states, strict=True):
+        ids = [*row.ids, model.special.end][: row.n_tokens]
+        inputs = torch.tensor([[*model.special.prompt, *ids[:-1]]])
+        hidden = model.module.model.decoder(
+            input_ids=inputs, encoder_hidden_states=state[None], use_cache=False
+        ).last_hidden_state
+        logits = model.module.proj_out(hidden)[0, len(model.special.prompt) - 1 :].float()
+        logits[:, model.special.end + 1 :] = -torch.inf
+        logits[:, list(model.special.silent)] = -torch.inf
+        logits[0, [220, model.special.end]] = -torch.inf
+        wanted = logits.detach().log_softmax(-1)[range(len(ids)), ids].sum()
+        assert row.log_probability == pytest.approx(float(wanted), abs=1e-3)
+
+
+def test_a_guard_that_nothing_sets_off_changes_no_token():
+    model, _, states = encoded("stem:2")
+    easy = dataclasses.replace(
+        PLAIN, fallback_ngram=3, max_compression_ratio=1e9, min_log_probability=-1e9
+    )
+    unguarded = model.decode(states, PLAIN, limits=[300] * 5)
+    for p, plain in zip(model.decode(states, easy, limits=[300] * 5), unguarded, strict=True):
+        if not p.fell_back:
+            assert (p.token_ids, p.n_tokens) == (plain.token_ids, plain.n_tokens)

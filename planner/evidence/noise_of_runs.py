@@ -43,6 +43,8 @@ OWN_CLUSTERS = 40
 SURE_SPEAKERS = 20
 """Below so many speakers, leaving out speakers understates the spread (assumption), so the larger of that
 and of utterances counts; as the runner's bootstrap does."""
+LEAST_DOF = 5.0
+"""Degrees of freedom of the level's variance at least, for clusters of which one or two carry it (assumption)."""
 SURE_OWN = 20
 """Degrees of freedom, (speakers - 1)(runs - 1), from which speakers tell the runs' own noise (assumption)."""
 MOST_COMMON = 0.995
@@ -177,14 +179,15 @@ def _shares(scored: _Scored) -> tuple[Floats, float, float, str, Floats | None]:
 def _dof(moved: Floats) -> float:
     """Degrees of freedom of the variance of a mean's jackknife (G,): few where few clusters carry it.
 
-    2 over the relative variance of a variance, sum m^4 / (sum m^2)^2 - 1 / G (Satterthwaite), at most G - 1.
+    2 over the relative variance of a variance, sum m^4 / (sum m^2)^2 - 1 / G (Satterthwaite), at most G - 1
+    and, as that guess is itself rough, not below LEAST_DOF where there are so many clusters.
     """
     n = len(moved)
     square = float((moved**2).sum())
     if square <= 0.0:
         return float(n - 1)
     excess = float((moved**4).sum()) / square**2 - 1.0 / n
-    return float(np.clip(2.0 / max(excess, 1e-12), 1.0, n - 1))
+    return float(np.clip(2.0 / max(excess, 1e-12), min(LEAST_DOF, n - 1), n - 1))
 
 
 def _paired(moved: Floats) -> Floats | None:

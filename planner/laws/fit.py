@@ -18,12 +18,13 @@ from planner.laws.observations import Observations, usable, usable_rows
 from planner.laws.one_form import Fitted, Setting, fit_form
 from planner.laws.parts import Bootstrap, FitWarning, FormScore, Parameter, correlation, triangle
 from planner.laws.result import SHARED, VERSION, LawFit
-from planner.laws.selection import Candidate, select
+from planner.laws.selection import select
 from planner.laws.solver.losses import loss_for, parse_loss
 from planner.laws.suspects import JUDGES, SUSPECT, suspicion
 from planner.laws.uncertainty.bootstrap import bootstrap as resample
 from planner.laws.uncertainty.intervals import condition_number, correlation_of
 from planner.laws.uncertainty.parameters import parameters_of
+from planner.laws.weighing import Candidate
 
 LEAST_ROWS_A_SUSPECT = 6
 """Rows for each that may be left out as wrong: where many are, none is told from the rest."""

@@ -37,7 +37,7 @@ INDEPENDENT, SHARED = "independent-noise/1", "shared-noise/3"
 fits before 2026-12 did; or as known to be shared, with what configurations and seeds add weighed. Fits of
 shared-noise/2 knew no correlation of pairs beyond the level, and too large an own noise of few speakers."""
 
-VERSION = f"{planner.__version__}+laws.10"
+VERSION = f"{planner.__version__}+laws.11"
 """Of the code that fits: its last number grows where the same table would give other numbers, so that a
 stored fit of an older one is kept, and not taken for a new one."""
 

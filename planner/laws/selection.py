@@ -9,7 +9,9 @@ error is one piece of evidence, so with H hold-outs of mean squared error m_h
 
 the likelihood of H independent normal errors. Where the noise of the runs is known its variance is added to
 m_h, as no form can do better and a smaller error is luck, and the mean with the forms' evidence (the
-likelihood averaged over variances, with Schwarz's penalty) is taken: a handful of hold-outs jumps. Where
+likelihood averaged over variances, with Schwarz's penalty) is taken: a handful of hold-outs jumps. For the same
+reason the hold-outs' weights are then averaged over Bayesian bootstraps of them and of their rows (pseudo-BMA+,
+Yao, Vehtari, Simpson and Gelman 2018): a row more or less does not turn the answer over. Where
 too few runs allow no hold-out the weights are Schwarz's, exp(-BIC / 2), which exists for every form that can
 be fitted. A form that the rows do not identify, or whose optimiser did not end, has no weight while another
 has.
@@ -21,13 +23,12 @@ import contextlib
 import dataclasses
 import itertools
 import math
-from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from planner.errors import FitError
-from planner.laws.diagnose import aicc, bic, identified
+from planner.laws.diagnose import aicc, bic
 from planner.laws.forms.base import LEFT_OUT, POWER, SLOPE
 from planner.laws.forms.power_laws import COVARIATE
 from planner.laws.forms.registry import build_form
@@ -35,15 +36,14 @@ from planner.laws.identify import Design
 from planner.laws.observations import Floats, Observations
 from planner.laws.one_form import Fitted, Setting, fit_form
 from planner.laws.solver.losses import parse_loss
-from planner.laws.uncertainty.beyond import Beyond, beyond_of
+from planner.laws.uncertainty.beyond import beyond_of
 from planner.laws.uncertainty.bootstrap import refits
+from planner.laws.weighing import Candidate, left_out, weights_of
 
 HELD_OUT = (0.3, 0.15)
 """Shares of the rows, costliest first, that are held out."""
 SMALLEST_END, LARGEST_END = 0.1, 0.4
 """Shares of the rows between which the upper end of an axis is held out."""
-SMALLEST_WEIGHT = 0.02
-"""Forms of a smaller weight leave the answer."""
 NEAR = 0.5
 """Share of the largest weight from which a form is as good as the heaviest."""
 SPARE_RUNS = 2
@@ -56,21 +56,6 @@ MOST_BINS = 8
 """Bins of the levels of an axis in the search for a best value inside."""
 LEVELS_FOR_A_BREAK = 6
 """Levels of an axis from which a break on it is tried."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Candidate:
-    """A form that was tried; `fitted` is None where it was not fitted, and `note` says why."""
-
-    law: str
-    n_parameters: int
-    fitted: Fitted | None
-    aicc: float | None = None
-    cv_error: float | None = None
-    weight: float = 0.0
-    note: str = ""
-    bic: float | None = None
-    beyond: Beyond = field(default_factory=Beyond)
 
 
 def candidate_laws(table: Observations, design: Design) -> list[str]:
@@ -166,9 +151,9 @@ def select(table: Observations, design: Design, setting: Setting) -> list[Candid
     fitted = [candidate for candidate in found if candidate.fitted is not None]
     if not fitted:
         raise problem or FitError(f"no form can be fitted to {len(table)} runs; add runs")
-    weights = _weights(fitted, len(held))
+    weights = weights_of(fitted, len(held))
     weighted = [
-        dataclasses.replace(candidate, weight=weight, note=candidate.note or _left_out(candidate))
+        dataclasses.replace(candidate, weight=weight, note=candidate.note or left_out(candidate))
         for candidate, weight in zip(fitted, weights, strict=True)
     ]
     rest = [candidate for candidate in found if candidate.fitted is None]
@@ -218,6 +203,7 @@ def _try(
         bic=bic(fitted),
         cv_error=extrapolation_error(fitted, held, theta, setting),
         beyond=beyond_of(fitted, held, theta),
+        held=_held_squares(fitted, held, theta),
     )
 
 
@@ -273,56 +259,18 @@ def extrapolation_error(
     return math.exp(sum(logs) / len(logs))
 
 
+def _held_squares(
+    fitted: Fitted, held: list[NDArray[np.bool_]], theta: Floats | None
+) -> tuple[Floats, ...]:
+    """Squared log residuals on each hold-out of the fit to the others."""
+    if theta is None:
+        return ()
+    residual = fitted.form.at(fitted.rows.z).log_mean(theta) - fitted.rows.y
+    return tuple(r[h] ** 2 for r, h in zip(residual, held, strict=True))
+
+
 def _mean_square(residual: Floats, loss: str) -> float:
     """Mean square; for Huber's losses the squared mean absolute value, which one outlier cannot own."""
     if loss == "log":
         return float((residual**2).mean())
     return float(np.abs(residual).mean() ** 2)
-
-
-def _weights(fitted: list[Candidate], n_held: int) -> list[float]:
-    """Weights of sum 1; forms that could not be judged like the others have none."""
-    usable = _usable(fitted)
-    judged = [c for c in usable if c.cv_error is not None]
-    by_noise = [c for c in usable if c.fitted is not None and c.fitted.deviations is not None]
-    if judged:
-        noise = min((c.fitted.sigma for c in by_noise if c.fitted is not None), default=0.0)
-        scores = [
-            -n_held * math.log(max(math.hypot(c.cv_error or 0.0, noise), 1e-12)) for c in judged
-        ]
-    else:
-        judged = [c for c in usable if c.bic is not None] or usable[:1]
-        scores = [-0.5 * (c.bic or 0.0) for c in judged]
-    raw = _shares(scores)
-    if by_noise and judged[0].cv_error is not None:
-        # Hold-outs are few, and so are the rows of the evidence: each corrects the other's accidents.
-        evidence = _shares([-0.5 * c.bic if c.bic is not None else -math.inf for c in judged])
-        raw = [0.5 * (a + b) for a, b in zip(raw, evidence, strict=True)]
-    kept = {c.law: w for c, w in zip(judged, raw, strict=True) if w >= SMALLEST_WEIGHT * sum(raw)}
-    return [kept.get(c.law, 0.0) / sum(kept.values()) for c in fitted]
-
-
-def _shares(scores: list[float]) -> list[float]:
-    """exp(score), of sum 1; all equal where none is finite."""
-    top = max(scores)
-    if not math.isfinite(top):
-        return [1.0 / len(scores)] * len(scores)
-    raw = [math.exp(score - top) for score in scores]
-    return [w / sum(raw) for w in raw]
-
-
-def _left_out(candidate: Candidate) -> str:
-    """Why a fitted form has no part in the answer, where it is the form's and not its errors' doing."""
-    fitted = candidate.fitted
-    if fitted is None or candidate.weight > 0:
-        return ""
-    if not identified(fitted):
-        return "not identified by these runs"
-    return "" if fitted.estimate.converged else "the optimiser did not end: the next form is taken"
-
-
-def _usable(fitted: list[Candidate]) -> list[Candidate]:
-    """Forms whose every parameter the rows tell and whose optimiser ended; all, where none is so."""
-    sound = [c for c in fitted if c.fitted is not None and identified(c.fitted)]
-    ended = [c for c in sound if c.fitted is not None and c.fitted.estimate.converged]
-    return ended or sound or fitted

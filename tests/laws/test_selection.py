@@ -10,8 +10,10 @@ import pytest
 
 from planner.laws.fit import fit_law
 from planner.laws.identify import design_of
-from planner.laws.observations import Observations
+from planner.laws.observations import Observations, RunNoise
+from planner.laws.one_form import Setting, fit_form
 from planner.laws.selection import bent_axes, candidate_laws, hold_outs
+from planner.laws.weighing import Candidate, weights_of
 
 AXES = ("a", "b")
 POINTS = np.array(list(itertools.product((1.0, 2.0, 4.0, 8.0, 16.0), repeat=2)))
@@ -110,3 +112,30 @@ def test_too_few_runs_for_a_hold_out_leave_the_choice_to_aicc(star_points):
     fit = fit_law(Observations(axes=("n", "t", "v"), x=few, error=error * 1.01 ** np.arange(6)))
     assert all(score.cv_error is None for score in fit.forms)
     assert sum(score.weight for score in fit.forms) == pytest.approx(1)
+
+
+def judged_by(squares, bic=0.0):
+    """Candidates with those squared residuals on the hold-outs, by their law."""
+    table = dataclasses.replace(table_of(total), noise=RunNoise(own=np.full(len(POINTS), 1e-4)))
+    fitted = fit_form(table, "additive", Setting())
+    return [
+        Candidate(
+            law=law, n_parameters=5, fitted=fitted, bic=bic, held=tuple(map(np.array, held)),
+            cv_error=float(np.exp(np.mean([0.5 * np.log(np.mean(h)) for h in held]))),
+        )
+        for law, held in squares.items()
+    ]  # fmt: skip
+
+
+def test_one_held_out_row_turns_weights_over_less_than_it_would_alone():
+    calm, odd = [[0.01] * 4, [0.01] * 4], [[0.01] * 3 + [0.3], [0.01] * 4]
+    weight = weights_of(judged_by({"a": calm, "b": odd}), 2)[1]
+    noise = judged_by({"a": calm})[0].fitted.sigma ** 2
+    m = [np.mean(h) + noise for h in odd]
+    alone = 1 / (1 + np.prod(np.array(m) / (0.01 + noise)))
+    assert 0.25 + 0.5 * alone < weight < 0.5
+
+
+def test_forms_that_err_alike_weigh_alike_however_rows_are_drawn():
+    same = [[0.01, 0.04, 0.02], [0.03, 0.01]]
+    assert weights_of(judged_by({"a": same, "b": same}), 2) == pytest.approx([0.5, 0.5])

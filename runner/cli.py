@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import click
 
 from planner.cli.asked import levels
 from planner.cli.options import db_option, echo, echo_json, echo_rows, format_option, talk
+from planner.words import normalisers
 from runner.commands import doctor, drain, export, latency, rescore, transcribe
 
 SWEEP_COLUMNS = (
@@ -29,9 +31,17 @@ def register(group: click.Group) -> None:
     group.add_command(rescore.rescore)
     export.register(group)
     transcribe.register(group)
+    normalisers.provide(_normaliser)
     offers = getattr(group, "offers", None)
     if offers is not None:
         offers["transcriber"] = transcribe.transcriber
+
+
+def _normaliser(name: str) -> Callable[[str], str]:
+    """What `compare` aligns texts by; what it needs is imported when texts are aligned."""
+    from runner.data.normalise import normaliser
+
+    return normaliser(name)
 
 
 ray_option = click.option(

@@ -1,5 +1,6 @@
 """MAPSSWE against NIST's sc_stats, and the alignment against independent ones."""
 
+import dataclasses
 import math
 
 import jiwer
@@ -7,16 +8,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from planner.evidence.paired import scored
 from planner.evidence.paired.segments import (
-    DELETION,
-    INSERTION,
-    SUBSTITUTION,
+    SCLITE,
     align,
     mapsswe,
     plain_words,
     segments,
     slots_of,
 )
+from planner.words.records import Utterance
+from runner.data.normalise import normaliser
+
+SUBSTITUTION, INSERTION = SCLITE
+DELETION = INSERTION
 
 WORDS = st.lists(st.sampled_from(["a", "b", "c", "dd"]), max_size=9)
 
@@ -127,3 +132,20 @@ def test_the_test_is_antisymmetric(pairs):
 
 def test_plain_words_drop_punctuation_and_case():
     assert plain_words("Mr. Smith's “twenty-one”, um…") == ["mr", "smith's", "twenty", "one", "um"]
+
+
+TEXTS = Utterance(
+    utterance_id="u", audio_seconds=3.0, reference="I'm at twenty-four, Mister Smith", hypothesis="I am at 24 Mr. Smyth",
+    n_errors=1, n_units=6, speaker=None,
+)  # fmt: skip
+
+
+def test_texts_are_aligned_as_their_own_normaliser_leaves_them():
+    assert scored.slots(TEXTS) is None
+    whole = normaliser("whisper-english")
+    assert scored.slots(TEXTS, whole) == [0, 0] * 5 + [0, 1, 0]
+
+
+def test_an_alignment_of_an_error_rate_stands_where_the_one_of_sclite_has_more_errors():
+    given = dataclasses.replace(TEXTS, reference="a b", hypothesis="b c", n_errors=2, n_units=2)
+    assert sum(scored.slots(given)) == 2

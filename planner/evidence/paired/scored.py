@@ -9,8 +9,16 @@ import numpy as np
 
 from planner.errors import InputError
 from planner.evidence.paired.difference import Pair
-from planner.evidence.paired.segments import align, plain_words, segments, slots_of
+from planner.evidence.paired.segments import (
+    EVEN,
+    SCLITE,
+    align,
+    plain_words,
+    segments,
+    slots_of,
+)
 from planner.store.row_types import RunRow
+from planner.words.normalisers import Normalise, normaliser
 from planner.words.records import TASKS, Evaluation, Utterance
 
 
@@ -151,20 +159,27 @@ def pair_of(found: SameSet, first: int, second: int) -> Pair:
     )
 
 
-def slots(utterance: Utterance) -> list[int] | None:
+def slots(utterance: Utterance, normalise: Normalise | None = None) -> list[int] | None:
     """Errors by place in the reference; None where aligning the texts does not give the stored counts.
 
-    Alignments are not stored, and the planner has no normaliser of the runner's: without an error
-    none is needed, and words without case and punctuation are enough where they give the stored
-    number of words and of errors.
+    Alignments are not stored. Without an error none is needed; else the texts are aligned as the run's own
+    normaliser leaves them, where an installed runner gives it, or by words without case and punctuation.
+    By sclite's costs, or by those of an error rate where these alone give the stored number of errors.
     """
     if utterance.n_errors == 0:
         return [0] * (2 * utterance.n_units + 1)
-    reference = plain_words(utterance.reference)
-    if len(reference) != utterance.n_units:
-        return None
-    found = slots_of(align(reference, plain_words(utterance.hypothesis)))
-    return found if sum(found) == utterance.n_errors else None
+    ways = (
+        [plain_words] if normalise is None else [lambda text: normalise(text).split(), plain_words]
+    )
+    for words in ways:
+        reference, hypothesis = words(utterance.reference), words(utterance.hypothesis)
+        if len(reference) != utterance.n_units:
+            continue
+        for costs in (SCLITE, EVEN):
+            found = slots_of(align(reference, hypothesis, costs))
+            if sum(found) == utterance.n_errors:
+                return found
+    return None
 
 
 def segments_of(found: SameSet, first: int, second: int) -> tuple[list[tuple[int, int]], int]:
@@ -175,8 +190,9 @@ def segments_of(found: SameSet, first: int, second: int) -> tuple[list[tuple[int
     out: list[tuple[int, int]] = []
     n_cut = 0
     one, other = found.runs[first].utterances, found.runs[second].utterances
+    normalise = normaliser(found.runs[first].normaliser)
     for a, b in zip(one, other, strict=True):
-        mine, theirs = slots(a), slots(b)
+        mine, theirs = slots(a, normalise), slots(b, normalise)
         if mine is None or theirs is None:
             out += [(a.n_errors, b.n_errors)] if a.n_errors or b.n_errors else []
         else:

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-SUBSTITUTION, INSERTION, DELETION = 4, 3, 3
-"""Costs of sclite's alignment."""
+SCLITE, EVEN = (4, 3), (1, 1)
+"""Costs of a substitution, and of an insertion or a deletion: sclite's, and those of an error rate."""
 ALIGNER = "sclite's costs (substitution 4, insertion 3, deletion 3)"
 
 Op = tuple[str, str, str]
@@ -35,7 +35,9 @@ def plain_words(text: str) -> list[str]:
     return [w for w in (x.strip("'") for x in _NOT_WORDS.split(text.lower())) if w]
 
 
-def align(reference: Sequence[str], hypothesis: Sequence[str]) -> list[Op]:
+def align(
+    reference: Sequence[str], hypothesis: Sequence[str], costs: tuple[int, int] = SCLITE
+) -> list[Op]:
     """The cheapest way from reference to hypothesis, left to right.
 
     >>> [kind for kind, _, _ in align("press one now".split(), "press now".split())]
@@ -45,7 +47,7 @@ def align(reference: Sequence[str], hypothesis: Sequence[str]) -> list[Op]:
     rest = min(len(reference), len(hypothesis)) - start
     end = _same(reference[::-1][:rest], hypothesis[::-1][:rest])
     middle = _aligned(
-        reference[start : len(reference) - end], hypothesis[start : len(hypothesis) - end]
+        reference[start : len(reference) - end], hypothesis[start : len(hypothesis) - end], costs
     )
     head = [("=", w, w) for w in reference[:start]]
     tail = [("=", w, w) for w in reference[len(reference) - end :]]
@@ -62,31 +64,37 @@ def _same(one: Sequence[str], other: Sequence[str]) -> int:
     return n
 
 
-def _aligned(reference: Sequence[str], hypothesis: Sequence[str]) -> list[Op]:
-    costs = [[j * INSERTION for j in range(len(hypothesis) + 1)]]
+def _aligned(
+    reference: Sequence[str], hypothesis: Sequence[str], costs: tuple[int, int]
+) -> list[Op]:
+    change, gap = costs
+    table = [[j * gap for j in range(len(hypothesis) + 1)]]
     for i, word in enumerate(reference, 1):
-        above, row = costs[-1], [i * DELETION]
+        above, row = table[-1], [i * gap]
         for j, heard in enumerate(hypothesis, 1):
-            across = above[j - 1] + (0 if word == heard else SUBSTITUTION)
-            row.append(min(across, above[j] + DELETION, row[-1] + INSERTION))
-        costs.append(row)
-    return _traced(costs, reference, hypothesis)
+            across = above[j - 1] + (0 if word == heard else change)
+            row.append(min(across, above[j] + gap, row[-1] + gap))
+        table.append(row)
+    return _traced(table, reference, hypothesis, costs)
 
 
 def _traced(
-    costs: list[list[int]], reference: Sequence[str], hypothesis: Sequence[str]
+    table: list[list[int]],
+    reference: Sequence[str],
+    hypothesis: Sequence[str],
+    costs: tuple[int, int],
 ) -> list[Op]:
     out: list[Op] = []
     i, j = len(reference), len(hypothesis)
     while i or j:
-        here = costs[i][j]
+        here = table[i][j]
         if i and j:
             right = reference[i - 1] == hypothesis[j - 1]
-            if here == costs[i - 1][j - 1] + (0 if right else SUBSTITUTION):
+            if here == table[i - 1][j - 1] + (0 if right else costs[0]):
                 out.append(("=" if right else "s", reference[i - 1], hypothesis[j - 1]))
                 i, j = i - 1, j - 1
                 continue
-        if j and here == costs[i][j - 1] + INSERTION:
+        if j and here == table[i][j - 1] + costs[1]:
             out.append(("i", "", hypothesis[j - 1]))
             j -= 1
         else:

@@ -135,8 +135,8 @@ def test_plain_words_drop_punctuation_and_case():
 
 
 TEXTS = Utterance(
-    utterance_id="u", audio_seconds=3.0, reference="I'm at twenty-four, Mister Smith", hypothesis="I am at 24 Mr. Smyth",
-    n_errors=1, n_units=6, speaker=None,
+    utterance_id="u", audio_seconds=3.0, reference="I'm at twenty-four, Mister Smith",
+    hypothesis="I am at 24 Mr. Smyth", n_errors=1, n_units=6, speaker=None,
 )  # fmt: skip
 
 

@@ -46,21 +46,28 @@ def by_known_noise(
     assert table.noise is not None
     own, group = table.noise.own, configurations_of(table.group, len(table))
     given, pair = rows.weight, FIRST_VARIANCES
-    for turn in range(WEIGHINGS):
-        weight = given * row_weights(own, group, *pair)
-        rows = dataclasses.replace(rows, weight=weight / weight.mean())
+    # Where rows are whitened that is the second weighing.
+    for turn in range(WEIGHINGS if table.noise.pairs is None else 1):
+        rows = _weighed(rows, given * row_weights(own, group, *pair))
         fitted = _on_all(
             fit(_joined(rows, own, group, pair[1]), near, N_STARTS if turn == 0 else 1), rows
         )
-        if table.noise.pairs is not None:
-            covariance = row_covariance(own, table.noise.pairs, group, *pair)
-            fitted = whitened(fitted, rows, covariance)
         near = fitted.theta
         scatter = scatter_of(fitted, rows, own, group, table.noise.pairs)
         previous, pair = pair, deviations_of(scatter).mean()
         if max(abs(math.log(a / b)) for a, b in zip(pair, previous, strict=True)) < SAME_WEIGHTS:
             break
+    if table.noise.pairs is not None:
+        rows = _weighed(rows, given * row_weights(own, group, *pair))
+        covariance = row_covariance(own, table.noise.pairs, group, *pair)
+        fitted = whitened(fitted, rows, covariance)
+        pair = deviations_of(scatter_of(fitted, rows, own, group, table.noise.pairs)).mean()
     return fitted, rows, pair[0]
+
+
+def _weighed(rows: Rows, weight: Floats) -> Rows:
+    """The rows with those weights, of mean 1."""
+    return dataclasses.replace(rows, weight=weight / weight.mean())
 
 
 def scatter_of(

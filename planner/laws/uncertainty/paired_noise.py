@@ -21,8 +21,9 @@ from planner.laws.solver.damped_newton import descend
 from planner.laws.solver.estimate import Estimate, Rows, problem_of
 from planner.laws.solver.losses import Loss
 
-MOST_STEPS = 1000
-"""Newton steps of the whitened law: it starts near its end, but valleys of forms with many terms are flat."""
+MOST_STEPS, ENOUGH = 300, 1e-9
+"""Newton steps of the whitened law and the gain, relative to the objective, below which it has ended: it starts near
+its end, but valleys of forms with many terms are flat, and nothing is certified by its last digits."""
 
 
 def row_covariance(
@@ -114,7 +115,9 @@ def whitened(fitted: Estimate, rows: Rows, covariance: Floats) -> Estimate:
         plain, evaluator=_Whitened(plain.evaluator, root), y=rows.y @ root,
         weight=np.ones((1, len(rows))),
     )  # fmt: skip
-    end = descend(problem, Loss(), fitted.theta[None], n_steps=MOST_STEPS, n_majorised=2)
+    end = descend(
+        problem, Loss(), fitted.theta[None], n_steps=MOST_STEPS, tolerance=ENOUGH, n_majorised=2
+    )
     theta = end.theta[0]
     names = [spec.name for spec in fitted.form.parameters]
     free = (theta > plain.lower[0]) & (theta < plain.upper[0])

@@ -110,16 +110,17 @@ def _wav2vec2(name: str, config: dict[str, Any]) -> None:
             f"config of {name!r}: conv_stride gives a token each {math.prod(lists['conv_stride'])} samples; supported "
             f"is {SAMPLES_PER_TOKEN}, 50 tokens a second"
         )
+    n_layers = config.get("num_feat_extract_layers")
+    if n_layers is not None and any(len(values) != n_layers for values in lists.values()):
+        raise InputError(
+            f"config of {name!r}: num_feat_extract_layers {n_layers} is not the length of {', '.join(lists)}"
+        )
     if "conv_bias" in config and not isinstance(config["conv_bias"], bool):
         raise InputError(f"config of {name!r}: conv_bias must be true or false")
     if config.get("feat_extract_norm", "group") not in ("group", "layer"):
         raise InputError(f"config of {name!r}: feat_extract_norm must be group or layer")
-    _divides(
-        name,
-        "num_attention_heads",
-        config.get("num_attention_heads"),
-        config.get("hidden_size"),
-    )
+    for key in ("num_attention_heads", "num_conv_pos_embedding_groups"):
+        _divides(name, key, config.get(key), config.get("hidden_size"))
 
 
 def _divides(name: str, key: str, heads: Any, width: Any) -> None:

@@ -50,6 +50,12 @@ def test_plain_configurations_are_counted():
         (WAV2VEC2, {"conv_dim": 512}, "conv_dim must be a list"),
         (WAV2VEC2, {"conv_dim": [512, "x"]}, "conv_dim must be a positive"),
         (WAV2VEC2, {"conv_bias": "no"}, "conv_bias must be"),
+        (WAV2VEC2, {"num_feat_extract_layers": 8}, "num_feat_extract_layers 8 is not the length"),
+        (
+            WAV2VEC2,
+            {"num_conv_pos_embedding_groups": 17},
+            "no multiple of num_conv_pos_embedding_groups",
+        ),
     ],
 )
 def test_what_is_not_counted_or_cannot_be_is_refused_by_its_key(base, change, said):

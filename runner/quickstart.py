@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from planner.words.question import PlanQuery
 from planner.words.units import format_duration, format_flops, format_ms
 from runner import sweep_commands
 from runner.campaign.drive import CampaignResult, absolute_db
+from runner.commands.sweep_report import echo_beside
 from runner.sweep_commands import RunRequest
 
 QUESTION_FLOPS = 20e9
@@ -45,11 +47,13 @@ def run(db: str | None, request: RunRequest, spec: Path | None) -> None:
         TrialsFailedError: trials failed; what was learnt from the others was printed.
     """
     began = time.monotonic()
+    request = replace(request, lenient=True)
     with _sweep_file(spec) as path:
         result, rows = sweep_commands.execute(path, db, request)
     _print_trained(db, rows)
     if result.n_finished:
         _print_learnt(db)
+        _print_engines(db, result.name)
         _print_answer(db)
     _print_where(db, result, time.monotonic() - began)
     sweep_commands.raise_if_failed(result)
@@ -97,12 +101,32 @@ def _print_learnt(db: str | None) -> None:
     echo(answer_text.fit_text(learnt))
 
 
+def _print_engines(db: str | None, sweep: str) -> None:
+    """What the runs came to in other engines, and what users would take without training."""
+    from runner.sweep import report
+
+    with opened(db, must_exist=True) as engine:
+        outcomes = report.report(engine, sweep)
+    if outcomes["engines"] or outcomes["references"]:
+        _heading("In other engines, and without training")
+        echo_beside(outcomes, "table")
+
+
+def _in_engines(db: str | None) -> str | None:
+    """`any` where some run was scored in another engine than torch."""
+    from planner.store.engine_results import engine_results
+
+    with opened(db, must_exist=True) as engine:
+        return "any" if engine_results(engine) else None
+
+
 def _print_answer(db: str | None) -> None:
     asked = f"{format_flops(QUESTION_FLOPS)} and {format_ms(QUESTION_LATENCY_MS)} per utterance"
     _heading(f"The answer for {asked}")
     query = PlanQuery(
-        task="asr", flops=QUESTION_FLOPS, latency_ms=QUESTION_LATENCY_MS, source="measured"
-    )
+        task="asr", flops=QUESTION_FLOPS, latency_ms=QUESTION_LATENCY_MS, source="measured",
+        engine=_in_engines(db),
+    )  # fmt: skip
     try:
         echo(answer_text.plan_text(asking.plan(db, query).json))
     except InfeasibleError as problem:

@@ -13,12 +13,12 @@ from planner.cli.options import echo_json, echo_rows, talk
 from planner.errors import StoreError, TrialsFailedError
 from planner.words.told_apart import full_labels
 from planner.words.units import format_duration
-from runner import sweep_latency
 from runner.campaign import artifacts, display
 from runner.campaign.display import OPEN_STATES
 from runner.campaign.drive import CampaignResult, CampaignSetting, absolute_db, run_campaign
 from runner.campaign.executors import Executor, InlineExecutor, RayExecutor
 from runner.campaign.outages import SteadyExecutor
+from runner.exports import in_sweep
 from runner.sweep import forecast, prepare
 from runner.sweep import report as sweep_report
 from runner.sweep.prepare import PreparedSweep
@@ -39,6 +39,8 @@ class RunRequest:
     artifacts: str
     weights: Path | None
     quiet: bool
+    lenient: bool = False
+    """Leave out and tell engines that are not installed, in place of an error."""
 
 
 def run(spec_path: Path, db: str | None, request: RunRequest, output_format: str) -> None:
@@ -73,6 +75,7 @@ def execute(
     shown = display.choose(request.quiet)
     url = absolute_db(db)
     prepared = prepare.prepare(spec_path, url, shown.say)
+    spec = in_sweep.checked(prepared.spec, shown.say, lenient=request.lenient)
     trials = [trial for trial, _ in prepared.trials]
     stored_states = prepare.states(url, trials)
     todo = [t for t in trials if stored_states.get(t.fingerprint) not in ("finished", "failed")]
@@ -96,8 +99,10 @@ def execute(
         prepare.trial_work(prepared),
         lambda engine, sweep_id: forecasts.save(engine, sweep_id, expected),
     )
-    if prepared.spec.latency == "quiet" and result.n_finished:
-        sweep_latency.after_training(url, prepared.spec.name, request.ray_address, shown.say)
+    if result.n_finished:
+        in_sweep.measure(
+            url, spec, setting.artifacts, request.weights, request.ray_address, shown.say
+        )
     return result, status_rows(db, prepared.spec.name)[0]
 
 
@@ -136,22 +141,6 @@ def dry_run(
         talk(
             "latency is measured afterwards, alone on each host: a tenth of the clock time more, at most"
         )
-
-
-def report(db: str | None, name: str, output_format: str) -> None:
-    """`sweep report`: what each trial was expected to take, and what it took."""
-    with existing_store(db) as engine:
-        outcomes = sweep_report.report(engine, name)
-    if output_format == "json":
-        echo_json(outcomes)
-        return
-    rows = outcomes["trials"]
-    if output_format == "table":
-        rows = [sweep_report.shown_outcome(row) for row in rows]
-    echo_rows(rows, output_format, sweep_report.REPORT_COLUMNS)
-    talk(sweep_report.summary_line(outcomes["summary"]))
-    for stage in outcomes["latency_stages"]:
-        talk(sweep_report.stage_line(stage))
 
 
 def result_line(result: CampaignResult, db: str) -> str:

@@ -31,10 +31,12 @@ class LatencyRequest:
     engines: tuple[str, ...] = ()
 
 
-def after_training(db: str, sweep: str, ray_address: str, say: Say) -> None:
+def after_training(
+    db: str, sweep: str, ray_address: str, say: Say, engines: tuple[str, ...] = ()
+) -> None:
     """Measure what a campaign trained; where it cannot be, say so and leave what was taken beside training."""
     joined = "none" if ray_address == "local" else ray_address
-    request = LatencyRequest(sweep=sweep, ray_address=joined, only_here=True)
+    request = LatencyRequest(sweep=sweep, ray_address=joined, only_here=True, engines=engines)
     try:
         run(db, request, say)
     except SoundscaleError as problem:

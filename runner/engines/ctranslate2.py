@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from planner.words.records import Decoding
 from runner.data.audio import Audio
-from runner.engines.base import Engine, Output, token_limit
+from runner.engines.base import Engine, Output, guarded, token_limit
 from runner.engines.description import Description
 from runner.engines.features import Floats, log_mel
 from runner.engines.stem import Stem, between
@@ -41,20 +42,31 @@ class Recogniser:
         self, windows: Sequence[Audio], *, exactly: int | None = None, confidences: bool = False
     ) -> list[Output]:
         """Texts of windows that are decoded together; one limit holds for all of them."""
-        about = self.about
-        states = self._states(windows)
-        ends = [token_limit(about.decoding, len(w)) for w in windows]
+        about, n_samples = self.about, [len(window) for window in windows]
         room = about.max_positions - len(about.steering.prompt)
-        most = min(room, exactly or max(ends))
+
+        def once(places: Sequence[int], decoding: Decoding, sure: bool) -> list[Output]:
+            states = self._states([windows[i] for i in places])
+            ends = [token_limit(decoding, n_samples[i], room) for i in places]
+            return self._decoded(states, decoding, ends, exactly, sure)
+
+        if exactly is not None:
+            return once(range(len(windows)), about.decoding.unguarded, confidences)
+        return guarded(once, n_samples, about.decoding, room, confidences=confidences)
+
+    def _decoded(
+        self, states: Any, decoding: Decoding, ends: Sequence[int], exactly: int | None, sure: bool
+    ) -> list[Output]:
+        special = self.about.steering
         found = self._model.generate(
             states,
-            [list(about.steering.prompt)] * len(windows),
+            [list(special.prompt)] * len(ends),
             beam_size=1,
-            max_length=_max_length(most, len(about.steering.prompt)),
-            no_repeat_ngram_size=about.decoding.no_repeat_ngram,
+            max_length=_max_length(exactly or max(ends), len(special.prompt)),
+            no_repeat_ngram_size=decoding.no_repeat_ngram,
             suppress_blank=True,
-            suppress_tokens=[*self._never, about.steering.end] if exactly else self._never,
-            return_scores=confidences,
+            suppress_tokens=[*self._never, special.end] if exactly else self._never,
+            return_scores=sure,
             length_penalty=0,
         )
         return [self._output(one, end, exactly) for one, end in zip(found, ends, strict=True)]

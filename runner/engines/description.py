@@ -12,7 +12,10 @@ from planner.errors import MissingResourceError
 from planner.words.records import Decoding, to_json
 
 FILE = "soundscale.json"
-FORMAT = "soundscale-model/1"
+FORMAT = "soundscale-model/2"
+BEFORE = "soundscale-model/1"
+"""Its graphs gave scores of the whole vocabulary; folders without graphs are the same."""
+GRAPHS = ("onnx", "openvino")
 
 ENGINES = {
     "onnx": "onnxruntime",
@@ -149,7 +152,9 @@ def read(folder: Path) -> Description:
         raise MissingResourceError(
             f"{path} cannot be read: {problem}; export the model again"
         ) from problem
-    if content.pop("schema", None) != FORMAT:
+    schema = content.pop("schema", None)
+    alike = schema == BEFORE and content.get("format") not in GRAPHS
+    if schema != FORMAT and not alike:
         raise MissingResourceError(
             f"{path} is of another version than {FORMAT}; export the model again with this Soundscale"
         )
@@ -165,3 +170,12 @@ def read(folder: Path) -> Description:
 def _specials(stored: dict[str, Any]) -> Specials:
     lists = {name: tuple(stored[name]) for name in ("prompt", "silent", "begin")}
     return Specials(end=int(stored["end"]), **lists)
+
+
+def is_readable(folder: Path) -> bool:
+    """Whether a folder holds an exported model of a version that this Soundscale runs."""
+    try:
+        read(folder)
+    except MissingResourceError:
+        return False
+    return True

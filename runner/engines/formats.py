@@ -85,6 +85,23 @@ def precision_of(form: Format, asked: str | None) -> str:
     return name
 
 
+def asked_engine(text: str) -> tuple[Format, str]:
+    """Format and precision of `ENGINE` or `ENGINE:PRECISION`,.
+
+    >>> form, precision = asked_engine("onnxruntime:int8")
+    >>> form.name, precision
+    ('onnx', 'int8')
+
+    Raises:
+        UnknownNameError: there is no such engine, or it has no such precision.
+    """
+    name, _, precision = text.partition(":")
+    by_name = {form.engine: form for form in FORMATS.values()}
+    if name not in by_name:
+        raise UnknownNameError("engine", name, by_name)
+    return by_name[name], precision_of(by_name[name], precision or None)
+
+
 def require_installed(form: Format, *, writing: bool) -> None:
     """Refuse a format whose packages are not there.
 

@@ -11,11 +11,12 @@ from typing import Any
 
 import numpy as np
 
+from planner.words.records import Decoding
 from runner.data.audio import Audio
-from runner.engines.base import Output, confidence_of, token_limit
+from runner.engines.base import Output, confidence_of, guarded, token_limit
 from runner.engines.description import Description
 from runner.engines.features import Floats, log_mel, normalised
-from runner.engines.greedy import Ids, greedy
+from runner.engines.greedy import FEW, Candidates, Ids, greedy
 from runner.engines.text import Decode
 
 Graph = Callable[[dict[str, Any]], list[Any]]
@@ -34,6 +35,7 @@ class CachedSteps:
 
     def __init__(self, step: Graph, about: Description, crossed: list[Floats], length: int) -> None:
         self._step, self._length, self._used = step, length, 0
+        self._vocab_size, self._asked = about.vocab_size, dict[str, Any]()
         layers, rows = about.n_layers, crossed[0].shape[0]
         width = about.d_model // about.n_heads
         names = [f"{kind}_{i}" for kind in ("keys", "values") for i in range(layers)]
@@ -44,17 +46,15 @@ class CachedSteps:
             self._arrays[f"past_values_{i}"] = np.zeros((*shape, length, width), dtype=np.float32)
         self._layers = layers
 
-    def logits(self, tokens: Ids) -> Floats:
-        """Scores after the new ids; the cache grows by them."""
+    def after(self, tokens: Ids) -> Candidates:
+        """What may follow the new ids; the cache grows by them."""
         first, new = self._used, tokens.shape[1]
-        out, *gained = self._step(
-            {
-                "tokens": tokens,
-                "positions": np.arange(first, first + new),
-                "mask": _mask(first, self._length, new),
-            }
-            | self._arrays
-        )
+        self._asked = {
+            "tokens": tokens,
+            "positions": np.arange(first, first + new),
+            "mask": _mask(first, self._length, new),
+        }
+        found, gained = self._ask(FEW)
         # What is written after the last step is never read: the cache has room for all but it.
         room = min(new, self._length - first)
         end = first + room
@@ -63,7 +63,24 @@ class CachedSteps:
             self._arrays[f"past_keys_{i}"][..., first:end] = keys[..., :room]
             self._arrays[f"past_values_{i}"][..., first:end, :] = values[..., :room, :]
         self._used = first + new
-        return np.asarray(out, dtype=np.float32)
+        return found
+
+    def more(self, n_candidates: int) -> Candidates:
+        """The last step again, with more candidates; what the cache gained is masked in it."""
+        return self._ask(n_candidates)[0]
+
+    def _ask(self, n_candidates: int) -> tuple[Candidates, list[Floats]]:
+        n = np.array([min(n_candidates, self._vocab_size)])
+        ids, scores, ceiling, total, *gained = self._step(
+            self._asked | self._arrays | {"n_candidates": n}
+        )
+        found = Candidates(
+            ids=np.asarray(ids),
+            scores=np.array(scores, dtype=np.float32),
+            ceiling=np.asarray(ceiling),
+            total=np.array(total, dtype=np.float32),
+        )
+        return found, gained
 
     def keep(self, rows: Sequence[int]) -> None:
         """Go on with these rows of the batch."""
@@ -92,26 +109,41 @@ class GraphRecogniser:
     ) -> list[Output]:
         """Texts of windows that are decoded together."""
         about = self.about
-        special = about.steering
         crossed = [self._encoder({"features": self._features(window)}) for window in windows]
-        together = [_stacked(parts) for parts in zip(*crossed, strict=True)]
-        room = about.max_positions - len(special.prompt)
-        ends = [min(room, token_limit(about.decoding, len(w))) for w in windows]
-        steps = CachedSteps(
-            self._step, about, together, len(special.prompt) + (exactly or max(ends)) - 1
-        )
+        n_samples = [len(window) for window in windows]
+
+        def once(places: Sequence[int], decoding: Decoding, sure: bool) -> list[Output]:
+            together = [
+                _stacked(parts) for parts in zip(*(crossed[i] for i in places), strict=True)
+            ]
+            ends = [token_limit(decoding, n_samples[i], self._room) for i in places]
+            return self._decoded(together, decoding, ends, exactly, sure)
+
+        if exactly is not None:
+            return once(range(len(windows)), about.decoding.unguarded, confidences)
+        return guarded(once, n_samples, about.decoding, self._room, confidences=confidences)
+
+    @property
+    def _room(self) -> int:
+        return self.about.max_positions - len(self.about.steering.prompt)
+
+    def _decoded(
+        self, crossed: list[Floats], decoding: Decoding, ends: Sequence[int], exactly: int | None,
+        sure: bool,
+    ) -> list[Output]:  # fmt: skip
+        """Texts of windows whose cross keys and values are given, one row a window."""
+        special = self.about.steering
+        length = len(special.prompt) + (exactly or max(ends)) - 1
+        steps = CachedSteps(self._step, self.about, crossed, length)
         written = greedy(
-            steps, special, about.vocab_size, about.decoding, ends,
-            exactly=exactly, confidences=confidences,
-        )  # fmt: skip
+            steps, special, self.about.vocab_size, decoding, ends, exactly=exactly, confidences=sure
+        )
         return [
             Output(
                 text=self._decode(row.ids),
                 ids=tuple(row.ids),
                 n_tokens=row.n_tokens,
-                confidence=confidence_of(row.log_probability, row.n_tokens)
-                if confidences
-                else None,
+                confidence=confidence_of(row.log_probability, row.n_tokens) if sure else None,
             )
             for row in written
         ]

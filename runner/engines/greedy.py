@@ -16,11 +16,41 @@ from runner.engines.features import Floats
 Ids = npt.NDArray[np.int64]
 
 
+FEW = 128
+"""Candidates that are asked for first; `runner.engines.writing.vocabulary` says how far the best stands above them."""
+MANY = 2048
+"""And where those do not settle an id (assumption: a copy of 2,048 rows still costs less than the whole table)."""
+
+
+LARGEST_GONE = 1.0 - 1e-6
+"""Most of the probability that barred ids may take: their scores and the total are rounded apart."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidates:
+    """Ids that may come next, k a row.
+
+    Attributes:
+        ids, scores: shape (rows, k), in no order; ids that are never written score minus infinity.
+        ceiling: what no other id's score exceeds, shape (rows, 1).
+        total: log(sum exp) of all scores, shape (rows, 1).
+    """
+
+    ids: Ids
+    scores: Floats
+    ceiling: Floats
+    total: Floats
+
+
 class Steps(Protocol):
     """A decoder over some windows, with its cache."""
 
-    def logits(self, tokens: Ids) -> Floats:
-        """Scores of the next id after `tokens`, shape (rows, n) to (rows, vocabulary)."""
+    def after(self, tokens: Ids) -> Candidates:
+        """What may follow `tokens` (rows, n), which the cache then holds."""
+        ...
+
+    def more(self, n_candidates: int) -> Candidates:
+        """The same with so many candidates, the vocabulary's size for all."""
         ...
 
     def keep(self, rows: Sequence[int]) -> None:
@@ -40,11 +70,11 @@ class Written:
     log_probability: float = 0.0
 
 
-def bias(specials: Specials, vocab_size: int) -> Floats:
-    """Added to the logits: minus infinity for ids that are never written, shape (vocab_size,)."""
+def never_written(end: int, silent: Sequence[int], vocab_size: int) -> Floats:
+    """Added to the scores: minus infinity for ids above `end` and silent ones, shape (vocab_size,)."""
     out = np.zeros(vocab_size, dtype=np.float32)
-    out[specials.end + 1 :] = -np.inf
-    out[list(specials.silent)] = -np.inf
+    out[end + 1 :] = -np.inf
+    out[list(silent)] = -np.inf
     return out
 
 
@@ -80,37 +110,64 @@ def greedy(
     """
     rows = [Written() for _ in ends]
     active = list(range(len(rows)))
-    never = bias(specials, vocab_size)
-    begin = never.copy()
-    begin[list(specials.begin)] = -np.inf
     tokens: Ids = np.tile(np.array(specials.prompt, dtype=np.int64), (len(rows), 1))
-    first = True
+    barred = [list(specials.begin) for _ in rows]
     while active:
-        scores = steps.logits(tokens)
-        scores = scores + (begin if first else never)
-        first = False
-        for place, index in enumerate(active):
-            scores[place, banned(rows[index].ids, decoding.no_repeat_ngram)] = -np.inf
-        chosen = scores.argmax(axis=-1)
-        if confidences:
-            _add_confidence(scores, chosen, [rows[i] for i in active])
+        # Forced on past its end a text is of no use, and neither is being sure of it.
+        most = vocab_size if exactly is None else FEW
+        chosen = _chosen(steps, tokens, [barred[i] for i in active], most)
         kept = []
         for place, index in enumerate(active):
-            row, token = rows[index], int(chosen[place])
-            row.n_tokens += 1
-            if token == specials.end and exactly is None:
-                continue
-            row.ids.append(token)
-            if row.n_tokens < (exactly or ends[index]):
+            row = rows[index]
+            goes_on = _write(row, chosen, place, None if exactly else specials.end, confidences)
+            barred[index] = banned(row.ids, decoding.no_repeat_ngram)
+            if goes_on and row.n_tokens < (exactly or ends[index]):
                 kept.append(place)
         if kept and len(kept) < len(active):
             steps.keep(kept)
         active = [active[place] for place in kept]
-        tokens = chosen[kept][:, None].astype(np.int64)
+        tokens = chosen.ids[kept]
     return rows
 
 
-def _add_confidence(scores: Floats, chosen: npt.NDArray[np.intp], rows: Sequence[Written]) -> None:
-    for row, score, token in zip(rows, scores, chosen, strict=True):
-        top = float(score[token])
-        row.log_probability -= float(np.log(np.exp(score - top).sum()))
+def _write(
+    row: Written, chosen: Candidates, place: int, end: int | None, confidences: bool
+) -> bool:
+    """Write one token into a row; whether the text goes on."""
+    token = int(chosen.ids[place, 0])
+    row.n_tokens += 1
+    if confidences:
+        row.log_probability += float(chosen.scores[place, 0] - chosen.total[place, 0])
+    if token == end:
+        return False
+    row.ids.append(token)
+    return True
+
+
+def _chosen(steps: Steps, tokens: Ids, barred: Sequence[Sequence[int]], most: int) -> Candidates:
+    """The best id of each row that is not barred (k = 1), among `most` where fewer do not settle it."""
+    found = steps.after(tokens)
+    best = _best(found, barred)
+    for n in (min(MANY, most), most):
+        if n <= found.ids.shape[1] or (best.scores >= found.ceiling).all():
+            break
+        found = steps.more(n)
+        best = _best(found, barred)
+    return best
+
+
+def _best(found: Candidates, barred: Sequence[Sequence[int]]) -> Candidates:
+    scores, total = found.scores, found.total
+    for place, ids in enumerate(barred):
+        if ids:
+            out = np.isin(found.ids[place], ids)
+            gone = np.exp(scores[place, out] - total[place]).sum()
+            total[place] += np.log1p(-min(gone, LARGEST_GONE))
+            scores[place, out] = -np.inf
+    at = scores.argmax(axis=-1)[:, None]
+    return Candidates(
+        ids=np.take_along_axis(found.ids, at, axis=-1),
+        scores=np.take_along_axis(scores, at, axis=-1),
+        ceiling=found.ceiling,
+        total=total,
+    )

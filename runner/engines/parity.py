@@ -49,12 +49,13 @@ class Parity:
     """What an export came to in its engine.
 
     Attributes:
+        latency: of requests; None where it was not taken.
         different: utterances whose text is not the run's, with both texts.
         cold_start_seconds: from the start of a process to the first text.
     """
 
     score: EngineEvaluation
-    latency: EngineLatency
+    latency: EngineLatency | None
     different: tuple[tuple[str, str, str], ...]
     cold_start_seconds: float | None
 
@@ -101,6 +102,7 @@ class _AsSpeechModel:
             n_tokens=output.n_tokens,
             log_probabilities=output.log_probabilities,
             token_ids=output.ids,
+            fell_back=output.fell_back,
         )
 
 
@@ -114,20 +116,12 @@ def score(
     labels: Sequence[str] = (),
     threads: int = 1,
     report: Report | None = None,
+    timed: bool = True,
     plan: RequestPlan | None = None,
 ) -> Parity:
-    """Score and time an exported folder.
+    """Score and time an exported folder on a trial's test clips, beside the run's `own` utterances.
 
-    Args:
-        folder: of the export.
-        trial: what it was exported from.
-        clips: of the test split.
-        own: the run's stored utterances.
-        device: what it runs on.
-        labels: of an emotion model.
-        threads: of the engine.
-        report: takes progress.
-        plan: how many requests are timed.
+    `labels` are those of an emotion model; `timed`: whether its latency is taken too, by `plan`.
     """
     model = open_folder(folder, threads)
     prompt = () if model.about.specials is None else model.about.specials.prompt
@@ -138,30 +132,43 @@ def score(
     )  # fmt: skip
     cold = cold_start(folder, threads)
     pairs = _pairs(found, own)
-    beside = _engine_evaluation(model, found, pairs, trial, device, threads)
     beside = dataclasses.replace(
-        beside,
+        _engine_evaluation(model, found, pairs, trial, device, threads),
         size_bytes=size_bytes(folder),
         peak_memory_bytes=cold.get("peak_bytes"),
         window_ms=1e3 * float(np.mean(as_model.wall_seconds)),
         window_cpu_ms=1e3 * float(np.mean(as_model.cpu_seconds)),
     )
-    requests = scored_requests(clips, found.utterances, trial)
-    n_tokens = whole_tokens(found.mean_output_tokens)
-    latency = measure(model, requests, trial, n_tokens, device, threads, plan or RequestPlan())
     return Parity(
         score=beside,
-        latency=EngineLatency(
-            engine=beside.engine, engine_version=beside.engine_version, n_threads=threads,
-            latency=latency,
-        ),
+        latency=_latency(model, clips, found, trial, device, threads, plan) if timed else None,
         different=tuple(
             (new.utterance_id, new.hypothesis, old.hypothesis)
             for new, old in pairs
             if new.hypothesis != old.hypothesis
         ),
         cold_start_seconds=cold.get("seconds"),
-    )  # fmt: skip
+    )
+
+
+def _latency(
+    model: Model,
+    clips: Sequence[Clip],
+    found: Evaluation,
+    trial: Trial,
+    device: Device,
+    threads: int,
+    plan: RequestPlan | None,
+) -> EngineLatency:
+    """The latency of the requests that were scored."""
+    requests = scored_requests(clips, found.utterances, trial)
+    n_tokens = whole_tokens(found.mean_output_tokens)
+    return EngineLatency(
+        engine=model.about.engine,
+        engine_version=model.engine.version,
+        n_threads=threads,
+        latency=measure(model, requests, trial, n_tokens, device, threads, plan or RequestPlan()),
+    )
 
 
 def _engine_evaluation(

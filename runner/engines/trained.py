@@ -40,6 +40,7 @@ def load_trained(
     weights_digest: str | None = None,
     device: torch.device | None = None,
     catalogue: Catalogue = BUILT_IN,
+    labels: tuple[str, ...] = (),
 ) -> Trained:
     """Build the trial's model and put its stored tensors in; adapters are merged.
 
@@ -50,6 +51,7 @@ def load_trained(
         weights_digest: that of the base weights it was trained on, where it is known.
         device: where the module is put; the CPU by default.
         catalogue: what the trial's backbone means, where it may be one of the user's own.
+        labels: of a model that names classes and was not trained.
 
     Raises:
         InputError: tensors were trained but are not stored, or do not fit.
@@ -63,7 +65,7 @@ def load_trained(
     backbone = catalogue.backbone(trial.backbone)
     base = _base(trial, backbone, weights_folder, weights_digest)
     if artifact is None:
-        return _built(trial, backbone, base, (), None, device)
+        return _built(trial, backbone, base, labels, None, device)
     labels = tuple(_meta(artifact).get("labels", ()))
     return _built(trial, backbone, base, labels, artifact, device)
 

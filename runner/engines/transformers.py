@@ -8,8 +8,9 @@ from importlib.metadata import version as version_of
 from pathlib import Path
 from typing import Any
 
+from planner.words.records import Decoding
 from runner.data.audio import Audio
-from runner.engines.base import Engine, Output, token_limit
+from runner.engines.base import Engine, Output, guarded, token_limit
 from runner.engines.description import Description
 from runner.engines.features import log_mel
 from runner.engines.quiet import quiet_transformers
@@ -38,25 +39,37 @@ class Recogniser:
         self, windows: Sequence[Audio], *, exactly: int | None = None, confidences: bool = False
     ) -> list[Output]:
         """Texts of windows, one after the other."""
-        return [self._one(window, exactly, confidences) for window in windows]
+        about, n_samples = self.about, [len(window) for window in windows]
+        room = about.max_positions - len(about.steering.prompt)
 
-    def _one(self, window: Audio, exactly: int | None, confidences: bool) -> Output:
-        about, torch = self.about, self._torch
-        features = torch.from_numpy(log_mel([window], *about.mel_shape))
-        limit = exactly or token_limit(about.decoding, len(window))
+        def once(places: Sequence[int], decoding: Decoding, sure: bool) -> list[Output]:
+            limits = [exactly or token_limit(decoding, n_samples[i], room) for i in places]
+            each = zip(places, limits, strict=True)
+            return [self._one(windows[i], decoding, limit, exactly, sure) for i, limit in each]
+
+        if exactly is not None:
+            return once(range(len(windows)), about.decoding.unguarded, confidences)
+        return guarded(once, n_samples, about.decoding, room, confidences=confidences)
+
+    def _one(
+        self, window: Audio, decoding: Decoding, limit: int, exactly: int | None, sure: bool
+    ) -> Output:
+        torch = self._torch
+        features = torch.from_numpy(log_mel([window], *self.about.mel_shape))
         with torch.inference_mode(), quiet_transformers():
             found = self._model.generate(
                 features.to(self._device, self._model.dtype),
                 max_new_tokens=limit,
                 min_new_tokens=exactly,
+                no_repeat_ngram_size=decoding.no_repeat_ngram,
                 return_dict_in_generate=True,
-                output_scores=confidences,
+                output_scores=sure,
             )
-        end = about.steering.end
+        end = self.about.steering.end
         ids = [int(i) for i in found["sequences"][0] if int(i) < end]
-        sure = self._confidence(found, ids) if confidences else None
+        known = self._confidence(found, ids) if sure else None
         n_tokens = exactly or min(len(ids) + 1, limit)
-        return Output(text=self._decode(ids), ids=tuple(ids), n_tokens=n_tokens, confidence=sure)
+        return Output(text=self._decode(ids), ids=tuple(ids), n_tokens=n_tokens, confidence=known)
 
     def _confidence(self, found: Any, ids: list[int]) -> float | None:
         """Geometric mean probability of the ids that were written."""

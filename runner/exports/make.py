@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -19,6 +20,7 @@ from planner.store import read
 from planner.store.engine import opened
 from planner.store.row_types import RunRow
 from planner.words.engine_records import Export
+from runner.engines.description import is_readable
 from runner.engines.formats import (
     FORMATS,
     Format,
@@ -27,6 +29,7 @@ from runner.engines.formats import (
     require_installed,
     require_possible,
 )
+from runner.exports.text import parity_json
 
 if TYPE_CHECKING:
     from runner.data.clips import Corpus
@@ -44,6 +47,7 @@ class ExportRequest:
         which: a run's key, or an answer's id.
         weights: local folder of base weights, before cache, hub and registry.
         parity: score the folder in its engine, and store what that gave.
+        latency: also time it by itself; a sweep times its exports in turns, later.
     """
 
     which: str
@@ -53,6 +57,7 @@ class ExportRequest:
     weights: Path | None = None
     threads: int = 1
     parity: bool = True
+    latency: bool = True
 
 
 def run_of(engine: Any, which: str) -> tuple[RunRow, str | None]:
@@ -160,7 +165,7 @@ class _Exporting:
             "seconds": written,
             "metric": row.metric,
             "run_error": row.error,
-            "parity": None if self.parity is None else _parity_json(self.parity),
+            "parity": None if self.parity is None else parity_json(self.parity),
         }
 
     def _trained(self) -> Trained:
@@ -211,6 +216,7 @@ class _Exporting:
             describe(torch.device("cpu")),
             labels=trained.labels,
             threads=threads,
+            timed=self.asked.latency,
         )
         parity.require_equal(self.parity, row.precision)
         self._score_borders(folder, corpus)
@@ -251,33 +257,9 @@ class _Exporting:
             ),
         )
         if self.parity is not None:
-            save_engine_results(
-                self.engine, self.row.run_id, [self.parity.score], [self.parity.latency]
-            )
-
-
-def _parity_json(found: Parity) -> dict[str, Any]:
-    score, latency = found.score, found.latency.latency
-    return {
-        "error": score.evaluation.error,
-        "std_error": score.evaluation.std_error,
-        "error_difference": score.error_difference,
-        "error_difference_std_error": score.error_difference_std_error,
-        "n_equal_texts": score.n_equal_texts,
-        "n_utterances": score.evaluation.n_utterances,
-        "different": [list(one) for one in found.different],
-        "engine_version": score.engine_version,
-        "device": score.device.name,
-        "n_threads": score.n_threads,
-        "p50_ms": latency.p50_ms,
-        "p95_ms": latency.p95_ms,
-        "stages_ms": latency.stages_ms,
-        "window_ms": score.window_ms,
-        "window_cpu_ms": score.window_cpu_ms,
-        "peak_memory_bytes": score.peak_memory_bytes,
-        "cold_start_seconds": found.cold_start_seconds,
-        "borders": (score.evaluation.details or {}).get("borders"),
-    }
+            latency = self.parity.latency
+            timed = [] if latency is None else [latency]
+            save_engine_results(self.engine, self.row.run_id, [self.parity.score], timed)
 
 
 def _sha256(folder: Path) -> str:
@@ -322,12 +304,13 @@ def folder_of(db: str | None, which: str, to: str | None, precision: str | None,
     wanted = None if precision is None else precision_of(FORMATS[to or "ctranslate2"], precision)
     for one in there:
         fits = to in (None, one.format) and wanted in (None, one.precision)
-        if fits and Path(one.folder).is_dir():
+        if fits and is_readable(Path(one.folder)):
             return Path(one.folder)
     form = format_of(to) if to else _installed(row)
     named = precision_of(form, precision)
     out = _cache() / f"{row.trial.fingerprint[:16]}-{form.name}-{named}"
-    if not (out / "soundscale.json").is_file():
+    if not is_readable(out):
+        shutil.rmtree(out, ignore_errors=True)
         say(f"run {row.run_id} has no export here; making one for {form.engine} in {named}")
         asked = ExportRequest(
             which=str(row.run_id), to=form.name, out=out, precision=named, parity=False

@@ -1,10 +1,13 @@
-"""What an export came to, for people."""
+"""What an export came to, as JSON and for people."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from planner.words.units import format_bytes, format_duration, format_ms
+
+if TYPE_CHECKING:
+    from runner.engines.parity import Parity
 
 
 def lines(found: dict[str, Any]) -> list[str]:
@@ -38,3 +41,29 @@ def lines(found: dict[str, Any]) -> list[str]:
     for utterance, new, old in parity["different"][:3]:
         out.append(f"  differs on {utterance}: {new[:70]!r} for {old[:70]!r}")
     return out
+
+
+def parity_json(found: Parity) -> dict[str, Any]:
+    """Scores, latency and memory of an exported folder in its engine, as plain JSON values."""
+    score = found.score
+    latency = None if found.latency is None else found.latency.latency
+    return {
+        "error": score.evaluation.error,
+        "std_error": score.evaluation.std_error,
+        "error_difference": score.error_difference,
+        "error_difference_std_error": score.error_difference_std_error,
+        "n_equal_texts": score.n_equal_texts,
+        "n_utterances": score.evaluation.n_utterances,
+        "different": [list(one) for one in found.different],
+        "engine_version": score.engine_version,
+        "device": score.device.name,
+        "n_threads": score.n_threads,
+        "p50_ms": None if latency is None else latency.p50_ms,
+        "p95_ms": None if latency is None else latency.p95_ms,
+        "stages_ms": None if latency is None else latency.stages_ms,
+        "window_ms": score.window_ms,
+        "window_cpu_ms": score.window_cpu_ms,
+        "peak_memory_bytes": score.peak_memory_bytes,
+        "cold_start_seconds": found.cold_start_seconds,
+        "borders": (score.evaluation.details or {}).get("borders"),
+    }

@@ -33,7 +33,10 @@ class Point:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProbeJob:
-    """What one process does: its points in an order of its own, within its time where there is one."""
+    """What one process does: its points in an order of its own, within its time where there is one.
+
+    `folders` are of the points' exported models, in their order; empty: torch is timed.
+    """
 
     points: tuple[Point, ...]
     seed: int
@@ -45,16 +48,23 @@ class ProbeJob:
     device_label: str | None
     precision: str
     attention: str
+    folders: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sampled:
-    """Seconds of each stage in each sample of a point, those of its processor, and where they were taken."""
+    """Seconds of each stage in each sample of a point, those of its processor, and where they were taken.
+
+    `n_output_tokens` of each sample: an engine's encoder is told from its decoder by windows of fewer tokens.
+    """
 
     seconds: list[list[float]]
     processor_seconds: list[float | None]
+    n_output_tokens: list[int]
     device: dict[str, Any]
     precision: str
+    stages: list[str]
+    engine_version: str = ""
 
 
 def write_job(job: ProbeJob, catalogue: Catalogue, path: Path) -> None:
@@ -68,6 +78,7 @@ def read_job(path: Path) -> tuple[ProbeJob, Catalogue]:
     document = json.loads(path.read_text("utf-8"))
     catalogue = Catalogue(tuple(map(from_stored, document["backbones"].values())))
     given = document["job"] | {"points": tuple(Point(**p) for p in document["job"]["points"])}
+    given["folders"] = tuple(given["folders"])
     return ProbeJob(**given), catalogue
 
 
@@ -113,21 +124,36 @@ def work(job: ProbeJob, catalogue: Catalogue) -> list[Sampled]:
         seconds = math.inf
         if ended is not None:
             seconds = max(0.0, ended - time.monotonic()) / (len(order) - place)
-        point, trial = job.points[i], trial_of(job.points[i])
-        model = models.deployed(trial, precision)
-        ready = torch_ready(model, trial, precision, device, point.batch_size)
+        point, trial, version = job.points[i], trial_of(job.points[i]), ""
+        if job.folders:
+            ready, version = _in_engine(Path(job.folders[i]), job.threads)
+        else:
+            model = models.deployed(trial, precision)
+            ready = torch_ready(model, trial, precision, device, point.batch_size)
         taken = _timed(job, point, ready, seconds)
         samples[i] = Sampled(
             seconds=[(t.stages_ms[0] / 1e3).tolist() for t in taken],
             processor_seconds=[t.processor_seconds for t in taken],
+            n_output_tokens=[t.n_output_tokens[0] for t in taken],
             device=record,
             precision=precision,
+            stages=list(ready.stages),
+            engine_version=version,
         )
     return [samples[i] for i in range(len(job.points))]
 
 
+def _in_engine(folder: Path, threads: int) -> tuple[Ready, str]:
+    """An exported model under the clock, and the version of its engine."""
+    from runner.engines.runtime import open_folder
+    from runner.engines.timed import engine_ready
+
+    model = open_folder(folder, threads)
+    return engine_ready(model, threads), model.engine.version
+
+
 def _timed(job: ProbeJob, point: Point, ready: Ready, seconds: float) -> list[TimedRequest]:
-    """Samples of one window of noise, by the rule that everything is timed by."""
+    """Samples of one window of noise, by the rule that everything is timed by; in an engine also of its first token."""
     import numpy as np
 
     from runner.models.base import SAMPLE_RATE
@@ -136,10 +162,12 @@ def _timed(job: ProbeJob, point: Point, ready: Ready, seconds: float) -> list[Ti
 
     length = round(point.audio_seconds * SAMPLE_RATE)
     noise = np.random.default_rng(0).normal(0.0, 0.05, length).astype(np.float32)
-    window = Request(
-        utterance_id="noise", windows=(noise,), n_output_tokens=(point.n_output_tokens,)
-    )
-    timer = Timer(ready=ready, requests=[window])
+    few = [1] if job.folders and point.n_output_tokens > 1 else []
+    windows = [
+        Request(utterance_id=f"noise {n}", windows=(noise,), n_output_tokens=(n,))
+        for n in (point.n_output_tokens, *few)
+    ]
+    timer = Timer(ready=ready, requests=windows)
     timer.run(
         RequestPlan(
             n_warmup=job.n_warmups, passes=job.n_samples, fewest=job.fewest, seconds=seconds

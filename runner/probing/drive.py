@@ -28,9 +28,10 @@ from planner.errors import InputError, SoundscaleError
 from planner.words.catalogue import BUILT_IN, Catalogue
 from planner.words.records import Device, Latency, Reduction
 from planner.words.units import format_ms
+from runner.probing import in_engine
 from runner.probing.child import Point, ProbeJob, Sampled, read_samples, write_job
 from runner.trial.quantiles import METHOD, by_processor, measured
-from runner.trial.timing import STAGES, TimedRequest
+from runner.trial.timing import TimedRequest
 
 LIMIT_SECONDS = 90.0
 """Time that a probe which chooses its own points may take by default."""
@@ -65,7 +66,8 @@ class ProbeRequest:
         seconds: time allowed where points are chosen.
         threads: compute threads.
         device_label: name of the device; None: derived from its model.
-        precision: `auto`, `fp32` or `bf16`.
+        precision: `auto`, `fp32` or `bf16`; of torch.
+        engine: `NAME[:PRECISION]` of what the models are exported to; None: torch.
         attention: `sdpa` or `eager`.
     """
 
@@ -83,6 +85,7 @@ class ProbeRequest:
     device_label: str | None = None
     precision: str = "auto"
     attention: str = "sdpa"
+    engine: str | None = None
 
 
 def candidates(request: ProbeRequest, catalogue: Catalogue = BUILT_IN) -> list[Point]:
@@ -151,10 +154,11 @@ def measure(
     """Samples of every point, from one process after the other.
 
     Raises:
-        SoundscaleError: a process ended without its samples.
+        SoundscaleError: a process ended without its samples, or a point cannot be exported.
     """
-    began = time.monotonic()
     with TemporaryDirectory(prefix="soundscale-probe-") as folder:
+        exported = in_engine.export_points(request.engine, points, catalogue, Path(folder))
+        began = time.monotonic()
         for k in range(request.n_processes):
             left = request.seconds - (time.monotonic() - began)
             job = ProbeJob(
@@ -171,6 +175,7 @@ def measure(
                 device_label=request.device_label,
                 precision=request.precision,
                 attention=request.attention,
+                folders=exported,
             )
             yield k, _in_fresh_process(job, catalogue, Path(folder) / str(k))
 
@@ -199,17 +204,24 @@ def latency_of(point: Point, samples: Sequence[Sampled], request: ProbeRequest) 
     taken = [
         TimedRequest(
             round=k,
-            n_output_tokens=(point.n_output_tokens,),
+            n_output_tokens=(n,),
             stages_ms=1e3 * np.array([row]),
             wall_seconds=sum(row),
             processor_seconds=clock,
         )
         for s in samples
-        for k, (row, clock) in enumerate(zip(s.seconds, s.processor_seconds, strict=True))
+        for k, (row, clock, n) in enumerate(
+            zip(s.seconds, s.processor_seconds, s.n_output_tokens, strict=True)
+        )
     ]
     one, sizes = samples[0], np.array([[1.0, point.n_output_tokens]])
     told = measured(
-        taken, sizes, point.n_output_tokens, STAGES, alone=False, on_cpu=one.device["kind"] == "cpu"
+        taken,
+        sizes,
+        point.n_output_tokens,
+        one.stages,
+        alone=False,
+        on_cpu=one.device["kind"] == "cpu",
     )
     told |= dict.fromkeys(("request_p50_ms", "request_p95_ms", "n_requests", "share_above_p95"))
     told["method"] = told["method"].replace(METHOD, f"probe/3 of {len(samples)} processes")
@@ -217,7 +229,14 @@ def latency_of(point: Point, samples: Sequence[Sampled], request: ProbeRequest) 
         alike = taken if told["quiet"] is not False else [by_processor(t) for t in taken]
         seconds = np.array([t.wall_seconds for t in alike])
         ends = np.cumsum([len(s.seconds) for s in samples])[:-1]
-        medians = np.array([np.median(part) for part in np.split(seconds, ends)])
+        whole = np.array([t.n_output_tokens[0] == point.n_output_tokens for t in alike])
+        medians = np.array(
+            [
+                np.median(part[kept])
+                for part, kept in zip(np.split(seconds, ends), np.split(whole, ends), strict=True)
+            ]
+        )
+        seconds = seconds[whole]
         told["noise_floor"] = float(np.abs(medians / np.median(seconds) - 1.0).max())
     return Latency(
         device=Device(**one.device),
@@ -227,8 +246,10 @@ def latency_of(point: Point, samples: Sequence[Sampled], request: ProbeRequest) 
         n_output_tokens=point.n_output_tokens,
         n_warmup=WARMUPS,
         batch_size=point.batch_size,
-        dtype=one.precision,
-        attention=request.attention,
+        dtype=one.precision if request.engine is None else in_engine.precision_in(request.engine),
+        attention=request.attention
+        if request.engine is None
+        else in_engine.name_of(request.engine),
         **told,
     )
 
@@ -296,8 +317,10 @@ def probe(
         slow = format_ms(1e3 * float(np.median([sum(s) for s in by_point[worst][-1].seconds])))
         say(f"  process {k + 1} of {request.n_processes} done; the slowest point takes {slow}")
     latencies = [latency_of(p, s, request) for p, s in zip(points, by_point, strict=True)]
-    if store:
+    if store and request.engine is None:
         _save(db, latencies)
+    elif store:
+        in_engine.save(db, by_point, latencies, request.threads)
     say(f"device {latencies[0].device.name}: {'stored' if store else 'not stored'}")
     return latencies
 

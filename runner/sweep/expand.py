@@ -19,6 +19,10 @@ from runner.trial.estimates import training_flops
 __all__ = ["Combination", "SweepSpec", "combinations", "expand", "load_spec"]
 
 
+UNTRAINED_SECONDS = 30.0
+"""Windows of a checkpoint as it is published."""
+
+
 @dataclass(frozen=True, slots=True)
 class Combination:
     """One level of each axis, as the sweep file writes it."""
@@ -187,16 +191,34 @@ def expand(
             )
         resources = replace(resources, validate=True)
     trials = [
-        _trial(spec, corpus, catalogue, combination, optimisation, seed)
-        for combination in combinations(spec, catalogue)
-        for optimisation in spec.optimisation.each(
-            combination.audio_seconds, combination.adaptation
-        )
-        for seed in dict.fromkeys(spec.seeds)
+        *_untrained(spec, corpus, catalogue),
+        *(
+            _trial(spec, corpus, catalogue, combination, optimisation, seed)
+            for combination in combinations(spec, catalogue)
+            for optimisation in spec.optimisation.each(
+                combination.audio_seconds, combination.adaptation
+            )
+            for seed in dict.fromkeys(spec.seeds)
+        ),
     ]
     unique = {trial.fingerprint: trial for trial in trials}
     ordered = sorted(unique.values(), key=lambda t: -training_flops(t, corpus, catalogue))
     return [(trial, resources) for trial in ordered]
+
+
+def _untrained(spec: SweepSpec, corpus: Corpus, catalogue: Catalogue) -> list[Trial]:
+    """What users would take without training, for each backbone, where the file asks for a reference."""
+    if not spec.reference:
+        return []
+    names = dict.fromkeys(c.backbone for c in combinations(spec, catalogue))
+    greedy = spec.model_copy(update={"decoding": replace(spec.decoding, beams=1)})
+    return [
+        _trial(
+            greedy, corpus, catalogue, Combination(name, UNTRAINED_SECONDS, "none", "none"),
+            Optimisation(), spec.seeds[0],
+        )
+        for name in names
+    ]  # fmt: skip
 
 
 def _trial(

@@ -144,6 +144,10 @@ def _check_names(spec: SweepSpec) -> None:
     ):
         if name is not None and name not in words:
             raise UnknownNameError(key, name, words)
+    if spec.reference and spec.task != "asr":
+        raise InputError(
+            "reference: an untrained checkpoint names no emotions; reference belongs to task asr"
+        )
     if spec.normaliser is not None and spec.normaliser not in SCORERS:
         raise UnknownNameError("normaliser", spec.normaliser, list(SCORERS))
     levels = _levels(spec, "adaptation")

@@ -31,6 +31,11 @@
 `latency` says when it is measured: `quiet`, in a stage of its own after training, alone on the host;
 `beside`, at the end of each trial, whatever runs next to it; `none`. It is no part of a trial either.
 
+`engines = ["onnxruntime", "ctranslate2:int8"]`: after training the finished runs are exported for these, scored in them
+and timed beside torch; of `engine_runs`: `all`, or those on the `frontier` of error and FLOPs.
+`reference = true` adds what users would take without training, for each backbone: the checkpoint as it is, in windows
+of 30 s without fewer tokens, greedy, on the same test set.
+
 An unknown key is an error that names the nearest known one: a misspelt `leaning_rate` that is
 silently ignored would train a whole campaign at the wrong rate.
 """
@@ -255,6 +260,9 @@ class SweepSpec(Section):
     normaliser: str | None = None
     precision: str = "auto"
     latency: Literal["quiet", "beside", "none"] = "quiet"
+    engines: list[str] = []
+    engine_runs: Literal["all", "frontier"] = "all"
+    reference: bool = False
 
     @model_validator(mode="before")
     @classmethod

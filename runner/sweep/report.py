@@ -70,15 +70,20 @@ def report(engine: Engine, name: str) -> dict[str, Any]:
     """
     from planner.store.forecasts import of_sweep
     from planner.store.latency_stages import stages
-    from planner.store.read import sweep_id_of
+    from planner.store.read import runs, sweep_id_of
+    from runner.sweep import beside
 
     sweep_id = sweep_id_of(engine, name)
     forecasts = of_sweep(engine, sweep_id)
     labels = full_labels([row.trial for row in forecasts])
     rows = [_row(row) | {"label": said} for row, said in zip(forecasts, labels, strict=True)]
     measured = [stage_row(stage) for stage in stages(engine, sweep_id)]
+    finished = runs(engine, sweep=name, status="finished")
+    in_engines = beside.engine_rows(engine, finished)
     return {
-        "name": name, "trials": rows, "latency_stages": measured, "summary": _summary(rows),
+        "name": name, "trials": rows, "latency_stages": measured, "engines": in_engines,
+        "references": beside.reference_rows(engine, finished, in_engines),
+        "summary": _summary(rows),
     }  # fmt: skip
 
 

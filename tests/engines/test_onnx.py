@@ -1,6 +1,7 @@
 """Exports to ONNX write what torch writes, on every kind of reduction, and in int8 nearly so."""
 
 import json
+import math
 import subprocess
 import sys
 
@@ -32,7 +33,8 @@ def test_int8_scores_tokens_nearly_as_float32_does(exported, reduction):
         for precision in ("float32", "int8")
     )
     for one, other in zip(plain, small, strict=True):
-        assert other.confidence == pytest.approx(one.confidence, rel=0.05)
+        nats = [math.log(out.confidence) for out in (one, other)]
+        assert nats[1] == pytest.approx(nats[0], rel=0.02)
 
 
 def test_int8_holds_every_constant_matrix_in_a_byte(exported):
@@ -40,7 +42,8 @@ def test_int8_holds_every_constant_matrix_in_a_byte(exported):
 
     for name in ("encoder.onnx", "decoder_step.onnx"):
         graph = onnx.load(exported("onnx", "int8") / name).graph
-        wide = [i for i in graph.initializer if len(i.dims) == 2 and i.data_type == 1]
+        floats = [i for i in graph.initializer if len(i.dims) == 2 and i.data_type == 1]
+        wide = [i for i in floats if not i.name.endswith("_scale")]
         assert all("position" in one.name for one in wide), [one.name for one in wide]
 
 

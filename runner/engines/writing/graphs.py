@@ -172,12 +172,13 @@ class _DecoderLayer(_LayerGraph):
 
 
 class Step(nn.Module):
-    """The decoder over some new ids: scores of the next one, and what each layer's cache gains.
+    """The decoder over some new ids: the last one's states, and what each layer's cache gains.
 
     Shapes: tokens (B, n), positions (n,), mask (n, S + n) added to the attention scores; of each layer past keys
     (B, H, D / H, S), past values (B, H, S, D / H), and cross keys and values as `CrossEncoder` gives them. Layers
     are inputs of their own: taken out of one array, an engine copies the whole array in every step. Returns
-    logits (B, V) after the last id, then each layer's new keys (B, H, D / H, n), then its new values.
+    the last id's states (B, D), which the vocabulary is projected from (`runner.engines.writing.vocabulary` adds that),
+    then each layer's new keys (B, H, D / H, n), then its new values.
     """
 
     def __init__(self, module: Any) -> None:
@@ -186,8 +187,8 @@ class Step(nn.Module):
         heads = decoder.config.decoder_attention_heads
         self.layers = nn.ModuleList(_DecoderLayer(layer, heads) for layer in decoder.layers)
         self.norm = decoder.layer_norm
-        # One matrix (D, V) for look-up and projection, as it is tied in Whisper.
-        self.table, _ = _product(decoder.embed_tokens.weight, None)
+        # One matrix (V, D) for look-up and projection, as it is tied in Whisper.
+        self.vocabulary = nn.Parameter(decoder.embed_tokens.weight.detach(), requires_grad=False)
         self.positions = nn.Parameter(decoder.embed_positions.weight.detach(), requires_grad=False)
 
     def forward(
@@ -195,7 +196,7 @@ class Step(nn.Module):
         past_values: list[Tensor], keys: list[Tensor], values: list[Tensor],
     ) -> tuple[Tensor, ...]:  # fmt: skip
         """One pass over the new ids."""
-        looked_up = self.table.index_select(1, tokens.reshape(-1)).transpose(0, 1)
+        looked_up = self.vocabulary.index_select(0, tokens.reshape(-1))
         batch, length = tokens.shape
         x = looked_up.reshape(batch, length, -1) + self.positions.index_select(0, positions)
         new_keys, new_values = [], []
@@ -204,8 +205,7 @@ class Step(nn.Module):
             x, new_key, new_value = layer(x, mask, past_key, past_value, key, value)
             new_keys.append(new_key)
             new_values.append(new_value)
-        logits = self.norm(x[:, -1]) @ self.table
-        return (logits, *new_keys, *new_values)
+        return (self.norm(x[:, -1]), *new_keys, *new_values)
 
 
 class Classified(nn.Module):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import tempfile
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,9 +15,13 @@ import torch
 from torch import nn
 
 from planner.costs.flops.lengths import encoder_tokens
+from runner.engines.features import Floats
+from runner.engines.greedy import never_written
 from runner.engines.trained import Trained
 from runner.engines.writing.graphs import Classified, CrossEncoder, Step
 from runner.engines.writing.quantise import quantise
+from runner.engines.writing.vocabulary import complete
+from runner.models.decode import Specials
 
 Say = Callable[[str], None]
 """Takes a line of progress."""
@@ -125,17 +128,43 @@ def step_dimensions(n_layers: int) -> dict[str, Any]:
 
 def save(trained: Trained, folder: Path, precision: str, say: Say) -> None:
     """Put the graphs of a trained model into a folder: two for text, one for classes."""
-    with tempfile.TemporaryDirectory(prefix="soundscale-graphs-") as scratch:
-        plain = folder if precision == "float32" else Path(scratch)
-        names = save_plain(trained, plain, say)
-        if precision == "int8":
-            for name in names:
-                say(f"quantising {name}")
-                quantise(plain / name, folder / name)
+    for name in save_plain(trained, folder, say):
+        rewrite(folder / name, trained, precision, say)
+
+
+def rewrite(path: Path, trained: Trained, precision: str, say: Say) -> None:
+    """Quantise a plain graph's products where that is asked for, and give a step its vocabulary."""
+    import onnx
+
+    if precision == "float32" and path.name != STEP:
+        return
+    model = onnx.load(str(path))
+    if precision == "int8":
+        say(f"quantising {path.name}")
+        quantise(model)
+    if path.name == STEP:
+        complete(model, _never(trained), precision)
+    onnx.save(model, str(path))
+
+
+def complete_whole(path: Path, trained: Trained) -> None:
+    """Give a step's plain graph its vocabulary in standard operations alone."""
+    import onnx
+
+    model = onnx.load(str(path))
+    complete(model, _never(trained), None)
+    onnx.save(model, str(path))
+
+
+def _never(trained: Trained) -> Floats:
+    module: Any = trained.model.module
+    size = int(module.config.vocab_size)
+    special = Specials.of(size)
+    return never_written(special.end, special.silent, size)
 
 
 def save_plain(trained: Trained, folder: Path, say: Say) -> tuple[str, ...]:
-    """The graphs in float32; the files' names."""
+    """The graphs in float32, a step's up to the states before the vocabulary; the files' names."""
     module: Any = trained.model.module
     window = np.zeros(1600, dtype=np.float32)
     features = trained.model.features([window])
@@ -157,7 +186,7 @@ def save_plain(trained: Trained, folder: Path, say: Say) -> tuple[str, ...]:
         trained.trial.padding,
     )
     inputs = ("tokens", "positions", "mask", *layered(layers, *LAYERED))
-    outputs = ("logits", *layered(layers, "new_keys", "new_values"))
+    outputs = ("states", *layered(layers, "new_keys", "new_values"))
     example, dimensions = step_example(module, n_states), step_dimensions(layers)
     save_graph(Step(module), example, folder / STEP, inputs, outputs, dimensions)
     return (ENCODER, STEP)

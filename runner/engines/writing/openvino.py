@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 
 from runner.engines.trained import Trained
-from runner.engines.writing.onnx import Say, save_plain
+from runner.engines.writing.onnx import STEP, Say, complete_whole, save_plain
 
 
 def save(trained: Trained, folder: Path, precision: str, say: Say) -> None:
@@ -19,6 +19,8 @@ def save(trained: Trained, folder: Path, precision: str, say: Say) -> None:
     with tempfile.TemporaryDirectory(prefix="soundscale-graphs-") as scratch:
         for name in save_plain(trained, Path(scratch), say):
             say(f"converting {name}")
+            if name == STEP:
+                complete_whole(Path(scratch) / name, trained)
             model = openvino.convert_model(Path(scratch) / name)
             if precision == "int8":
                 model = _compressed(model)

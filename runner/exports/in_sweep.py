@@ -1,0 +1,175 @@
+"""After training: the sweep's finished runs in the engines that its file names, scored before they are timed.
+
+Each run is exported into the artifacts' folder, once, and held to its own texts (`runner.engines.parity`); a run that
+an engine cannot hold, or whose texts differ, is said and left out. The stage of latency then times what is there beside
+torch, in turns.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from planner.costs.flops.forward import forward_flops
+from planner.errors import MissingResourceError, SoundscaleError
+from planner.store import read
+from planner.store.engine import opened
+from planner.store.engine_results import engine_results, exports
+from runner import sweep_latency
+from runner.engines.description import is_readable
+from runner.engines.formats import Format, asked_engine, require_installed
+from runner.exports.make import ExportRequest, export
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from planner.store.row_types import RunRow
+    from planner.words.catalogue import Catalogue
+    from planner.words.records import Trial
+    from runner.sweep.keys import SweepSpec
+
+Say = Callable[[str], None]
+
+TOKENS_A_SECOND = 2.0
+"""Output tokens a second of speech by which FLOPs are compared (assumption; it hardly moves an order)."""
+
+
+def checked(spec: SweepSpec, say: Say, *, lenient: bool = False) -> SweepSpec:
+    """The file, if its engines can be exported for here; before anything is trained.
+
+    Args:
+        spec: of the sweep.
+        say: takes lines of progress.
+        lenient: leave out and tell what is not installed, in place of an error.
+
+    Raises:
+        UnknownNameError: there is no such engine, or it has no such precision.
+        MissingResourceError: one is not installed; it names the extra.
+    """
+    kept = []
+    for text in spec.engines:
+        form, _ = asked_engine(text)
+        try:
+            require_installed(form, writing=True)
+        except MissingResourceError as problem:
+            if not lenient:
+                raise
+            say(f"engines: left out: {problem}")
+        else:
+            kept.append(text)
+    return spec.model_copy(update={"engines": kept})
+
+
+def measure(
+    db: str, spec: SweepSpec, artifacts: str, weights: Path | None, ray_address: str, say: Say
+) -> None:
+    """After training: the engines that the file names, then the latency of all of it."""
+    engines = export_finished(db, spec, artifacts, weights, say) if spec.engines else ()
+    if spec.latency == "quiet":
+        sweep_latency.after_training(db, spec.name, ray_address, say, engines)
+
+
+def export_finished(
+    db: str, spec: SweepSpec, artifacts: str, weights: Path | None, say: Say
+) -> tuple[str, ...]:
+    """Export what the file asks for and the store lacks; names of the engines that there are exports for.
+
+    Args:
+        db: the database.
+        spec: of the sweep, whose trials are finished.
+        artifacts: folder or URL of the trained tensors; exports go beside them, or into the cache.
+        weights: local folder of base weights.
+        say: takes lines of progress.
+    """
+    with opened(db, must_exist=True) as engine:
+        finished = read.runs(engine, sweep=spec.name, status="finished")
+        rows = chosen_runs(finished, spec, read.catalogue(engine))
+        known = _known(engine, [row.run_id for row in rows])
+    names = {name for _, name, _ in known}
+    for row in rows:
+        for form, precision in (asked_engine(text) for text in spec.engines):
+            if (row.run_id, form.engine, precision) in known:
+                continue
+            try:
+                _export(db, row, form, precision, artifacts, weights, say)
+                names.add(form.engine)
+            except SoundscaleError as problem:
+                label = row.trial.label
+                say(f"engines: left out: {label} in {form.engine} {precision}: {problem}")
+    return tuple(sorted(names))
+
+
+def _known(engine: Engine, run_ids: Sequence[int]) -> set[tuple[int, str, str]]:
+    """Runs, engines and precisions that were scored, and whose folder is here."""
+    scored = {(one.run_id, one.engine, one.precision) for one in engine_results(engine)}
+    here = {
+        (one.run_id, one.engine, one.precision)
+        for run_id in run_ids
+        for one in exports(engine, run_id)
+        if is_readable(Path(one.folder))
+    }
+    return scored & here
+
+
+def chosen_runs(rows: Sequence[RunRow], spec: SweepSpec, catalogue: Catalogue) -> list[RunRow]:
+    """The runs that are exported: all, or the untrained and those on the frontier of error and a window's FLOPs.
+
+    FLOPs are counted a second of audio, as windows differ in length, at TOKENS_A_SECOND.
+    """
+    mine = [r for r in rows if r.provenance == "measured" and r.error is not None]
+    if spec.engine_runs == "all":
+        return mine
+    trained = [r for r in mine if r.trial.adaptation.kind != "none"]
+    at = {r.run_id: (r.error or 0.0, _flops_a_second(r.trial, catalogue)) for r in trained}
+    on_it = {
+        i for i, one in at.items()
+        if not any(other != one and other[0] <= one[0] and other[1] <= one[1] for other in at.values())
+    }  # fmt: skip
+    return [r for r in mine if r.run_id in on_it or r.trial.adaptation.kind == "none"]
+
+
+def _flops_a_second(trial: Trial, catalogue: Catalogue) -> float:
+    seconds = trial.audio_seconds
+    n_tokens = round(TOKENS_A_SECOND * seconds) if trial.task == "asr" else 0
+    whole = forward_flops(
+        catalogue.backbone(trial.backbone), audio_seconds=seconds, reduction=trial.reduction,
+        n_output_tokens=n_tokens, padding=trial.padding, task=trial.task,
+    )  # fmt: skip
+    return float(whole.total) / seconds
+
+
+def _export(
+    db: str, row: RunRow, form: Format, precision: str, artifacts: str, weights: Path | None,
+    say: Say,
+) -> None:  # fmt: skip
+    out = _folder(artifacts) / f"{row.trial.fingerprint[:16]}-{form.name}-{precision}"
+    if out.exists():
+        # Of a driver that was stopped before it stored the scores; the name is ours alone.
+        shutil.rmtree(out)
+    asked = ExportRequest(
+        which=str(row.run_id), to=form.name, out=out, precision=precision, weights=weights,
+        latency=False,
+    )  # fmt: skip
+    found = export(db, asked, lambda line: None)
+    say(f"engines: {_line(found)}")
+
+
+def _folder(artifacts: str) -> Path:
+    from runner.campaign.artifacts import is_url
+    from runner.weights.packages import cache_folder
+
+    folder = cache_folder() / "exports" if is_url(artifacts) else Path(artifacts) / "exports"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _line(found: dict[str, Any]) -> str:
+    """One export: what it scores and how many of its texts are the run's."""
+    told = found["parity"]
+    error = 100 * told["error"]
+    return (
+        f"{found['label']} in {found['engine']} {found['precision']}: {found['metric']} {error:.2f} %, "
+        f"{told['n_equal_texts']} of {told['n_utterances']} texts as in torch"
+    )

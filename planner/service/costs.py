@@ -162,13 +162,18 @@ def _known_there(db: str | None, device: str | None) -> tuple[Catalogue, Latency
 
 
 def backbone_rows(db: str | None) -> list[dict[str, Any]]:
-    """The catalogue as rows, the user's own backbones included."""
+    """The catalogue as rows, the user's own included; `problem` says why a stored one cannot be used."""
     catalogue, _ = _known_there(db, None)
     keys = (
         "name", "family", "task", "n_params", "encoder_params", "d_model", "encoder_layers",
         "n_heads", "ffn_dim", "max_audio_seconds", "hub_id",
     )  # fmt: skip
-    return [{k: getattr(backbone, k) for k in keys} for backbone in catalogue.backbones]
+    rows = [
+        {k: getattr(backbone, k) for k in keys} | {"problem": None}
+        for backbone in catalogue.backbones
+    ]
+    empty = dict.fromkeys(keys)
+    return rows + [empty | {"name": name, "problem": why} for name, why in catalogue.unusable]
 
 
 def add_backbone(db: str | None, path_or_id: str, name: str | None) -> Backbone:

@@ -197,6 +197,8 @@ class Catalogue:
     """The built-in backbones and those of one database; an own one never takes a built-in name's place."""
 
     own: tuple[Backbone, ...] = ()
+    unusable: tuple[tuple[str, str], ...] = ()
+    """Names that are stored with something that is no backbone, and what is wrong."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -213,6 +215,7 @@ class Catalogue:
 
         Raises:
             UnknownNameError: the name is not in the catalogue.
+            InputError: what is stored under it is no backbone.
 
         >>> Catalogue().backbone("openai/whisper-tiny").name
         'whisper-tiny'
@@ -224,6 +227,8 @@ class Catalogue:
             for candidate in self.own:
                 if getattr(candidate, key) == name:
                     return candidate
+        if (wrong := dict(self.unusable).get(name)) is not None:
+            raise InputError(wrong)
         raise UnknownNameError(
             "backbone",
             name,
@@ -303,7 +308,7 @@ def to_config(value: Backbone) -> dict[str, Any]:
 
 
 def from_stored(value: dict[str, Any]) -> Backbone:
-    """The backbone that `to_config` wrote."""
+    """The backbone that `to_config` wrote, trusted; see `planner.words.stored_backbone` for a database's."""
     if value["family"] == "whisper":
         return Whisper(**value)
     tuples: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in value.items()}

@@ -27,7 +27,7 @@ _PLAIN = {
     "output_hidden_size": None, "num_conv_adapter_layers": None,
 }  # fmt: skip
 """Keys that change shapes, and their value in the models whose sizes are known in closed form."""
-_LARGEST = 10**9
+LARGEST_SIZE = 10**9
 SAMPLES_PER_TOKEN = 320
 """Product of the strides of a front end that gives 50 tokens a second at 16 kHz."""
 
@@ -58,7 +58,7 @@ def check_config(name: str, config: Any) -> None:
 
 
 def _whole(name: str, key: str, value: Any) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 < value < _LARGEST:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 < value < LARGEST_SIZE:
         raise InputError(
             f"config of {name!r}: {key} must be a positive whole number, got {value!r}; correct config.json"
         )

@@ -1,11 +1,16 @@
 import dataclasses
+import json
 
 import pytest
+from sqlalchemy import insert
 
 from planner.errors import InputError, UnknownNameError
-from planner.store import read, write
-from planner.words.catalogue import BUILT_IN, Catalogue, backbone
+from planner.service import costs
+from planner.store import read, schema, write
+from planner.store.engine import opened
+from planner.words.catalogue import BUILT_IN, Catalogue, Wav2Vec2, Whisper, backbone, to_config
 from planner.words.records import Resources
+from planner.words.stored_backbone import read_stored
 from tests.store.samples import rows_of, trial
 
 SMALL = dataclasses.replace(backbone("whisper-tiny"), name="mine", hub_id=None, encoder_layers=2)
@@ -48,3 +53,57 @@ def test_trials_of_an_own_backbone_have_its_size_in_their_own_database(store):
     write.add_backbone(store, SMALL)
     write.register_sweep(store, "s", "{}", [(trial(backbone="mine"), Resources())])
     assert rows_of(store, "SELECT n_params FROM trials") == [(SMALL.n_params,)]
+
+
+WHISPER = to_config(
+    Whisper(
+        name="mine",
+        d_model=64,
+        encoder_layers=2,
+        decoder_layers=2,
+        n_heads=2,
+        n_mels=80,
+        vocab_size=100,
+        ffn_dim=256,
+    )
+)
+ENCODER = to_config(Wav2Vec2(name="mine", d_model=64, encoder_layers=2, n_heads=2, ffn_dim=256))
+NO_BACKBONES = [
+    "", "{", "[1]", "null", "[" * 5000, "{}", '{"family": "gpt"}', '{"family": ["whisper"]}',
+    *(json.dumps(WHISPER | change) for change in (
+        {"d_model": "many"}, {"d_model": -64}, {"encoder_layers": 0}, {"vocab_size": 10**30}, {"n_heads": 2.0},
+        {"ffn_dim": True}, {"hub_id": 3}, {"name": "another"}, {"unknown": 1}, {"d_model": None},
+    )),
+    *(json.dumps(ENCODER | change) for change in (
+        {"conv_dim": []}, {"conv_kernel": "ten"}, {"conv_stride": [5, -2]}, {"conv_bias": "no"}, {"conv_dim": [[512]]},
+    )),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", NO_BACKBONES, ids=range(len(NO_BACKBONES)))
+def test_a_row_that_is_no_backbone_is_named_and_keeps_nobody_from_the_others(text, sqlite_store):
+    store = sqlite_store
+    write.add_backbone(store, SPEECH)
+    row = {"name": "mine", "config_json": text, "added_utc": "2026-01-01T00:00:00.000Z"}
+    with store.begin() as connection:
+        connection.execute(insert(schema.backbones).values(**row))
+    known = read.catalogue(store)
+    assert known.backbone(SPEECH.name) == SPEECH
+    assert "mine" not in known.names
+    with pytest.raises(InputError, match=r"'mine' as it is stored cannot be used: .*backbones add"):
+        known.backbone("mine")
+
+
+@pytest.mark.parametrize("config", [WHISPER, ENCODER])
+def test_what_was_stored_whole_is_read_as_it_was(config):
+    assert to_config(read_stored("mine", json.dumps(config))) == config
+
+
+def test_a_bad_row_is_listed_as_bad(tmp_path):
+    db = str(tmp_path / "runs.db")
+    with opened(db) as engine, engine.begin() as connection:
+        row = {"name": "mine", "config_json": "{", "added_utc": "2026-01-01T00:00:00.000Z"}
+        connection.execute(insert(schema.backbones).values(**row))
+    rows = costs.backbone_rows(db)
+    assert [row["name"] for row in rows if row["problem"]] == ["mine"]
+    assert len(rows) == len(BUILT_IN.names) + 1

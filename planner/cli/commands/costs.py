@@ -64,7 +64,10 @@ def backbones_list(db: str | None, output_format: str) -> None:
         ("encoder_params", "encoder"), ("d_model", "width"), ("encoder_layers", "layers"),
         ("max_audio_seconds", "max s"), ("hub_id", "hub"),
     ]  # fmt: skip
-    echo_rows(costs.backbone_rows(db), output_format, columns)
+    rows = costs.backbone_rows(db)
+    if any(row["problem"] for row in rows):
+        columns.append(("problem", "problem"))
+    echo_rows(rows, output_format, columns)
 
 
 @backbones.command("add")

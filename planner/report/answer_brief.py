@@ -17,6 +17,8 @@ N_CAVEATS = 3
 _PREFIX = 8
 """Columns before a reason or a caveat: the word that says which it is, and a gap."""
 
+MOST_LINES = 24
+"""Of a terminal that nobody made larger."""
 _BY_WORDS: dict[str, Any] = {"break_long_words": False, "break_on_hyphens": False}
 
 
@@ -34,6 +36,9 @@ def plan_brief(answer: dict[str, Any], width: int = 80) -> str:
     lines += ["", *_costs(answer["best"]["costs"], answer["query"], width), ""]
     lines += _alternatives(answer, width)
     lines += ["", *_reasons(answer, width), *_caveats(answer, width)]
+    for text in answer.get("advice", ()):
+        if "soundscale compare" in text and len(lines) < MOST_LINES - 1:
+            lines.append(f"the ties: soundscale {text.partition('soundscale ')[2]}")
     lines.append(f"all of it: soundscale answers show {answer['answer_id']}")
     return "\n".join(lines)
 

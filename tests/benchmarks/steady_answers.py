@@ -3,7 +3,7 @@
 Run: python tests/benchmarks/steady_answers.py [DRAWS [DATABASE]]
 
 The runs of a database (the quickstart's fixture) keep their configurations; ln error of each gets noise of
-the variance that the counts of its utterances give it, without the common level, which moves all alike. The
+the variance and correlation that its utterances give it, without the common level, which moves all alike. The
 centre of each measured configuration is set against the half-width of its interval over 1.645: the target
 is below half. Measured points below the drawn frontier by more than two paired standard errors are counted.
 """
@@ -49,7 +49,10 @@ def redrawn(evidence: Evidence, rng: np.random.Generator) -> Evidence:
     """The same runs with errors drawn again within their own noise."""
     noise = evidence.observations.noise
     assert noise is not None
-    factor = np.exp(np.sqrt(noise.own) * rng.standard_normal(len(noise.own)))
+    own = rng.standard_normal(len(noise.own))
+    if noise.pairs is not None:
+        own = np.linalg.cholesky(noise.pairs) @ own
+    factor = np.exp(np.sqrt(noise.own) * own)
     error = np.minimum(evidence.observations.error * factor, 0.99)
     rows = tuple(
         r._replace(error=float(e))

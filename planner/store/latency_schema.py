@@ -40,7 +40,7 @@ latency_stages = table(
     # A against A over its contestants: of p50, the median and the largest
     real("noise_floor"),
     real("noise_floor_largest"),
-    # of all timed requests, those above the p95 that the other half of the rounds states
+    # of all timed requests, those above the p95 that the others of their contestant state
     real("share_above_p95"),
     # contestants, their runs, and what was left out and why
     Column("details_json", Text),

@@ -50,7 +50,7 @@ class HostHold:
         self._thread = threading.Thread(target=self._beat, name="host-lease", daemon=True)
 
     def __enter__(self) -> HostHold:
-        self._until(self._take, f"another process measures latency on {self.holder.host}")
+        self._until(self._begin, f"another process measures latency on {self.holder.host}")
         self._thread.start()
         return self
 
@@ -79,6 +79,15 @@ class HostHold:
                 "timed so far is stored; run the same command again to go on"
             )
         return host_leases.n_running(self._engine, self.holder.host) == 0
+
+    def _begin(self) -> bool:
+        host = self.holder.host
+        if host in host_leases.drained(self._engine):
+            raise HostBusyError(
+                f"latency was not measured: {host} is drained; soundscale sweep drain {host} --undo lets "
+                "it work again"
+            )
+        return self._take()
 
     def _take(self) -> bool:
         return host_leases.take(self._engine, self.holder.host, self.holder.token, self._lease)

@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 SHARE = 0.1
 """Of what the training took, the part that a stage may take."""
 
-FEWEST_ROUNDS = 4
-"""Rounds that are taken however long they last: two against two tell a noise floor (assumption)."""
+FEWEST_ROUNDS = 2
+"""Rounds that are taken however long they last: one against the other tells a noise floor."""
 
 PASSES = 2
 """As many rounds as take every timed request so often are enough."""

@@ -3,14 +3,14 @@
 A request is a scored utterance with its own windows and output tokens, batch 1.
 
     request      quantiles over all scored utterances of  a windows + b tokens,  a line through the timed
-                 requests, times each of their deviations from it: the machine's part is in it
+                 windows, times each request's deviation from it: the machine's part is in it
     window       every timed window brought to the mean tokens by its decoder's own line: what one
                  repeated window takes, whose p95 over p50 is the machine's part alone (`jitter`)
     contention   wall time over processor time; where others took a CPU, all times are by the processor's
                  clock, request by request, and the method says so
     noise floor  A against A: how far the medians of windows of even and of odd rounds lie from that of all
-    share above  of the requests of one half of the rounds, those that take longer than the p95 that the
-                 other half states: 5 % where a stated p95 means what it says
+    share above  of the timed requests, those that take longer than the p95 that the others state: 5 %
+                 where a stated p95 means what it says
 """
 
 from __future__ import annotations
@@ -149,9 +149,13 @@ def stage_medians(
 
 
 def request_line(taken: Sequence[TimedRequest]) -> Floats:
-    """Costs a and b of  a windows + b tokens  (ms), the line through what requests took, shape (2,)."""
-    x, wall_ms = _requests(taken)
-    return np.asarray(solve(x, wall_ms, [0, 1] if x[:, 1].any() else [0]))
+    """Costs a and b of  a windows + b tokens  (ms), shape (2,).
+
+    The line goes through what single windows took, of which there are several times as many as requests.
+    """
+    stages, tokens = _windows(taken)
+    x = np.stack([np.ones(len(tokens)), tokens], axis=1)
+    return np.asarray(solve(x, stages.sum(axis=1), [0, 1] if tokens.any() else [0]))
 
 
 def _requests(taken: Sequence[TimedRequest]) -> tuple[Floats, Floats]:
@@ -162,22 +166,22 @@ def _requests(taken: Sequence[TimedRequest]) -> tuple[Floats, Floats]:
 def request_quantiles(
     taken: Sequence[TimedRequest], sizes: Floats, levels: Sequence[float]
 ) -> list[float]:
-    """Quantiles in ms over requests of these sizes (windows, tokens; shape (n, 2))."""
+    """Quantiles in ms over requests of these sizes (windows, tokens; shape (n, 2)).
+
+    The deviations of k timed requests are those of a sample: by sqrt(k / (k - 1)) wider than they look.
+    """
     x, wall_ms = _requests(taken)
-    cost = request_line(taken)
-    spread = np.outer(sizes @ cost, wall_ms / (x @ cost))
+    cost, k = request_line(taken), len(taken)
+    deviation = wall_ms / (x @ cost)
+    middle = deviation.mean()
+    wider = middle + (deviation - middle) * np.sqrt(k / max(k - 1, 1))
+    spread = np.outer(sizes @ cost, wider)
     return [float(q) for q in np.quantile(spread, levels)]
-
-
-def halves(taken: Sequence[TimedRequest]) -> tuple[list[TimedRequest], list[TimedRequest]]:
-    """The requests of even and of odd rounds."""
-    return [t for t in taken if t.round % 2 == 0], [t for t in taken if t.round % 2]
 
 
 def noise_floor(taken: Sequence[TimedRequest], n_output_tokens: int) -> float | None:
     """Largest relative difference of a half's median window from that of all; None without two halves."""
-    parts = halves(taken)
-    if not all(parts):
+    if len({t.round % 2 for t in taken}) < 2:
         return None
     total = brought_to(taken, n_output_tokens).sum(axis=1)
     odd = np.array([t.round % 2 for t in taken for _ in t.n_output_tokens], dtype=bool)
@@ -186,16 +190,15 @@ def noise_floor(taken: Sequence[TimedRequest], n_output_tokens: int) -> float | 
 
 
 def share_above(taken: Sequence[TimedRequest], sizes: Floats) -> float | None:
-    """Share of requests above the p95 that the other half of the rounds states; None without two halves.
+    """Share of the timed requests above the p95 that the others state; None for a single one.
 
-    The timed requests are spread over the sizes as the scored utterances are, so that one in twenty of
-    them should lie above.
+    They are spread over the sizes as the scored utterances are, so that one in twenty should lie above;
+    few others state too narrow a spread, and more lie above.
     """
-    even, odd = halves(taken)
-    if not (even and odd):
+    if len(taken) < 2:
         return None
     above = 0
-    for stating, held in ((even, odd), (odd, even)):
-        (p95,) = request_quantiles(stating, sizes, (0.95,))
-        above += sum(1e3 * t.wall_seconds > p95 for t in held)
+    for k, one in enumerate(taken):
+        (p95,) = request_quantiles([*taken[:k], *taken[k + 1 :]], sizes, (0.95,))
+        above += 1e3 * one.wall_seconds > p95
     return above / len(taken)

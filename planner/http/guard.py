@@ -238,7 +238,9 @@ class _Exchange:
         if status == 413:
             # What is still under way of the body is not read.
             extra["Connection"] = "close"
-        response = problems.response(status, detail, extra, request_id=self._request_id)
+        response = problems.response(
+            status, detail, extra, path=self._scope["path"], request_id=self._request_id
+        )
         await response(self._scope, self._receive, self._answer)
 
     def _record(self, seconds: float, reason: str | None) -> None:

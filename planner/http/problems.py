@@ -21,7 +21,9 @@ from planner.errors import (
     SoundscaleError,
     StoreError,
 )
+from planner.http.access import TRANSCRIBE_PATHS
 
+OPENAI = TRANSCRIBE_PATHS[1]
 MEDIA_TYPE = "application/problem+json"
 
 STATUS: tuple[tuple[type[SoundscaleError], int, str], ...] = (
@@ -54,8 +56,13 @@ TITLES = {
 }
 
 
-def document(status: int, detail: str, **members: Any) -> dict[str, Any]:
-    """The members of a problem: type, title, status, detail, and what the kind adds."""
+def document(status: int, detail: str, path: str = "", **members: Any) -> dict[str, Any]:
+    """The members of a problem: type, title, status, detail, and what the kind adds.
+
+    OpenAI's clients print `error.message` and nothing else, so a problem of the route made for them has it too.
+    """
+    if path == OPENAI:
+        members["error"] = {"message": detail, "type": "invalid_request_error", "code": None}
     title = members.pop("title", None) or TITLES.get(status, "a problem")
     kind = members.pop("kind", None) or title.replace(" ", "-")
     return {
@@ -75,18 +82,18 @@ def response(
     return Response(body, status_code=status, media_type=MEDIA_TYPE, headers=headers)
 
 
-def of_error(error: SoundscaleError) -> dict[str, Any]:
+def of_error(error: SoundscaleError, path: str = "") -> dict[str, Any]:
     """The problem of an error raised on purpose."""
     status, title = next((s, t) for kind, s, t in STATUS if isinstance(error, kind))
     members: dict[str, Any] = {"title": title, "exit_code": error.exit_code}
     if isinstance(error, InfeasibleError):
         members["answer"] = error.details
-    return document(status, str(error), **members)
+    return document(status, str(error), path, **members)
 
 
-def error_response(error: SoundscaleError) -> Response:
+def error_response(error: SoundscaleError, path: str = "") -> Response:
     """An error raised on purpose as a response."""
-    found = of_error(error)
+    found = of_error(error, path)
     headers = {"Retry-After": "5"} if found["status"] == 503 else None
     body = json.dumps(found, allow_nan=False)
     return Response(body, found["status"], media_type=MEDIA_TYPE, headers=headers)
@@ -118,7 +125,7 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(SoundscaleError)
     async def _on_purpose(request: Request, error: SoundscaleError) -> Response:
-        return error_response(error)
+        return error_response(error, request.url.path)
 
     @app.exception_handler(RequestValidationError)
     async def _invalid(request: Request, error: RequestValidationError) -> Response:
@@ -131,4 +138,5 @@ def install(app: FastAPI) -> None:
             detail = "no such page or route; the routes are listed in /openapi.json"
         if error.status_code == 405:
             detail = f"{request.method} is not a method of this route; see /openapi.json"
-        return response(error.status_code, detail, headers=dict(error.headers or {}))
+        headers = dict(error.headers or {})
+        return response(error.status_code, detail, headers, path=request.url.path)

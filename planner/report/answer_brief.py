@@ -150,8 +150,11 @@ def _reasons(answer: dict[str, Any], width: int) -> list[str]:
 
 
 def _caveats(answer: dict[str, Any], width: int) -> list[str]:
-    """The verdict on the untrained reference, then notes, each on one line."""
-    said = [("plain", r["verdict"]) for r in answer.get("reference", ())]
+    """Words lost at window borders, the verdict on the untrained reference, then notes, each on one line."""
+    borders = answer.get("borders") or {}
+    # Words that are surely lost change what is typed next; what is not shown is in the whole answer.
+    said = [("edges", borders["verdict"])] if (borders.get("low") or 0) > 0 else []
+    said += [("plain", r["verdict"]) for r in answer.get("reference", ())]
     said += [("note", w["message"]) for w in answer["warnings"]]
     lines = [
         f"{kind:<{_PREFIX}}{textwrap.shorten(text, width - _PREFIX, placeholder=' …')}"

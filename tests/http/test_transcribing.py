@@ -121,6 +121,7 @@ def test_any_rate_and_container_is_taken(client, form, rate):
 def test_only_a_token_of_scope_plan_may_send_recordings(client, path, headers, status, said):
     answer = client.post(path, content=b"x", headers=headers)
     assert (answer.status_code, said in answer.json()["detail"]) == (status, True)
+    assert ("error" in answer.json()) == (path == OPENAI)
 
 
 def test_without_tokens_on_loopback_recordings_still_need_one(bench, folder):
@@ -170,6 +171,8 @@ def test_what_the_model_cannot_do_is_refused_by_field(client, fields, said):
     answer = sent(client, recording(0.5), **fields)
     assert answer.status_code == 422
     assert said in answer.json()["detail"]
+    # The one member that OpenAI's clients print.
+    assert answer.json()["error"]["message"] == answer.json()["detail"]
 
 
 def test_a_form_without_a_file_or_in_the_wrong_place_says_so(client):

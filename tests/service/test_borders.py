@@ -5,6 +5,7 @@ import json
 
 import pytest
 
+from planner.report.answer_brief import plan_brief
 from planner.report.answer_text import plan_text
 from planner.service import asking
 from planner.service.borders import borders_json
@@ -59,6 +60,7 @@ def test_an_answer_says_what_borders_cost_its_configuration(quickstart_db):
         k: v for k, v in before.items() if k != "answer_id"
     }
     assert f"edges {answer['borders']['verdict']}" in plan_text(answer)
+    assert "edges   words are lost at 40 borders" in plan_brief(answer)
     assert replay(db, before["answer_id"])[0]
     assert replay(db, answer["answer_id"])[0]
 

@@ -67,12 +67,12 @@ def flat_cut(cut: dict[str, Any], where: str) -> dict[str, Any]:
 
 def _check_within(start: float, within: float, duration: float, whole: Any, where: str) -> None:
     """Refuse a supervision that is not inside of its cut: its text is not all heard there."""
-    end = _seconds(whole, where) if whole is not None else None
+    end = _seconds(whole, where)
     if start < 0 or within < -SLACK_SECONDS or start + within < 0:
         raise InputError(
             f"{where}: the supervision begins {-within:g} s before its cut; trim cuts to their supervisions"
         )
-    if end is not None and within + duration > end + SLACK_SECONDS:
+    if within + duration > end + SLACK_SECONDS:
         raise InputError(
             f"{where}: the supervision ends {within + duration - end:g} s after its cut; trim cuts to "
             "their supervisions"

@@ -26,7 +26,7 @@ class Format:
     Attributes:
         name: what `--to` takes; engine: what runs it; extra: of Soundscale, that brings both.
         precisions: what it can be written in, the first by default.
-        to_run, to_write: modules that must be there.
+        to_run, to_write: modules that must be there; to_quantise: also, to write in another precision than float32.
     """
 
     name: str
@@ -35,6 +35,7 @@ class Format:
     precisions: tuple[str, ...]
     to_run: tuple[str, ...]
     to_write: tuple[str, ...] = ()
+    to_quantise: tuple[str, ...] = ()
 
 
 FORMATS = {
@@ -46,7 +47,7 @@ FORMATS = {
         ),
         Format(
             name="openvino", engine="openvino", extra="openvino", precisions=("float32", "int8"),
-            to_run=("openvino",), to_write=("onnx", "onnxscript", "nncf"),
+            to_run=("openvino",), to_write=("onnx", "onnxscript"), to_quantise=("nncf",),
         ),
         Format(
             name="ctranslate2", engine="ctranslate2", extra="ctranslate2",
@@ -102,14 +103,17 @@ def asked_engine(text: str) -> tuple[Format, str]:
     return by_name[name], precision_of(by_name[name], precision or None)
 
 
-def require_installed(form: Format, *, writing: bool) -> None:
-    """Refuse a format whose packages are not there.
+def require_installed(form: Format, precision: str | None = None, *, writing: bool) -> None:
+    """Refuse a format whose packages are not there, those to write in `precision` too where it is written.
 
     Raises:
         MissingResourceError: they are not; it names the extra.
     """
-    needed = (*form.to_run, *(form.to_write if writing else ()))
-    absent = [name for name in needed if find_spec(name) is None]
+    quantised = precision not in (None, "float32")
+    to_write = (*form.to_write, *(form.to_quantise if quantised else ()))
+    absent = [
+        name for name in (*form.to_run, *(to_write if writing else ())) if not find_spec(name)
+    ]
     if absent:
         raise MissingResourceError(
             f"format {form.name} needs {', '.join(absent)}, not installed here; "

@@ -50,9 +50,9 @@ def checked(spec: SweepSpec, say: Say, *, lenient: bool = False) -> SweepSpec:
     """
     kept = []
     for text in spec.engines:
-        form, _ = asked_engine(text)
+        form, precision = asked_engine(text)
         try:
-            require_installed(form, writing=True)
+            require_installed(form, precision, writing=True)
         except MissingResourceError as problem:
             if not lenient:
                 raise

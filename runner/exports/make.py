@@ -109,7 +109,7 @@ def export(db: str | None, asked: ExportRequest, say: Say) -> dict[str, Any]:
     """
     form = format_of(asked.to)
     precision = precision_of(form, asked.precision)
-    require_installed(form, writing=True)
+    require_installed(form, precision, writing=True)
     with opened(db, must_exist=True) as engine:
         row, answer_id = run_of(engine, asked.which)
         return _Exporting(engine, row, answer_id, form, precision, asked, say).run()

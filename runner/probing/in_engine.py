@@ -39,7 +39,7 @@ def export_points(
     from runner.probing.random_models import N_CLASSES
 
     form, precision = asked_engine(engine)
-    require_installed(form, writing=True)
+    require_installed(form, precision, writing=True)
     made: dict[tuple[str, str, float, str], Path] = {}
     for point in points:
         trial = trial_of(point)

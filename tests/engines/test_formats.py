@@ -115,6 +115,13 @@ def test_a_format_whose_package_is_missing_names_the_extra(monkeypatch):
         require_installed(format_of("ctranslate2"), writing=False)
 
 
+def test_only_quantising_needs_the_quantiser(monkeypatch):
+    monkeypatch.setattr(formats, "find_spec", lambda name: None if name == "nncf" else object())
+    require_installed(format_of("openvino"), "float32", writing=True)
+    with pytest.raises(MissingResourceError, match="openvino needs nncf, not installed here"):
+        require_installed(format_of("openvino"), "int8", writing=True)
+
+
 @pytest.mark.parametrize(
     ("form", "asked", "reason"),
     [

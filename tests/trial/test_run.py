@@ -109,7 +109,7 @@ def test_the_evaluation_adds_up_over_its_utterances(trained):
 
 def test_latency_is_of_the_scored_utterances_with_their_own_windows(trained):
     (latency,) = trained.record.latencies
-    assert latency.n_requests == 2
+    assert latency.n_requests == 4
     assert latency.n_samples == 2 * 3  # two passes over three windows
     assert latency.request_p95_ms >= latency.request_p50_ms > 0
     assert latency.processor_ms > 0

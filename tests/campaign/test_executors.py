@@ -24,6 +24,7 @@ from runner.campaign.host import ProcessIdentity, short_folder
 from runner.campaign.worker import JobOutcome, TrialJob
 from runner.data.clips import DataSpec
 from runner.sweep import prepare
+from tests.chaos.invariants import audited
 
 pytestmark = pytest.mark.ray
 
@@ -125,6 +126,7 @@ def test_a_trial_whose_worker_is_killed_runs_again_and_is_stored_once(
     killer.join()
     engine = open_store(f"sqlite:///{tmp_path}/runs.db")
     assert [row.status for row in attempts(engine, killed[0])] == ["lost", "finished"]
+    assert audited(engine) == {}
     assert result.n_finished == result.n_trials
     assert {x.latency.n_processes for x in latencies_of(tmp_path)} == {1}
     engine.dispose()
@@ -147,6 +149,7 @@ def test_a_worker_that_gets_sigterm_gives_its_trial_back_uncharged(campaign, wri
     asker.join()
     engine = open_store(f"sqlite:///{tmp_path}/runs.db")
     assert [row.status for row in attempts(engine, asked[0])] == ["cancelled", "finished"]
+    assert audited(engine) == {}
     assert result.n_finished == result.n_trials
     engine.dispose()
 
@@ -166,6 +169,8 @@ def test_a_driver_killed_at_any_moment_is_resumed_by_the_same_command(
     assert sum(row.status == "finished" for row in rows) == 3
     assert all(row in rows for row in before)
     assert {row.status for row in rows} <= {"finished", "lost"}
+    with opened(f"sqlite:///{tmp_path}/runs.db") as engine:
+        assert audited(engine) == {}
 
 
 INTERRUPTS = [
@@ -190,6 +195,7 @@ def test_an_interrupted_driver_gives_its_trial_back_and_says_how_to_go_on(
     assert {row.state for row in rows} == {"queued"}
     assert {row.max_attempts - row.n_attempts for row in rows} == {3}
     assert [row.status for row in runs(engine)] == ["cancelled"]
+    assert audited(engine) == {}
     engine.dispose()
 
 

@@ -14,7 +14,6 @@ import pytest
 
 from planner.errors import InputError
 from planner.store import host_leases
-from planner.store.audit import audit
 from planner.store.engine import open_store
 from planner.store.read import attempts, runs, steps, sweep_status, utterances
 from runner.campaign import display
@@ -22,6 +21,7 @@ from runner.campaign.drive import CampaignSetting, run_campaign
 from runner.campaign.executors import InlineExecutor
 from runner.sweep import prepare
 from tests.campaign.nodes import Nodes
+from tests.chaos.invariants import audited
 from tests.chaos.network import NEAR, Link
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
@@ -118,6 +118,7 @@ def test_a_campaign_whose_node_and_then_whose_head_dies_ends_as_an_undisturbed_o
     assert results(db_url) == expected
     engine = open_store(db_url)
     kinds = [row.status for t in (1, 2, 3, 4) for row in attempts(engine, t)]
+    assert audited(engine) == {}
     engine.dispose()
     assert kinds.count("finished") == len(expected) == 4
     assert 1 <= kinds.count("lost") <= 3
@@ -167,7 +168,7 @@ def test_a_drained_node_gives_its_trial_back_and_the_others_train_the_rest(
     assert sum(status == "finished" for status, _ in hosts) == 4
     assert ("cancelled", "other") in hosts
     assert {row.max_attempts - row.n_attempts for row in sweep_status(engine, "micro").rows} == {2}
-    assert audit(engine, "micro").clean
+    assert audited(engine) == {}
     engine.dispose()
 
 

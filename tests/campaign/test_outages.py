@@ -19,6 +19,7 @@ from runner.campaign.outages import SteadyExecutor
 from runner.campaign.worker import JobOutcome
 from runner.sweep import prepare
 from tests.campaign.test_executors import wait_for
+from tests.chaos.invariants import audited
 
 JOB = SimpleNamespace(trial_id=4)
 
@@ -151,6 +152,7 @@ def test_a_driver_whose_raylet_is_killed_starts_a_new_cluster_and_finishes(
     assert "a new local cluster is started (1 of 3)" in (tmp_path / "said.txt").read_text()
     assert result.n_finished == result.n_trials
     with opened(db) as engine:
+        assert audited(engine) == {}
         for row in sweep_status(engine, "micro").rows:
             statuses = [attempt.status for attempt in attempts(engine, row.trial_id)]
             assert statuses in (["finished"], ["cancelled", "finished"])

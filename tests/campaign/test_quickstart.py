@@ -11,6 +11,7 @@ from planner.store.engine import open_store
 from planner.store.read import plans, runs
 from runner.quickstart import run
 from runner.sweep_commands import RunRequest
+from tests.chaos.invariants import audited
 
 pytestmark = [pytest.mark.weights, pytest.mark.ray, pytest.mark.slow]
 
@@ -39,6 +40,7 @@ def test_the_quickstart_ends_with_what_was_trained_learnt_and_answered(tmp_path,
     engine = open_store(db)
     found = [row.error for row in runs(engine, status="finished")]
     assert (len(found), len(plans(engine)) >= 1) == (4, True)
+    assert audited(engine) == {}
     assert min(found) < 0.2
     engine.dispose()
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import Engine
+
+from planner.store.audit import audit
 from planner.store.engine import open_store
 from tests.store.samples import rows_of
 
@@ -51,6 +54,17 @@ MUST_BE_EMPTY = {
 }
 
 
+def audited(engine: Engine) -> dict[str, list[int]]:
+    """What `sweep audit` finds broken in any sweep of a database, and by which trials; empty: nothing."""
+    names = [name for (name,) in rows_of(engine, "SELECT name FROM sweeps ORDER BY name")]
+    return {
+        f"{name}: {one.invariant}": list(one.trial_ids)
+        for name in names
+        for one in audit(engine, name).invariants
+        if one.trial_ids
+    }
+
+
 def noted(folder: Path, kind: str) -> list[int]:
     """Keys of runs that processes saw, one entry each time."""
     return [int(x) for path in folder.glob(f"{kind}-*") for x in path.read_text().split()]
@@ -72,6 +86,7 @@ def broken_invariants(url: str, folder: Path, n_trials: int, n_utterances: int) 
     runs = dict(rows_of(engine, "SELECT run_id, status FROM runs"))
     executed, kept = noted(folder, "executed"), noted(folder, "acknowledged")
     broken |= seen_and_not_stored(runs, executed, kept)
+    broken |= audited(engine)
     if engine.dialect.name == "sqlite":
         said = rows_of(engine, "PRAGMA integrity_check")[0][0]
         broken |= {} if said == "ok" else {"integrity_check": said}

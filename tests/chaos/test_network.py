@@ -8,6 +8,7 @@ import pytest
 
 from planner.store.claims import expire, finish
 from planner.store.engine import open_store
+from tests.chaos.invariants import audited
 from tests.chaos.network import NEAR, Link
 from tests.conftest import PostgresServer, server_binaries
 from tests.store.samples import LEASE, WORKER, claim_any, finished, rows_of, sweep_of
@@ -68,3 +69,4 @@ def test_a_worker_that_is_cut_off_stops_its_late_result_is_refused_and_the_trial
         (2, "finished"),
     ]
     assert rows_of(engine, "SELECT count(*) FROM evaluations") == [(1,)]
+    assert audited(engine) == {}

@@ -119,8 +119,8 @@ def _wav2vec2(name: str, config: dict[str, Any]) -> None:
         raise InputError(f"config of {name!r}: conv_bias must be true or false")
     if config.get("feat_extract_norm", "group") not in ("group", "layer"):
         raise InputError(f"config of {name!r}: feat_extract_norm must be group or layer")
-    for key in ("num_attention_heads", "num_conv_pos_embedding_groups"):
-        _divides(name, key, config.get(key), config.get("hidden_size"))
+    for heads in ("num_attention_heads", "num_conv_pos_embedding_groups"):
+        _divides(name, heads, config.get(heads), config.get("hidden_size"))
 
 
 def _divides(name: str, key: str, heads: Any, width: Any) -> None:

@@ -86,7 +86,7 @@ def one_line(problem):
 
 def seconds_of(value):
     """A time as another reader takes it; None where it is not there."""
-    if value is None or value == "" or (isinstance(value, float) and math.isnan(value)):
+    if value is None or value == "" or math.isnan(float(value)):
         return None
     return float(value)
 

@@ -44,6 +44,16 @@ hypothesis.settings.register_profile("soundscale", deadline=None)
 hypothesis.settings.load_profile("soundscale")
 
 
+@pytest.fixture(autouse=True)
+def _same_gpus_after_each_test(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker's process hides GPUs from itself for good; here it is the tests' own process."""
+    if "CUDA_VISIBLE_DEVICES" in os.environ:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", os.environ["CUDA_VISIBLE_DEVICES"])
+    else:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+        monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+
+
 def server_binaries() -> Path | None:
     """The folder of initdb and pg_ctl: the newest installed server, else what PATH has."""
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))

@@ -43,7 +43,7 @@ def pairs_of(fit: LawFit, measured: Measurements) -> Floats | None:
     if not fit.own_pairs:
         return None
     place = {run_id: i for i, run_id in enumerate(fit.run_ids)}
-    known = np.array([place.get(run_id, -1) for run_id in measured.run_id])
+    known = np.array([place.get(run_id, -1) for run_id in measured.run_id], dtype=np.int64)
     out = np.eye(len(known))
     inside = np.flatnonzero(known >= 0)
     out[np.ix_(inside, inside)] = correlation(fit.own_pairs)[np.ix_(known[inside], known[inside])]

@@ -109,11 +109,15 @@ def version_mismatch(driver: dict[str, str], worker: dict[str, str]) -> str | No
     )
 
 
-def _lacks(resources: Resources) -> str | None:
-    """What this worker was given and cannot use, in one line, or None; what it was not given is hidden."""
+def _lacks(resources: Resources, *, own_process: bool) -> str | None:
+    """What this worker was given and cannot use, in one line, or None.
+
+    What it was not given is hidden where the process is the worker's own: threads of one driver share its
+    environment with trials that do have a GPU, and with a local Ray that it may start.
+    """
     from runner.trial.device import hide_gpus, unusable_gpu
 
-    if resources.gpus <= 0:
+    if resources.gpus <= 0 and own_process:
         hide_gpus()
     return unusable_gpu(resources)
 
@@ -163,14 +167,20 @@ def work_on(job: TrialJob, stopped: Callable[[], bool] | None = None) -> JobOutc
         stopped: asked between steps; True gives the trial back (the inline executor's Ctrl-C).
     """
     with Notice() as notice:
-        return _work_on(job, stopped or (lambda: False), notice)
+        return _work_on(job, stopped or (lambda: False), notice, own_process=stopped is None)
 
 
-def _work_on(job: TrialJob, stopped: Callable[[], bool], notice: Notice) -> JobOutcome:
+def _work_on(
+    job: TrialJob, stopped: Callable[[], bool], notice: Notice, *, own_process: bool
+) -> JobOutcome:
     from planner.store.claims import claim_trial
     from planner.store.engine import opened
 
-    unfit = version_mismatch(job.versions, current_versions()) or _broken() or _lacks(job.placement)
+    unfit = (
+        version_mismatch(job.versions, current_versions())
+        or _broken()
+        or _lacks(job.placement, own_process=own_process)
+    )
     if unfit is not None:
         return JobOutcome(trial_id=job.trial_id, kind="refused", failure_text=unfit)
     try:

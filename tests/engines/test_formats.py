@@ -20,7 +20,7 @@ from tests.models.micro import make_trial
 
 CASES = [
     ("openvino", "none"),
-    ("openvino", "layer1:2"),
+    pytest.param("openvino", "layer1:2", marks=pytest.mark.slow),
     ("ctranslate2", "none"),
     ("ctranslate2", "stem:2"),
     ("ctranslate2", "output:2"),
@@ -40,7 +40,11 @@ def test_float32_writes_the_tokens_of_torch(exported, form, reduction):
 
 @pytest.mark.parametrize(
     ("form", "reduction"),
-    [("openvino", "none"), ("ctranslate2", "none"), ("ctranslate2", "stem:2")],
+    [
+        pytest.param("openvino", "none", marks=pytest.mark.slow),
+        ("ctranslate2", "none"),
+        ("ctranslate2", "stem:2"),
+    ],
 )
 def test_int8_scores_tokens_nearly_as_float32_does(exported, form, reduction):
     plain, small = (
@@ -59,7 +63,9 @@ def test_a_number_of_tokens_can_be_forced_for_latency(exported, form):
         assert [len(one.ids) for one in engine.run(WINDOWS[:2], exactly=n)] == [n, n]
 
 
-@pytest.mark.parametrize("form", ["onnx", "openvino", "ctranslate2", "hf"])
+@pytest.mark.parametrize(
+    "form", ["onnx", pytest.param("openvino", marks=pytest.mark.slow), "ctranslate2", "hf"]
+)
 def test_suspicious_texts_are_decoded_again_as_in_torch(tmp_path, form):
     trained = micro(decoding=replace(GUARDED, max_tokens_per_second=6.0))
     write_export(trained, format_of(form), "float32", tmp_path / "model", lambda line: None)

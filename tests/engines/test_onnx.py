@@ -20,13 +20,19 @@ from tests.models.micro import speechlike
 NOWHERE = ("torch", "transformers", "ray", "peft")
 
 
-@pytest.mark.parametrize("reduction", REDUCTIONS)
+# A graph takes a quarter of a minute to write: two places by default, all of them with the slow tests.
+EACH = [
+    r if r in ("none", "stem:2") else pytest.param(r, marks=pytest.mark.slow) for r in REDUCTIONS
+]
+
+
+@pytest.mark.parametrize("reduction", EACH)
 def test_float32_writes_the_tokens_of_torch(exported, reduction):
     together, alone = written_by_engine(exported("onnx", "float32", reduction))
     assert together == alone == written_by_torch(micro(reduction))
 
 
-@pytest.mark.parametrize("reduction", REDUCTIONS)
+@pytest.mark.parametrize("reduction", EACH)
 def test_int8_scores_tokens_nearly_as_float32_does(exported, reduction):
     plain, small = (
         open_folder(exported("onnx", precision, reduction)).engine.run(WINDOWS, confidences=True)

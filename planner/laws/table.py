@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from planner.errors import FitError, InputError, UnknownNameError
-from planner.laws.fit import fit_law
+from planner.laws.fit_law import fit_law
 from planner.laws.observations import Floats, Observations
 from planner.laws.result import LawFit
-from planner.words.table_text import number
+from planner.words.table_text import figure
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -73,10 +73,13 @@ def fit_table(
         table, axes=axes, error=error, group=group, weight=weight, std_error=std_error, cost=cost
     )
     fit = fit_law(runs, law=law, loss=loss, bootstrap=bootstrap, level=level, link=link, seed=seed)
+    return answer_of(fit, [] if predict is None else predictions(fit, predict, level))
+
+
+def answer_of(fit: LawFit, predicted: list[dict[str, Any]]) -> dict[str, Any]:
+    """All of a fit as plain JSON values, with its formula and what was predicted from it."""
     answer = {key: value for key, value in fit.to_json().items() if key != "schema"}
-    answer["formula"] = fit.formula()
-    answer["predictions"] = [] if predict is None else predictions(fit, predict, level)
-    return answer
+    return answer | {"formula": fit.formula(), "predictions": predicted}
 
 
 def table_observations(
@@ -210,7 +213,7 @@ def _number_of(value: Any, column: str) -> float:
     if value is None:
         return float("nan")
     # Python reads 1_000 and inf as numbers; a table means neither.
-    return number(value, column) if isinstance(value, str) else float(value)
+    return figure(value, column) if isinstance(value, str) else float(value)
 
 
 def _labels(columns: Columns, name: str) -> NDArray[np.int64]:

@@ -27,7 +27,12 @@ LOG: dict[str, Any] = {"type": "log", "nice": False, "padding": 12}
 """Log scale that ends at the data."""
 
 
-def _altair() -> Any:
+def altair() -> Any:
+    """The library.
+
+    Raises:
+        MissingResourceError: it is not installed; says what brings it.
+    """
     try:
         import altair
     except ImportError:
@@ -49,7 +54,7 @@ def error_by_axis(
         error_title: title of the vertical axis.
         width: in pixels.
     """
-    alt = _altair()
+    alt = altair()
     others = {
         "n_params": ["audio_seconds", "tokens_per_second"],
         "audio_seconds": ["backbone", "tokens_per_second"],
@@ -97,7 +102,7 @@ def frontier(
         title: of the horizontal axis.
         error_title: of the vertical axis.
     """
-    alt = _altair()
+    alt = altair()
     x = alt.X(f"{cost}:Q", title=title).scale(**LOG).axis(format="~s", grid=False)
     y = alt.Y("error:Q", title=error_title).scale(**LOG).axis(format=".0%", gridOpacity=0.4)
     line = alt.Chart(alt.Data(values=list(points))).encode(x=x)
@@ -128,7 +133,7 @@ def predicted_and_measured(
         rows: of `planner.report.fit_rows.fit_rows`.
         error_title: of both axes.
     """
-    alt = _altair()
+    alt = altair()
     ends = [
         min(min(r["low"], r["error"]) for r in rows),
         max(max(r["high"], r["error"]) for r in rows),
@@ -169,7 +174,7 @@ def residuals_by_axis(rows: Sequence[dict[str, Any]], names: Sequence[str]) -> a
         rows: of `planner.report.fit_rows.fit_rows`.
         names: of the axes.
     """
-    alt = _altair()
+    alt = altair()
     return alt.hconcat(*(residuals_along(rows, name) for name in names))
 
 
@@ -180,7 +185,7 @@ def residuals_along(rows: Sequence[dict[str, Any]], name: str) -> alt.LayerChart
         rows: of `planner.report.fit_rows.fit_rows`.
         name: of the axis.
     """
-    alt = _altair()
+    alt = altair()
     zero = alt.Chart(alt.Data(values=[{"residual": 0.0}])).mark_rule(color="#999999").encode(
         y="residual:Q"
     )  # fmt: skip
@@ -200,7 +205,7 @@ def normal_quantiles(rows: Sequence[dict[str, Any]], sigma: float) -> alt.LayerC
         rows: of `planner.report.fit_rows.fit_rows`.
         sigma: standard deviation of ln error that the law states.
     """
-    alt = _altair()
+    alt = altair()
     most = max(abs(r["normal_score"]) for r in rows)
     ends = [{"normal_score": s, "residual": s * sigma} for s in (-most, most)]
     x = alt.X("normal_score:Q", title="standard normal quantile").axis(grid=False)
@@ -219,7 +224,7 @@ def slopes(parameters: Sequence[dict[str, Any]]) -> alt.LayerChart:
     Args:
         parameters: of `planner.report.fit_rows.parameter_rows`.
     """
-    alt = _altair()
+    alt = altair()
     shown = [p for p in parameters if p["scale"] == "slope" and p["low"] is not None]
     base = alt.Chart(alt.Data(values=shown)).encode(y=alt.Y("name:N", title=None, sort=None))
     zero = (
@@ -242,7 +247,7 @@ def profile(curve: Sequence[dict[str, Any]], parameter: dict[str, Any]) -> alt.L
         curve: rows of `value`, `deviance` and `parabola` (or None), ascending.
         parameter: `title` with the unit, `estimate`, `low`, `high` (or None), `cut` and `level`.
     """
-    alt = _altair()
+    alt = altair()
     cut, top = parameter["cut"], PROFILE_TOP * parameter["cut"]
     values = [r["value"] for r in curve]
     x = alt.X("value:Q", title=parameter["title"]).axis(format=".3~g", grid=False, tickCount=5)
@@ -279,7 +284,7 @@ def weights(forms: Sequence[dict[str, Any]]) -> alt.LayerChart:
     Args:
         forms: with `law`, `weight` and `cv_error`, heaviest first.
     """
-    alt = _altair()
+    alt = altair()
     base = alt.Chart(alt.Data(values=list(forms))).encode(y=alt.Y("law:N", title=None, sort=None))
     bars = base.mark_bar(color=PALETTE[0], height=14).encode(
         x=alt.X("weight:Q", title="weight in predictions").axis(format=".0%", gridOpacity=0.4)
@@ -301,7 +306,7 @@ def vega_script() -> str:
     Raises:
         MissingResourceError: Altair or vl-convert is not installed.
     """
-    alt = _altair()
+    alt = altair()
     try:
         import vl_convert
     except ImportError:

@@ -181,7 +181,7 @@ def table_text(found: dict[str, Any]) -> str:
     ]
     lines += [f"  note  {w['message']}" for w in found["warnings"]]
     if found["predictions"]:
-        keys = list(found["predictions"][0])
+        keys = [key for key in found["predictions"][0] if key != "distance"]
         cells = [[cell(p[k]) for k in keys] for p in found["predictions"]]
         lines += ["", *(f"  {line}" for line in plain_table(keys, cells).split("\n"))]
     return "\n".join(lines)

@@ -161,7 +161,8 @@ def fit(
     if stored is not None:
         fitted = LawFit.from_json(json.loads(stored))
     else:
-        from planner.laws.fit import fit_law  # the optimiser is not needed where a fit is stored
+        # The optimiser is not needed where a fit is stored.
+        from planner.laws.fit_law import fit_law
 
         ids, study = [r.run_id for r in evidence.rows], evidence.study
         counts = scored_counts(engine, ids, study.split, study.metric)

@@ -2,56 +2,200 @@
 
 pandas.read_csv takes a quarter of a second of processor time to import and fills rows that are too short
 without a word, which here are refused by their number (`planner.words.table_text`); who has a frame gives it
-to `planner.laws.table.fit_table`.
+to `planner.laws.fit`.
 """
 
 from __future__ import annotations
 
+import math
+import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from planner.errors import InputError
-from planner.laws.table import fit_table
-from planner.words.table_text import TableRow, is_number, number, table_rows, text_of
+from planner.errors import InputError, UnknownNameError
+from planner.laws.observations import Observations
+from planner.laws.result import LawFit
+from planner.laws.table import answer_of, predictions
+from planner.laws.table_law import TableLaw, fit, load, row_records
+from planner.words.table_text import (
+    TableRow,
+    column_figures,
+    is_number,
+    table_rows,
+    text_from,
+    text_of,
+)
+
+STDIN = "-"
+WARN_BEYOND = 2.0
+"""Factor outside the data from which a prediction carries a warning (assumption: a law of a decade of data is
+commonly asked for twice its end)."""
+
+Columns = dict[str, list[float | str]]
+Rows = list[dict[str, Any]]
 
 
-def fit_file(path: str, axes: list[str], *, predict: str | None, **options: Any) -> dict[str, Any]:
-    """Fit a law to a CSV file and predict the rows of another.
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class OwnFit:
+    """A law of anybody's table with what was predicted from it.
+
+    Attributes:
+        found: the law with its table.
+        predicted: rows of `planner.laws.table.predictions` with `key` and `beyond`.
+        warnings: of the predictions that lie outside the data.
+    """
+
+    found: TableLaw
+    predicted: Rows
+    warnings: tuple[dict[str, str], ...]
+
+    @property
+    def law(self) -> LawFit:
+        """The fit."""
+        return self.found.law
+
+    @property
+    def table(self) -> Observations:
+        """What was fitted."""
+        assert self.found.observations is not None
+        return self.found.observations
+
+    def to_json(self) -> dict[str, Any]:
+        """The whole answer; warnings of predictions follow those of the fit."""
+        answer = answer_of(self.law, self.predicted)
+        return answer | {"warnings": [*answer["warnings"], *self.warnings]}
+
+    def listing(self, of: str | None) -> Rows:
+        """The rows that a listing has: `predictions` (where there are some), else `runs`; or `parameters`, `forms`."""
+        if of == "predictions" or (of is None and self.predicted):
+            return [_flat(row) for row in self.predicted]
+        if of in ("parameters", "forms"):
+            rows: Rows = self.law.to_json()[of]
+            return [
+                {k: " ".join(v) if isinstance(v, list) else v for k, v in r.items()} for r in rows
+            ]
+        return self.runs()
+
+    def runs(self) -> Rows:
+        """Every row of the table with residual and influence."""
+        return row_records(self.law, self.table, self.found.keys)
+
+
+def fit_file(
+    path: str,
+    axes: list[str],
+    *,
+    predict: str | None = None,
+    key: str | None = None,
+    warn_beyond: float = WARN_BEYOND,
+    **options: Any,
+) -> OwnFit:
+    """Fit a law to a CSV file and predict the rows of another; `-` is what comes in.
 
     Raises:
         InputError: a file is no CSV with a header, or a cell of a named column is no number.
         UnknownNameError: a column does not exist.
         FitError: no estimate exists.
     """
+    if path == predict == STDIN:
+        raise InputError("only one table can come in on stdin; name a file for the other")
     others = None if predict is None else read_columns(predict, axes)
     numeric = [options.get(name) for name in ("error", "weight", "std_error", "cost")]
     columns = read_columns(path, [*axes, *filter(None, numeric)])
-    return fit_table(columns, axes=axes, predict=others, **options)
+    found = fit(columns, axes=axes, key=key, **options)
+    rows = [] if others is None else predicted(found.law, others, key)
+    return OwnFit(
+        found=found, predicted=rows, warnings=warnings_beyond(found.law, rows, warn_beyond)
+    )
 
 
-def read_columns(path: str, numeric: Sequence[str] = ()) -> dict[str, list[float | str]]:
-    """The columns of a CSV file (TSV by its suffix); cells that are numbers and nothing else are numbers.
+def predict_file(
+    law: str, path: str, *, key: str | None, warn_beyond: float
+) -> tuple[Rows, tuple[dict[str, str], ...]]:
+    """Predictions from a law that was saved, with no data, and their warnings.
+
+    Raises:
+        InputError: the file holds no law, or a cell of an axis is no number.
+        UnknownNameError: an axis is not among the columns.
+    """
+    found = load(law).law
+    rows = predicted(found, read_columns(path, found.axes), key)
+    return [_flat(row) for row in rows], warnings_beyond(found, rows, warn_beyond)
+
+
+def predicted(law: LawFit, columns: Columns, key: str | None) -> Rows:
+    """`predictions` with the row's key and `beyond`, the factor by which its farthest axis leaves the data."""
+    if key is not None and key not in columns:
+        raise UnknownNameError(
+            "column", key, list(columns), remedy="rows to predict are named by it too"
+        )
+    rows = predictions(law, columns, law.level)
+    return [
+        {"row": row["row"] + 1, **({} if key is None else {"key": columns[key][row["row"]]}),
+         **{k: v for k, v in row.items() if k != "row"},
+         "beyond": math.exp(max(row["distance"].values()))}
+        for row in rows
+    ]  # fmt: skip
+
+
+def warnings_beyond(law: LawFit, rows: Rows, factor: float) -> tuple[dict[str, str], ...]:
+    """A warning for each row that lies farther outside the data than the factor, with the axis."""
+    found = []
+    for row in rows:
+        name = max(law.axes, key=lambda axis: row["distance"][axis])
+        if row["beyond"] > factor:
+            message = (
+                f"row {row['row']} to predict lies {row['beyond']:.3g}x outside the data on {name} "
+                f"({row[name]:.4g}): its interval rests on the form of the law"
+            )
+            found.append({"code": "beyond-data", "message": message, "axis": name})
+    return tuple(found)
+
+
+def _flat(row: dict[str, Any]) -> dict[str, Any]:
+    plain = {k: v for k, v in row.items() if k != "distance"}
+    return plain | {f"distance_{axis}": value for axis, value in row["distance"].items()}
+
+
+def read_columns(path: str, numeric: Sequence[str] = ()) -> Columns:
+    """The columns of a CSV file (TSV by its suffix), or of what comes in where the path is `-`.
+
+    Cells of `numeric` columns are numbers as people write them (`39M`, `1,000`, `30%`); others are numbers where
+    they are nothing else.
 
     Raises:
         InputError: the file is no table, or a cell of a `numeric` column is no number: with row, line and column.
     """
-    file = Path(path)
-    delimiter = "\t" if file.suffix.lower() == ".tsv" else ","
-    header, rows = table_rows(file.name, text_of(file), delimiter=delimiter)
+    name, text = (
+        ("stdin", text_from(sys.stdin.buffer.read(), "stdin")) if path == STDIN else _read(path)
+    )
+    header, rows = table_rows(name, text, delimiter="\t" if name.lower().endswith(".tsv") else ",")
     if not rows:
-        raise InputError(f"{path} has no rows below a header; give a CSV file with named columns")
-    for row in rows:
-        for name in numeric:
-            _check_number(row, name, file.name)
-    return {name: [_cell(row.cells[name]) for row in rows] for name in header}
+        raise InputError(f"{name} has no rows below a header; give a CSV file with named columns")
+    wanted = [column for column in dict.fromkeys(numeric) if column in header]
+    numbers = {column: _figures(rows, column, name) for column in wanted}
+    return {
+        column: [*numbers[column]]
+        if column in numbers
+        else [_cell(row.cells[column]) for row in rows]
+        for column in header
+    }
 
 
-def _check_number(row: TableRow, column: str, file: str) -> None:
+def _read(path: str) -> tuple[str, str]:
+    file = Path(path)
+    return file.name, text_of(file)
+
+
+def _figures(rows: Sequence[TableRow], column: str, file: str) -> list[float]:
     try:
-        number(row.cells.get(column, ""), column)
+        return column_figures([row.cells[column] for row in rows], column)
     except InputError as problem:
-        raise InputError(f"row {row.number} of {file} (line {row.line}): {problem}") from None
+        place, _, said = str(problem).partition(": ")
+        row = rows[int(place.removeprefix("row ")) - 1]
+        raise InputError(f"row {row.number} of {file} (line {row.line}): {said}") from None
 
 
 def _cell(text: str) -> float | str:

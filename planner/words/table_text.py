@@ -1,7 +1,8 @@
 """Tables read cell for cell: what cannot be one thing alone is refused with row, line, column and cell.
 
 Results, anybody's tables and manifests are read here and nowhere else, so that a row has one number (from 1
-below the header, empty lines not counted) and a number one spelling (`12.5`, `-3e-4`; no comma, no unit).
+below the header, empty lines not counted) and a number one spelling (`12.5`, `-3e-4`; no comma, no unit); `figure`
+reads what people write into tables of their own besides (`39M`, `1,000`, `30%`).
 """
 
 from __future__ import annotations
@@ -10,7 +11,9 @@ import csv
 import io
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 
 from planner.errors import InputError
@@ -21,6 +24,10 @@ _DECIMAL_COMMA = re.compile(r"[+-]?[0-9]*,[0-9]+", re.ASCII)
 _WITH_UNIT = re.compile(
     r"([+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)\s*([^\W\d_][^\d]*|%|\u2030)"
 )
+_THOUSANDS = re.compile(r"[+-]?[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]+)?", re.ASCII)
+_SUFFIXED = re.compile(r"(.*[0-9.])\s*([kKMBGT%])", re.ASCII)
+_SUFFIXES = {"": 0, "k": 3, "K": 3, "M": 6, "B": 9, "G": 9, "T": 12, "%": -2}
+"""What may stand behind a number in anybody's table, as a power of ten; B is a billion, as of parameters and tokens."""
 _UNKNOWN = frozenset({"", "nan", "na", "n/a", "null", "none", "-"})
 
 
@@ -44,21 +51,29 @@ def text_of(path: Path) -> str:
     Raises:
         InputError: it is another encoding; the message names the line and what to do.
     """
-    raw = path.read_bytes()
+    return text_from(path.read_bytes(), path.name)
+
+
+def text_from(raw: bytes, name: str) -> str:
+    """The text of those bytes; `name` is what messages call them.
+
+    Raises:
+        InputError: as `text_of`.
+    """
     if raw[:2] == b"\x1f\x8b":
-        raw = _unpacked(raw, path.name)
+        raw = _unpacked(raw, name)
     if raw[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        raise InputError(f"{path.name} is not UTF-8 but UTF-16 (byte 0); save it as UTF-8")
+        raise InputError(f"{name} is not UTF-8 but UTF-16 (byte 0); save it as UTF-8")
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
         raise InputError(
-            f"{path.name} is not UTF-8 (line {line}, byte {error.start}); save it as UTF-8"
+            f"{name} is not UTF-8 (line {line}, byte {error.start}); save it as UTF-8"
         ) from None
     if "\0" in text:
         line = text.count("\n", 0, text.index("\0")) + 1
-        raise InputError(f"{path.name} holds a NUL character (line {line}); save it as UTF-8 text")
+        raise InputError(f"{name} holds a NUL character (line {line}); save it as UTF-8 text")
     return text
 
 
@@ -177,6 +192,49 @@ def number(text: str, column: str) -> float:
             return value
         raise InputError(f"{column} holds {cell!r}, which is too large for a number")
     raise InputError(f"{column} is not a number: {cell!r}{_remedy(cell)}")
+
+
+def figure(text: str, column: str) -> float:
+    """The number of a cell of anybody's table, as people write it: `39M`, `1,000`, `30%`, or plain.
+
+    >>> figure("39M", "params"), figure("1,000", "steps"), figure("30 %", "wer")
+    (39000000.0, 1000.0, 0.3)
+
+    Raises:
+        InputError: as `number`; also for a decimal comma and any other unit.
+    """
+    cell = text.strip()
+    found = _SUFFIXED.fullmatch(cell)
+    bare, suffix = (found[1], found[2]) if found else (cell, "")
+    if _THOUSANDS.fullmatch(bare):
+        bare = bare.replace(",", "")
+    if not _NUMBER.fullmatch(bare):
+        return number(cell, column)
+    # A decimal first: 12.3 / 100 is not the double nearest to .123.
+    return number(str(Decimal(bare).scaleb(_SUFFIXES[suffix])), column)
+
+
+def column_figures(cells: Sequence[str], column: str) -> list[float]:
+    """The numbers of a column's cells; NaN for empty ones.
+
+    Raises:
+        InputError: a cell is no number (`row 3: …`), or some are percentages and others are not.
+    """
+    values = []
+    for row, cell in enumerate(cells, start=1):
+        try:
+            values.append(figure(cell, column))
+        except InputError as problem:
+            raise InputError(f"row {row}: {problem}") from None
+    shares = [cell.strip().endswith("%") for cell in cells]
+    if any(shares):
+        for row, (share, value) in enumerate(zip(shares, values, strict=True), start=1):
+            if not share and not math.isnan(value):
+                raise InputError(
+                    f"row {row}: {column} holds {cells[row - 1]!r} where row {shares.index(True) + 1} holds "
+                    f"{cells[shares.index(True)]!r}; write all of them with the sign, or none"
+                )
+    return values
 
 
 def is_number(text: str) -> bool:

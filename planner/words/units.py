@@ -86,6 +86,18 @@ def parse_error(text: str) -> float:
     return value / 100 if unit == "%" else value
 
 
+def parse_factor(text: str) -> float:
+    """A factor of at least 1, from `2x` or a bare `2`.
+
+    >>> parse_factor("2x")
+    2.0
+    """
+    value, unit = _split(text, "factor", "2x")
+    if unit not in ("", "x", "×") or value < 1:
+        raise UnitError(f"a factor is a number of at least 1 like 2x, got {text!r}")
+    return value
+
+
 _JOULES = {"": 1.0, "J": 1.0, "kJ": 1e3, "MJ": 1e6, "Wh": 3.6e3, "kWh": 3.6e6}
 _WATTS = {"": 1.0, "W": 1.0, "mW": 1e-3, "kW": 1e3}
 _HOURS = {"": 1.0, "/h": 1.0, "/min": 60.0, "/s": 3600.0, "/day": 1 / 24}

@@ -25,7 +25,7 @@ import numpy as np
 from simulated import CENTRE, Study, World, axes_of, sweep, world
 from worlds import N_QUERIES, N_RUNS, _charged, _choose, _limits, interval
 
-from planner.laws.fit import fit_law
+from planner.laws.fit_law import fit_law
 from planner.plan.candidates import CandidateTable
 from planner.plan.choice import decide
 from planner.plan.cost import Floats

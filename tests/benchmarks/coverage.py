@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from planner.laws.fit import fit_law
+from planner.laws.fit_law import fit_law
 from planner.laws.observations import Floats, Observations
 
 LEVELS = (1.0, 2.0, 4.0, 8.0)

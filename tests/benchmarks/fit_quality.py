@@ -10,7 +10,7 @@ import time
 import fit_data
 import numpy as np
 
-from planner.laws.fit import fit_law
+from planner.laws.fit_law import fit_law
 from planner.laws.observations import Observations
 from planner.laws.table import fit_table
 

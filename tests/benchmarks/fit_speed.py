@@ -19,7 +19,7 @@ from pathlib import Path
 import fit_data
 import numpy as np
 
-from planner.laws.fit import fit_law
+from planner.laws.fit_law import fit_law
 from planner.laws.forms.registry import build_form
 from planner.laws.observations import Observations
 from planner.laws.one_form import Setting, fit_form, scaled_rows

@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 from simulated import DEVICE, WORKLOAD, Study, all_configs, latency_of, run_of, sweep, world
 
-from planner.laws.fit import fit_law
+from planner.laws.fit_law import fit_law
 from planner.laws.result import LawFit
 from planner.plan.belief import Measurements, belief
 from planner.plan.candidates import CandidateTable

@@ -29,7 +29,7 @@ import numpy as np
 from fit_data import DATA, available, chinchilla
 
 from planner.errors import FitError
-from planner.laws.fit import fit_law
+from planner.laws.fit_law import fit_law
 from planner.laws.observations import Observations
 
 SHOWN = 0.6

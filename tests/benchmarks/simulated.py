@@ -21,7 +21,7 @@ from planner.costs.latency.model import fit_latency_model
 from planner.costs.latency.stages import COLUMNS, regressors
 from planner.costs.windows import Windows, windows_of
 from planner.evidence.study import Evidence, gather
-from planner.laws.fit import fit_law
+from planner.laws.fit_law import fit_law
 from planner.laws.result import LawFit
 from planner.plan import candidates
 from planner.plan.candidates import CandidateTable

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from planner.evidence.study import Evidence, gather, with_counts
-from planner.laws.fit import fit_law
+from planner.laws.fit_law import fit_law
 from planner.plan import candidates
 from planner.plan.candidates import CandidateTable
 from planner.plan.workload import Workload

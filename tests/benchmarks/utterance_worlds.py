@@ -38,7 +38,7 @@ MISTYPED, LUCKY_ABOVE = 0.05, 0.95
 HOMES = {
     "gather": ("planner.evidence.study", "planner.evidence"),
     "with_counts": ("planner.evidence.study",),
-    "fit_law": ("planner.laws.fit",),
+    "fit_law": ("planner.laws.fit_law",),
     "build": ("planner.plan.candidates", "planner.candidates"),
     "decide": ("planner.plan.choice", "planner.plan.search"),
     "Config": ("planner.plan.configurations", "planner.plan.query"),

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 import numpy as np
 from simulated import NOISES, Study, World, axes_of, sweep, world
 
-from planner.laws.fit import fit_law
+from planner.laws.fit_law import fit_law
 from planner.plan.candidates import CandidateTable
 from planner.plan.choice import decide, joint_probability
 from planner.plan.cost import Floats

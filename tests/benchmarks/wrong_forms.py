@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from planner.laws.fit import fit_law
+from planner.laws.fit_law import fit_law
 from planner.laws.observations import Floats, Observations
 from planner.plan.belief import Measurements, belief
 from planner.words.axes import COMPUTE_AXES

@@ -65,6 +65,8 @@ def filled(tmp_path_factory):
         [(*a, x) for a, x in zip(axes, loss, strict=True)],
     )
     table(folder / "next.csv", ["params", "tokens"], [(32e6, 3.2e9)])
+    asked = ["--axes", "params,tokens", "--error", "loss", "--law", "additive"]
+    run(["fit", "table", str(folder / "runs.csv"), *asked, "--save", str(folder / "law.json")])
     rows = [("asr", "whisper-tiny", 30.0, 0.1), ("asr", "whisper-base", 30.0, 0.08)]
     table(folder / "results.csv", ["task", "backbone", "audio_seconds", "error"], rows)
     return folder

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from planner.errors import FitError, InputError, UnknownNameError
-from planner.laws.fit import fit_law
+from planner.laws.fit_law import fit_law
 from planner.laws.observations import Observations
 from planner.laws.result import LawFit
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from planner.errors import FitError, InputError, UnknownNameError
-from planner.laws.fit import fit_law
+from planner.laws.fit_law import fit_law
 from planner.laws.forms.coverage import DurationHistogram
 from planner.laws.forms.link import link_for
 from planner.laws.observations import Observations

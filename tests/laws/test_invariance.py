@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from planner.laws.fit import fit_law
+from planner.laws.fit_law import fit_law
 from planner.laws.observations import Observations
 
 POINTS = np.array([(a, b) for a in (1.0, 2.0, 4.0, 8.0) for b in (1.0, 3.0, 9.0)])

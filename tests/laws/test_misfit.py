@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from planner.laws.fit import fit_law
+from planner.laws.fit_law import fit_law
 from planner.laws.observations import Observations
 from planner.laws.uncertainty.misfit import chains_of, inflation, lag_one
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.stats import f_oneway, linregress
 
-from planner.laws.fit import fit_law
+from planner.laws.fit_law import fit_law
 from planner.laws.observations import Observations
 from planner.laws.result import LawFit
 from planner.laws.solver.dispersion import dispersion, optimism

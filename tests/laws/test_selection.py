@@ -8,7 +8,7 @@ import itertools
 import numpy as np
 import pytest
 
-from planner.laws.fit import fit_law
+from planner.laws.fit_law import fit_law
 from planner.laws.identify import design_of
 from planner.laws.observations import Observations, RunNoise
 from planner.laws.one_form import Setting, fit_form

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from planner.errors import InputError
-from planner.laws.fit import fit_law
+from planner.laws.fit_law import fit_law
 from planner.laws.table import fit_table, prediction_frame, table_observations
 
 SIZE = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from planner.evidence.study import gather
-from planner.laws.fit import fit_law
+from planner.laws.fit_law import fit_law
 from planner.plan import candidates
 from planner.plan.answer import option
 from planner.plan.choice import decide

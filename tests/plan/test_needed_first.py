@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from planner.laws.fit import fit_law
+from planner.laws.fit_law import fit_law
 from planner.laws.observations import Observations, RunNoise
 from planner.plan.needed_first import _lucky
 

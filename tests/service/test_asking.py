@@ -15,7 +15,7 @@ from planner.costs.flops.training import training_flops
 from planner.costs.memory.peak import inference_memory
 from planner.errors import InfeasibleError, InputError, OutsideDataError, ProbabilityError
 from planner.evidence.study import gather
-from planner.laws.fit import fit_law
+from planner.laws.fit_law import fit_law
 from planner.plan import candidates
 from planner.plan.influence import elasticities, weights
 from planner.service import asking, fitting, prepared, replay, whatif

@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from planner.cli.main import cli
-from planner.laws.fit import fit_law
+from planner.laws.fit_law import fit_law
 from planner.report.fit_page import fit_page, left_out_rows
 from planner.service import fitting
 from planner.store.engine import opened

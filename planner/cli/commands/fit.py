@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from planner.cli.asked import study_options
+from planner.cli.law_files import TABLE, check_picture, warn_beyond_option, write_law_files
 from planner.cli.options import (
     ANSWER_FORMATS,
     NewFile,
@@ -84,9 +85,10 @@ def fit_run(
 
 
 @fit.command("table")
-@click.argument("file", type=click.Path(exists=True, dir_okay=False))
+@click.argument("file", type=TABLE)
 @click.option("--axes", required=True, help="Columns that the law depends on, comma-separated.")
 @click.option("--error", required=True, help="Column of the error to be predicted.")
+@click.option("--key", default=None, help="Column that names a row in listings.")
 @click.option(
     "--group", default=None, help="Column that marks dependent rows (seeds of one trial)."
 )
@@ -106,26 +108,72 @@ def fit_run(
 @click.option(
     "--link", default="log", show_default=True, help="log, odds (metric in [0, 1]), signed."
 )
-@click.option("--predict", type=click.Path(exists=True, dir_okay=False), help="Predict these rows.")
+@click.option("--predict", type=TABLE, help="Predict these rows.")
+@warn_beyond_option
 @click.option("--seed", type=int, default=0, show_default=True)
-@format_option(ANSWER_FORMATS)
-def fit_table_command(file: str, axes: str, output_format: str, **asked: Any) -> None:
-    """Fit anybody's table, with no database: any number of axes.
+@click.option("--report", "page", type=NewFile(), help="Also write an HTML page with all charts.")
+@click.option("--plot", type=NewFile(), help="Also draw the charts: FILE.svg or FILE.png.")
+@click.option("--save", type=NewFile(), help="Also save the law: fit predict needs no data.")
+@click.option("--latex", type=NewFile(), help="Also write formula and parameters as LaTeX.")
+@click.option(
+    "--rows",
+    type=click.Choice(["predictions", "runs", "parameters", "forms"]),
+    help="What csv and parquet list.  [default: predictions, or runs where none are asked for]",
+)
+@format_option()
+def fit_table_command(file: str, axes: str, **asked: Any) -> None:
+    """Fit anybody's table, with no database: any number of axes; `-` reads stdin.
+
+    Cells may be written 39M, 1,000 or 30%. Runs are listed with residual, leverage and the move of the law
+    without them.
 
     \b
     Examples:
       soundscale fit table runs.csv --axes params,tokens --error loss
       soundscale fit table runs.csv --axes params,tokens --error loss --loss huber:1e-3 --predict next.csv -f json
+      soundscale fit table runs.csv --axes params,tokens --error loss --law additive --rows runs -f csv
+      soundscale fit table runs.csv --axes params,tokens --error loss --save law.json --latex law.tex
     """
     from planner.report import answer_text
     from planner.service import own_table
 
+    output_format, rows = asked.pop("output_format"), asked.pop("rows")
+    files = {name: asked.pop(name) for name in ("page", "plot", "save", "latex")}
+    check_picture(files["plot"])
     names = [a.strip() for a in axes.split(",") if a.strip()]
     found = own_table.fit_file(file, names, **asked)
-    if output_format != "table":
-        echo_json(found)
-        return
-    echo(answer_text.table_text(found))
+    write_law_files(found, files)
+    if output_format in ANSWER_FORMATS and output_format != "table":
+        echo_json(found.to_json())
+    elif output_format == "table":
+        echo(answer_text.table_text(found.to_json()))
+    else:
+        for warning in found.warnings:
+            talk(warning["message"])
+        echo_rows(found.listing(rows), output_format)
+
+
+@fit.command("predict")
+@click.argument("law", type=click.Path(exists=True, dir_okay=False))
+@click.argument("file", type=TABLE)
+@click.option("--key", default=None, help="Column that names a row.")
+@warn_beyond_option
+@format_option()
+def fit_predict(
+    law: str, file: str, key: str | None, warn_beyond: float, output_format: str
+) -> None:
+    """Predict a table's rows from a saved law, with no data and no database.
+
+    \b
+    Example:
+      soundscale fit predict law.json next.csv
+    """
+    from planner.service import own_table
+
+    rows, warnings = own_table.predict_file(law, file, key=key, warn_beyond=warn_beyond)
+    for warning in warnings:
+        talk(warning["message"])
+    echo_rows(rows, output_format)
 
 
 @fit.command("compare")

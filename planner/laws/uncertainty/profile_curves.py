@@ -7,14 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from planner.laws.fit import ordered
-from planner.laws.forms.coverage import DurationHistogram
-from planner.laws.forms.link import Link
+from planner.laws.leading import leading_form
 from planner.laws.observations import Floats, Observations
-from planner.laws.one_form import Fitted, Setting, fit_form
+from planner.laws.one_form import Fitted
 from planner.laws.parts import Parameter
 from planner.laws.result import LawFit
-from planner.laws.solver.losses import Loss
 from planner.laws.uncertainty.profile import ProfiledParameter, curve
 from planner.words.student import t_quantile
 
@@ -52,14 +49,7 @@ def profile_curves(observations: Observations, fit: LawFit) -> tuple[ProfileCurv
         observations: the table that was fitted.
         fit: the law; its leading form is fitted again, which is the same to the last bit.
     """
-    member = fit.members[0]
-    setting = Setting(
-        loss=fit.loss,
-        shared=Loss(delta=fit.delta, doubt=fit.doubt),
-        link=Link(fit.link, fit.offset),
-        coverage=None if member.coverage is None else DurationHistogram(*member.coverage),
-    )
-    fitted = fit_form(ordered(observations, setting.link)[0], fit.law, setting)
+    fitted, _ = leading_form(observations, fit)
     return tuple(
         _curve(fitted, i, parameter, fit)
         for i, parameter in enumerate(fit.parameters)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import multivariate_normal
 
-from planner.laws.fit import fit_law
+from planner.laws.fit_law import fit_law
 from planner.laws.forms.registry import build_form
 from planner.laws.observations import Observations, RunNoise
 from planner.laws.parts import correlation, triangle

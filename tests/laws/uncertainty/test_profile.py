@@ -9,7 +9,7 @@ import pytest
 from scipy.optimize import least_squares
 from scipy.stats import t as student
 
-from planner.laws.fit import fit_law
+from planner.laws.fit_law import fit_law
 from planner.laws.forms.registry import build_form
 from planner.laws.observations import Observations
 from planner.laws.result import LawFit

@@ -5,11 +5,12 @@ BIN = $(VENV)/bin
 
 .PHONY: quickstart test locks sbom
 
+# The quickstart's runs are measured in two engines that people deploy, so both are installed with the runner.
 # torch first and pinned: an open range would fetch a CUDA build of gigabytes on a machine without a GPU.
 $(VENV)/.runner: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt torch
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[runner]'
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[runner,onnx,ctranslate2]'
 	touch $@
 
 $(VENV)/.dev: $(VENV)/.runner

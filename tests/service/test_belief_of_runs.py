@@ -1,6 +1,8 @@
 """What is believed of the quickstart's runs: own measurements, both levels, answers of the rule before."""
 
 import json
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -131,3 +133,36 @@ def test_ties_that_were_run_come_with_the_command_that_compares_them(quickstart_
     assert [[i] for i in ids[1:]] == tied[: len(ids) - 1]
     compared = compare(str(quickstart_db), tuple(ids))
     assert compared["comparisons"][0]["against_run_id"] == ids[0]
+
+
+LUCKY_RUN = 6
+
+
+@pytest.fixture
+def lucky(tmp_path):
+    """Eighteen runs of about 20 % error on 2,000 words, of which the sixth measured two thirds of its law."""
+    lines = [HEADER]
+    for size, share in (("tiny", 1.0), ("base", 0.85)):
+        for seconds in (5, 10, 30):
+            for factor in (2, 3, 4):
+                error = share * (0.1 + 0.03 * factor) * (seconds / 10) ** -0.2
+                if (size, seconds, factor) == ("tiny", 10, 4):
+                    error *= 0.66
+                row = ROW.format(size, seconds, factor, error, round(2000 * error))
+                lines.append(row.replace(",20000,", ",2000,"))
+    table, db = tmp_path / "lucky.csv", str(tmp_path / "l.db")
+    table.write_text("\n".join(lines))
+    import_results(db, str(table))
+    return db
+
+
+def test_an_expectation_outside_the_interval_of_its_own_run_says_why(lucky):
+    query = replace(QUESTION, candidates=("whisper-tiny,10,stem:4",))
+    found = asking.plan(lucky, query).json
+    told = found["best"]["prediction"]
+    assert told["run_ids"] == [LUCKY_RUN]
+    (said,) = [text for text in found["advice"] if text.startswith("its own run says")]
+    numbers = [float(x) for x in re.findall(r"[\d.]+(?=[ ,\]]|%)", said)]
+    assert numbers[0] == pytest.approx(100 * told["measured_error"], abs=0.01)
+    assert numbers[2] < 100 * told["error"]
+    assert said.endswith("a further seed would tell")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import click
@@ -46,9 +47,19 @@ from planner.cli.options import db_option, echo_rows, format_option, talk
 )
 @click.option("--device-label", default=None, help="Name of this device.  [default: its model]")
 @click.option("--no-store", is_flag=True, help="Only print.")
+@click.option(
+    "--import",
+    "imported",
+    type=click.Path(path_type=Path),
+    default=None,
+    metavar="FILE",
+    help="Measure nothing: take the device that tests/benchmarks/gpu.py measured elsewhere.",
+)
 @db_option
 @format_option()
-def probe(no_store: bool, db: str | None, output_format: str, **asked: Any) -> None:
+def probe(
+    no_store: bool, imported: Path | None, db: str | None, output_format: str, **asked: Any
+) -> None:
     """Measure latency on this device; nothing is trained and nothing downloaded.
 
     Without --backbone it chooses up to 12 configurations that tell most of the device, so that the
@@ -59,17 +70,25 @@ def probe(no_store: bool, db: str | None, output_format: str, **asked: Any) -> N
       soundscale probe
       soundscale probe --engine ctranslate2:int8 --points 24 --seconds 300
       soundscale probe --backbone whisper-tiny.en --audio-seconds 4 --audio-seconds 12 --reduction stem:2
+      soundscale probe --import gpu.json
     """
     from planner.costs.latency.probe_points import CALIBRATION_POINTS
     from runner.campaign.drive import absolute_db
     from runner.probing import drive
+    from runner.probing.imported import read
     from runner.sweep import prepare
 
     prepare.require_runner()
     catalogue = prepare.stored_catalogue(absolute_db(db))
-    if asked["points"] is None and not asked["backbones"]:
-        asked["points"] = CALIBRATION_POINTS
-    request = drive.ProbeRequest(**asked)
-    drive.check(request)
-    latencies = drive.probe(db, request, talk, store=not no_store, catalogue=catalogue)
+    if imported is not None:
+        latencies = read(imported, catalogue)
+        if not no_store:
+            drive.save(db, latencies)
+        talk(f"device {latencies[0].device.name}: {'not stored' if no_store else 'stored'}")
+    else:
+        if asked["points"] is None and not asked["backbones"]:
+            asked["points"] = CALIBRATION_POINTS
+        request = drive.ProbeRequest(**asked)
+        drive.check(request)
+        latencies = drive.probe(db, request, talk, store=not no_store, catalogue=catalogue)
     echo_rows([drive.row_of(latency) for latency in latencies], output_format, drive.COLUMNS)

@@ -318,14 +318,15 @@ def probe(
         say(f"  process {k + 1} of {request.n_processes} done; the slowest point takes {slow}")
     latencies = [latency_of(p, s, request) for p, s in zip(points, by_point, strict=True)]
     if store and request.engine is None:
-        _save(db, latencies)
+        save(db, latencies)
     elif store:
         in_engine.save(db, by_point, latencies, request.threads)
     say(f"device {latencies[0].device.name}: {'stored' if store else 'not stored'}")
     return latencies
 
 
-def _save(db: str | None, latencies: list[Latency]) -> None:
+def save(db: str | None, latencies: list[Latency]) -> None:
+    """Store latencies of torch."""
     from planner.store.engine import opened
     from planner.store.write import save_latencies
 

@@ -77,10 +77,11 @@ GATE_WIDTH = 8
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wav2Vec2:
-    """Dimensions of a wav2vec2-style encoder with a classification head of mean-pooled states.
+    """Dimensions of a wav2vec2-style encoder.
 
-    HuBERT has wav2vec2's dimensions. WavLM adds a position bias by distance, in `relative_buckets`, that
-    each layer gates by its input; 0 means that there is none.
+    With a head on its mean state it names a class, with one on each state it writes text by CTC. HuBERT
+    has wav2vec2's dimensions. WavLM adds a position bias by distance, in `relative_buckets`, that each
+    layer gates by its input; 0 means that there is none.
     """
 
     name: str
@@ -98,6 +99,7 @@ class Wav2Vec2:
     relative_buckets: int = 0
     projection_size: int = 256
     n_labels: int = 6
+    vocab_size: int = 32
     hub_id: str | None = None
     family: str = "wav2vec2"
     task: str = "emotion"
@@ -119,11 +121,17 @@ class Wav2Vec2:
             positions += self.relative_buckets * self.n_heads
         return front + projection + d + positions + self.encoder_layers * layer + 2 * d
 
+    def head_params(self, task: str) -> int:
+        """Parameters of a task's head: one projection to the vocabulary, or two to the classes."""
+        if task == "asr":
+            return self.d_model * self.vocab_size + self.vocab_size
+        p = self.projection_size
+        return self.d_model * p + p + p * self.n_labels + self.n_labels
+
     @property
     def n_params(self) -> int:
-        """Encoder and classification head (x_N)."""
-        p = self.projection_size
-        return self.encoder_params + self.d_model * p + p + p * self.n_labels + self.n_labels
+        """Encoder and the head of the checkpoint's own task (x_N)."""
+        return self.encoder_params + self.head_params(self.task)
 
     @property
     def max_audio_seconds(self) -> float:
@@ -132,6 +140,11 @@ class Wav2Vec2:
 
 
 Backbone = Whisper | Wav2Vec2
+
+
+def writes_by_ctc(backbone: Backbone, task: str) -> bool:
+    """Whether text is read off the encoder's own states, without a decoder."""
+    return task == "asr" and isinstance(backbone, Wav2Vec2)
 
 
 def _whisper(name: str, d: int, layers: int, heads: int, **kw: Any) -> Whisper:
@@ -167,6 +180,14 @@ _BUILT_IN: tuple[Backbone, ...] = (
     Wav2Vec2(
         name="hubert-base", d_model=768, encoder_layers=12, n_heads=12, ffn_dim=3072,
         hub_id="facebook/hubert-base-ls960",
+    ),
+    Wav2Vec2(
+        name="wav2vec2-base-960h", d_model=768, encoder_layers=12, n_heads=12, ffn_dim=3072,
+        hub_id="facebook/wav2vec2-base-960h", task="asr",
+    ),
+    Wav2Vec2(
+        name="hubert-large-ls960-ft", d_model=1024, encoder_layers=24, n_heads=16, ffn_dim=4096,
+        conv_bias=True, layer_norm_each_conv=True, hub_id="facebook/hubert-large-ls960-ft", task="asr",
     ),
     Wav2Vec2(
         name="wavlm-base-plus", d_model=768, encoder_layers=12, n_heads=12, ffn_dim=3072,
@@ -291,7 +312,9 @@ def from_config(name: str, config: dict[str, Any], hub_id: str | None = None) ->
                 pos_conv_kernel=config["num_conv_pos_embeddings"],
                 pos_conv_groups=config["num_conv_pos_embedding_groups"],
                 relative_buckets=config["num_buckets"] if kind == "wavlm" else 0,
-                projection_size=config.get("classifier_proj_size", 256), hub_id=hub_id,
+                projection_size=config.get("classifier_proj_size", 256),
+                vocab_size=config.get("vocab_size", 32), hub_id=hub_id,
+                task="asr" if _writes(config) else "emotion",
             )  # fmt: skip
     except KeyError as missing:
         raise InputError(
@@ -300,6 +323,11 @@ def from_config(name: str, config: dict[str, Any], hub_id: str | None = None) ->
     raise InputError(
         f"model type {kind!r} of {name!r} is not supported; supported: whisper, wav2vec2, hubert, wavlm"
     )
+
+
+def _writes(config: dict[str, Any]) -> bool:
+    """Whether the checkpoint says that it was tuned to write by CTC."""
+    return any(str(name).endswith("ForCTC") for name in config.get("architectures") or ())
 
 
 def to_config(value: Backbone) -> dict[str, Any]:

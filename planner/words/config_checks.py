@@ -51,6 +51,7 @@ def check_config(name: str, config: Any) -> None:
         "decoder_attention_heads",
         "decoder_ffn_dim",
         "classifier_proj_size",
+        "vocab_size",
     ):
         if key in config:
             _whole(name, key, config[key])

@@ -45,8 +45,8 @@ def check_language(backbone: _Shape, language: str | None) -> None:
         UnknownNameError: Whisper knows no such language.
     """
     size = getattr(backbone, "vocab_size", None)
-    if language in (None, "en") or size is None:
-        return
+    if language in (None, "en") or size is None or not hasattr(backbone, "decoder_layers"):
+        return  # without a decoder there is no prompt, and the vocabulary is held against the texts
     if size == ENGLISH_VOCABULARY:
         raise InputError(
             f"{backbone.name} writes English alone, and the data's language is {language}; "

@@ -35,6 +35,11 @@ def joined_seconds(clips: Sequence[Clip]) -> float:
     return sum(c.audio_seconds for c in clips) + gap * max(0, len(clips) - 1)
 
 
+def joined_reference(clips: Sequence[Clip]) -> str:
+    """What is said in clips that are heard in a row."""
+    return " ".join(c.reference for c in clips)
+
+
 def _gap_seconds(clip: Clip) -> float:
     return ROOM_TONE_SECONDS if clip.gap == "room-tone" else GAP_SECONDS
 
@@ -69,7 +74,7 @@ def _one(run: Example) -> Clip:
     return Clip(
         utterance_id=f"{first.utterance_id}..{last.utterance_id}({len(run)})",
         path=first.path,
-        reference=" ".join(c.reference for c in run),
+        reference=joined_reference(run),
         speaker=first.speaker,
         split=first.split,
         audio_seconds=joined_seconds(run),
@@ -113,7 +118,7 @@ def load_example(example: Clip | Sequence[Clip]) -> tuple[Audio, str]:
     for clip in clips:
         audio = load_clip(clip)
         pieces += [_gap(clip, pieces[-1], audio), audio] if pieces else [audio]
-    return np.concatenate(pieces), " ".join(c.reference for c in clips)
+    return np.concatenate(pieces), joined_reference(clips)
 
 
 def _gap(clip: Clip, before: Audio, after: Audio) -> Audio:

@@ -68,6 +68,7 @@ class Prediction:
         log_probabilities: of the classes, in the order of the model's labels; empty for text.
         token_ids: the generated ids without the end token; empty for a class.
         fell_back: whether the window was decoded a second time; `n_tokens` counts both.
+        token_log_probabilities: of each id of `token_ids` (nats), where the decoder keeps them.
     """
 
     text: str
@@ -75,6 +76,7 @@ class Prediction:
     log_probabilities: tuple[float, ...] = ()
     token_ids: tuple[int, ...] = ()
     fell_back: bool = False
+    token_log_probabilities: tuple[float, ...] = ()
 
 
 class SpeechModel(Protocol):
@@ -185,12 +187,26 @@ class VariableLength(SpeechModel, Protocol):
         ...
 
 
+@runtime_checkable
+class FrameWriter(SpeechModel, Protocol):
+    """A model that writes at most one token a frame (CTC), so that a text needs frames enough. Optional."""
+
+    def frames(self, n_samples: int) -> int:
+        """Encoder tokens of a training window that holds so many samples."""
+        ...
+
+    def needed_frames(self, reference: str) -> int:
+        """Encoder tokens that writing a reference takes."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuildRequest:
     """All that a builder needs. `state` None means random initialisation from `trial.seed`.
 
-    `state` holds the tensors under transformers' names; they are shared between trials of one
-    process and must not be changed in place. `config` is the checkpoint's own.
+    `labels` are what a head names: classes, or CTC's tokens in the order of their ids. `state` holds the
+    tensors under transformers' names; they are shared between trials of one process and must not be
+    changed in place. `config` is the checkpoint's own.
     """
 
     trial: Trial

@@ -33,14 +33,14 @@ def builder_for(family: str, task: str) -> Builder:
         from runner.models import wav2vec2, whisper
 
         return whisper.build if task == "asr" else wav2vec2.build_whisper_classifier
-    if family == "wav2vec2" and task == "emotion":
-        from runner.models import wav2vec2
+    if family == "wav2vec2":
+        from runner.models import ctc, wav2vec2
 
-        return wav2vec2.build
+        return wav2vec2.build if task == "emotion" else ctc.build
     own = _own_builders()
     if family in own:
         return own[family]()
-    families = ["whisper", *(["wav2vec2"] if task == "emotion" else []), *own]
+    families = ["whisper", "wav2vec2", *own]
     raise UnknownNameError(
         f"model family for {task}",
         family,

@@ -169,18 +169,15 @@ def _kind(request: BuildRequest, backbone: Wav2Vec2) -> str:
     return "hubert" if named == "hubert" else "wav2vec2"
 
 
-def _classes(kind: str) -> tuple[Any, Any]:
-    """Configuration and classifier of a kind."""
+def _classes(kind: str, purpose: str) -> tuple[Any, Any]:
+    """Configuration and module of a kind for a purpose: `SequenceClassification` or `CTC`."""
     import transformers
 
     name = {"wav2vec2": "Wav2Vec2", "hubert": "Hubert", "wavlm": "WavLM"}[kind]
-    return (
-        getattr(transformers, f"{name}Config"),
-        getattr(transformers, f"{name}ForSequenceClassification"),
-    )
+    return getattr(transformers, f"{name}Config"), getattr(transformers, f"{name}For{purpose}")
 
 
-def _config(backbone: Wav2Vec2, labels: Sequence[str], kind: Any) -> Any:
+def _config(backbone: Wav2Vec2, kind: Any, **head: Any) -> Any:
     relative = {"num_buckets": backbone.relative_buckets} if backbone.relative_buckets else {}
     return kind(
         hidden_size=backbone.d_model,
@@ -196,8 +193,8 @@ def _config(backbone: Wav2Vec2, labels: Sequence[str], kind: Any) -> Any:
         num_conv_pos_embeddings=backbone.pos_conv_kernel,
         num_conv_pos_embedding_groups=backbone.pos_conv_groups,
         classifier_proj_size=backbone.projection_size,
-        num_labels=len(labels),
         **relative,
+        **head,
         **NO_REGULARISATION,
     )
 
@@ -208,20 +205,41 @@ def build(request: BuildRequest) -> Classifier:
     Raises:
         InputError: the backbone is of another family, x_T too long, or there are too few labels.
     """
+    _require_labels(request)
+    module, backbone, kind = module_of(
+        request, "SequenceClassification", num_labels=len(request.labels)
+    )
+    lengths = WaveLengths(request.trial, request.device)
+    return Classifier(module, backbone, request.labels, request.device, lengths, kind)
+
+
+def module_of(request: BuildRequest, purpose: str, **head: Any) -> tuple[nn.Module, Wav2Vec2, str]:
+    """The trial's module for a purpose (`SequenceClassification`, `CTC`), its axes applied.
+
+    Args:
+        request: what is built.
+        purpose: the end of transformers' class name.
+        head: what its configuration says of the head.
+
+    Returns:
+        The module, its dimensions, and the name of its encoder inside it.
+
+    Raises:
+        InputError: the backbone is of another family, x_T too long, or the reduction impossible.
+    """
     trial, backbone = request.trial, request.backbone
     if not isinstance(backbone, Wav2Vec2):
         raise InputError(f"backbone {backbone.name!r} is not of the wav2vec2 family")
-    _require_labels(request)
     encoder_positions(backbone, trial.audio_seconds, trial.reduction, trial.padding)
     kind = _kind(request, backbone)
-    config_class, module_class = _classes(kind)
+    config_class, module_class = _classes(kind, purpose)
     state = request.state
     if state is not None and not any(k.startswith(f"{kind}.") for k in state):
         # A bare pretraining checkpoint names its tensors without the model's prefix.
         state = {f"{kind}.{name}": tensor for name, tensor in state.items()}
     module: Any = instantiate(
         module_class,
-        _config(backbone, request.labels, config_class),
+        _config(backbone, config_class, **head),
         state,
         trial.seed,
         # transformers has one attention for WavLM, which is replaced below.
@@ -238,8 +256,7 @@ def build(request: BuildRequest) -> Classifier:
     if trial.reduction.place == "stem":
         attach_to_frames(body.feature_extractor, trial.reduction)
     attach_to_layers(body.encoder, body.encoder.layers, trial.reduction, backbone.name)
-    lengths = WaveLengths(trial, request.device)
-    return Classifier(module, backbone, request.labels, request.device, lengths, kind)
+    return module, backbone, kind
 
 
 def build_whisper_classifier(request: BuildRequest) -> Classifier:

@@ -34,6 +34,7 @@ NEW_TENSORS = (
     "projector.",
     "classifier.",
     "proj_out.",
+    "lm_head.",
     "wav2vec2.masked_spec",
     "hubert.masked_spec",
     "wavlm.masked_spec",

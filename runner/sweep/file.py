@@ -18,7 +18,7 @@ from pydantic import BaseModel, ValidationError
 
 from planner.costs.flops.lengths import check_seconds, encoder_tokens
 from planner.errors import InputError, SoundscaleError, UnknownNameError
-from planner.words.catalogue import BUILT_IN, Catalogue
+from planner.words.catalogue import BUILT_IN, Catalogue, writes_by_ctc
 from planner.words.languages import check_language
 from planner.words.records import Reduction
 from planner.words.scorers import SCORERS
@@ -76,6 +76,7 @@ def parse_spec(table: dict[str, Any], where: str, catalogue: Catalogue = BUILT_I
     try:
         _check_names(spec)
         _check_against_catalogue(spec, catalogue)
+        _check_decoding(table, spec, catalogue)
         _check_design(spec)
     except SoundscaleError as problem:
         raise InputError(f"{where}: {problem}") from None
@@ -164,6 +165,32 @@ def _check_names(spec: SweepSpec) -> None:
         )
 
 
+DECODERS_OWN = (
+    "beams",
+    "no_repeat_ngram",
+    "fallback_ngram",
+    "max_new_tokens",
+    "max_tokens_per_second",
+)
+"""Keys of `[decoding]` that steer a decoder, and mean nothing to a model that writes by CTC."""
+
+
+def _check_decoding(given: dict[str, Any], spec: SweepSpec, catalogue: Catalogue) -> None:
+    """Refuse a decoder's settings in a sweep without any decoder.
+
+    Raises:
+        InputError: one is given, and no backbone has a decoder.
+    """
+    names = _levels(spec, "backbone")
+    named = [key for key in DECODERS_OWN if key in given.get("decoding", {})]
+    if not (names and named):
+        return
+    if all(writes_by_ctc(catalogue.backbone(name), spec.task) for name in names):
+        raise InputError(
+            f"decoding.{named[0]}: it steers a decoder, and {names[0]} writes by CTC, a token a frame; leave it out"
+        )
+
+
 def _check_against_catalogue(spec: SweepSpec, catalogue: Catalogue) -> None:
     """Every combination that the file could ask for must be one that a model can run."""
     axes = {name: _levels(spec, name) for name in AXIS_NAMES}
@@ -173,11 +200,6 @@ def _check_against_catalogue(spec: SweepSpec, catalogue: Catalogue) -> None:
     for name in axes["backbone"]:
         with _under("axes.backbone"):
             shape = catalogue.backbone(name)
-            if spec.task == "asr" and shape.family != "whisper":
-                raise InputError(
-                    f"{name} has no decoder and writes no text; choose a whisper backbone or set "
-                    f'task = "emotion"'
-                )
             if spec.task == "asr":
                 check_language(shape, spec.data.language)
         for seconds in axes["audio_seconds"]:

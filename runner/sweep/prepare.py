@@ -65,6 +65,7 @@ def prepare(path: str | Path, db: str, say: Say) -> PreparedSweep:
     _check_language(spec, corpus, say)
     trials = expand(spec, corpus, catalogue)
     _check_windows([trial for trial, _ in trials], corpus)
+    _check_frames([trial for trial, _ in trials], corpus, catalogue)
     return PreparedSweep(spec=spec, corpus=corpus, trials=trials, catalogue=catalogue)
 
 
@@ -142,6 +143,35 @@ def _check_windows(trials: Sequence[Trial], corpus: Corpus) -> None:
                 f"axes.audio_seconds: no training clip fits a window of {seconds:g} s, the shortest "
                 f"has {shortest:.2f} s; use a longer window or shorter clips"
             )
+
+
+def _check_frames(trials: Sequence[Trial], corpus: Corpus, catalogue: Catalogue) -> None:
+    """CTC writes at most a token a frame, so that a reduction must leave frames enough for the texts.
+
+    Counted in characters, whatever vocabulary a checkpoint brings; each trial counts again in its own tokens.
+    """
+    from planner.costs.flops.lengths import encoder_tokens
+    from planner.words.catalogue import writes_by_ctc
+    from runner.data.packing import joined_reference, pack
+    from runner.models.characters import Characters, needed_frames
+    from runner.trial.alignable import require_frames
+
+    seen = set()
+    for trial in trials:
+        shape = catalogue.backbone(trial.backbone)
+        key = shape.family, trial.audio_seconds, trial.reduction
+        whole = trial.padding != "bucketed"  # windows of their own length are counted by the trial
+        if (
+            not (trial.optimisation.steps and whole and writes_by_ctc(shape, trial.task))
+            or key in seen
+        ):
+            continue
+        seen.add(key)
+        texts = [joined_reference(e) for e in pack(corpus.train, trial.audio_seconds)]
+        made = Characters.of_texts(texts)
+        frames = encoder_tokens(shape, trial.audio_seconds, trial.reduction, trial.padding)
+        rooms = [(frames, needed_frames(made.encode(text))) for text in texts]
+        require_frames(rooms, f"axes.reduction: {trial.label}")
 
 
 def stored_catalogue(db: str) -> Catalogue:

@@ -21,6 +21,7 @@ from planner.words.catalogue import Backbone
 from planner.words.records import Trial
 from runner.models.base import SAMPLE_RATE, Audio, BuildRequest, SpeechModel
 from runner.models.builders import builder_for
+from runner.models.ctc import CtcRecogniser
 from runner.models.wav2vec2 import Classifier
 from runner.models.whisper import ByteTokenizer, WhisperRecogniser
 
@@ -105,8 +106,8 @@ def counted_flops(
 
 
 def _finish(model: SpeechModel, backbone: Backbone, states: torch.Tensor, n: int) -> int:
-    """FLOPs of the decoder's prefill and steps, or of the classifier's head, on shapes alone."""
-    if isinstance(model, Classifier):
+    """FLOPs of the decoder's prefill and steps, or of the head on an encoder, on shapes alone."""
+    if isinstance(model, Classifier | CtcRecogniser):
         return count(lambda: model.logits(states))
     if not isinstance(model, WhisperRecogniser):
         raise InputError(

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache, partial
 
 from planner.errors import InputError
+from planner.words.catalogue import Backbone, writes_by_ctc
 from planner.words.records import Trial
 from runner.data.audio import Audio
 from runner.data.clips import BrokenDataError, Clip, Corpus, DataSpec
-from runner.data.packing import joined_seconds, load_example, pack, windows
+from runner.data.packing import joined_reference, joined_seconds, load_example, pack, windows
+from runner.models.characters import Characters
 from runner.trial.features import Example
 
 
@@ -47,7 +50,10 @@ def training_examples(corpus: Corpus, trial: Trial) -> list[Example]:
             packed = [(clip,) for example in packed for clip in example]
         return [
             Example(
-                name=p[0].utterance_id, read=partial(load_example, p), seconds=joined_seconds(p)
+                name=p[0].utterance_id,
+                read=partial(load_example, p),
+                seconds=joined_seconds(p),
+                reference=joined_reference(p),
             )
             for p in packed
         ]
@@ -61,6 +67,28 @@ def training_examples(corpus: Corpus, trial: Trial) -> list[Example]:
         if clip.fault is None
         for i in range(_n_windows(clip, trial))
     ]
+
+
+def head_labels(
+    trial: Trial, backbone: Backbone, corpus: Corpus, vocabulary: Sequence[str]
+) -> tuple[str, ...]:
+    """What a head on the encoder names: the corpus's classes, or the tokens of CTC.
+
+    A checkpoint's own vocabulary must have the characters of the training texts; without one it is made
+    from them.
+
+    Raises:
+        InputError: the vocabulary lacks some, is not of characters, or the texts have none.
+    """
+    if not writes_by_ctc(backbone, trial.task):
+        return corpus.labels
+    texts = [clip.reference for clip in corpus.train]
+    if not vocabulary:
+        return Characters.of_texts(texts).tokens
+    own = Characters(vocabulary)
+    if trial.adaptation.kind != "none":
+        own.require(texts, backbone.name)
+    return own.tokens
 
 
 def require_some(examples: list[Example], corpus: Corpus) -> list[Example]:

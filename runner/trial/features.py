@@ -22,11 +22,12 @@ CACHE_BYTES = 2 * 2**30
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Example:
-    """One training window: how to read it, its reference, and its duration by the header (s)."""
+    """One training window: how to read it, its duration by the header (s), and its reference."""
 
     name: str
     read: Callable[[], tuple[Audio, str]]
     seconds: float = 0.0
+    reference: str = ""
 
 
 def autocast(device: torch.device, precision: str) -> contextlib.AbstractContextManager[Any]:

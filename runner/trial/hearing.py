@@ -12,7 +12,7 @@ from runner.data.audio import SAMPLE_RATE, Audio, AudioError
 from runner.data.clips import Clip
 from runner.data.packing import load_clip
 from runner.models.adapt import DTYPES
-from runner.models.base import Prediction, SpeechModel
+from runner.models.base import FrameWriter, Prediction, SpeechModel
 from runner.models.guard import token_limit
 from runner.trial.progress import Report, StageProgress
 from runner.trial.segment import segments
@@ -85,7 +85,12 @@ def _predict(
 
 
 def limit_of(model: SpeechModel, trial: Trial, window: Audio) -> int:
-    """The limit in force: by the decoding, the window's length and the decoder's positions."""
+    """The limit in force: by the decoding, the window's length and the decoder's positions.
+
+    A model that writes frame by frame ends with its frames, and is never cut.
+    """
+    if isinstance(model, FrameWriter):
+        return model.frames(round(trial.audio_seconds * SAMPLE_RATE)) + 1
     positions = getattr(model.backbone, "max_target_positions", None)
     room = None if positions is None else positions - model.n_prompt_tokens
     return token_limit(trial.decoding, len(window), room)

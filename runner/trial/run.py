@@ -20,15 +20,16 @@ from planner.words.catalogue import BUILT_IN, Backbone, Catalogue
 from planner.words.records import Evaluation, Latency, Resources, RunRecord, Trial, to_json
 from runner.data.clips import BrokenDataError, Corpus, DataSpec
 from runner.models.adapt import Group, adapt, deploy, execute_as, save, trainable
-from runner.models.base import BuildRequest, SpeechModel, VariableLength
+from runner.models.base import BuildRequest, FrameWriter, SpeechModel, VariableLength
 from runner.models.builders import builder_for
 from runner.models.decode import require_greedy
 from runner.models.whisper import ByteTokenizer
 from runner.trial.accounts import n_params, run_details, train_flops_of, window_flops_counted
+from runner.trial.alignable import alignable
 from runner.trial.checkpoint import Saving
 from runner.trial.device import PeakMemory, describe, torch_device, use_threads
 from runner.trial.evaluate import evaluate
-from runner.trial.examples import corpus_of, require_some, training_examples
+from runner.trial.examples import corpus_of, head_labels, require_some, training_examples
 from runner.trial.features import FeatureCache
 from runner.trial.probe import FALLBACK, measure_latency
 from runner.trial.progress import Report, StageProgress
@@ -156,6 +157,7 @@ class _TrialStages:
         facts["n_params"] = n_params(model)
         facts["n_trainable"] = sum(p.numel() for _, p in trainable(model.module))
         examples = require_some(training_examples(corpus, trial), corpus)
+        examples, n_unalignable = alignable(model, examples, trial.label)
         cache = FeatureCache(model, examples, precision=precision)
         training = self._train(model, groups, cache, precision)
         # The deployed form: adapters add nothing to FLOPs or latency once they are merged.
@@ -168,7 +170,8 @@ class _TrialStages:
             latencies=self._probe(model, corpus, evaluations[0], n_tokens, precision),
             peak_memory_bytes=memory.peak_bytes(),
             details=run_details(cache, training, corpus)
-            | {"counted_flops": window_flops_counted(self.backbone, trial, n_tokens, corpus)},
+            | {"counted_flops": window_flops_counted(model.backbone, trial, n_tokens, corpus)}
+            | ({"n_unalignable": n_unalignable} if isinstance(model, FrameWriter) else {}),
         )
 
     def _say(self, phase: str, step: int, n_steps: int) -> None:
@@ -215,7 +218,7 @@ class _TrialStages:
             device=self.device,
             state=base.state,
             tokenizer=base.tokenizer,
-            labels=corpus.labels,
+            labels=head_labels(trial, backbone, corpus, base.vocabulary),
             config=base.config,
         )
         model = builder_for(backbone.family, trial.task)(request)

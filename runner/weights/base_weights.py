@@ -10,10 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from planner.words.catalogue import Backbone
 from runner.models.base import Tokenizer
+from runner.weights.ctc_vocabulary import ctc_vocabulary
 from runner.weights.resolve import SpeechTokenizer, load_state, resolve_weights
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+CTC_HEAD = "lm_head."
+"""Names of a CTC head's tensors in transformers."""
 
 KEPT = 2
 """Backbones kept at once (assumption: a sweep's neighbouring trials use one or two)."""
@@ -21,10 +25,15 @@ KEPT = 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BaseWeights:
-    """Tensors in transformers' naming, tokenizer and config, and where they came from."""
+    """Tensors in transformers' naming, tokenizer and config, and where they came from.
+
+    `vocabulary`: tokens of a CTC checkpoint in the order of their ids; empty where it has none. A head without a
+    vocabulary names nothing, and is left out of the tensors.
+    """
 
     state: Mapping[str, Tensor] | None
     tokenizer: Tokenizer | None
+    vocabulary: tuple[str, ...] = ()
     config: Mapping[str, Any] = field(default_factory=dict)
     source: str = ""
     digest: str | None = None
@@ -44,8 +53,12 @@ def base_weights(backbone: Backbone, folder: Path | None) -> BaseWeights:
     if key not in _kept:
         weights = resolve_weights(backbone, folder=folder)
         state, config, tokenizer = load_state(weights)
+        vocabulary = () if tokenizer is not None else ctc_vocabulary(weights.folder)
+        if tokenizer is None and not vocabulary:
+            state = {k: v for k, v in state.items() if not k.startswith(CTC_HEAD)}
         _kept[key] = BaseWeights(
             state=state,
+            vocabulary=vocabulary,
             tokenizer=None if tokenizer is None else SpeechTokenizer(tokenizer),
             config=config,
             source=weights.source,

@@ -68,6 +68,16 @@ def test_a_campaign_trains_every_trial_on_real_tensors(task, campaign, tmp_path)
     assert all(Path(row.artifact).exists() for row in rows)
 
 
+def test_a_sweep_of_an_encoder_that_writes_by_ctc_is_trained_and_scored(campaign, tmp_path):
+    """Its vocabulary is made from the training texts and kept with the run."""
+    result = campaign(('"whisper-micro"', '"wav2vec2-micro"'), ("max_new_tokens = 4", ""))
+    rows = rows_of(tmp_path)
+    assert (result.n_finished, result.n_failed) == (3, 0)
+    assert all(row.error is not None and row.latency_p95_ms > 0 for row in rows)
+    kept = [json.loads((Path(row.artifact) / "adapter.json").read_text())["labels"] for row in rows]
+    assert all({"<pad>", "|", *"one", *"two"} <= set(tokens) for tokens in kept)
+
+
 SEARCH = ("batch_size = 2", "batch_size = 2\nlearning_rate = [1e-4, 1e-1]")
 
 

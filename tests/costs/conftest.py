@@ -191,6 +191,7 @@ def wav2vec2_config(backbone: Wav2Vec2) -> Any:
         num_conv_pos_embedding_groups=backbone.pos_conv_groups,
         classifier_proj_size=backbone.projection_size,
         num_labels=backbone.n_labels,
+        vocab_size=backbone.vocab_size,
         layerdrop=0.0,
         apply_spec_augment=False,
         hidden_dropout=0.0,
@@ -209,13 +210,15 @@ def _real_wav2vec2(
     reduction: Reduction,
     *,
     device: str = "meta",
+    task: str = "emotion",
     adaptation: Adaptation | None = None,
 ) -> tuple[Any, torch.Tensor]:
-    """transformers' wav2vec2 classifier with x_V and an adaptation applied, and a waveform."""
-    from transformers import Wav2Vec2ForSequenceClassification
+    """transformers' wav2vec2 with a head, x_V and an adaptation applied, and a waveform."""
+    from transformers import Wav2Vec2ForCTC, Wav2Vec2ForSequenceClassification
 
+    cls = Wav2Vec2ForCTC if task == "asr" else Wav2Vec2ForSequenceClassification
     with torch.device(device):
-        module = Wav2Vec2ForSequenceClassification(wav2vec2_config(backbone))
+        module = cls(wav2vec2_config(backbone))
     if reduction.place == "stem":
         extractor = module.wav2vec2.feature_extractor
         extractor.register_forward_hook(_hook(reduction, channels_first=True))
@@ -223,7 +226,7 @@ def _real_wav2vec2(
     audio = torch.zeros(1, round(16_000 * audio_seconds), device=device)
     if adaptation is None:
         return module.eval(), audio
-    heads = [module.projector, module.classifier]
+    heads = [module.lm_head] if task == "asr" else [module.projector, module.classifier]
     return _adapt(module, adaptation, heads, list(module.wav2vec2.encoder.layers)), audio
 
 

@@ -24,6 +24,7 @@ FAMILIES = (
     ("emotion", "whisper-micro"),
     ("emotion", "wav2vec2-micro"),
     ("emotion", "wavlm-micro"),
+    ("asr", "wav2vec2-micro"),
 )
 EACH = [pytest.param(*f, r, id=f"{f[0]}-{f[1]}-{r}") for f, r in product(FAMILIES, REDUCTIONS)]
 

@@ -18,6 +18,7 @@ FAMILIES = (
     ("emotion", "whisper-micro"),
     ("emotion", "wav2vec2-micro"),
     ("emotion", "wavlm-micro"),
+    ("asr", "wav2vec2-micro"),
 )
 ADAPTATIONS = ("lora:4", "lora:2+top1", "full")
 

@@ -32,7 +32,6 @@ BAD = [
     pytest.param("steps = 30", "batch_size = 4\nbatch_audio_seconds = 32", "give one", id="two-batches"),
     pytest.param("cpus = 1", 'memory = "8 gigs"', "unknown memory unit", id="wrong-unit"),
     pytest.param("[data]", '[data]\ntask = "emotion"', "is not the sweep's task", id="other-task"),
-    pytest.param('"whisper-base"', '"wav2vec2-base"', "writes no text", id="no-decoder"),
     pytest.param('task = "asr"', 'task = "asr', "is not TOML", id="broken-toml"),
 ]  # fmt: skip
 
@@ -93,3 +92,18 @@ def test_resources_that_are_given_hold_on_any_cluster(spec_with):
     spec = spec_with(("cpus = 1", 'cpus = 2\ngpus = 0.25\nmemory = "8GiB"'))
     assert spec.resources.on(8).gpus == 0.25
     assert spec.resources.on(8).memory_bytes == 8 * 2**30
+
+
+CTC = (('["whisper-tiny.en", "whisper-base"]', '["wav2vec2-base"]'),)
+
+
+def test_an_encoder_that_writes_by_ctc_is_asked_for_text(spec_with):
+    assert spec_with(*CTC).axes.backbone == ["wav2vec2-base"]
+
+
+@pytest.mark.parametrize("key", ["beams = 4", "no_repeat_ngram = 3", "max_new_tokens = 9"])
+def test_a_decoders_settings_are_refused_where_nothing_decodes(spec_with, key):
+    with pytest.raises(InputError, match=rf"decoding\.{key.split()[0]}: it steers a decoder"):
+        spec_with(*CTC, ("[resources]", f"[decoding]\n{key}\n[resources]"))
+    mixed = ('["whisper-tiny.en", "whisper-base"]', '["whisper-tiny.en", "wav2vec2-base"]')
+    spec_with(mixed, ("[resources]", f"[decoding]\n{key}\n[resources]"))

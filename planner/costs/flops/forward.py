@@ -20,13 +20,13 @@ from planner.costs.flops.ledger import PARTS, Ledger
 from planner.costs.flops.lengths import encoder_positions, encoder_tokens, mel_frames
 from planner.costs.flops.modules import (
     FROZEN,
-    classifier_walk,
     encoder_walk,
     generation_entries,
+    head_walk,
 )
 from planner.costs.windows import NO_REDUCTION, Ints, Windows, windows_of
 from planner.errors import InputError, UnknownNameError
-from planner.words.catalogue import Backbone, Wav2Vec2, Whisper
+from planner.words.catalogue import Backbone, Whisper
 from planner.words.languages import ENGLISH_VOCABULARY
 from planner.words.records import TASKS, Reduction
 
@@ -75,15 +75,11 @@ def check_task(backbone: Backbone, task: str | None) -> str:
     """The task to count for: the backbone's own unless given.
 
     Raises:
-        InputError: the task is unknown, or the backbone cannot do it.
+        InputError: the task is unknown.
     """
     chosen = backbone.task if task is None else task
     if chosen not in TASKS:
         raise InputError(f"task must be one of {', '.join(TASKS)}, got {task!r}")
-    if chosen == "asr" and isinstance(backbone, Wav2Vec2):
-        raise InputError(
-            f"task asr needs a decoder, which {backbone.name} has not; use a Whisper backbone or emotion"
-        )
     return chosen
 
 
@@ -132,12 +128,14 @@ def forward_flops(
         audio_seconds: x_T, seconds in the window.
         reduction: x_V; none by default.
         n_output_tokens: generated tokens, the end token included; the decoder runs a prefill over the
-            prompt and n_output_tokens - 1 steps. 0: the encoder alone. Without meaning for emotion.
+            prompt and n_output_tokens - 1 steps. 0: the encoder alone. Without meaning for emotion and
+            for CTC, whose head runs on every encoder token.
         n_prompt_tokens: decoder tokens that are given; the backbone's own by default (4, or 2 for `.en`).
         padding: `dynamic`, or `padded30` for the study's execution.
         kv_cache: whether keys and values are kept between steps.
         convention: see `CONVENTIONS`.
-        task: `asr` or `emotion` (a classification head on the encoder); the backbone's own by default.
+        task: `asr` (a decoder, or a CTC head on an encoder) or `emotion` (a classification head); the
+            backbone's own by default.
 
     Raises:
         InputError: an argument lies outside what the backbone allows.
@@ -200,7 +198,7 @@ def forward_parts(
     ledger = Ledger(len(windows))
     n_source, grad = encoder_walk(ledger, windows)
     if task != "asr" or not isinstance(backbone, Whisper):
-        classifier_walk(ledger, backbone, n_source, grad, FROZEN)
+        head_walk(ledger, backbone, task, n_source, grad, FROZEN)
     elif windows.generates:
         generation_entries(ledger, backbone, n_source, n_prompt, n_output, kv_cache)
     return ledger.forward

@@ -1,7 +1,8 @@
 """The two families, operation by operation, entered in a `Ledger`: nothing but dimensions.
 
 A walk follows the modules of transformers (`WhisperForConditionalGeneration`,
-`WhisperForAudioClassification`, `Wav2Vec2ForSequenceClassification`) in eager attention, batch 1.
+`WhisperForAudioClassification`, `Wav2Vec2ForSequenceClassification`, `Wav2Vec2ForCTC`) in eager attention,
+batch 1.
 Equal layers are entered once with a multiplier, so a walk costs the same for 4 layers and for 32; and
 lengths are arrays, so that it costs about the same for one window and for thousands.
 tests/costs/flops/test_flops_against_torch.py compares every walk, as integers, with torch's own counter.
@@ -22,7 +23,7 @@ from planner.costs.flops.lengths import (
     positions_of,
 )
 from planner.costs.windows import Ints, Windows
-from planner.words.catalogue import GATE_WIDTH, Backbone, Wav2Vec2, Whisper
+from planner.words.catalogue import GATE_WIDTH, Backbone, Wav2Vec2, Whisper, writes_by_ctc
 from planner.words.records import Reduction
 
 CLASSIFIER_PROJECTION = 256
@@ -36,7 +37,7 @@ class Treatment:
     """What is trained, as far as it changes a count.
 
     Adapters of `rank` on the `adapted` projections, the `top_k` last encoder layers in full (which get
-    no adapters), the classification `head`, or everything (`full`). `decoder_only`: adapters in the
+    no adapters), the `head` on an encoder, or everything (`full`). `decoder_only`: adapters in the
     decoder alone.
     """
 
@@ -178,11 +179,21 @@ def decoder_walk(
     )
 
 
-def classifier_walk(
-    ledger: Ledger, backbone: Backbone, n_tokens: Ints, grad: bool, treatment: Treatment
+def head_walk(
+    ledger: Ledger, backbone: Backbone, task: str, n_tokens: Ints, grad: bool, treatment: Treatment
 ) -> None:
-    """Enter the classification head: a projector on every token, the mean, one more projection."""
+    """Enter the head on an encoder.
+
+    CTC: a projection of every token to the vocabulary. Classes: a projector on every token, the mean,
+    one more projection.
+    """
     trained = treatment.full or treatment.head
+    if writes_by_ctc(backbone, task):
+        assert isinstance(backbone, Wav2Vec2)
+        ledger.linear(
+            "head", n_tokens, backbone.d_model, backbone.vocab_size, grad=grad, trained=trained
+        )
+        return
     width, labels = CLASSIFIER_PROJECTION, CLASSIFIER_LABELS
     if isinstance(backbone, Wav2Vec2):
         width, labels = backbone.projection_size, backbone.n_labels

@@ -24,9 +24,9 @@ from planner.costs.flops.ledger import Ledger
 from planner.costs.flops.modules import (
     FROZEN,
     Treatment,
-    classifier_walk,
     decoder_walk,
     encoder_walk,
+    head_walk,
 )
 from planner.costs.windows import NO_REDUCTION, Ints, Windows, windows_of
 from planner.errors import InputError, UnknownNameError
@@ -68,7 +68,8 @@ def treatment_of(backbone: Backbone, adaptation: Adaptation, task: str | None = 
     LoRA's `all-linear` means the six projections of every transformer layer (query, key, value, output,
     both of the feed-forward), in encoder and decoder, and wav2vec2's feature projection; other targets
     are a comma-separated list, and `decoder.` before each of them means the decoder alone. With LoRA a
-    classification head is trained in full. Top-k layers are the last k of the encoder; they get no adapters.
+    head on an encoder (of classes, or of a CTC vocabulary) is trained in full. Top-k layers are the last
+    k of the encoder; they get no adapters.
 
     Raises:
         InputError: a target is not known, there are fewer than k layers, or DoRA is asked for.
@@ -88,16 +89,20 @@ def treatment_of(backbone: Backbone, adaptation: Adaptation, task: str | None = 
         adapted=_targets(adaptation.targets),
         rank=adaptation.lora_rank or 0,
         top_k=adaptation.top_k_layers,
-        head=check_task(backbone, task) == "emotion",
+        head=not _decodes(backbone, task),
         decoder_only=_decoder_only(backbone, adaptation.targets, task),
     )
 
 
+def _decodes(backbone: Backbone, task: str | None) -> bool:
+    return check_task(backbone, task) == "asr" and isinstance(backbone, Whisper)
+
+
 def _decoder_only(backbone: Backbone, targets: str, task: str | None) -> bool:
     within = decoder_only(targets)
-    if within and check_task(backbone, task) != "asr":
+    if within and not _decodes(backbone, task):
         raise InputError(
-            f"LoRA targets {targets!r} are the decoder's, and a classifier on {backbone.name} has none; "
+            f"LoRA targets {targets!r} are the decoder's, and a head on {backbone.name} has none; "
             f"use {targets.replace('decoder.', '')}"
         )
     return within
@@ -210,7 +215,7 @@ def _trained(
         fed = n_prompt + n_labels - 1
         decoder_walk(ledger, backbone, n_source, grad, fed, n_labels, treatment)
     else:
-        classifier_walk(ledger, backbone, n_source, grad, treatment)
+        head_walk(ledger, backbone, task, n_source, grad, treatment)
     if treatment == FROZEN:
         ledger = Ledger(len(windows))
     layers = [ledger.forward[p] for p in ("encoder", "cross_attention", "decoder") if checkpointing]
@@ -238,6 +243,6 @@ def lora_parameters(backbone: Backbone, adaptation: Adaptation, task: str | None
     blocks = within * layer
     if isinstance(backbone, Wav2Vec2) and "projection" in treatment.adapted:
         blocks += backbone.conv_dim[-1] + d
-    if isinstance(backbone, Whisper) and check_task(backbone, task) == "asr":
+    if isinstance(backbone, Whisper) and _decodes(backbone, task):
         blocks += backbone.decoder_layers * (layer + attention)
     return treatment.rank * blocks

@@ -9,7 +9,7 @@ import numpy as np
 from planner.costs.flops.forward import prompt_tokens
 from planner.costs.flops.training import training_totals
 from planner.costs.windows import Floats, Windows
-from planner.words.catalogue import Backbone
+from planner.words.catalogue import Backbone, Whisper
 from planner.words.records import Trial
 
 
@@ -32,8 +32,11 @@ def training_totals_of(trial: Trial, windows: Windows) -> Floats:
     return one.astype(np.float64) * _n_examples(trial)
 
 
-def _most_labels(backbone: Backbone) -> int:
-    return getattr(backbone, "max_target_positions", 1) - prompt_tokens(backbone) + 1
+def _most_labels(backbone: Backbone) -> int | None:
+    """Labels that a decoder has positions for; None without one."""
+    if not isinstance(backbone, Whisper):
+        return None
+    return backbone.max_target_positions - prompt_tokens(backbone) + 1
 
 
 def _n_examples(trial: Trial) -> int:

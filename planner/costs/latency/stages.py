@@ -88,8 +88,10 @@ def _encoder(w: Windows) -> Sequence[Column]:
 def _decode(w: Windows) -> Sequence[Column]:
     shape, n = w.backbone, w.n_output_tokens
     if not isinstance(shape, Whisper) or not w.generates:
-        # A classification head, or nothing: launches alone.
-        return [1.0] + [0.0] * (len(GROUPS["decode"]) - 1)
+        # A head on an encoder, or nothing: launches, and the products of a CTC vocabulary.
+        head = w.batch_size * 2 * tokens_of(w) * shape.d_model * shape.vocab_size
+        products = head if w.generates else 0.0
+        return [1.0, 0.0, 0.0, products] + [0.0] * (len(GROUPS["decode"]) - 4)
     source = tokens_of(w)
     prompt, layers, d, f = prompt_tokens(shape), shape.decoder_layers, shape.d_model, shape.ffn_dim
     weights = layers * (6 * d * d + 2 * d * f)  # without cross-attention keys and values

@@ -113,6 +113,10 @@ def saved_elements(windows: Windows, task: str, kept: SavedTensors) -> tuple[Int
         saved = _Saved(zeros, zeros, zeros)  # nothing is propagated through the encoder
     if task == "asr" and isinstance(backbone, Whisper):
         _decoder(saved, backbone, after, windows.n_output_tokens, kept)
+    elif isinstance(backbone, Wav2Vec2) and task == "asr":
+        # The head's input, log-probabilities, and CTC's table of 2 S + 1 states a frame for S labels.
+        table = backbone.vocab_size + 2 * windows.n_output_tokens + 1
+        saved.elements = saved.elements + after * (backbone.d_model + table)
     else:
         saved.elements = saved.elements + after * (backbone.d_model + CLASSIFIER_PROJECTION)
     again = saved.widest if kept.checkpointing else 0

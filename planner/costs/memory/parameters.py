@@ -17,17 +17,18 @@ def held_parameters(windows: Windows, task: str | None = None) -> Ints:
     """Parameters that are held for each window, shape (m,): the position table is cut to its positions."""
     backbone, chosen = windows.backbone, check_task(windows.backbone, task)
     if isinstance(backbone, Wav2Vec2):
-        return np.full(len(windows), backbone.n_params, dtype=np.int64)
+        n = backbone.encoder_params + backbone.head_params(chosen)
+        return np.full(len(windows), n, dtype=np.int64)
     cut = (backbone.max_source_positions - positions_of(windows)) * backbone.d_model
     if chosen == "asr":
         return backbone.n_params - cut
-    return backbone.encoder_params + _head_parameters(backbone) - cut
+    return backbone.encoder_params + _head_parameters(backbone, chosen) - cut
 
 
-def _head_parameters(backbone: Backbone) -> int:
-    width, labels = CLASSIFIER_PROJECTION, CLASSIFIER_LABELS
+def _head_parameters(backbone: Backbone, task: str) -> int:
     if isinstance(backbone, Wav2Vec2):
-        width, labels = backbone.projection_size, backbone.n_labels
+        return backbone.head_params(task)
+    width, labels = CLASSIFIER_PROJECTION, CLASSIFIER_LABELS
     return backbone.d_model * width + width + width * labels + labels
 
 
@@ -46,16 +47,16 @@ def trainable_parameters(
     treatment, chosen = treatment_of(backbone, adaptation, task), check_task(backbone, task)
     if treatment.full:
         if isinstance(backbone, Wav2Vec2):
-            return backbone.n_params
+            return backbone.encoder_params + backbone.head_params(chosen)
         table = backbone.max_source_positions * backbone.d_model
         whole = (
             backbone.n_params
             if chosen == "asr"
-            else backbone.encoder_params + _head_parameters(backbone)
+            else backbone.encoder_params + _head_parameters(backbone, chosen)
         )
         return whole - table  # fmt: skip
     d, f = backbone.d_model, backbone.ffn_dim
     key_bias = d if isinstance(backbone, Wav2Vec2) else 0  # Whisper's key has no bias
     layer = 4 * d * d + 3 * d + key_bias + 2 * d * f + f + d + 4 * d
-    head = _head_parameters(backbone) if treatment.head else 0
+    head = _head_parameters(backbone, chosen) if treatment.head else 0
     return lora_parameters(backbone, adaptation, task) + treatment.top_k * layer + head

@@ -117,6 +117,30 @@ def test_wav2vec2_activations_are_those_that_autograd_saves(real_wav2vec2, adapt
     assert ours.parts["activations"] == pytest.approx(measured, rel=0.12)
 
 
+def ctc_loss(module, audio, labels):
+    scores = module(audio).logits.float().log_softmax(-1).transpose(0, 1)
+    lengths = [len(scores)], [len(labels)]
+    return torch.nn.functional.ctc_loss(scores, torch.tensor(labels), *lengths, reduction="sum")
+
+
+@pytest.mark.parametrize("adaptation", [ADAPTATIONS[0], ADAPTATIONS[2], ADAPTATIONS[4]], ids=str)
+def test_activations_of_ctc_are_those_that_autograd_saves(real_wav2vec2, adaptation):
+    """A wide vocabulary and many labels, so that the head and the loss are seen."""
+    model = replace(NARROW_W2V, vocab_size=900)
+    module, audio = real_wav2vec2(
+        model, 4.0, Reduction(), device="cpu", task="asr", adaptation=adaptation
+    )
+    module.config._attn_implementation = "sdpa"
+    measured = saved_bytes(module, lambda: ctc_loss(module, audio, list(range(1, 91))))
+    asked = {"audio_seconds": 4.0, "adaptation": adaptation, "task": "asr", "n_label_tokens": 90}
+    ours = training_memory(model, **asked)
+    assert n_trainable(module) == trainable_parameters(model, adaptation, "asr")
+    assert ours.parts["weights"] == 4 * sum(
+        p.numel() for n, p in module.named_parameters() if "lora_" not in n
+    )
+    assert ours.parts["activations"] == pytest.approx(measured, rel=0.12)
+
+
 @pytest.mark.parametrize("reduction", ["none", "stem:2", "layer1:2"])
 @pytest.mark.parametrize("attention", ["eager", "sdpa"])
 def test_peak_of_inference_is_the_live_tensors_at_the_widest_moment(

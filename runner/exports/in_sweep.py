@@ -1,14 +1,14 @@
 """After training: the sweep's finished runs in the engines that its file names, scored before they are timed.
 
-Each run is exported into the artifacts' folder, once, and held to its own texts (`runner.engines.parity`); a run that
-an engine cannot hold, or whose texts differ, is said and left out. The stage of latency then times what is there beside
-torch, in turns.
+Each run is exported into the artifacts' folder, once, and held to its own texts (`runner.engines.parity`), several
+runs at once; a run that an engine cannot hold, or whose texts differ, is said and left out. The stage of latency then
+times what is there beside torch, in turns.
 """
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,10 +17,12 @@ from planner.errors import MissingResourceError, SoundscaleError
 from planner.store import read
 from planner.store.engine import opened
 from planner.store.engine_results import engine_results, exports
+from planner.store.read_engines import border_losses
 from runner import sweep_latency
 from runner.engines.description import is_readable
-from runner.engines.formats import Format, asked_engine, require_installed
-from runner.exports.make import ExportRequest, export
+from runner.engines.formats import Format, asked_engine, format_of, require_installed
+from runner.exports.make import ExportRequest
+from runner.exports.together import Came, export_runs, processes
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -85,20 +87,42 @@ def export_finished(
     """
     with opened(db, must_exist=True) as engine:
         finished = read.runs(engine, sweep=spec.name, status="finished")
-        rows = chosen_runs(finished, spec, read.catalogue(engine))
-        known = _known(engine, [row.run_id for row in rows])
-    names = {name for _, name, _ in known}
+        catalogue = read.catalogue(engine)
+        rows = chosen_runs(finished, spec, catalogue)
+        run_ids = [row.run_id for row in rows]
+        known = _known(engine, run_ids)
+        with_borders = {one.run_id for one in border_losses(engine, run_ids)}
+    wanted = [asked_engine(text) for text in spec.engines]
+    asked = []
     for row in rows:
-        for form, precision in (asked_engine(text) for text in spec.engines):
-            if (row.run_id, form.engine, precision) in known:
-                continue
-            try:
-                _export(db, row, form, precision, artifacts, weights, say)
-                names.add(form.engine)
-            except SoundscaleError as problem:
-                label = row.trial.label
-                say(f"engines: left out: {label} in {form.engine} {precision}: {problem}")
+        left = [(f, p) for f, p in wanted if (row.run_id, f.engine, p) not in known]
+        if left:
+            asked.append(_requests(row, left, artifacts, weights, row.run_id not in with_borders))
+    names = {name for _, name, _ in known}
+    if asked:
+        labels = {str(row.run_id): row.trial.label for row in rows}
+        at_once = processes(max(catalogue.backbone(r.trial.backbone).n_params for r in rows))
+        names |= _exported(db, asked, labels, say, at_once)
     return tuple(sorted(names))
+
+
+def _exported(
+    db: str, asked: Sequence[Sequence[ExportRequest]], labels: Mapping[str, str], say: Say,
+    at_once: int,
+) -> set[str]:  # fmt: skip
+    """Make what is asked of each run, telling each as it is there; names of the engines that have one."""
+    names, done = set(), []
+
+    def tell(place: int, came: Came) -> None:
+        done.append(place)
+        for request, found in zip(asked[place], came, strict=True):
+            told = _line(request, labels[request.which], found)
+            say(f"engines: {len(done)} of {len(asked)} runs · {told}")
+            if not isinstance(found, SoundscaleError):
+                names.add(format_of(request.to).engine)
+
+    export_runs(db, asked, tell, at_once)
+    return names
 
 
 def _known(engine: Engine, run_ids: Sequence[int]) -> set[tuple[int, str, str]]:
@@ -140,20 +164,24 @@ def _flops_a_second(trial: Trial, catalogue: Catalogue) -> float:
     return float(whole.total) / seconds
 
 
-def _export(
-    db: str, row: RunRow, form: Format, precision: str, artifacts: str, weights: Path | None,
-    say: Say,
-) -> None:  # fmt: skip
-    out = _folder(artifacts) / f"{row.trial.fingerprint[:16]}-{form.name}-{precision}"
-    if out.exists():
-        # Of a driver that was stopped before it stored the scores; the name is ours alone.
-        shutil.rmtree(out)
-    asked = ExportRequest(
-        which=str(row.run_id), to=form.name, out=out, precision=precision, weights=weights,
-        latency=False,
-    )  # fmt: skip
-    found = export(db, asked, lambda line: None)
-    say(f"engines: {_line(found)}")
+def _requests(
+    row: RunRow, left: Sequence[tuple[Format, str]], artifacts: str, weights: Path | None,
+    borders: bool,
+) -> list[ExportRequest]:  # fmt: skip
+    """What is asked of one run; what window borders cost is counted in its first engine alone."""
+    asked: list[ExportRequest] = []
+    for form, precision in left:
+        out = _folder(artifacts) / f"{row.trial.fingerprint[:16]}-{form.name}-{precision}"
+        if out.exists():
+            # Of a driver that was stopped before it stored the scores; the name is ours alone.
+            shutil.rmtree(out)
+        asked.append(
+            ExportRequest(
+                which=str(row.run_id), to=form.name, out=out, precision=precision, weights=weights,
+                latency=False, borders=borders and not asked,
+            )
+        )  # fmt: skip
+    return asked
 
 
 def _folder(artifacts: str) -> Path:
@@ -165,11 +193,13 @@ def _folder(artifacts: str) -> Path:
     return folder
 
 
-def _line(found: dict[str, Any]) -> str:
-    """One export: what it scores and how many of its texts are the run's."""
+def _line(request: ExportRequest, label: str, found: dict[str, Any] | SoundscaleError) -> str:
+    """One export: what it scores and how many of its texts are the run's, or why there is none."""
+    what = f"{label} in {format_of(request.to).engine} {request.precision}"
+    if isinstance(found, SoundscaleError):
+        return f"left out: {what}: {found}"
     told = found["parity"]
-    error = 100 * told["error"]
     return (
-        f"{found['label']} in {found['engine']} {found['precision']}: {found['metric']} {error:.2f} %, "
+        f"{what}: {found['metric']} {100 * told['error']:.2f} %, "
         f"{told['n_equal_texts']} of {told['n_utterances']} texts as in torch"
     )

@@ -6,16 +6,14 @@ import dataclasses
 import hashlib
 import json
 import shutil
-import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from planner.errors import InputError
+from planner.errors import InputError, SoundscaleError
 from planner.store import read
 from planner.store.engine import opened
 from planner.store.row_types import RunRow
@@ -29,6 +27,7 @@ from runner.engines.formats import (
     require_installed,
     require_possible,
 )
+from runner.exports.loaded import Loaded
 from runner.exports.text import parity_json
 
 if TYPE_CHECKING:
@@ -48,6 +47,7 @@ class ExportRequest:
         weights: local folder of base weights, before cache, hub and registry.
         parity: score the folder in its engine, and store what that gave.
         latency: also time it by itself; a sweep times its exports in turns, later.
+        borders: where scored, also count what window borders cost, by hearing the clips once more.
     """
 
     which: str
@@ -58,6 +58,7 @@ class ExportRequest:
     threads: int = 1
     parity: bool = True
     latency: bool = True
+    borders: bool = True
 
 
 def run_of(engine: Any, which: str) -> tuple[RunRow, str | None]:
@@ -107,20 +108,35 @@ def export(db: str | None, asked: ExportRequest, say: Say) -> dict[str, Any]:
         MissingResourceError: a package, weights or tensors cannot be had.
         ParityError: it writes other texts than the run; nothing was written.
     """
-    form = format_of(asked.to)
-    precision = precision_of(form, asked.precision)
-    require_installed(form, precision, writing=True)
+    (found,) = export_all(db, [asked], say)
+    if isinstance(found, SoundscaleError):
+        raise found
+    return found
+
+
+def export_all(
+    db: str | None, requests: Sequence[ExportRequest], say: Say
+) -> Iterator[dict[str, Any] | SoundscaleError]:
+    """Several exports of one run or answer, which is loaded once: what each came to, or why it did not."""
+    loaded: Loaded | None = None
     with opened(db, must_exist=True) as engine:
-        row, answer_id = run_of(engine, asked.which)
-        return _Exporting(engine, row, answer_id, form, precision, asked, say).run()
+        for asked in requests:
+            try:
+                form = format_of(asked.to)
+                precision = precision_of(form, asked.precision)
+                require_installed(form, precision, writing=True)
+                row, answer_id = run_of(engine, asked.which)
+                loaded = loaded or Loaded(engine, row, asked.weights)
+                yield _Exporting(loaded, answer_id, form, precision, asked, say).run()
+            except SoundscaleError as problem:
+                yield problem
 
 
 @dataclass(slots=True)
 class _Exporting:
     """The stages of one export, from a stored run to a folder and its scores in the store."""
 
-    engine: Any
-    row: RunRow
+    loaded: Loaded
     answer_id: str | None
     form: Format
     precision: str
@@ -133,13 +149,13 @@ class _Exporting:
         from runner.engines.writing.export import write_export
         from runner.engines.writing.folder import require_free, size_bytes
 
-        row, out = self.row, self.asked.out
+        row, out = self.loaded.row, self.asked.out
         require_possible(self.form, row.trial)
         require_free(out)
-        corpus = self._corpus() if self.asked.parity else None
+        corpus = self.loaded.corpus() if self.asked.parity else None
         self.say(f"loading run {row.run_id}: {row.trial.label}")
         began = time.monotonic()
-        trained = self._trained()
+        trained = self.loaded.trained()
         known: dict[str, Any] = {
             "run_id": row.run_id, "answer_id": self.answer_id, "error": row.error,
         }  # fmt: skip
@@ -168,51 +184,20 @@ class _Exporting:
             "parity": None if self.parity is None else parity_json(self.parity),
         }
 
-    def _trained(self) -> Trained:
-        from runner.engines.trained import load_trained
-
-        row = self.row
-        with local_artifact(row.artifact) as artifact:
-            return load_trained(
-                row.trial,
-                artifact,
-                weights_folder=self.asked.weights,
-                weights_digest=row.weights_digest,
-                catalogue=read.catalogue(self.engine),
-            )
-
-    def _corpus(self) -> Corpus:
-        """The corpus that the run was scored on, by the sweep that asked for it.
-
-        Raises:
-            InputError: no sweep holds the trial, or its data changed.
-        """
-        from runner.sweep.file import parse_spec
-        from runner.trial.examples import corpus_of
-
-        row = self.row
-        specs = read.sweep_specs(self.engine, row.trial_id)
-        if not specs:
-            raise InputError(
-                f"run {row.run_id} is of no sweep, so its test clips are not known; use --no-parity"
-            )
-        spec = parse_spec(json.loads(specs[-1]), "the stored sweep", read.catalogue(self.engine))
-        return corpus_of(row.trial, spec.data_request)
-
     def _score(self, folder: Path, corpus: Corpus, trained: Trained) -> None:
         import torch
 
         from runner.engines import parity
         from runner.trial.device import describe
 
-        row, threads = self.row, self.asked.threads
+        row, threads = self.loaded.row, self.asked.threads
         torch.set_num_threads(threads)
         self.say(f"scoring {len(corpus.test)} clips in {self.form.engine}")
         self.parity = parity.score(
             folder,
             row.trial,
             corpus.test,
-            read.utterances(self.engine, row.run_id),
+            read.utterances(self.loaded.engine, row.run_id),
             describe(torch.device("cpu")),
             labels=trained.labels,
             threads=threads,
@@ -226,7 +211,7 @@ class _Exporting:
         from runner.engines.borders import border_loss
         from runner.engines.runtime import open_folder
 
-        if self.parity is None or self.row.trial.task != "asr":
+        if self.parity is None or not self.asked.borders or self.loaded.row.trial.task != "asr":
             return
         scored = self.parity.score
         model = open_folder(folder, self.asked.threads)
@@ -242,11 +227,11 @@ class _Exporting:
         from runner.engines.writing.folder import size_bytes
         from runner.trial.versions import versions
 
-        out = self.asked.out.absolute()
+        out, engine, run_id = self.asked.out.absolute(), self.loaded.engine, self.loaded.row.run_id
         save_export(
-            self.engine,
+            engine,
             Export(
-                run_id=self.row.run_id,
+                run_id=run_id,
                 format=self.form.name,
                 engine=self.form.engine,
                 precision=self.precision,
@@ -259,7 +244,7 @@ class _Exporting:
         if self.parity is not None:
             latency = self.parity.latency
             timed = [] if latency is None else [latency]
-            save_engine_results(self.engine, self.row.run_id, [self.parity.score], timed)
+            save_engine_results(engine, run_id, [self.parity.score], timed)
 
 
 def _sha256(folder: Path) -> str:
@@ -270,20 +255,6 @@ def _sha256(folder: Path) -> str:
             own = hashlib.file_digest(file, "sha256").hexdigest()
         digest.update(f"{path.relative_to(folder)} {own}\n".encode())
     return digest.hexdigest()
-
-
-@contextmanager
-def local_artifact(artifact: str | None) -> Iterator[Path | None]:
-    """The folder of a run's tensors; one behind a URL is fetched for as long as it is needed."""
-    from runner.campaign.artifacts import Remote, is_url
-
-    if artifact is None or not is_url(artifact):
-        yield None if artifact is None else Path(artifact)
-        return
-    place, _, name = artifact.rstrip("/").rpartition("/")
-    with tempfile.TemporaryDirectory(prefix="soundscale-artifact-") as scratch:
-        Remote(place).fetch(name, Path(scratch) / name)
-        yield Path(scratch) / name
 
 
 def folder_of(db: str | None, which: str, to: str | None, precision: str | None, say: Say) -> Path:

@@ -20,10 +20,7 @@ from tests.models.micro import speechlike
 NOWHERE = ("torch", "transformers", "ray", "peft")
 
 
-# A graph takes a quarter of a minute to write: two places by default, all of them with the slow tests.
-EACH = [
-    r if r in ("none", "stem:2") else pytest.param(r, marks=pytest.mark.slow) for r in REDUCTIONS
-]
+EACH = (*REDUCTIONS, "layer1:3:mean-pool", "output:3:merge")
 
 
 @pytest.mark.parametrize("reduction", EACH)
@@ -32,7 +29,7 @@ def test_float32_writes_the_tokens_of_torch(exported, reduction):
     assert together == alone == written_by_torch(micro(reduction))
 
 
-@pytest.mark.parametrize("reduction", EACH)
+@pytest.mark.parametrize("reduction", ["none", "stem:2"])
 def test_int8_scores_tokens_nearly_as_float32_does(exported, reduction):
     plain, small = (
         open_folder(exported("onnx", precision, reduction)).engine.run(WINDOWS, confidences=True)

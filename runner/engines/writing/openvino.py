@@ -9,24 +9,26 @@ import tempfile
 from pathlib import Path
 
 from runner.engines.trained import Trained
-from runner.engines.writing.onnx import STEP, Say, complete_whole, save_plain
+from runner.engines.writing.build import save_model
+from runner.engines.writing.onnx import STEP, Say, never, plain_graphs
+from runner.engines.writing.vocabulary import complete
 
 
 def save(trained: Trained, folder: Path, precision: str, say: Say) -> None:
     """Write an .xml and a .bin for each graph."""
     import openvino
 
-    with tempfile.TemporaryDirectory(prefix="soundscale-graphs-") as scratch:
-        for name in save_plain(trained, Path(scratch), say):
-            say(f"converting {name}")
-            if name == STEP:
-                complete_whole(Path(scratch) / name, trained)
+    for name, graph in plain_graphs(trained, say):
+        if name == STEP:
+            complete(graph, never(trained), None)
+        say(f"converting {name}")
+        with tempfile.TemporaryDirectory(prefix="soundscale-graphs-") as scratch:
+            save_model(graph, Path(scratch) / name)
             model = openvino.convert_model(Path(scratch) / name)
             if precision == "int8":
                 model = _compressed(model)
-            openvino.save_model(
-                model, folder / Path(name).with_suffix(".xml"), compress_to_fp16=False
-            )
+            place = folder / Path(name).with_suffix(".xml")
+            openvino.save_model(model, place, compress_to_fp16=False)
 
 
 def _compressed(model: object) -> object:

@@ -12,8 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-DOMAIN = "com.microsoft"
-"""ONNX Runtime's own operations: such a file runs in no other engine."""
+from runner.engines.writing.build import DOMAIN, Graph
 
 LARGEST = 127.0
 """Of a number in a byte."""
@@ -58,7 +57,7 @@ def quantise(model: Any) -> None:
     nodes = [_replaced(node, chosen, helper) for node in graph.node]
     del graph.node[:]
     graph.node.extend(_with_bias(nodes, constants))
-    model.opset_import.append(helper.make_opsetid(DOMAIN, 1))
+    Graph(model).need(DOMAIN)
 
 
 def _replaced(node: Any, chosen: set[str], helper: Any) -> Any:

@@ -21,7 +21,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from runner.engines.writing.quantise import DOMAIN, columns_to_int8
+from runner.engines.writing.build import DOMAIN, Graph
+from runner.engines.writing.quantise import columns_to_int8
 
 Floats = npt.NDArray[np.float32]
 Bytes = npt.NDArray[np.uint8]
@@ -72,22 +73,23 @@ def complete(model: Any, never: Floats, precision: str | None) -> None:
         never: what is added to the scores, minus infinity for ids that are never written, shape (V,).
         precision: of the rows, `float32` or `int8`; None: the whole table is read, by standard operations alone.
     """
-    graph = _Graph(model)
+    graph = Graph(model)
     table = graph.take(TABLE)
     graph.hold("never", never)
     if precision is None:
         graph.hold(TABLE, table)
         _whole(graph)
         return
+    graph.need(DOMAIN)
     _hold_rows(graph, table, precision)
     _look_up(graph, precision)
     _screen(graph, table)
     _score(graph, precision)
     _totals(graph)
-    graph.replace_output("states", OUTPUTS)
+    _replace_output(graph, "states", OUTPUTS)
 
 
-def _whole(graph: _Graph) -> None:
+def _whole(graph: Graph) -> None:
     """Every score from the table as it is."""
     axis = _last(graph)
     graph.add("Transpose", [TABLE], "columns", perm=[1, 0])
@@ -96,65 +98,20 @@ def _whole(graph: _Graph) -> None:
     graph.top("every", "scores", "candidates")
     graph.add("ReduceMin", ["scores", axis], "ceiling", keepdims=1)
     graph.add("ReduceLogSumExp", ["every", axis], "total", keepdims=1)
-    graph.replace_output("states", OUTPUTS)
+    _replace_output(graph, "states", OUTPUTS)
 
 
-class _Graph:
-    """A graph that nodes and constants are added to."""
-
-    def __init__(self, model: Any) -> None:
-        from onnx import helper, numpy_helper
-
-        self.model, self.graph = model, model.graph
-        self.helper, self._arrays = helper, numpy_helper
-
-    def take(self, name: str) -> Floats:
-        """A constant of the graph, which then holds it no longer."""
-        array = self.array(name)
-        (found,) = [one for one in self.graph.initializer if one.name == name]
-        self.graph.initializer.remove(found)
-        return array
-
-    def array(self, name: str) -> Floats:
-        """A constant of the graph."""
-        (found,) = [one for one in self.graph.initializer if one.name == name]
-        return np.asarray(self._arrays.to_array(found), dtype=np.float32)
-
-    def hold(self, name: str, array: Any) -> str:
-        """A constant under a name."""
-        self.graph.initializer.append(self._arrays.from_array(np.asarray(array), name))
-        return name
-
-    def add(self, kind: str, inputs: list[str], output: str, **more: Any) -> str:
-        """A node of one output."""
-        self.graph.node.append(self.helper.make_node(kind, inputs, [output], name=output, **more))
-        return output
-
-    def top(self, scores: str, best: str, at: str) -> None:
-        """The k best scores, falling, and their places."""
-        node = self.helper.make_node("TopK", [scores, "n_candidates"], [best, at], name=at, axis=-1)
-        self.graph.node.append(node)
-
-    def replace_output(self, old: str, new: tuple[str, ...]) -> None:
-        """Give these outputs in the place of the first one, and take k."""
-        from onnx import TensorProto
-
-        kinds = {"candidates": TensorProto.INT64}
-        kept = [one for one in self.graph.output if one.name != old]
-        del self.graph.output[:]
-        shape = ["rows", None]
-        self.graph.output.extend(
-            self.helper.make_tensor_value_info(name, kinds.get(name, TensorProto.FLOAT), shape)
-            for name in new
-        )
-        self.graph.output.extend(kept)
-        number = self.helper.make_tensor_value_info("n_candidates", TensorProto.INT64, [1])
-        self.graph.input.append(number)
-        if all(one.domain != DOMAIN for one in self.model.opset_import):
-            self.model.opset_import.append(self.helper.make_opsetid(DOMAIN, 1))
+def _replace_output(graph: Graph, old: str, new: tuple[str, ...]) -> None:
+    """Give these outputs in the place of the first one, and take k."""
+    kept = [one for one in graph.graph.output if one.name != old]
+    del graph.graph.output[:]
+    for name in new:
+        graph.output(name, ["rows", None], "INT64" if name == "candidates" else "FLOAT")
+    graph.graph.output.extend(kept)
+    graph.input("n_candidates", [1], "INT64")
 
 
-def _hold_rows(graph: _Graph, table: Floats, precision: str) -> None:
+def _hold_rows(graph: Graph, table: Floats, precision: str) -> None:
     if precision != "int8":
         graph.hold("rows", table)
         return
@@ -163,7 +120,7 @@ def _hold_rows(graph: _Graph, table: Floats, precision: str) -> None:
     graph.hold("row_scale", scale)
 
 
-def _rows_of(graph: _Graph, ids: str, name: str, precision: str) -> str:
+def _rows_of(graph: Graph, ids: str, name: str, precision: str) -> str:
     """Rows of the table for ids of any shape, widened where they are held in a byte."""
     if precision != "int8":
         return graph.add("Gather", ["rows", ids], name, axis=0)
@@ -174,14 +131,12 @@ def _rows_of(graph: _Graph, ids: str, name: str, precision: str) -> str:
     return graph.add("Mul", [f"{name}_wide", f"{name}_scales"], name)
 
 
-def _last(graph: _Graph) -> str:
+def _last(graph: Graph) -> str:
     """The constant axis -1."""
-    if all(one.name != "last_axis" for one in graph.graph.initializer):
-        graph.hold("last_axis", np.array([-1]))
-    return "last_axis"
+    return graph.hold("last_axis", np.array([-1]))
 
 
-def _look_up(graph: _Graph, precision: str) -> None:
+def _look_up(graph: Graph, precision: str) -> None:
     """The step's own look-up reads the held rows."""
     (reader,) = [node for node in graph.graph.node if TABLE in node.input]
     before = list(graph.graph.node)
@@ -192,7 +147,7 @@ def _look_up(graph: _Graph, precision: str) -> None:
     graph.graph.node.extend(before[place + 1 :])
 
 
-def _screen(graph: _Graph, table: Floats) -> None:
+def _screen(graph: Graph, table: Floats) -> None:
     """Scores of every id from the 4-bit copy, the k best of them, and the ceiling of the others."""
     vocab_size, width = table.shape
     held = zip(("four_bits", "four_bit_scale", "four_bit_zero"), to_four_bits(table), strict=True)
@@ -212,7 +167,7 @@ def _screen(graph: _Graph, table: Floats) -> None:
     graph.add("Add", ["lowest", "reached"], "ceiling")
 
 
-def _score(graph: _Graph, precision: str) -> None:
+def _score(graph: Graph, precision: str) -> None:
     """Scores of the candidates from their rows in full."""
     rows = _rows_of(graph, "candidates", "candidate_rows", precision)
     graph.add("Unsqueeze", ["states", _last(graph)], "state_columns")
@@ -222,7 +177,7 @@ def _score(graph: _Graph, precision: str) -> None:
     graph.add("Add", ["free_scores", "candidate_never"], "scores")
 
 
-def _totals(graph: _Graph) -> None:
+def _totals(graph: Graph) -> None:
     """log(sum exp) of the candidates' scores in full and of the others' by the 4-bit copy."""
     axis = _last(graph)
     graph.add("ReduceMax", ["scores", axis], "top", keepdims=1)

@@ -1,0 +1,83 @@
+"""What the exports of one run share: its trained model and the clips that it was scored on, loaded once."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from planner.errors import InputError
+from planner.store import read
+from planner.store.row_types import RunRow
+
+if TYPE_CHECKING:
+    from runner.data.clips import Corpus
+    from runner.engines.trained import Trained
+
+
+class Loaded:
+    """A stored run's model and corpus, read when they are first asked for."""
+
+    def __init__(self, engine: Any, row: RunRow, weights: Path | None) -> None:
+        self.engine, self.row, self._weights = engine, row, weights
+        self._trained: Trained | None = None
+        self._corpus: Corpus | None = None
+
+    def trained(self) -> Trained:
+        """The model with its adapters merged.
+
+        Raises:
+            InputError: its tensors are not stored, or do not fit.
+            MissingResourceError: weights or tensors cannot be had.
+        """
+        from runner.engines.trained import load_trained
+
+        if self._trained is None:
+            row = self.row
+            with local_artifact(row.artifact) as artifact:
+                self._trained = load_trained(
+                    row.trial,
+                    artifact,
+                    weights_folder=self._weights,
+                    weights_digest=row.weights_digest,
+                    catalogue=read.catalogue(self.engine),
+                )
+        return self._trained
+
+    def corpus(self) -> Corpus:
+        """The corpus that the run was scored on, by the sweep that asked for it.
+
+        Raises:
+            InputError: no sweep holds the trial, or its data changed.
+        """
+        from runner.sweep.file import parse_spec
+        from runner.trial.examples import corpus_of
+
+        if self._corpus is None:
+            row = self.row
+            specs = read.sweep_specs(self.engine, row.trial_id)
+            if not specs:
+                raise InputError(
+                    f"run {row.run_id} is of no sweep, so its test clips are not known; use --no-parity"
+                )
+            known = read.catalogue(self.engine)
+            spec = parse_spec(json.loads(specs[-1]), "the stored sweep", known)
+            self._corpus = corpus_of(row.trial, spec.data_request)
+        return self._corpus
+
+
+@contextmanager
+def local_artifact(artifact: str | None) -> Iterator[Path | None]:
+    """The folder of a run's tensors; one behind a URL is fetched for as long as it is needed."""
+    from runner.campaign.artifacts import Remote, is_url
+
+    if artifact is None or not is_url(artifact):
+        yield None if artifact is None else Path(artifact)
+        return
+    place, _, name = artifact.rstrip("/").rpartition("/")
+    with tempfile.TemporaryDirectory(prefix="soundscale-artifact-") as scratch:
+        Remote(place).fetch(name, Path(scratch) / name)
+        yield Path(scratch) / name

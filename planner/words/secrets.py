@@ -15,19 +15,37 @@ _ENDINGS = (
     "api_?-?key|access_?-?key|account_?-?key|private_?-?key|secret_?-?key"
 )
 """How the names of secrets end: sslpassword, client_secret, x-amz-security-token."""
-_ALONE = "key|sig|auth|authorization|pass|sas"
-"""Names of secrets in a query; elsewhere these words say something else."""
+_IN_QUERY_ONLY = "key|sig|auth|authorization|pass|sas|jwt|bearer|session|session_?id|otp"
+"""How such names end in a query; elsewhere these words say something else."""
+_PASSWORDS = "password|passwd|passphrase|passcode|pwd|access_?-?key|secret_?-?key"
+"""Names whose value is a secret after a colon too, also where they stand without quotes."""
 
+_COLON = "(?::|%3[Aa])"
 # scheme://user:secret@host, with any number of slashes. The user may be missing and the secret may
 # hold anything but white space: up to the last @ before it.
-_AUTHORITY = re.compile(r"(?P<before>[A-Za-z][A-Za-z0-9+.-]*[:;]?/{1,3}[^\s:/@'\"?#]*):[^\s'\"]*@")
+_AUTHORITY = re.compile(
+    rf"(?P<before>[A-Za-z][A-Za-z0-9+.-]*[:;]?/{{1,3}}(?:(?!%3[Aa])[^\s:/@'\"?#])*{_COLON})[^\s'\"]*@"
+)
 # A whole text that is one URL: its secret may hold white space and quotes too.
-_WHOLE = re.compile(r"\A(?P<before>[A-Za-z][A-Za-z0-9+.-]*:/{1,3}[^\s:/@?#]*):.*@", re.DOTALL)
-# A scheme without slashes or no scheme at all: postgresql:me:secret@host, me:secret@host/db.
-_BARE = re.compile(r"(?P<before>(?:[\w.+-]+:)?[\w.+%-]+):[^\s'\"@/]+@(?=[\w.\[])")
+_WHOLE = re.compile(r"\A(?P<before>[A-Za-z][A-Za-z0-9+.-]*:/{1,3}[^\s:/@?#]*:).*@", re.DOTALL)
+# Of the web a name alone is a token: https://ghp_...@host.
+_NAMELESS = re.compile(r"(?P<before>\bhttps?://)[^\s:/@'\"?#]+@", re.IGNORECASE)
+# A scheme without slashes or no scheme at all: postgresql:me:secret@host, me:secret@host/db. A path after
+# a drive's letter is none.
+_BARE = re.compile(r"(?P<before>(?:[\w.+-]+:)?(?:\\\\)?[\w.+%-]+:)(?!/)[^\s'\"]+@(?=[\w.\[])")
 _VALUE = r"(?:'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|[^\s&;'\"]+)"
-_PAIR = re.compile(rf"(?P<before>(?<![\w.-])[\w.-]*(?:{_ENDINGS})\s*=\s*){_VALUE}", re.IGNORECASE)
-_IN_QUERY = re.compile(rf"(?P<before>[?&;](?:{_ALONE})=){_VALUE}", re.IGNORECASE)
+_IS = r"\s*(?:=|%3[Dd])\s*"
+_PAIR = re.compile(rf"(?P<before>(?<![\w.-])[\w.-]*(?:{_ENDINGS}){_IS}){_VALUE}", re.IGNORECASE)
+_IN_QUERY = re.compile(
+    rf"(?P<before>[?&;#][\w.-]*(?:{_IN_QUERY_ONLY})(?:=|%3[Dd])){_VALUE}", re.IGNORECASE
+)
+# {'password': 'x'}, password: x, Authorization: Bearer x.
+_MAPPED = re.compile(
+    rf"(?P<before>(?:(?P<mark>['\"])[\w.-]*(?:{_ENDINGS})(?P=mark)|(?<![\w.-])[\w.-]*(?:{_PASSWORDS}))\s*:\s+)"
+    rf"{_VALUE}",
+    re.IGNORECASE,
+)
+_BEARER = re.compile(r"(?P<before>\b(?:Bearer|Basic)\s+)(?=\S*\d)[^\s'\"]{8,}", re.IGNORECASE)
 
 
 def redacted(text: str) -> str:
@@ -40,8 +58,8 @@ def redacted(text: str) -> str:
     >>> redacted("host=db password='a b' user=me")
     'host=db password=*** user=me'
     """
-    for pair in (_PAIR, _IN_QUERY):
+    for pair in (_PAIR, _IN_QUERY, _MAPPED, _BEARER):
         text = pair.sub(rf"\g<before>{HIDDEN}", text)
-    for address in (_WHOLE, _AUTHORITY, _BARE):
-        text = address.sub(rf"\g<before>:{HIDDEN}@", text)
+    for address in (_WHOLE, _AUTHORITY, _NAMELESS, _BARE):
+        text = address.sub(rf"\g<before>{HIDDEN}@", text)
     return text

@@ -35,3 +35,12 @@ def test_every_row_of_what_happens_when_something_dies_names_its_test(page):
     rows = page.read_text().partition("| what | what happens |")[2].partition("\n\n")[0]
     for row in rows.splitlines()[2:]:
         assert "`test_" in row, row
+
+
+def test_every_fault_that_was_found_once_names_the_tests_that_hold_it():
+    page = (ROOT / "docs/running-a-cluster.md").read_text()
+    table = page.split("| once | held by |\n|---|---|\n")[1].partition("\n\n")[0].splitlines()
+    named = [re.findall(r"`(test_\w+)`", line) for line in table]
+    assert len(named) == 15
+    assert all(named), "a fault that names no test"
+    assert {name for names in named for name in names} <= defined_tests()

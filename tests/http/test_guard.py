@@ -290,6 +290,14 @@ def test_a_request_has_an_id_a_line_in_the_log_and_a_place_in_the_metrics(served
     assert b'route="/v1/plan",status="200"' in wire.getresponse().read()
 
 
+def test_a_path_that_steers_a_terminal_is_written_out_in_the_log(bench, capsys):
+    with client_of(bench, log_format="text") as client:
+        assert client.get("/v1/%1b]52;c;aGk=%07%9b31m").status_code == 404
+    said = capsys.readouterr().err
+    assert "x1b]52;c;aGk=" in said
+    assert re.findall("[\x00-\x08\x0b-\x1f\x7f-\x9f]", said) == []
+
+
 SECRETS = ["hunter2", "p%40ss@word", "s3cr3t"]
 URLS = [
     f"postgresql://me:{SECRETS[0]}@127.0.0.1:1/nowhere",

@@ -377,6 +377,12 @@ def test_the_page_answers_csv_and_json(client):
     assert [",".join(map(str, r)) for r in rows] == as_csv.text.splitlines()[1:]
 
 
+def test_csv_of_the_page_carries_no_formula(client):
+    sql = "select '=HYPERLINK(1)' as \"@a\", -1.5 as n, 'text' as t"
+    got = client.get("/v1/sql", params={"sql": sql, "format": "csv"})
+    assert got.text.splitlines() == ["'@a,n,t", "'=HYPERLINK(1),-1.5,text"]
+
+
 def test_the_command_gives_rows_in_each_format(bench):
     from click.testing import CliRunner
 

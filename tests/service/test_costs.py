@@ -6,7 +6,7 @@ import pytest
 
 from planner.costs.latency.transfer import DataSheet, datasheet_model
 from planner.errors import InputError
-from planner.service.costs import cost_report
+from planner.service.costs import add_backbone, backbone_rows, cost_report
 from planner.words.catalogue import backbone
 from planner.words.records import Adaptation, Reduction
 
@@ -69,3 +69,26 @@ def test_without_a_cache_only_flops_and_cache_change():
 def test_a_bad_question_is_an_input_error():
     with pytest.raises(InputError):
         cost_report(backbone("whisper-small"), **ASKED | {"audio_seconds": 0.0})
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"d_model": "many"}, {"encoder_layers": -2}, {"vocab_size": 10**30}, {"d_model": 2.5}],
+)
+def test_a_backbone_whose_sizes_are_none_is_refused_before_it_is_stored(tmp_path, change):
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(TINY | change))
+    db = str(tmp_path / "runs.db")
+    (key,) = change
+    with pytest.raises(InputError, match=key):
+        add_backbone(db, str(path), "mine")
+    path.write_text(json.dumps(TINY))
+    assert add_backbone(db, str(path), "mine").d_model == 64
+    assert [row["name"] for row in backbone_rows(db) if row["problem"]] == []
+
+
+TINY = {
+    "model_type": "whisper", "d_model": 64, "encoder_layers": 2, "decoder_layers": 2,
+    "encoder_attention_heads": 2, "decoder_attention_heads": 2, "num_mel_bins": 80, "vocab_size": 100,
+    "encoder_ffn_dim": 256, "decoder_ffn_dim": 256, "max_source_positions": 1500, "max_target_positions": 448,
+}  # fmt: skip

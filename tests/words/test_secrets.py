@@ -52,8 +52,31 @@ def test_a_secret_in_a_connection_string_is_hidden(name, secret, mark):
     assert told.endswith(" user=me")
 
 
+FORMS = (
+    "jdbc:postgresql://host/db?user=me&password={}", "postgresql://me%3A{}@host/db",
+    "https://{}@host/repo.git", "https://x-access-token:{}@host/a", "https://h/c?sv=1&sp=r&sig={}",
+    "AccountName=a;AccountKey={};EndpointSuffix=x", "https://h/x#access_token={}",
+    "https://h/x?auth_key={}", "https://h/x?jwt={}", "https://h/x?session={}",
+    "https://h/x?password%3D{}", "sqlite:///x.db?hexkey={}", "AWS_SECRET_ACCESS_KEY={}",
+    "RAY_AUTH_TOKEN={}", "{{'host': 'h', 'password': '{}'}}", '{{"user": "u", "secret": "{}"}}',
+    "Authorization: Bearer {}", "password: {}", r"postgresql:\\me:{}@host/db", "me:{}@host/db",
+    "s3://AKIA:{}@bucket/x", "mongodb+srv://u:{}@h",
+)  # fmt: skip
+
+
+@settings(max_examples=200)
+@given(st.sampled_from(FORMS), SECRET, AROUND)
+def test_a_secret_in_a_form_of_another_tool_is_hidden(form, secret, around):
+    given_as = quote(secret, safe="") if "://" in form else secret
+    told = redacted(around.format(form.format(given_as)))
+    assert given_as not in told
+    assert "***" in told
+
+
 def test_what_is_no_secret_stays():
     for text in (
+        "a token is needed: send Authorization: Bearer TOKEN", "unknown token: reader", "key: value",
+        "https://host/a@b", "the password is asked for: yes or no?", "see https://host:80/x",
         "postgresql://me@host:5432/db", "sqlite:///runs.db", "C:/x@y", "12:30 me@host",
         "s3://bucket/folder?region=eu", "mean_output_tokens=3", "key = 5", "n_tokens 4",
     ):  # fmt: skip

@@ -111,7 +111,8 @@ def heard_json(row: RunRow) -> dict[str, Any]:
     counted = {
         name: details.get(name)
         for name in (
-            "cer", "n_windows", "n_windows_at_limit", "n_windows_looped", "n_windows_decoded_again"
+            "cer", "n_windows", "n_windows_at_limit", "n_windows_looped", "n_windows_repeats_cut",
+            "n_windows_decoded_again",
         )
     }  # fmt: skip
     return {

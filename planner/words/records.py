@@ -77,7 +77,8 @@ class Decoding:
     A window whose text is suspicious is decoded again without repeated n-grams of `fallback_ngram` ids: one
     that ran into its limit, whose compression ratio is above `max_compression_ratio` or whose mean
     log-probability of a token lies below `min_log_probability`. None: not guarded, as all records of before
-    were; the defaults of a sweep file are in `GUARDED`.
+    were; the defaults of a sweep file are in `GUARDED`. With `cut_repeats` a window that runs on (by limit, loop or
+    compression) and whose end was all said before in it keeps one copy, and is decoded again only where its end is new.
     """
 
     beams: int = 1
@@ -89,6 +90,7 @@ class Decoding:
     fallback_ngram: int | None = field(default=None, metadata={UNSAID: True})
     max_compression_ratio: float | None = field(default=None, metadata={UNSAID: True})
     min_log_probability: float | None = field(default=None, metadata={UNSAID: True})
+    cut_repeats: bool | None = field(default=None, metadata={UNSAID: True})
 
     @property
     def is_guarded(self) -> bool:
@@ -99,8 +101,8 @@ class Decoding:
     def unguarded(self) -> Decoding:
         """The same without a second decoding."""
         return dataclasses.replace(
-            self, fallback_ngram=None, max_compression_ratio=None, min_log_probability=None
-        )
+            self, fallback_ngram=None, max_compression_ratio=None, min_log_probability=None, cut_repeats=None
+        )  # fmt: skip
 
     @property
     def fallback(self) -> Decoding:
@@ -109,8 +111,8 @@ class Decoding:
 
 
 GUARDED = Decoding(
-    max_new_tokens=444, fallback_ngram=3, max_compression_ratio=2.4, min_log_probability=-1.0
-)
+    max_new_tokens=444, fallback_ngram=3, max_compression_ratio=2.4, min_log_probability=-1.0, cut_repeats=True
+)  # fmt: skip
 """What a sweep file decodes by where it says nothing else. 444 is all the room that a Whisper decoder has beside
 its prompt (448 positions), so that a window's limit is `max_tokens_per_second` times its length; both thresholds
 are those of OpenAI's decoder (whisper/transcribe.py)."""

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from planner.words.records import Decoding
 from runner.data.audio import Audio
-from runner.models.guard import is_suspicious
+from runner.models import guard
 from runner.models.guard import token_limit as token_limit
 
 
@@ -26,6 +26,7 @@ class Output:
         confidence: mean probability a token (geometric), or the class's; None where it was not asked for.
         log_probabilities: of the classes; empty for text.
         fell_back: whether it was decoded again, as the first text was suspicious.
+        repeats_cut: whether what it repeated to its end was cut off; `n_tokens` and `confidence` count that too.
     """
 
     text: str
@@ -34,6 +35,7 @@ class Output:
     confidence: float | None = None
     log_probabilities: tuple[float, ...] = ()
     fell_back: bool = False
+    repeats_cut: bool = False
 
 
 class Engine(Protocol):
@@ -64,31 +66,46 @@ Once = Callable[[Sequence[int], Decoding, bool], list[Output]]
 
 
 def guarded(
-    once: Once, n_samples: Sequence[int], decoding: Decoding, room: int, *, confidences: bool
-) -> list[Output]:
-    """All windows of a batch, and once more those whose text is suspicious, as `runner.models.decode.guarded` does.
+    once: Once, n_samples: Sequence[int], decoding: Decoding, room: int, text_of: guard.TextOf, *,
+    confidences: bool,
+) -> list[Output]:  # fmt: skip
+    """All windows of a batch, and what `runner.models.guard.guarded` keeps of those whose text is suspicious.
 
     Args:
         once: decodes windows by a rule.
         n_samples: of each window.
         decoding: the rule, with its thresholds.
         room: positions of the decoder beside its prompt.
+        text_of: ids to text.
         confidences: whether the caller asks for them.
     """
-    every = range(len(n_samples))
     needed = confidences or decoding.min_log_probability is not None
-    first = once(every, decoding.unguarded, needed)
+    outputs = once(range(len(n_samples)), decoding.unguarded, needed)
     limits = [token_limit(decoding, n, room) for n in n_samples]
-    again = [
-        i for i, (out, limit) in enumerate(zip(first, limits, strict=True))
-        if is_suspicious(out.text, out.ids, limit, _nats(out), out.n_tokens, decoding)
-    ]  # fmt: skip
-    if again:
-        second = once(again, decoding.fallback, confidences)
-        for i, out in zip(again, second, strict=True):
-            n_tokens = first[i].n_tokens + out.n_tokens
-            first[i] = dataclasses.replace(out, n_tokens=n_tokens, fell_back=True)
-    return first
+
+    def again(places: list[int]) -> list[guard.Row]:
+        second = once(places, decoding.fallback, confidences)
+        for i, output in zip(places, second, strict=True):
+            outputs[i] = output
+        return [_row(output) for output in second]
+
+    first = [_row(output) for output in outputs]
+    rows = guard.guarded(first, limits, decoding, text_of, again)
+    return [_kept(output, row, text_of) for output, row in zip(outputs, rows, strict=True)]
+
+
+def _row(output: Output) -> guard.Row:
+    return guard.Row(list(output.ids), output.n_tokens, _nats(output))
+
+
+def _kept(output: Output, row: guard.Row, text_of: guard.TextOf) -> Output:
+    """What is left of an output; its text only changes where it was cut."""
+    if not (row.fell_back or row.repeats_cut):
+        return output
+    return dataclasses.replace(
+        output, text=text_of(row.ids) if row.repeats_cut else output.text, ids=tuple(row.ids),
+        n_tokens=row.n_tokens, fell_back=row.fell_back, repeats_cut=row.repeats_cut,
+    )  # fmt: skip
 
 
 def _nats(output: Output) -> float:

@@ -52,7 +52,7 @@ class Recogniser:
 
         if exactly is not None:
             return once(range(len(windows)), about.decoding.unguarded, confidences)
-        return guarded(once, n_samples, about.decoding, room, confidences=confidences)
+        return guarded(once, n_samples, about.decoding, room, self._decode, confidences=confidences)
 
     def _decoded(
         self, states: Any, decoding: Decoding, ends: Sequence[int], exactly: int | None, sure: bool

@@ -121,7 +121,9 @@ class GraphRecogniser:
 
         if exactly is not None:
             return once(range(len(windows)), about.decoding.unguarded, confidences)
-        return guarded(once, n_samples, about.decoding, self._room, confidences=confidences)
+        return guarded(
+            once, n_samples, about.decoding, self._room, self._decode, confidences=confidences
+        )
 
     @property
     def _room(self) -> int:

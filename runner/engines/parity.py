@@ -103,6 +103,7 @@ class _AsSpeechModel:
             log_probabilities=output.log_probabilities,
             token_ids=output.ids,
             fell_back=output.fell_back,
+            repeats_cut=output.repeats_cut,
         )
 
 

@@ -69,6 +69,7 @@ class Prediction:
         token_ids: the generated ids without the end token; empty for a class.
         fell_back: whether the window was decoded a second time; `n_tokens` counts both.
         token_log_probabilities: of each id of `token_ids` (nats), where the decoder keeps them.
+        repeats_cut: whether what it repeated to its end was cut off; `n_tokens` counts that too.
     """
 
     text: str
@@ -77,6 +78,7 @@ class Prediction:
     token_ids: tuple[int, ...] = ()
     fell_back: bool = False
     token_log_probabilities: tuple[float, ...] = ()
+    repeats_cut: bool = False
 
 
 class SpeechModel(Protocol):

@@ -17,7 +17,8 @@ from torch import Tensor
 from planner.errors import InputError
 from planner.words.languages import ENGLISH_VOCABULARY, LANGUAGES, language_of
 from planner.words.records import Decoding
-from runner.models.guard import is_suspicious
+from runner.models import guard
+from runner.models.guard import Row
 
 SPACE = 220
 """Id of a lone space in both vocabularies (GPT-2's byte pair encoding)."""
@@ -72,20 +73,6 @@ class Specials:
             end=50257,
             silent=tuple(NON_SPEECH_TOKENS_MULTI),
         )
-
-
-@dataclass(slots=True)
-class Row:
-    """Generated ids of one window, without the end token; `n_tokens` counts it.
-
-    `log_probability` is the sum over the tokens (nats), where it was asked for. Of a window that was decoded
-    again `n_tokens` counts both times, as both were paid for.
-    """
-
-    ids: list[int]
-    n_tokens: int = 0
-    log_probability: float = 0.0
-    fell_back: bool = False
 
 
 def _biases(
@@ -215,30 +202,16 @@ def guarded(
     *,
     limits: Sequence[int] | None = None,
 ) -> list[Row]:
-    """`greedy`, and once more without repeated n-grams for windows whose text is suspicious.
-
-    OpenAI's decoder samples at rising temperatures there; this is the same on every machine and engine.
-    """
-    rows = greedy(module, encoded, special, decoding, limits=limits)
-    if not decoding.is_guarded:
-        return rows
+    """`greedy`, and what `runner.models.guard.guarded` keeps of windows whose text is suspicious."""
     room = min(decoding.max_new_tokens, module.config.max_target_positions - len(special.prompt))
-    most = [min(room, limit) for limit in (limits or [room] * len(rows))]
-    again = [
-        i
-        for i, (row, end) in enumerate(zip(rows, most, strict=True))
-        if is_suspicious(
-            text_of(row.ids), row.ids, end, row.log_probability, row.n_tokens, decoding
-        )
-    ]
-    if not again:
-        return rows
-    second = greedy(
-        module, encoded[again], special, decoding.fallback, limits=[most[i] for i in again]
-    )
-    for i, row in zip(again, second, strict=True):
-        rows[i] = Row(ids=row.ids, n_tokens=rows[i].n_tokens + row.n_tokens, fell_back=True)
-    return rows
+    most = [min(room, limit) for limit in (limits or [room] * len(encoded))]
+
+    def again(places: list[int]) -> list[Row]:
+        fewer = [most[i] for i in places]
+        return greedy(module, encoded[places], special, decoding.fallback, limits=fewer)
+
+    first = greedy(module, encoded, special, decoding, limits=limits)
+    return guard.guarded(first, most, decoding, text_of, again)
 
 
 def require_greedy(decoding: Decoding) -> None:

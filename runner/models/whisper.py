@@ -277,6 +277,7 @@ class WhisperRecogniser:
                 n_tokens=row.n_tokens,
                 token_ids=tuple(row.ids),
                 fell_back=row.fell_back,
+                repeats_cut=row.repeats_cut,
             )
             for row in rows
         ]

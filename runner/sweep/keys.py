@@ -223,17 +223,18 @@ class ResourcesSection(Section):
         )
 
 
-GUARDS = ("fallback_ngram", "max_compression_ratio", "min_log_probability")
+GUARDS = ("fallback_ngram", "max_compression_ratio", "min_log_probability", "cut_repeats")
 """Keys of `[decoding]` that came with the guards; `fallback_ngram = 0` switches them off."""
 
 
 def _decoding_of(given: dict[str, Any], language: str | None) -> dict[str, Any]:
     """The whole of a `[decoding]` table, with defaults for what it leaves out.
 
-    A table that names everything but the guards is one that was stored before there were any: it has none.
+    A table that names everything but guards is one that was stored before there were any, or before the last of
+    them: it has those that it names.
     """
-    whole = {k: v for k, v in to_json(Decoding()).items() if k not in GUARDS}
-    if whole.keys() <= given.keys() and not given.keys() & set(GUARDS):
+    whole = {k for k in to_json(Decoding()) if k not in GUARDS}
+    if whole <= given.keys() and given.get("fallback_ngram") != 0:
         return given
     rate = {} if language in (None, "en") else {"max_tokens_per_second": TOKENS_PER_SECOND_ABROAD}
     merged = to_json(GUARDED) | rate | given

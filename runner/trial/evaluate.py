@@ -191,13 +191,14 @@ def _recognition(
 
 
 def _guard_counts(sound: Sequence[Heard]) -> dict[str, Any]:
-    """Windows that were cut by the limit in force, loop, or were decoded again; utterances that were cut."""
+    """Windows that are cut by the limit in force, loop, lost repeats or were decoded again; utterances that are cut."""
     heard = [(h, p, limit) for h in sound for p, limit in zip(h.predictions, h.limits, strict=True)]
     cut = [h.clip.utterance_id for h, p, limit in heard if at_limit(p.token_ids, limit)]
     return {
         "n_windows_at_limit": len(cut),
         "utterances_at_limit": list(dict.fromkeys(cut))[:MOST_NAMED],
         "n_windows_looped": sum(loops(p.token_ids) for _, p, _ in heard),
+        "n_windows_repeats_cut": sum(p.repeats_cut for _, p, _ in heard),
         "n_windows_decoded_again": sum(p.fell_back for _, p, _ in heard),
     }
 

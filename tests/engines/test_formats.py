@@ -66,13 +66,14 @@ def test_a_number_of_tokens_can_be_forced_for_latency(exported, form):
 @pytest.mark.parametrize(
     "form", ["onnx", pytest.param("openvino", marks=pytest.mark.slow), "ctranslate2", "hf"]
 )
-def test_suspicious_texts_are_decoded_again_as_in_torch(tmp_path, form):
-    trained = micro(decoding=replace(GUARDED, max_tokens_per_second=6.0))
+@pytest.mark.parametrize("cut", [True, None], ids=["cut", "as before"])
+def test_suspicious_texts_are_cut_or_decoded_again_as_in_torch(tmp_path, form, cut):
+    trained = micro(decoding=replace(GUARDED, max_tokens_per_second=6.0, cut_repeats=cut))
     write_export(trained, format_of(form), "float32", tmp_path / "model", lambda line: None)
     together, alone = written_by_engine(tmp_path / "model")
     assert together == alone == written_by_torch(trained)
-    again = [one.fell_back for one in open_folder(tmp_path / "model").engine.run(WINDOWS)]
-    assert any(again)
+    found = open_folder(tmp_path / "model").engine.run(WINDOWS)
+    assert any(one.repeats_cut if cut else one.fell_back for one in found)
 
 
 def test_a_widened_stem_runs_outside_as_torch_runs_it(exported):

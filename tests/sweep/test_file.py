@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 
 import pytest
 
 from planner.errors import InputError
-from planner.words.records import Optimisation
+from planner.words.records import GUARDED, Decoding, Optimisation, to_json
 from runner.sweep.file import load_spec
 from runner.sweep.keys import OptimisationSection
 
@@ -107,3 +108,29 @@ def test_a_decoders_settings_are_refused_where_nothing_decodes(spec_with, key):
         spec_with(*CTC, ("[resources]", f"[decoding]\n{key}\n[resources]"))
     mixed = ('["whisper-tiny.en", "whisper-base"]', '["whisper-tiny.en", "wav2vec2-base"]')
     spec_with(mixed, ("[resources]", f"[decoding]\n{key}\n[resources]"))
+
+
+def decoding_of(spec_with, **keys):
+    table = "[decoding]\n" + "\n".join(f"{k} = {json.dumps(v)}" for k, v in keys.items())
+    return spec_with(("[resources]", f"{table}\n[resources]")).decoding
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        Decoding(max_new_tokens=99),
+        dataclasses.replace(GUARDED, cut_repeats=None),
+        dataclasses.replace(GUARDED, cut_repeats=None, min_log_probability=None),
+    ],
+    ids=["before guards", "before repeats were cut", "with some guards"],
+)
+def test_a_decoding_that_was_stored_whole_stays_what_it_was(spec_with, before):
+    assert decoding_of(spec_with, **to_json(before)) == before
+
+
+def test_a_decoding_that_says_little_is_guarded_and_one_that_switches_guards_off_is_not(spec_with):
+    assert decoding_of(spec_with, max_new_tokens=99) == dataclasses.replace(
+        GUARDED, max_new_tokens=99
+    )
+    assert decoding_of(spec_with, fallback_ngram=0) == GUARDED.unguarded
+    assert not decoding_of(spec_with, cut_repeats=False).cut_repeats

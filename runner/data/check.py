@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import unicodedata
 from collections import Counter, defaultdict
@@ -50,7 +51,7 @@ def check(
 
     Keys: `name`, `task`, `source`, `licence`, `digest`, `split_policy`, `speaker_overlap`,
     `n_clips`, `hours`, `duration_seconds` (quantiles), `splits`, `labels`,
-    `labels_alike`, `twice`, `across`, `broken`, `clipped`,
+    `labels_alike`, `copies`, `twice`, `across`, `broken`, `clipped`,
     `silent`, `repeated_texts`, `not_english`, `number_format`, `coverage`.
     """
     plain = [part for clip in corpus.clips for part in (clip.parts or (clip,))]
@@ -75,6 +76,7 @@ def check(
         if corpus.labels
         else {},
         "labels_alike": alike_labels(corpus.labels) if corpus.labels else [],
+        "copies": [dataclasses.asdict(copy) for copy in corpus.copies],
         "twice": twice(sound, contents),
         "across": across(sound),
         **faults,
@@ -119,7 +121,9 @@ def alike_labels(labels: Sequence[str]) -> list[list[str]]:
 def twice(clips: Sequence[Clip], contents: Mapping[str, str]) -> list[dict[str, str]]:
     """Clips whose samples another one has, whatever file they are in, with the first that has them.
 
-    `contents` is what the decoded samples of each utterance hash to: a WAV and a FLAC of it are one, an MP3 is not.
+    They are in different splits or have different texts: of one split and text each is counted once already.
+    `contents` is what the decoded samples of each utterance hash to: a WAV and a FLAC of it are one, and so are two
+    MP3s with different tags; a copy that was coded again or resampled is not found here.
     """
     first: dict[str, Clip] = {}
     out = []

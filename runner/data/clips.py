@@ -20,6 +20,8 @@ SPLIT_POLICIES = ("auto", "official", "speaker-disjoint", "prompt-disjoint", "sa
 
 GAPS = ("silence", "room-tone")
 
+COPIES = ("once", "counted")
+
 _NOT_A_WORD = re.compile(r"[^\w' ]+|_")
 
 
@@ -62,6 +64,16 @@ class Clip:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Copy:
+    """A row that is left out, as `same_as` of its split has the same recording and the same text."""
+
+    utterance_id: str
+    path: str
+    same_as: str
+    split: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Corpus:
     """Clips with their splits: what a trial trains on and is scored on.
 
@@ -72,6 +84,7 @@ class Corpus:
         licence: terms of the audio, or None where they are not known.
         source: where it came from (`local folder …`, `cache …`, `hub …`, `registry …`).
         labels: sorted label names (emotion), else empty.
+        copies: rows of the source that are left out, as another one has their recording.
     """
 
     name: str
@@ -81,6 +94,7 @@ class Corpus:
     licence: str | None
     source: str
     labels: tuple[str, ...] = ()
+    copies: tuple[Copy, ...] = ()
     digest: str = field(init=False, default="")
 
     def __post_init__(self) -> None:
@@ -164,6 +178,8 @@ class DataSpec:
         text_column, label_column: columns of a manifest or hub data set.
         config: configuration of a hub data set.
         labels: the labels a manifest may use; empty: all that it uses.
+        copies: whether a recording that is in a split twice, with one text, is taken `once` or `counted` each time,
+            as all corpora of before were.
         language: what is spoken, by its code (`fr`); None: English, or the only one that the source names.
             Of a source that names the language of each clip, only those of this one are taken.
         seed: of the split and of the draw.
@@ -189,6 +205,7 @@ class DataSpec:
     config: str | None = None
     labels: tuple[str, ...] = ()
     language: str | None = None
+    copies: str = "once"
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -200,6 +217,8 @@ class DataSpec:
             )
         if self.join_gap not in GAPS:
             raise InputError(f"join_gap must be one of {', '.join(GAPS)}, got {self.join_gap!r}")
+        if self.copies not in COPIES:
+            raise InputError(f"copies must be one of {', '.join(COPIES)}, got {self.copies!r}")
         if self.task not in (None, "asr", "emotion"):
             raise InputError(f"task of data must be asr or emotion, got {self.task!r}")
         for name in ("n_train", "n_test"):

@@ -15,6 +15,7 @@ from runner.data import cremad, emodb, hub_sets, kaldi, librispeech, manifest, p
 from runner.data.audio import AudioError, read_audio, segment_seconds
 from runner.data.check import check
 from runner.data.clips import TEST, TRAIN, Clip, Corpus, DataSpec, Listing
+from runner.data.copies import once_each
 from runner.data.languages import of_language
 from runner.data.packing import join, load_clip, load_example, pack, scored, windows
 from runner.data.splits import drawn, with_splits
@@ -53,10 +54,13 @@ def load_corpus(
             f"join_seconds was asked of {listing.name}, but joined clips have no single emotion; leave it out"
         )
     clips, policy = with_splits(_in_bounds(listing, spec), spec)
+    # The built-in prompts are what their hash says, and digests of before stay.
+    is_counted = spec.copies == "counted" or spec.name in prompts.NAMES
+    clips, copies = (clips, ()) if is_counted else once_each(clips)
     chosen = _chosen(clips, spec)
     return Corpus(
         name=listing.name, task=listing.task, clips=chosen, split_policy=policy,
-        licence=listing.licence, source=listing.source, labels=listing.labels,
+        licence=listing.licence, source=listing.source, labels=listing.labels, copies=copies,
     )  # fmt: skip
 
 

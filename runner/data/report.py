@@ -33,8 +33,9 @@ class CheckReport:
             f"{row['fault']}{': Git LFS pointers, run git lfs pull' if 'Git LFS' in row['text'] else ''}"
             for row in self.contents.get("broken", [])
         )
-        # Copies are named, and are no fault of a file: a corpus may hold one tone twice on purpose.
-        return [f"{n} files {kind}" for kind, n in kinds.most_common()]
+        broken = [f"{n} files {kind}" for kind, n in kinds.most_common()]
+        n_copies = len(self.contents.get("copies", []))
+        return broken + ([f"{n_copies} copies of other rows"] if n_copies else [])
 
     @property
     def faults(self) -> list[dict[str, Any]]:
@@ -115,7 +116,7 @@ def row_faults(request: DataSpec) -> list[dict[str, Any]]:
 def _file_faults(facts: dict[str, Any]) -> list[dict[str, Any]]:
     return [
         {"problem": kind, "utterance_id": row.get("utterance_id"), "path": row["path"]}
-        for kind in ("broken", "clipped", "silent", "twice", "across")
+        for kind in ("broken", "copies", "clipped", "silent", "twice", "across")
         for row in facts.get(kind, [])
     ]
 
@@ -155,8 +156,15 @@ def report_text(facts: dict[str, Any]) -> str:
         lines.append(
             f"  labels {names} differ in case, spaces or composition alone: one class each"
         )
+    if facts["copies"]:
+        lines.append(
+            f"{len(facts['copies'])} rows are left out, as another of their split has the same recording and text:"
+        )
+        lines += [f"  {row['path']} is {row['same_as']}" for row in facts["copies"][:20]]
     if facts["twice"]:
-        lines.append(f"{len(facts['twice'])} clips are there twice, by their content:")
+        lines.append(
+            f"{len(facts['twice'])} clips are there twice, by their content, in two splits or with two texts:"
+        )
         lines += [
             f"  {row['path']} is {row['same_as']} ({row['split']})" for row in facts["twice"][:20]
         ]

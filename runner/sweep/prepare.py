@@ -70,7 +70,18 @@ def prepare(path: str | Path, db: str, say: Say) -> PreparedSweep:
 
 
 def _say_copies(corpus: Corpus, say: Say) -> None:
-    """Name audio that is under two ids, as far as files' names tell; their contents are told by `data check`."""
+    """Name copies that are left out, and audio that is under two ids with two texts or in two splits.
+
+    The latter as far as files' names tell; their contents are told by `data check`.
+    """
+    if corpus.copies:
+        few = ", ".join(f"{c.utterance_id} is {c.same_as}" for c in corpus.copies[:3])
+        more = f" and {len(corpus.copies) - 3} more" if len(corpus.copies) > 3 else ""
+        say(
+            f"left out: {len(corpus.copies)} rows whose recording and text another row of their split has "
+            f"({few}{more}); "
+            'trials of before counted them each time, as data.copies = "counted" does'
+        )
     first: dict[object, str] = {}
     copies = []
     for clip in (part for c in corpus.clips for part in (c.parts or (c,))):
@@ -80,8 +91,9 @@ def _say_copies(corpus: Corpus, say: Say) -> None:
     if copies:
         more = f" and {len(copies) - 3} more" if len(copies) > 3 else ""
         say(
-            f"note: {len(copies)} clips are there twice ({', '.join(copies[:3])}{more}): "
-            "what is counted twice makes standard errors too small; soundscale data check names all"
+            f"note: {len(copies)} clips are there twice, in two splits or with two texts "
+            f"({', '.join(copies[:3])}{more}): "
+            "correct their rows; soundscale data check names all"
         )
 
 

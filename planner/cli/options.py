@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, TypeVar
 
 import click
@@ -181,6 +181,37 @@ def echo_rows(
         wanted = list(columns or [(k, k) for k in rows[0]])
         cells = [[cell(r.get(k)) for k, _ in wanted] for r in rows]
         echo_table([h for _, h in wanted], cells, drop=drop)
+
+
+STREAMED = ("json", "jsonl", "csv")
+"""Formats that a list of any length is printed in while it is read."""
+
+
+def echo_pages(pages: Iterable[Sequence[Mapping[str, Any]]], output_format: str) -> None:
+    """Print a long list page by page, as `echo_rows` prints it whole; all rows have the first one's keys.
+
+    Args:
+        pages: the rows, a page after the other.
+        output_format: one of STREAMED.
+    """
+    import json
+
+    written = 0
+    for rows in pages:
+        if output_format == "csv":
+            text = _csv_text(rows)
+            text = text if written == 0 else text.partition("\n")[2]
+            click.echo(shown(text) if sys.stdout.isatty() else text, nl=False)
+        elif output_format == "jsonl":
+            echo_rows(rows, "jsonl")
+        else:
+            # As one document: the text of a list with its rows two places in.
+            texts = (json.dumps(row, indent=2, ensure_ascii=False, allow_nan=False) for row in rows)
+            text = ",\n  ".join(text.replace("\n", "\n  ") for text in texts)
+            click.echo(shown_json(("[\n  " if written == 0 else ",\n  ") + text), nl=False)
+        written += len(rows)
+    if output_format == "json":
+        click.echo("\n]" if written else "[]")
 
 
 def _csv_text(rows: Sequence[Mapping[str, Any]]) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Sequence, Set
+from collections.abc import Callable, Iterator, Sequence, Set
+from functools import cache
 from typing import Any
 
 from sqlalchemy import Engine
@@ -23,40 +24,70 @@ from planner.store.removal import note_of_removed, removed_runs
 from planner.store.row_types import StoredLatency
 from planner.store.scorings import scorings
 from planner.words.catalogue import Catalogue
-from planner.words.records import canonical_json, to_json
+from planner.words.records import Reduction, canonical_json, to_json
 from planner.words.scorers import versioned
 from planner.words.told_apart import told_apart
 from planner.words.units import format_flops
+
+PAGE = 1000
+"""Runs that are read at once where all of a long list are asked for."""
 
 
 def runs(db: str | None, **filters: Any) -> list[dict[str, Any]]:
     """Runs as plain rows, FLOPs of one window under `exact/1` beside the measured numbers.
 
-    `told_apart` says what a run has otherwise than another one that is listed with the same label.
+    `told_apart` says what a run has otherwise than another one that is listed with the same label. `filters` are
+    those of `planner.store.read.runs`.
     """
     with opened(db, must_exist=True) as engine:
-        backbones = read.catalogue(engine)
-        rows = read.runs(engine, **filters)
+        return _listed(engine, read.catalogue(engine), filters)
+
+
+def all_runs(db: str | None, **filters: Any) -> Iterator[list[dict[str, Any]]]:
+    """As `runs`, a page after the other, however many there are: a page alone is held in memory.
+
+    `told_apart` compares the runs of one page, and what changes while it is read may be listed or not.
+    """
+    with opened(db, must_exist=True) as engine:
+        catalogue, after = read.catalogue(engine), 0
+        while page := _listed(engine, catalogue, {**filters, "limit": PAGE, "after": after}):
+            yield page
+            after = page[-1]["run_id"]
+
+
+def n_runs(db: str | None, **filters: Any) -> int:
+    """How many runs there are to list."""
+    with opened(db, must_exist=True) as engine:
+        return read.n_runs(engine, **filters)
+
+
+def _listed(engine: Engine, catalogue: Catalogue, filters: dict[str, Any]) -> list[dict[str, Any]]:
+    rows = read.runs(engine, **filters)
     apart = told_apart([row.trial for row in rows])
+    flops = cache(lambda key: _counted(catalogue, key))
     return [
-        {**run_json(row, backbones), "told_apart": said or None}
+        {**run_json(row, catalogue, flops), "told_apart": said or None}
         for row, said in zip(rows, apart, strict=True)
     ]
 
 
-def run_json(row: RunRow, catalogue: Catalogue) -> dict[str, Any]:
-    """One run as plain values; every key is a column's name."""
+_FLAT = [f.name for f in dataclasses.fields(RunRow) if f.name not in ("trial", "trial_json")]
+
+_Counted = tuple[str, float, Reduction, int, str, str]
+"""Backbone, seconds, reduction, output tokens, padding and task: what FLOPs of a window depend on."""
+
+
+def run_json(
+    row: RunRow, catalogue: Catalogue, counted: Callable[[_Counted], int] | None = None
+) -> dict[str, Any]:
+    """One run as plain values; every key is a column's name. `counted` remembers FLOPs for a whole list."""
     trial = row.trial
-    flat = {
-        f.name: getattr(row, f.name)
-        for f in dataclasses.fields(row)
-        if f.name not in ("trial", "trial_json")
-    }
+    flat = {name: getattr(row, name) for name in _FLAT}
     flat = {k: v for k, v in flat.items() if v is None or isinstance(v, (str, int, float, bool))}
     return {
         "run_id": row.run_id,
         "trial_id": row.trial_id,
-        "fingerprint": trial.fingerprint,
+        "fingerprint": row.fingerprint or trial.fingerprint,
         "task": trial.task,
         "dataset": trial.dataset,
         "scorer": versioned(normaliser_of(row)) if trial.task == "asr" else None,
@@ -68,25 +99,30 @@ def run_json(row: RunRow, catalogue: Catalogue) -> dict[str, Any]:
         "adaptation": str(trial.adaptation),
         "seed": trial.seed,
         **flat,
-        "flops": window_flops(row, catalogue),
+        "flops": window_flops(row, catalogue, counted),
         "flops_convention": "exact/1",
     }
 
 
-def window_flops(row: RunRow, catalogue: Catalogue) -> int | None:
+def window_flops(
+    row: RunRow, catalogue: Catalogue, counted: Callable[[_Counted], int] | None = None
+) -> int | None:
     """Exact FLOPs of one window with the run's own mean output tokens; None without a count."""
     trial = row.trial
     tokens = row.mean_output_tokens
     if trial.task == "asr" and tokens is None:
         return None
+    n_tokens = max(round(tokens or 0), 1) if trial.task == "asr" else 0
+    key = trial.backbone, trial.audio_seconds, trial.reduction, n_tokens, trial.padding, trial.task
+    return counted(key) if counted else _counted(catalogue, key)
+
+
+def _counted(catalogue: Catalogue, key: _Counted) -> int:
+    backbone, seconds, reduction, n_tokens, padding, task = key
     return forward_flops(
-        catalogue.backbone(trial.backbone),
-        audio_seconds=trial.audio_seconds,
-        reduction=trial.reduction,
-        n_output_tokens=max(round(tokens or 0), 1) if trial.task == "asr" else 0,
-        padding=trial.padding,
-        task=trial.task,
-    ).total
+        catalogue.backbone(backbone), audio_seconds=seconds, reduction=reduction, n_output_tokens=n_tokens,
+        padding=padding, task=task,
+    ).total  # fmt: skip
 
 
 def run_detail(db: str | None, run_id: int, *, utterances: bool = False) -> dict[str, Any]:

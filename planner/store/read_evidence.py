@@ -14,13 +14,11 @@ import numpy as np
 from sqlalchemy import Connection, Engine, select
 
 from planner.store import schema
+from planner.store.read_runs import without_seed
 from planner.store.row_types import LearnedRun, ScoredCounts
 from planner.store.transactions import read
 from planner.store.views import results
 from planner.words.records import Trial, trial_from_json
-
-_SEED = '"seed":'
-
 
 _COLUMNS = LearnedRun._fields[4:]
 _QUERY = (
@@ -41,7 +39,7 @@ def learned_runs(engine: Engine, task: str) -> list[LearnedRun]:
     details: dict[str | None, dict[str, Any]] = {None: {}}
     out = []
     for run_id, trial_json, details_json, *rest in rows:
-        rest_of_trial, seed = _split(trial_json)
+        rest_of_trial, seed = without_seed(trial_json)
         setup = setups.get(rest_of_trial)
         if setup is None:
             setup = setups[rest_of_trial] = trial_from_json(json.loads(trial_json)).with_seed(0)
@@ -50,20 +48,6 @@ def learned_runs(engine: Engine, task: str) -> list[LearnedRun]:
             found = details[details_json] = json.loads(details_json or "{}")
         out.append(LearnedRun(run_id, setup, seed, found, *rest))
     return out
-
-
-def _split(trial_json: str) -> tuple[str, int]:
-    """The text of a trial without its seed, and the seed.
-
-    A quotation mark inside a string is written with a backslash, so the key stands for itself alone.
-    """
-    head, found, tail = trial_json.partition(_SEED)
-    if not found or _SEED in tail:
-        return trial_json, int(json.loads(trial_json).get("seed", 0))
-    end = 0
-    while tail[end] in "-0123456789":
-        end += 1
-    return head + tail[end:], int(tail[:end])
 
 
 def fit_json(engine: Engine, fit_id: str) -> str | None:

@@ -7,7 +7,7 @@ import json
 import math
 from typing import Any
 
-from sqlalchemy import Engine, RowMapping, Select, exists, select
+from sqlalchemy import Engine, RowMapping, Select, exists, func, select
 
 from planner.errors import InputError
 from planner.store import schema
@@ -18,6 +18,7 @@ from planner.words.records import Evaluation, Step, Trial, Utterance, trial_from
 
 _SOURCE = results.join(schema.trials, schema.trials.c.trial_id == results.c.trial_id)
 _RUNS = select(results, schema.trials.c.trial_json).select_from(_SOURCE).order_by(results.c.run_id)
+_SEED = '"seed":'
 _SHOWN = {f.name for f in dataclasses.fields(RunRow)} - {"trial", "evaluation_details"}
 
 
@@ -31,6 +32,7 @@ def runs(
     adaptation: str | None = None,
     limit: int | None = None,
     after: int | None = None,
+    newest: int | None = None,
 ) -> list[RunRow]:
     """Runs in the order of their keys.
 
@@ -43,23 +45,46 @@ def runs(
         adaptation: only with this one (`none`, `lora:16`).
         limit: at most so many; with `after`, a page.
         after: only those with a larger key: the last one of the page before.
+        newest: only so many of the largest keys.
     """
-    query = _RUNS
-    if task is not None:
-        query = query.where(results.c.task == task)
-    if status is not None:
-        query = query.where(results.c.status == status)
-    if provenance is not None:
-        query = query.where(results.c.provenance == provenance)
-    if adaptation is not None:
-        query = query.where(schema.trials.c.adaptation == adaptation)
-    if sweep is not None:
-        query = query.where(_in_sweep(sweep))
+    query = _RUNS.where(*_conditions(task, sweep, status, provenance, adaptation))
     if after is not None:
         query = query.where(results.c.run_id > after)
+    if newest is not None:
+        query = query.order_by(None).order_by(results.c.run_id.desc()).limit(newest)
+        return _run_rows(engine, query)[::-1]
     if limit is not None:
         query = query.limit(limit)
     return _run_rows(engine, query)
+
+
+def n_runs(
+    engine: Engine,
+    *,
+    task: str | None = None,
+    sweep: str | None = None,
+    status: str | None = None,
+    provenance: str | None = None,
+) -> int:
+    """How many runs `runs` would list without a limit."""
+    query = select(func.count()).select_from(_SOURCE)
+    query = query.where(*_conditions(task, sweep, status, provenance, None))
+    return int(read(engine, lambda c: c.execute(query).scalar_one()))
+
+
+def _conditions(
+    task: str | None,
+    sweep: str | None,
+    status: str | None,
+    provenance: str | None,
+    adaptation: str | None,
+) -> list[Any]:
+    equal = {
+        results.c.task: task, results.c.status: status, results.c.provenance: provenance,
+        schema.trials.c.adaptation: adaptation,
+    }  # fmt: skip
+    found: list[Any] = [column == value for column, value in equal.items() if value is not None]
+    return found if sweep is None else [*found, _in_sweep(sweep)]
 
 
 def latest_on_device(engine: Engine, device: str, limit: int) -> list[RunRow]:
@@ -182,14 +207,38 @@ def _main_evaluation(run_id: int, split: str | None) -> Any:
 
 
 def _run_rows(engine: Engine, query: Select[Any]) -> list[RunRow]:
+    # Runs of one configuration differ by their seed: the rest of their trial is read once.
+    setups: dict[str, Trial] = {}
     return [
         RunRow(
-            trial=trial_of(row["trial_json"]),
+            trial=_trial(row["trial_json"], setups),
             evaluation_details=json.loads(row["evaluation_details_json"] or "{}"),
             **{name: row[name] for name in _SHOWN},
         )
         for row in _all(engine, query)
     ]
+
+
+def _trial(trial_json: str, setups: dict[str, Trial]) -> Trial:
+    rest, seed = without_seed(trial_json)
+    setup = setups.get(rest)
+    if setup is None:
+        setup = setups[rest] = trial_of(trial_json)
+    return setup if setup.seed == seed else setup.with_seed(seed)
+
+
+def without_seed(trial_json: str) -> tuple[str, int]:
+    """The text of a trial without its seed, and the seed.
+
+    A quotation mark inside a string is written with a backslash, so the key stands for itself alone.
+    """
+    head, found, tail = trial_json.partition(_SEED)
+    if not found or _SEED in tail:
+        return trial_json, int(json.loads(trial_json).get("seed", 0))
+    end = 0
+    while tail[end] in "-0123456789":
+        end += 1
+    return head + tail[end:], int(tail[:end])
 
 
 def _evaluation(row: RowMapping) -> Evaluation:

@@ -26,11 +26,12 @@ def told_apart(trials: Sequence[Trial]) -> list[str]:
     ['steps 4', 'steps 12', '']
     """
     alike: dict[tuple[str, str], list[int]] = defaultdict(list)
-    for i, trial in enumerate(trials):
-        alike[trial.task, trial.with_seed(0).label].append(i)
+    unseeded = [trial if trial.seed == 0 else trial.with_seed(0) for trial in trials]
+    for i, trial in enumerate(unseeded):
+        alike[trial.task, trial.label].append(i)
     out = [""] * len(trials)
     for group in alike.values():
-        distinct = {trials[i].with_seed(0) for i in group}
+        distinct = {unseeded[i] for i in group}
         if len(distinct) > 1:
             differing = _differing(list(distinct))
             for i in group:

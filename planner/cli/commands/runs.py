@@ -8,13 +8,18 @@ import click
 
 from planner.cli.options import (
     ANSWER_FORMATS,
+    STREAMED,
     db_option,
     echo,
     echo_json,
+    echo_pages,
     echo_rows,
     format_option,
     talk,
 )
+
+NEWEST = 50
+"""Runs that are listed where no other number is asked for (assumption: a screen or two)."""
 
 _COLUMNS = [
     ("run_id", "run"),
@@ -48,36 +53,44 @@ def runs() -> None:
 @click.option("--source", default=None, help="Only measured, published or imported runs.")
 @click.option("--limit", type=click.IntRange(1), default=None, help="At most so many runs.")
 @click.option("--after", type=int, default=None, help="Only runs with a larger id (next page).")
+@click.option("--all", "every", is_flag=True, help="All runs, however many.")
 @format_option()
 def list_runs(
-    db: str | None,
-    task: str | None,
-    sweep: str | None,
-    status: str | None,
-    source: str | None,
-    limit: int | None,
-    after: int | None,
-    output_format: str,
-) -> None:
-    """List runs with error, FLOPs, latency and parameters.
+    db: str | None, task: str | None, sweep: str | None, status: str | None, source: str | None,
+    limit: int | None, after: int | None, every: bool, output_format: str,
+) -> None:  # fmt: skip
+    """List runs with error, FLOPs, latency and parameters: the newest 50, or those asked for.
 
     Runs whose rows would be printed alike say what tells them apart.
 
     \b
     Examples:
       soundscale runs list --task asr
-      soundscale runs list --status finished -f json
+      soundscale runs list --status finished --all -f csv
     """
     from planner.service import lists
 
-    rows = lists.runs(
-        db, task=task, sweep=sweep, status=status, provenance=source, limit=limit, after=after
-    )
+    filters = {"task": task, "sweep": sweep, "status": status, "provenance": source}
+    if every and (limit is not None or after is not None):
+        raise click.UsageError("--all lists every run; leave out --limit and --after")
+    if every and output_format in STREAMED:
+        echo_pages(lists.all_runs(db, **filters), output_format)
+        return
+    newest = None if every or limit is not None or after is not None else NEWEST
+    rows = lists.runs(db, **filters, limit=limit, after=after, newest=newest)
     columns = _COLUMNS
     if output_format == "table":
         columns = columns if any(r["told_apart"] for r in rows) else columns[:-1]
-        rows = [_for_people(r) for r in rows]
-    echo_rows(rows, output_format, columns, empty="no run matches", drop=_NARROW_WITHOUT)
+        shown = [_for_people(r) for r in rows]
+    else:
+        shown = rows
+    echo_rows(shown, output_format, columns, empty="no run matches", drop=_NARROW_WITHOUT)
+    if newest is not None and len(rows) == newest:
+        n = lists.n_runs(db, **filters)
+        if n > newest:
+            talk(
+                f"the newest {newest} of {n:,} runs; all of them: --all, from the first: --limit {newest} --after 0"
+            )
 
 
 def _for_people(row: dict[str, Any]) -> dict[str, Any]:

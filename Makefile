@@ -1,9 +1,10 @@
-# `quickstart` and `test` are the README's; each does all of its own set-up. `locks` and `sbom` are for a release.
+# `quickstart` and `test` are the README's; each does all of its own set-up. `docs` builds the
+# documentation site; `locks` and `sbom` are for a release.
 VENV ?= .venv
 PYTHON ?= python3
 BIN = $(VENV)/bin
 
-.PHONY: quickstart test locks sbom
+.PHONY: quickstart test docs locks sbom
 
 # The quickstart's runs are measured in two engines that people deploy, so both are installed with the runner.
 # torch first and pinned: an open range would fetch a CUDA build of gigabytes on a machine without a GPU.
@@ -22,6 +23,15 @@ quickstart: $(VENV)/.runner
 
 test: $(VENV)/.dev
 	PATH="$(abspath $(BIN)):$$PATH" bash .ci/check
+
+# The documentation site, in site/; it reads docstrings without importing them, so its environment holds nothing else.
+$(VENV)-docs/.tools: docs/requirements.txt
+	$(PYTHON) -m venv $(VENV)-docs
+	$(VENV)-docs/bin/pip install --quiet --disable-pip-version-check -r docs/requirements.txt
+	touch $@
+
+docs: $(VENV)-docs/.tools
+	NO_MKDOCS_2_WARNING=1 $(VENV)-docs/bin/mkdocs build --strict --quiet
 
 # Tools of a release, in an environment of their own.
 $(VENV)-release/.tools: Makefile

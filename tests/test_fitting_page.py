@@ -15,7 +15,7 @@ from planner.cli.main import cli
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 PAGE = (DOCS / "fitting.md").read_text()
-BLOCKS = re.findall(r"^```(python|text|)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+BLOCKS = re.findall(r"^```(python|text|sh)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 DRAWS = re.compile(r"--(?:report|plot) \S+ ?")
 """Files that take seconds to draw; `test_the_page_draws` has them."""
 NUMBER = re.compile(r"[-+]?\d+\.?\d*(?:e[-+]?\d+)?")

@@ -4,7 +4,7 @@
 to one kind of question (`TARGET`, `FRONTIER`, `WHATIF`, `SUGGEST`) or describe one configuration
 (`CONFIGURATION`). From these descriptions are made the options of commands (planner/cli/asked.py), the checks
 below, the models of the HTTP service (planner/http/schemas.py), the fields of the page
-(`as_json`) and the README's table.
+(`as_json`) and the documentation's table.
 
 One name for one thing: the JSON key is the column's name, and the option is that name with dashes. Where
 an option's value carries a unit of its own (`250ms`, `4GiB`) the suffix that names the base unit

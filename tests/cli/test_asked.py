@@ -10,7 +10,7 @@ from planner.cli.asked import Described
 from planner.cli.main import cli
 from planner.words.asked import named
 from planner.words.question import CONFIGURATION, KINDS, STUDY
-from tests.cli.readme_commands import commands
+from tests.cli.docs_tables import commands
 from tests.cli.test_manners import imported_by
 
 COMMANDS = dict(commands(cli))

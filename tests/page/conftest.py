@@ -104,18 +104,24 @@ class Page:
         return [x for x in lines if "Failed to load resource" not in x]
 
 
-@pytest.fixture(scope="session")
-def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]:
-    if CHROMIUM is None or DRIVER is None:
-        pytest.skip("no Chromium on this machine: apt-get install chromium chromium-driver")
+def browser(profile: Path) -> webdriver.Chrome:
+    """Debian's Chromium with a profile of its own."""
     options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
+    options.binary_location = str(CHROMIUM)
+    for flag in (*FLAGS, f"--user-data-dir={profile}"):
         options.add_argument(flag)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     found = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
     found.set_page_load_timeout(WAIT_SECONDS)
     found.set_script_timeout(WAIT_SECONDS)
+    return found
+
+
+@pytest.fixture(scope="session")
+def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]:
+    if CHROMIUM is None or DRIVER is None:
+        pytest.skip("no Chromium on this machine: apt-get install chromium chromium-driver")
+    found = browser(tmp_path_factory.mktemp("profile"))
     yield found
     found.quit()
 

@@ -1,6 +1,6 @@
-"""The README's lists of commands and of what can be asked, made from the code.
+"""The documentation's tables of commands and of what can be asked, made from the code.
 
-python tests/cli/readme_commands.py
+python tests/cli/docs_tables.py
 """
 
 from __future__ import annotations
@@ -18,9 +18,8 @@ if str(ROOT) not in sys.path:
 from planner.cli.main import _LAZY, cli  # noqa: E402
 from planner.words.question import KINDS, Asked  # noqa: E402
 
-README = ROOT / "README.md"
-START, END = "<!-- commands: made by tests/cli/readme_commands.py -->", "<!-- end of commands -->"
-QUESTION_START = "<!-- questions: made by tests/cli/readme_commands.py -->"
+START, END = "<!-- commands: made by tests/cli/docs_tables.py -->", "<!-- end of commands -->"
+QUESTION_START = "<!-- questions: made by tests/cli/docs_tables.py -->"
 QUESTION_END = "<!-- end of questions -->"
 UNITS = {"flops": "FLOPs", "latency": "ms", "bytes": "bytes", "error": "a fraction"}
 """Kind of a quantity -> the unit of its range."""
@@ -99,16 +98,21 @@ def question_block() -> str:
     return "\n".join([QUESTION_START, *lines, QUESTION_END])
 
 
-def replaced(text: str) -> str:
-    """The README with fresh blocks."""
-    for start, end, fresh in (
-        (START, END, block()), (QUESTION_START, QUESTION_END, question_block())
-    ):  # fmt: skip
-        before, _, rest = text.partition(start)
-        _, _, after = rest.partition(end)
-        text = before + fresh + after
-    return text
+PAGES = {
+    ROOT / "docs" / "commands.md": (START, END, block),
+    ROOT / "docs" / "questions.md": (QUESTION_START, QUESTION_END, question_block),
+}
+"""A page -> the marks of its table, and what makes it."""
+
+
+def replaced(page: Path) -> str:
+    """The page with a fresh table."""
+    start, end, made = PAGES[page]
+    before, _, rest = page.read_text(encoding="utf-8").partition(start)
+    _, _, after = rest.partition(end)
+    return before + made() + after
 
 
 if __name__ == "__main__":
-    README.write_text(replaced(README.read_text(encoding="utf-8")), encoding="utf-8")
+    for path in PAGES:
+        path.write_text(replaced(path), encoding="utf-8")

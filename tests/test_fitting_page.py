@@ -1,4 +1,4 @@
-"""The examples of docs/fitting.md, run in order in one folder; what they print is what the page shows."""
+"""The examples of the pages about laws of anybody's table, in order; what they print is what the page shows."""
 
 import contextlib
 import io
@@ -14,11 +14,16 @@ from click.testing import CliRunner
 from planner.cli.main import cli
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
-PAGE = (DOCS / "fitting.md").read_text()
-BLOCKS = re.findall(r"^```(python|text|sh)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+PAGES = ("fitting.md", "allocating.md")
 DRAWS = re.compile(r"--(?:report|plot) \S+ ?")
 """Files that take seconds to draw; `test_the_page_draws` has them."""
 NUMBER = re.compile(r"[-+]?\d+\.?\d*(?:e[-+]?\d+)?")
+
+
+def blocks(page):
+    """Kind and text of each block."""
+    text = (DOCS / page).read_text()
+    return re.findall(r"^```(\w+)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
 
 
 def command(line):
@@ -48,13 +53,12 @@ def printed(kind, block, names):
 
 
 def assert_shown(shown, output):
-    """Each line of the page is a line of the output, numbers to three digits."""
+    """Each line of the page begins a line of the output, numbers to three digits."""
     lines = output.splitlines()
-    words = [NUMBER.sub("#", line).split() for line in lines]
     for line in filter(str.strip, shown.splitlines()):
-        near = [lines[i] for i, other in enumerate(words) if other == NUMBER.sub("#", line).split()]
-        wanted = [float(x) for x in NUMBER.findall(line)]
-        found = [[float(x) for x in NUMBER.findall(other)] for other in near]
+        words, wanted = NUMBER.sub("#", line).split(), [float(x) for x in NUMBER.findall(line)]
+        near = [other for other in lines if NUMBER.sub("#", other).split()[: len(words)] == words]
+        found = [[float(x) for x in NUMBER.findall(other)][: len(wanted)] for other in near]
         assert any(f == pytest.approx(wanted, rel=2e-3, abs=2e-3) for f in found), (line, output)
 
 
@@ -76,13 +80,16 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_the_page_runs_and_prints_what_it_shows(folder):
-    run_page(folder, [(kind, DRAWS.sub("", block)) for kind, block in BLOCKS])
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_runs_and_prints_what_it_shows(page, folder):
+    run_page(folder, [(kind, DRAWS.sub("", block)) for kind, block in blocks(page)])
 
 
 @pytest.mark.slow
 def test_the_page_draws(folder):
-    lines = [line for kind, block in BLOCKS if not kind for line in block.splitlines()]
+    lines = [
+        line for kind, text in blocks("fitting.md") if kind == "sh" for line in text.splitlines()
+    ]
     drawn = [line for line in lines if DRAWS.search(line)]
     assert drawn
     for line in drawn:

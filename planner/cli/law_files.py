@@ -19,17 +19,25 @@ TABLE = click.Path(exists=True, dir_okay=False, allow_dash=True)
 PICTURES = {".svg": {}, ".png": {"ppi": 144}}
 
 
-def _factor(text: str) -> float:
+def read_factor(text: str) -> float:
+    """A factor like `2x`; the words are imported when one is read."""
     from planner.words.units import parse_factor
 
     return parse_factor(text)
+
+
+def read_count(text: str) -> float:
+    """A number as tables have them: `1e21`, `39M`, `1,000`."""
+    from planner.words.table_text import figure
+
+    return figure(text, "a budget")
 
 
 def warn_beyond_option(command: Command) -> Command:
     """`--warn-beyond 2x`: how far outside the data a prediction may lie without a warning."""
     return click.option(
         "--warn-beyond",
-        type=Quantity("factor", _factor),
+        type=Quantity("factor", read_factor),
         default="2x",
         show_default=True,
         help="Warn of predictions that lie farther outside the data on an axis.",

@@ -192,7 +192,7 @@ class LawFit:
             mine = chosen == index
             if not mine.any():
                 continue
-            delta = (normal * stretch[:, None])[mine] @ _root(np.array(member.covariance)).T
+            delta = (normal * stretch[:, None])[mine] @ root_of(np.array(member.covariance)).T
             log_mean, jacobian = parts[index]
             logs[mine] = log_mean + delta @ jacobian.T * further
         return self._error(logs)
@@ -283,7 +283,7 @@ def _shares(weights: Floats, n: int) -> np.ndarray:
     return np.minimum(np.searchsorted(edges, positions), len(weights) - 1)
 
 
-def _root(covariance: Floats) -> Floats:
+def root_of(covariance: Floats) -> Floats:
     """A matrix R with R R^T = covariance, also where that is singular."""
     deviation = np.sqrt(np.diag(covariance))
     safe = np.where(deviation > 0, deviation, 1.0)

@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     import altair as alt
     import pandas as pd
 
+    from planner.laws.allocate.records import Allocation
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class TableLaw:
@@ -103,6 +105,37 @@ class TableLaw:
         from planner.report.table_charts import chart_of
 
         return chart_of(self._table(), self.law, width=width)
+
+    def allocate(
+        self,
+        cost: str,
+        budgets: Sequence[float] = (),
+        *,
+        beyond: float = 1.0,
+        bootstrap: int = 1000,
+        seed: int = 0,
+    ) -> Allocation:
+        """Where each budget should go, by three approaches side by side; `allocate.rows` makes rows of it.
+
+        Args:
+            cost: a formula of the axes, `6*n*d`.
+            budgets: in its unit; none: three over the table's costs.
+            beyond: factor by which a budget may leave the table's costs.
+            bootstrap: resamples.
+            seed: of resamples and draws.
+
+        Raises:
+            FitError: the law leaves an axis out.
+            InputError: the law was loaded without its table, or the cost is no formula of its axes.
+            OutsideDataError: a budget lies outside the table's costs.
+        """
+        from planner.laws.allocate.allocation import allocate
+        from planner.laws.allocate.cost import cost_of_formula
+
+        spent, table = cost_of_formula(cost, self.law.axes), self._table()
+        return allocate(
+            table, self.law, spent, budgets, beyond=beyond, bootstrap=bootstrap, seed=seed
+        )
 
     def latex(self) -> str:
         """Formula and table of parameters as LaTeX."""

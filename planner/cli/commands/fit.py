@@ -8,10 +8,18 @@ from typing import Any
 import click
 
 from planner.cli.asked import study_options
-from planner.cli.law_files import TABLE, check_picture, warn_beyond_option, write_law_files
+from planner.cli.law_files import (
+    TABLE,
+    check_picture,
+    read_count,
+    read_factor,
+    warn_beyond_option,
+    write_law_files,
+)
 from planner.cli.options import (
     ANSWER_FORMATS,
     NewFile,
+    Quantity,
     db_option,
     echo,
     echo_json,
@@ -174,6 +182,87 @@ def fit_predict(
     for warning in warnings:
         talk(warning["message"])
     echo_rows(rows, output_format)
+
+
+@fit.command("allocate")
+@click.argument("file", type=TABLE)
+@click.option("--axes", required=True, help="Two or three columns, what a budget buys last.")
+@click.option("--error", required=True, help="Column of the error to be predicted.")
+@click.option("--cost", required=True, help='Formula of the axes ("6*n*d"), or a column of costs.')
+@click.option(
+    "--budget",
+    "budgets",
+    type=Quantity("cost", read_count),
+    multiple=True,
+    help="What may be spent, in the cost's unit.  [default: three over the table's costs]",
+)
+@click.option(
+    "--beyond",
+    type=Quantity("factor", read_factor),
+    default="1x",
+    show_default=True,
+    help="How far outside the table's costs a budget may lie.",
+)
+@click.option("--group", default=None, help="Column that marks dependent rows.")
+@click.option("--weight", default=None, help="Column of relative row weights.")
+@click.option("--std-error", default=None, help="Column of each error's standard error.")
+@click.option("--law", default="auto", show_default=True, help="Of approach 3: a law, or auto.")
+@click.option(
+    "--loss", default="auto", show_default=True, help="log, huber:1e-3, huber:auto, auto."
+)
+@click.option(
+    "--bootstrap", type=click.IntRange(0), default=1000, show_default=True, help="Resamples."
+)
+@click.option(
+    "--draws", type=click.IntRange(2), default=1000, show_default=True, help="Of the law."
+)
+@click.option(
+    "--slice",
+    "slice_width",
+    type=Quantity("factor", read_factor),
+    default="1.2x",
+    show_default=True,
+    help="Of approach 2: how far costs of one slice may differ.",
+)
+@click.option("--level", type=float, default=0.9, show_default=True, help="Of all intervals.")
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option(
+    "--replicates", type=NewFile(), help="Also write every replicate's exponents, as CSV."
+)
+@format_option()
+def fit_allocate(
+    file: str, axes: str, replicates: Path | None, output_format: str, **asked: Any
+) -> None:
+    """Where a budget should go: envelope, isoFLOP parabolas and parametric law side by side.
+
+    Exponents N_opt ~ C^a with intervals of the bootstrap and of draws from the law, what each budget should buy,
+    the parabolas' bias on this table, and the price of being off the optimum. A budget outside the table's costs
+    is refused unless --beyond allows it. csv and parquet list the optima.
+
+    \b
+    Examples:
+      soundscale fit allocate runs.csv --axes params,tokens --error loss --cost "6*params*tokens"
+      soundscale fit allocate runs.csv --axes params,tokens --error loss --cost params*tokens --budget 1e17 --beyond 9x
+    """
+    from planner.report.allocation_text import allocation_text
+    from planner.service.own_allocation import allocate_file
+
+    names = [a.strip() for a in axes.split(",") if a.strip()]
+    found = allocate_file(file, names, **asked)
+    if replicates is not None:
+        from planner.report.delimited import csv_text
+
+        rows = found.replicates()
+        columns = list(rows[0])
+        text = csv_text(columns, ([row[c] for c in columns] for row in rows))
+        replicates.write_text(text, encoding="utf-8")
+        talk(f"wrote {replicates}")
+    if output_format == "table":
+        echo(allocation_text(found.to_json()))
+    elif output_format in ANSWER_FORMATS:
+        echo_json(found.to_json())
+    else:
+        echo_rows(found.optima(), output_format)
 
 
 @fit.command("compare")

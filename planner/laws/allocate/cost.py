@@ -1,0 +1,143 @@
+"""What a row costs as a formula of its axes, and the rows that a budget buys exactly."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from planner.errors import InputError, UnknownNameError
+from planner.laws.expression.parse import parse
+from planner.laws.expression.tree import Node, gradient_of, names_of, text_of
+from planner.laws.observations import Floats, Observations
+
+MOST_STEPS = 60
+CLOSE = 1e-10
+"""Relative difference of a cost from its budget that counts as none."""
+LARGEST = 300.0
+"""Logarithm beyond which no axis is looked for."""
+MISFIT = 0.01
+"""A column of costs is a power law of the axes where no row lies farther off than this, in logarithms."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cost:
+    """A positive formula of the axes that grows with the last of them, which a budget is solved for.
+
+    Attributes:
+        axes: of the law, in its order.
+        formula: its tree.
+        unit: what budgets are in, for messages and tables.
+    """
+
+    axes: tuple[str, ...]
+    formula: Node
+    unit: str = "cost"
+
+    @property
+    def text(self) -> str:
+        """The formula as text."""
+        return text_of(self.formula)
+
+    def log_cost(self, logs: Floats) -> tuple[Floats, Floats]:
+        """Ln cost at points of shape (..., k), ln x, and its derivatives by ln x, the same shape.
+
+        Raises:
+            InputError: a cost is not positive.
+        """
+        values = {axis: np.exp(logs[..., i]) for i, axis in enumerate(self.axes)}
+        value, slopes = gradient_of(self.formula, values, self.axes)
+        value = np.broadcast_to(value, logs.shape[:-1])
+        if not (np.isfinite(value) & (value > 0)).all():
+            raise InputError(
+                f"cost {self.text} must be positive and finite at every row of the table"
+            )
+        parts = [
+            np.broadcast_to(slopes.get(axis, np.zeros(())) * values[axis] / value, value.shape)
+            for axis in self.axes
+        ]
+        return np.log(value), np.stack(parts, axis=-1)
+
+    def completed(self, free: Floats, log_budget: Floats) -> Floats:
+        """Points (..., k) that cost the budget, from the logarithms (..., k-1) of all axes but the last.
+
+        Raises:
+            InputError: no value of the last axis costs the budget somewhere.
+        """
+        points = self.reached(free, log_budget)
+        if np.isnan(points).any():
+            raise InputError(
+                f"cost {self.text} cannot be solved for {self.axes[-1]}: it must grow with it and reach every "
+                "budget; name the axes in another order"
+            )
+        return points
+
+    def reached(self, free: Floats, log_budget: Floats) -> Floats:
+        """As `completed`; NaN on the last axis where the others alone cost more, or no value of it is right.
+
+        Newton's method in logarithms, which is one step where the cost is a product of powers. A sum of them is
+        convex there, so that steps which overshoot come back from above.
+        """
+        shape = np.broadcast_shapes(free.shape[:-1], log_budget.shape)
+        points = np.concatenate(
+            [np.broadcast_to(free, (*shape, free.shape[-1])), np.zeros((*shape, 1))], axis=-1
+        )
+        off = np.full(shape, np.inf)
+        for _ in range(MOST_STEPS):
+            value, slope = self.log_cost(points)
+            off = np.abs(value - log_budget)
+            if (off < CLOSE).all():
+                return points
+            step = (value - log_budget) / np.maximum(slope[..., -1], 1e-3)
+            points[..., -1] = np.clip(
+                points[..., -1] - np.clip(step, -50.0, 50.0), -LARGEST, LARGEST
+            )
+        points[..., -1] = np.where(off < CLOSE, points[..., -1], np.nan)
+        return points
+
+
+def cost_of_formula(text: str, axes: Sequence[str]) -> Cost:
+    """The cost that a formula says.
+
+    >>> cost = cost_of_formula("6*n*d", ["n", "d"])
+    >>> cost.completed(np.log([[1e9]]), np.log([6e18])).round(3).tolist()
+    [[20.723, 20.723]]
+
+    Raises:
+        InputError: it is no formula, or depends on none of the axes.
+        UnknownNameError: it names what is no axis.
+    """
+    tree = parse(text)
+    for name in names_of(tree):
+        if name not in axes:
+            raise UnknownNameError("axis", name, axes, remedy="a cost is a formula of the axes")
+    if axes[-1] not in names_of(tree):
+        raise InputError(
+            f"cost {text!r} does not depend on {axes[-1]}; a budget could buy any amount of it"
+        )
+    return Cost(axes=tuple(axes), formula=tree)
+
+
+def cost_of_column(observations: Observations, name: str) -> Cost:
+    """The power law of the axes that a column of costs is.
+
+    Raises:
+        InputError: it is none: the message says how far off.
+    """
+    assert observations.cost is not None
+    logs, y = np.log(observations.x), np.log(observations.cost)
+    design = np.column_stack([np.ones(len(y)), logs])
+    solution = np.linalg.lstsq(design, y, rcond=None)[0]
+    off = float(np.abs(design @ solution - y).max())
+    if off > MISFIT:
+        raise InputError(
+            f"column {name} is no power law of {', '.join(observations.axes)} (a row lies {100 * off:.0f} % off), so "
+            'what a budget buys cannot be told from it; say the cost as a formula, e.g. --cost "6*n*d"'
+        )
+    powers = "*".join(
+        f"{axis}^{p:.12g}" for axis, p in zip(observations.axes, solution[1:], strict=True)
+    )
+    return Cost(
+        axes=observations.axes, formula=parse(f"{np.exp(solution[0]):.12g}*{powers}"), unit=name
+    )

@@ -1,0 +1,95 @@
+"""Compute-optimal allocation of anybody's table: a CSV file in, three approaches out, with no database."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from planner.errors import InputError
+from planner.laws.allocate.allocation import allocate
+from planner.laws.allocate.cost import cost_of_column, cost_of_formula
+from planner.laws.allocate.records import Allocation
+from planner.laws.allocate.rows import optimum_rows, replicate_rows
+from planner.laws.table_law import TableLaw, fit
+from planner.service.own_table import Rows, read_columns
+
+SCHEMA = "allocation/1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class OwnAllocation:
+    """An allocation with the law that its third approach rests on."""
+
+    found: TableLaw
+    allocation: Allocation
+
+    def to_json(self) -> dict[str, Any]:
+        """The answer without its replicates, which `replicates` lists."""
+        plain = dataclasses.asdict(dataclasses.replace(self.allocation, replicates=None))
+        law = self.found.law
+        return {
+            "schema": SCHEMA,
+            **{k: v for k, v in plain.items() if k != "replicates"},
+            "formula": law.formula(),
+            "status": law.status,
+            "warnings": [dataclasses.asdict(w) for w in law.warnings],
+        }
+
+    def optima(self) -> Rows:
+        """A row for each approach, budget and axis."""
+        return optimum_rows(self.allocation)
+
+    def replicates(self) -> Rows:
+        """A row for each replicate: the exponents of every approach; None where it has none."""
+        return replicate_rows(self.allocation)
+
+
+def allocate_file(
+    path: str,
+    axes: Sequence[str],
+    *,
+    error: str,
+    cost: str,
+    budgets: Sequence[float],
+    beyond: float,
+    bootstrap: int,
+    draws: int,
+    slice_width: float,
+    seed: int,
+    **options: Any,
+) -> OwnAllocation:
+    """Fit a law to a CSV file and say where each budget should go.
+
+    Args:
+        path: of the file, or `-`.
+        axes: two or three columns; the last is what a budget is solved for.
+        error: column of the error.
+        cost: a column of costs, or a formula of the axes.
+        budgets: in the cost's unit; none: three over the table's own.
+        beyond: factor by which a budget may leave the table's costs.
+        bootstrap: resamples.
+        draws: of the law.
+        slice_width: of Approach 2, a ratio.
+        seed: of both.
+        options: `group`, `weight`, `std_error`, `law`, `loss`, `level` of the fit.
+
+    Raises:
+        FitError: no law, or none that an optimum can be told from.
+        InputError: a cell is no number, or the cost is neither a column nor a formula of the axes.
+        OutsideDataError: a budget lies outside the table's costs and was not asked for with `beyond`.
+    """
+    numeric = [options.get(name) for name in ("weight", "std_error")]
+    columns = read_columns(path, [*axes, error, cost, *filter(None, numeric)])
+    column = cost if cost in columns else None
+    known = None if column is not None else cost_of_formula(cost, axes)
+    found = fit(columns, error=error, axes=axes, cost=column, seed=seed, **options)
+    table = found.observations
+    if table is None or len(axes) < 2:
+        raise InputError(f"an allocation needs two or three axes, got {', '.join(axes)}")
+    made = allocate(
+        table, found.law, known or cost_of_column(table, cost), budgets, beyond=beyond,
+        bootstrap=bootstrap, draws=draws, slice_width=slice_width, seed=seed,
+    )  # fmt: skip
+    return OwnAllocation(found=found, allocation=made)

@@ -25,9 +25,17 @@ def register(group: click.Group) -> None:
 @click.command()
 @click.argument("which", metavar="RUN|ANSWER_ID")
 @click.argument("out", type=click.Path(path_type=Path))
-@click.option("--to", required=True, metavar="FORMAT", help="onnx, openvino, ctranslate2 or hf.")
 @click.option(
-    "--precision", default=None, metavar="fp32|int8|…", help="Of the weights.  [default: fp32]"
+    "--to",
+    default=None,
+    metavar="FORMAT",
+    help="onnx, openvino, ctranslate2, ggml or hf.  [default: of the answer's engine]",
+)
+@click.option(
+    "--precision",
+    default=None,
+    metavar="fp32|int8|…",
+    help="Of the weights.  [default: the answer's in its engine, else fp32]",
 )
 @click.option("--no-parity", is_flag=True, help="Do not score the folder in its engine.")
 @click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True)
@@ -49,6 +57,7 @@ def export(db: str | None, output_format: str, quiet: bool, no_parity: bool, **a
     \b
     Examples:
       soundscale export 10 --to onnx --precision int8 model
+      soundscale export 7f3a9100ab12 model
       soundscale export 7f3a9100ab12 --to ctranslate2 model
     """
     from runner.exports import make, text

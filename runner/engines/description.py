@@ -21,6 +21,7 @@ ENGINES = {
     "onnx": "onnxruntime",
     "openvino": "openvino",
     "ctranslate2": "ctranslate2",
+    "ggml": "whispercpp",
     "hf": "transformers",
 }
 """Format of an export, and the engine that runs it."""
@@ -48,7 +49,7 @@ class Description:
     """A model in a folder: what it takes, what it gives, how it decodes, and where it came from.
 
     Attributes:
-        format: `onnx`, `openvino`, `ctranslate2` or `hf`; precision: of its weights (`float32`, `int8`, …).
+        format: a name of ENGINES; precision: of its weights (`float32`, `int8`, …).
         task: `asr` or `emotion`; family: `whisper` (log-mel input) or `wav2vec2` (waveforms).
         audio_seconds: x_T; reduction: x_V in words; tokens_per_second: what follows from it.
         n_mels, n_frames: shape of the log-mel input; None for waveforms.
@@ -56,7 +57,9 @@ class Description:
         max_positions: most ids of prompt and text together.
         stem_stride: stride of the second convolution; other than 2 only where it runs outside of the engine.
         output_stride: factor of a stride after the encoder that runs outside of the engine; 1: none does.
-        text: `tokenizer` (tokenizer.json beside this file) or `bytes` (randomly initialised models).
+        text: `tokenizer` (tokenizer.json beside this file), `bytes` (randomly initialised models) or `characters`.
+        labels: classes that the model names.
+        characters, blank: of a model that writes by CTC: its tokens in the order of their ids, and the blank's id.
         cut, policy: how long audio is cut into windows (`window_cut` and reference policy of the trial).
         error: the run's stored error, on `metric`.
     """
@@ -81,6 +84,8 @@ class Description:
     output_stride: int = 1
     text: str = "tokenizer"
     labels: tuple[str, ...] = ()
+    characters: tuple[str, ...] = ()
+    blank: int = 0
     specials: Specials | None = None
     decoding: Decoding = field(default_factory=Decoding)
     policy: str = "window"
@@ -163,7 +168,8 @@ def read(folder: Path) -> Description:
     special = kept.get("specials")
     kept["specials"] = None if special is None else _specials(special)
     kept["decoding"] = Decoding(**kept["decoding"])
-    kept["labels"] = tuple(kept.get("labels", ()))
+    for name in ("labels", "characters"):
+        kept[name] = tuple(kept.get(name, ()))
     return Description(**kept)
 
 

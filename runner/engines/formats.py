@@ -54,11 +54,19 @@ FORMATS = {
             precisions=("float32", "int8", "int16", "float16", "bfloat16"), to_run=("ctranslate2",),
         ),
         Format(
+            name="ggml", engine="whispercpp", extra="whispercpp",
+            precisions=("float16", "int8"), to_run=("pywhispercpp",),
+        ),
+        Format(
             name="hf", engine="transformers", extra="runner",
             precisions=("float32", "float16", "bfloat16"), to_run=("torch", "transformers"),
         ),
     )
 }  # fmt: skip
+
+
+WHISPER_ALONE = ("ctranslate2", "ggml", "hf")
+"""Formats that hold a recogniser of that family alone."""
 
 
 def format_of(name: str) -> Format:
@@ -121,24 +129,26 @@ def require_installed(form: Format, precision: str | None = None, *, writing: bo
         )
 
 
-def require_possible(form: Format, trial: Trial) -> None:
+def require_possible(form: Format, trial: Trial, family: str) -> None:
     """Refuse what the format cannot hold, with the reason.
 
     Raises:
         InputError: it cannot hold this trial's model.
     """
-    reason = why_not(form, trial)
+    reason = why_not(form, trial, family)
     if reason is not None:
-        others = [f for f in FORMATS.values() if why_not(f, trial) is None]
+        others = [f for f in FORMATS.values() if why_not(f, trial, family) is None]
         raise InputError(
             f"{trial.label} cannot be exported to {form.name}: {reason}; "
             f"use {' or '.join(f.name for f in others)}"
         )
 
 
-def why_not(form: Format, trial: Trial) -> str | None:
-    """Why a format cannot hold a trial's model; None where it can."""
+def why_not(form: Format, trial: Trial, family: str) -> str | None:
+    """Why a format cannot hold a trial's model, of a backbone's family; None where it can."""
     cut = trial.reduction
+    if form.name in WHISPER_ALONE and family != "whisper" and trial.task == "asr":
+        return f"it holds Whisper alone, and {trial.backbone} is of the family {family}"
     if form.name == "ctranslate2":
         if trial.task == "emotion":
             return "CTranslate2 runs speech recognition alone, and this model names classes"
@@ -146,6 +156,11 @@ def why_not(form: Format, trial: Trial) -> str | None:
             return f"CTranslate2's encoder has no place for {cut} between its layers"
         if cut.place == "output" and cut.operator == "merge":
             return f"{cut} is not computed outside of CTranslate2's encoder"
+    if form.name == "ggml":
+        if trial.task == "emotion":
+            return "whisper.cpp runs speech recognition alone, and this model names classes"
+        if cut.place != "none":
+            return f"whisper.cpp's encoder has a stride of 2 and no place for {cut}"
     if form.name == "hf" and trial.task == "emotion":
         return "only speech recognition is written as a transformers folder"
     return None

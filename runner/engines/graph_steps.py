@@ -18,6 +18,7 @@ from runner.engines.description import Description
 from runner.engines.features import Floats, log_mel, normalised
 from runner.engines.greedy import FEW, Candidates, Ids, greedy
 from runner.engines.text import Decode
+from runner.models.characters import Characters, collapsed
 
 Graph = Callable[[dict[str, Any]], list[Any]]
 """Named inputs to outputs in the graph's order."""
@@ -185,4 +186,31 @@ class GraphClassifier:
             text=about.labels[best],
             confidence=float(np.exp(log[best])),
             log_probabilities=tuple(log.tolist()),
+        )
+
+
+class GraphSpeller:
+    """Speech to text by one graph from waveforms to a CTC head's scores: best path, one window after the other."""
+
+    def __init__(self, about: Description, graph: Graph, version: str) -> None:
+        self.about, self.version, self._graph = about, version, graph
+        self._text = Characters(about.characters, about.blank)
+
+    def run(
+        self, windows: Sequence[Audio], *, exactly: int | None = None, confidences: bool = False
+    ) -> list[Output]:
+        """Texts of windows; their length is the encoder's own, so no number of tokens can be forced."""
+        return [self._one(window) for window in windows]
+
+    def _one(self, window: Audio) -> Output:
+        features = normalised([window], self.about.n_samples)
+        scores = np.asarray(self._graph({"features": features})[0], dtype=np.float64)[0]
+        best = scores.max(axis=-1)
+        sure = -np.log(np.exp(scores - best[:, None]).sum(axis=-1))
+        ids, held = collapsed(scores.argmax(axis=-1).tolist(), sure.tolist(), self.about.blank)
+        return Output(
+            text=self._text.decode(ids),
+            ids=tuple(ids),
+            n_tokens=max(1, len(ids)),
+            confidence=confidence_of(sum(held), len(held)),
         )

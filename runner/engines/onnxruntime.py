@@ -8,7 +8,7 @@ from typing import Any
 
 from runner.engines.base import Engine
 from runner.engines.description import Description
-from runner.engines.graph_steps import Graph, GraphClassifier, GraphRecogniser
+from runner.engines.graph_steps import Graph, GraphClassifier, GraphRecogniser, GraphSpeller
 from runner.engines.text import reader
 
 
@@ -37,8 +37,9 @@ def open_engine(folder: Path, about: Description, threads: int) -> Engine:
         MissingResourceError: the folder's tokenizer is missing.
     """
     version = version_of("onnxruntime")
-    if about.task == "emotion":
-        return GraphClassifier(about, open_graph(folder / "model.onnx", threads), version)
+    if about.task == "emotion" or about.characters:
+        kind = GraphClassifier if about.task == "emotion" else GraphSpeller
+        return kind(about, open_graph(folder / "model.onnx", threads), version)
     return GraphRecogniser(
         about,
         open_graph(folder / "encoder.onnx", threads),

@@ -24,6 +24,12 @@ def _bytes_of() -> dict[str, int]:
     return table | {chr(256 + place): byte for place, byte in enumerate(others)}
 
 
+def bytes_of_word(word: str) -> bytes:
+    """The bytes that a word of the byte-level vocabulary stands for; of another its UTF-8."""
+    table = _bytes_of()
+    return bytes(table[c] for c in word) if all(c in table for c in word) else word.encode()
+
+
 def reader(folder: Path, kind: str, end: int) -> Decode:
     """A function from ids to text; ids from `end` on are special and left out.
 

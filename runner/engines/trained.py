@@ -65,7 +65,8 @@ def load_trained(
     backbone = catalogue.backbone(trial.backbone)
     base = _base(trial, backbone, weights_folder, weights_digest)
     if artifact is None:
-        return _built(trial, backbone, base, labels, None, device)
+        # Of a checkpoint that writes by CTC, its own characters.
+        return _built(trial, backbone, base, labels or base.vocabulary, None, device)
     labels = tuple(_meta(artifact).get("labels", ()))
     return _built(trial, backbone, base, labels, artifact, device)
 

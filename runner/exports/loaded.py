@@ -26,6 +26,11 @@ class Loaded:
         self._trained: Trained | None = None
         self._corpus: Corpus | None = None
 
+    @property
+    def family(self) -> str:
+        """Of its backbone."""
+        return read.catalogue(self.engine).backbone(self.row.trial.backbone).family
+
     def trained(self) -> Trained:
         """The model with its adapters merged.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import json
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -21,13 +20,14 @@ from planner.words.engine_records import Export
 from runner.engines.description import is_readable
 from runner.engines.formats import (
     FORMATS,
+    PRECISION_NAMES,
     Format,
-    format_of,
     precision_of,
     require_installed,
     require_possible,
 )
 from runner.exports.loaded import Loaded
+from runner.exports.named import named
 from runner.exports.text import parity_json
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ class ExportRequest:
 
     Attributes:
         which: a run's key, or an answer's id.
+        to, precision: None: those of the answer.
         weights: local folder of base weights, before cache, hub and registry.
         parity: score the folder in its engine, and store what that gave.
         latency: also time it by itself; a sweep times its exports in turns, later.
@@ -51,7 +52,7 @@ class ExportRequest:
     """
 
     which: str
-    to: str
+    to: str | None
     out: Path
     precision: str | None = None
     weights: Path | None = None
@@ -59,45 +60,6 @@ class ExportRequest:
     parity: bool = True
     latency: bool = True
     borders: bool = True
-
-
-def run_of(engine: Any, which: str) -> tuple[RunRow, str | None]:
-    """The finished run that is named by its key or by an answer, and the answer's id.
-
-    Raises:
-        InputError: the run is not finished, or nobody trained what the answer recommends.
-        UnknownNameError: there is no such answer.
-    """
-    answer_id = None
-    if which.isdigit() and len(which) < 12:
-        run_id = int(which)
-    else:
-        answer_id = read.plan(engine, which).answer_id
-        run_id = _recommended(engine, answer_id)
-    row = read.run(engine, run_id)
-    if row.status != "finished":
-        raise InputError(
-            f"run {run_id} is {row.status} and has no model to export; see: soundscale runs list"
-        )
-    if row.provenance != "measured":
-        raise InputError(
-            f"run {run_id} is {row.provenance}: its tensors are not here; "
-            "name a run that was trained here"
-        )
-    return row, answer_id
-
-
-def _recommended(engine: Any, answer_id: str) -> int:
-    best = json.loads(read.plan(engine, answer_id).answer_json).get("best")
-    if best is None:
-        raise InputError(f"answer {answer_id} recommends nothing; ask again with wider limits")
-    found = best["prediction"]["run_ids"]
-    if not found:
-        raise InputError(
-            f"answer {answer_id} recommends {best['label']}, which nobody has trained; train it with "
-            "soundscale sweep run, or ask with --measured-only"
-        )
-    return int(found[0])
 
 
 def export(db: str | None, asked: ExportRequest, say: Say) -> dict[str, Any]:
@@ -122,12 +84,11 @@ def export_all(
     with opened(db, must_exist=True) as engine:
         for asked in requests:
             try:
-                form = format_of(asked.to)
-                precision = precision_of(form, asked.precision)
+                found = named(engine, asked.which)
+                form, precision = found.format(asked.to, asked.precision)
                 require_installed(form, precision, writing=True)
-                row, answer_id = run_of(engine, asked.which)
-                loaded = loaded or Loaded(engine, row, asked.weights)
-                yield _Exporting(loaded, answer_id, form, precision, asked, say).run()
+                loaded = loaded or Loaded(engine, found.row, asked.weights)
+                yield _Exporting(loaded, found.answer_id, form, precision, asked, say).run()
             except SoundscaleError as problem:
                 yield problem
 
@@ -150,7 +111,7 @@ class _Exporting:
         from runner.engines.writing.folder import require_free, size_bytes
 
         row, out = self.loaded.row, self.asked.out
-        require_possible(self.form, row.trial)
+        require_possible(self.form, row.trial, self.loaded.family)
         require_free(out)
         corpus = self.loaded.corpus() if self.asked.parity else None
         self.say(f"loading run {row.run_id}: {row.trial.label}")
@@ -263,40 +224,46 @@ def folder_of(db: str | None, which: str, to: str | None, precision: str | None,
     Args:
         db: the database.
         which: a run's key, or an answer's id.
-        to: format; None: any that is there, else the first that is installed.
-        precision: of the weights; None: any that is there, else float32.
+        to: format; None: the answer's, else any that is there, else the first that is installed.
+        precision: of the weights; None: the answer's, else any that is there, else the format's first.
         say: takes lines of progress.
     """
     from planner.store.engine_results import exports
 
     with opened(db, must_exist=True) as engine:
-        row, _ = run_of(engine, which)
-        there = exports(engine, row.run_id)
-    wanted = None if precision is None else precision_of(FORMATS[to or "ctranslate2"], precision)
+        found = named(engine, which)
+        there = exports(engine, found.row.run_id)
+        family = read.catalogue(engine).backbone(found.row.trial.backbone).family
+    form = found.format(to, precision)[0] if to or found.engine else None
+    exact = None if precision is None else PRECISION_NAMES.get(precision, precision)
+    if exact is None and form is not None and form.engine == found.engine:
+        exact = found.precision
     for one in there:
-        fits = to in (None, one.format) and wanted in (None, one.precision)
+        fits = form in (None, FORMATS.get(one.format)) and exact in (None, one.precision)
         if fits and is_readable(Path(one.folder)):
             return Path(one.folder)
-    form = format_of(to) if to else _installed(row)
-    named = precision_of(form, precision)
-    out = _cache() / f"{row.trial.fingerprint[:16]}-{form.name}-{named}"
+    row, form = found.row, form or _installed(found.row, family)
+    named_precision = precision_of(form, exact)
+    out = _cache() / f"{row.trial.fingerprint[:16]}-{form.name}-{named_precision}"
     if not is_readable(out):
         shutil.rmtree(out, ignore_errors=True)
-        say(f"run {row.run_id} has no export here; making one for {form.engine} in {named}")
+        say(
+            f"run {row.run_id} has no export here; making one for {form.engine} in {named_precision}"
+        )
         asked = ExportRequest(
-            which=str(row.run_id), to=form.name, out=out, precision=named, parity=False
+            which=str(row.run_id), to=form.name, out=out, precision=named_precision, parity=False
         )
         export(db, asked, say)
     return out
 
 
-def _installed(row: RunRow) -> Format:
+def _installed(row: RunRow, family: str) -> Format:
     """The first format that is installed and can hold the run's model."""
     from runner.engines.formats import why_not
 
     for form in FORMATS.values():
         here = all(find_spec(name) for name in (*form.to_run, *form.to_write))
-        if here and why_not(form, row.trial) is None:
+        if here and why_not(form, row.trial, family) is None:
             return form
     raise InputError(
         f"no engine that can run {row.trial.label} is installed; pip install 'soundscale[onnx]'"

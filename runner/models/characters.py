@@ -150,3 +150,27 @@ def needed_frames(ids: Sequence[int]) -> int:
     (5, 3)
     """
     return len(ids) + sum(a == b for a, b in pairwise(ids))
+
+
+def collapsed(
+    ids: Sequence[int], scores: Sequence[float], blank: int
+) -> tuple[list[int], list[float]]:
+    """CTC's map from frames to labels: runs of one id are one label, blanks are none.
+
+    Returns:
+        The labels, and of each the highest log-probability in its run.
+
+    >>> collapsed([0, 5, 5, 0, 5, 7], [-1.0, -2.0, -0.5, -1.0, -3.0, -4.0], 0)
+    ([5, 5, 7], [-0.5, -3.0, -4.0])
+    """
+    kept: list[int] = []
+    held: list[float] = []
+    before = blank
+    for i, score in zip(ids, scores, strict=True):
+        if i == before and i != blank:
+            held[-1] = max(held[-1], score)
+        elif i != blank:
+            kept.append(i)
+            held.append(score)
+        before = i
+    return kept, held

@@ -23,7 +23,7 @@ from planner.errors import InputError
 from planner.words.catalogue import Wav2Vec2
 from planner.words.records import Decoding, Trial
 from runner.models.base import Audio, BuildRequest, Prediction, own_length
-from runner.models.characters import ENGLISH, Characters, needed_frames
+from runner.models.characters import ENGLISH, Characters, collapsed, needed_frames
 from runner.models.wav2vec2 import WaveLengths, module_of
 
 HEAD = "lm_head"
@@ -56,6 +56,11 @@ class CtcRecogniser:
         self.encoder_root = encoder_name
         self._text = vocabulary
         self._trial = trial
+
+    @property
+    def vocabulary(self) -> Characters:
+        """The tokens that the head names."""
+        return self._text
 
     def targets(self, references: Sequence[str]) -> list[list[int]]:
         """Token ids of each text; empty for a text without spoken characters."""
@@ -144,30 +149,6 @@ class CtcRecogniser:
         """The gates of WavLM's position bias: tables of distances, not projections."""
         gate = "gru_rel_pos_linear"
         return tuple(name for name, _ in self.module.named_modules() if name.endswith(gate))
-
-
-def collapsed(
-    ids: Sequence[int], scores: Sequence[float], blank: int
-) -> tuple[list[int], list[float]]:
-    """CTC's map from frames to labels: runs of one id are one label, blanks are none.
-
-    Returns:
-        The labels, and of each the highest log-probability in its run.
-
-    >>> collapsed([0, 5, 5, 0, 5, 7], [-1.0, -2.0, -0.5, -1.0, -3.0, -4.0], 0)
-    ([5, 5, 7], [-0.5, -3.0, -4.0])
-    """
-    kept: list[int] = []
-    held: list[float] = []
-    before = blank
-    for i, score in zip(ids, scores, strict=True):
-        if i == before and i != blank:
-            held[-1] = max(held[-1], score)
-        elif i != blank:
-            kept.append(i)
-            held.append(score)
-        before = i
-    return kept, held
 
 
 def build(request: BuildRequest) -> CtcRecogniser:

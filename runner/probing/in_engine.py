@@ -43,7 +43,7 @@ def export_points(
     made: dict[tuple[str, str, float, str], Path] = {}
     for point in points:
         trial = trial_of(point)
-        require_possible(form, trial)
+        require_possible(form, trial, catalogue.backbone(trial.backbone).family)
         if point.batch_size != 1:
             raise InputError("an engine is timed at batch size 1; leave --batch-size out")
         key = (point.task, point.backbone, point.audio_seconds, point.reduction)

@@ -1,13 +1,13 @@
-"""Emotion models are one graph, for waveforms and for log-mel features."""
+"""Models of one graph: classes from waveforms and from log-mel features, and text by CTC."""
 
 import numpy as np
 import pytest
 import torch
 
 from planner.errors import InputError
-from runner.engines.formats import format_of
+from runner.engines.formats import format_of, require_possible
 from runner.engines.runtime import open_folder
-from runner.engines.trained import Trained
+from runner.engines.trained import Trained, load_trained
 from runner.engines.writing.export import write_export
 from runner.models.whisper import ByteTokenizer
 from runner.weights.base_weights import BaseWeights
@@ -43,3 +43,33 @@ def test_a_model_of_classes_writes_no_text(tmp_path):
     write_export(made, format_of("onnx"), "float32", tmp_path / "m", lambda line: None)
     with pytest.raises(InputError, match="names classes; use soundscale classify"):
         open_folder(tmp_path / "m").transcribe(speechlike(1.0))
+
+
+@pytest.mark.parametrize(
+    ("form", "reduction"),
+    [
+        ("onnx", "stem:2"),
+        pytest.param("onnx", "none", marks=pytest.mark.slow),
+        pytest.param("openvino", "stem:2", marks=pytest.mark.slow),
+    ],
+)
+def test_a_ctc_model_writes_the_text_of_torch(tmp_path, form, reduction):
+    made = load_trained(make_trial("wav2vec2-micro", reduction=reduction), None)
+    write_export(made, format_of(form), "float32", tmp_path / "m", lambda line: None)
+    windows = [speechlike(2.0), speechlike(1.1, 3)]
+    ours = made.model.decode(made.model.encode(made.model.features(windows)), made.trial.decoding)
+    found = open_folder(tmp_path / "m").engine.run(windows, confidences=True)
+    assert [one.text for one in found] == [one.text for one in ours]
+    assert [one.ids for one in found] == [one.token_ids for one in ours]
+    for one, other in zip(found, ours, strict=True):
+        held = other.token_log_probabilities
+        assert one.confidence == pytest.approx(np.exp(sum(held) / max(1, len(held))), rel=1e-3)
+
+
+def test_a_ctc_model_is_refused_where_whisper_alone_is_held():
+    trial = make_trial("wav2vec2-micro")
+    for form in ("ctranslate2", "ggml", "hf"):
+        with pytest.raises(
+            InputError, match=r"holds Whisper alone, .* wav2vec2; use onnx or openvino"
+        ):
+            require_possible(format_of(form), trial, "wav2vec2")

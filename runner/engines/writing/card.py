@@ -8,6 +8,8 @@ _LOAD = {
     "onnx": "Two graphs for ONNX Runtime (`encoder.onnx`, `decoder_step.onnx`), or one (`model.onnx`) for classes.",
     "openvino": "Graphs for OpenVINO (`.xml` with `.bin`).",
     "ctranslate2": "A CTranslate2 Whisper, called with log-mel features of the window's own length.",
+    "ggml": "A file of whisper.cpp for windows of this length, and audio no longer than one: "
+    "`whisper-cli -m FOLDER/ggml-model.bin -nfa -nt FILE.wav`.",
     "hf": "A transformers folder: `AutoModelForSpeechSeq2Seq.from_pretrained(FOLDER)`.",
 }
 

@@ -46,6 +46,16 @@ def describe(trained: Trained, form: str, precision: str, **known: Any) -> Descr
         about = replace(about, n_mels=backbone.n_mels, n_frames=mel_frames(*cut))
         if trial.task == "asr":
             about = _with_decoder(about, backbone, trained)
+    elif trial.task == "asr":
+        text: Any = trained.model
+        characters = text.vocabulary
+        about = replace(
+            about,
+            text="characters",
+            characters=characters.tokens,
+            blank=characters.blank,
+            labels=(),
+        )
     return replace(about, **known)
 
 

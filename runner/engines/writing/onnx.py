@@ -24,6 +24,9 @@ from runner.engines.writing.vocabulary import complete
 from runner.engines.writing.whisper_graphs import encoder_graph, step_graph
 from runner.models.decode import Specials
 
+WHISPER = "whisper"
+"""Family of the models that are two graphs; others are one, traced."""
+
 Say = Callable[[str], None]
 """Takes a line of progress."""
 
@@ -31,7 +34,7 @@ ENCODER, STEP, CLASSIFIER = "encoder.onnx", "decoder_step.onnx", "model.onnx"
 
 
 def save(trained: Trained, folder: Path, precision: str, say: Say) -> None:
-    """Put the graphs of a trained model into a folder: two for text, one for classes."""
+    """Put the graphs of a trained model into a folder: two of an encoder and a decoder, one of an encoder alone."""
     for name, model in plain_graphs(trained, say):
         if precision == "int8":
             say(f"quantising {name}")
@@ -43,7 +46,7 @@ def save(trained: Trained, folder: Path, precision: str, say: Say) -> None:
 
 def plain_graphs(trained: Trained, say: Say) -> Iterator[tuple[str, Any]]:
     """Names of files and float32 graphs, one after the other; a step's ends with the states before the vocabulary."""
-    if trained.trial.task == "emotion":
+    if trained.trial.task == "emotion" or trained.model.backbone.family != WHISPER:
         say(f"writing {CLASSIFIER}")
         yield CLASSIFIER, _traced(trained)
         return
@@ -66,7 +69,7 @@ def never(trained: Trained) -> Floats:
 
 
 class _Classified(nn.Module):
-    """Encoder input to the scores of the classes before the softmax, (B, …) to (B, labels)."""
+    """Encoder input to the scores before the softmax: of classes (B, labels), or of a CTC head's tokens (B, T, V)."""
 
     def __init__(self, model: Any) -> None:
         super().__init__()
@@ -79,7 +82,7 @@ class _Classified(nn.Module):
 
 
 def _traced(trained: Trained) -> Any:
-    """A model of classes, of any family, as torch's exporter follows it."""
+    """A model of one graph, of any family, as torch's exporter follows it."""
     features = trained.model.features([np.zeros(1600, dtype=np.float32)])
     with _quiet(), torch.no_grad():
         program = torch.onnx.export(

@@ -7,14 +7,15 @@ import hashlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from sqlalchemy import Engine
 
-from planner.errors import ReadOnlyError, UnknownNameError
+from planner.errors import InputError, ReadOnlyError, UnknownNameError
 from planner.evidence.comparable import older_rule
 from planner.evidence.fit_report import FitReport
 from planner.evidence.limits import limits_of_evidence, limits_of_noise
-from planner.evidence.published.tables import ResultTable, load_table
+from planner.evidence.published.tables import ResultTable, home_of, load_table
 from planner.evidence.study import Evidence, gather, with_counts
 from planner.laws.result import VERSION, LawFit
 from planner.store import read, removal, write
@@ -110,10 +111,31 @@ def _seen(row: write.ImportedRun) -> str:
     return f"{row.trial.label}: {evaluation.metric} {100 * evaluation.error:.2f} %{spread}"
 
 
-def remove_runs(db: str | None, run_ids: Sequence[int], *, who: str, why: str) -> int:
-    """Take runs out of every law to come; they stay as removed. Returns how many."""
+def remove_runs(
+    db: str | None, run_ids: Sequence[int], *, who: str, why: str, imported: str | None = None
+) -> int:
+    """Take runs out of every law to come; they stay as removed. Returns how many.
+
+    `imported` takes all runs of one import too: a published table's name, a file's, its path, or
+    `FILE:HOME` where files of one name were imported from several folders.
+
+    Raises:
+        InputError: neither runs nor an import are named, or there is nothing of it.
+    """
+    if not run_ids and imported is None:
+        raise InputError("no run is named; give runs by number, or an import with --import FILE")
     with opened(db, must_exist=True) as engine:
-        return removal.remove_runs(engine, run_ids, who=who, why=why)
+        of_import = [] if imported is None else removal.imported_runs(engine, *_import_of(imported))
+        return removal.remove_runs(engine, [*run_ids, *of_import], who=who, why=why)
+
+
+def _import_of(named: str) -> tuple[str, str | None]:
+    """Name and home of an import, from a path, a name or `NAME:HOME`."""
+    path = Path(named)
+    if path.is_file():
+        return path.name, home_of(path)
+    name, colon, home = named.rpartition(":")
+    return (name, home) if colon else (named, None)
 
 
 def _backbones_of(db: str | None) -> Catalogue:

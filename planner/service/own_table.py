@@ -23,6 +23,7 @@ from planner.words.table_text import (
     TableRow,
     column_figures,
     is_number,
+    read_as,
     table_rows,
     text_from,
     text_of,
@@ -101,14 +102,13 @@ def fit_file(
     """
     if path == predict == STDIN:
         raise InputError("only one table can come in on stdin; name a file for the other")
-    others = None if predict is None else read_columns(predict, axes)
+    others, read = (None, ()) if predict is None else read_table(predict, axes)
     numeric = [options.get(name) for name in ("error", "weight", "std_error", "cost")]
-    columns = read_columns(path, [*axes, *filter(None, numeric)])
+    columns, notes = read_table(path, [*axes, *filter(None, numeric)])
     found = fit(columns, axes=axes, key=key, **options)
     rows = [] if others is None else predicted(found.law, others, key)
-    return OwnFit(
-        found=found, predicted=rows, warnings=warnings_beyond(found.law, rows, warn_beyond)
-    )
+    beyond = warnings_beyond(found.law, rows, warn_beyond)
+    return OwnFit(found=found, predicted=rows, warnings=(*notes, *read, *beyond))
 
 
 def predict_file(
@@ -121,8 +121,9 @@ def predict_file(
         UnknownNameError: an axis is not among the columns.
     """
     found = load(law).law
-    rows = predicted(found, read_columns(path, found.axes), key)
-    return [_flat(row) for row in rows], warnings_beyond(found, rows, warn_beyond)
+    columns, notes = read_table(path, found.axes)
+    rows = predicted(found, columns, key)
+    return [_flat(row) for row in rows], (*notes, *warnings_beyond(found, rows, warn_beyond))
 
 
 def predicted(law: LawFit, columns: Columns, key: str | None) -> Rows:
@@ -160,10 +161,17 @@ def _flat(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def read_columns(path: str, numeric: Sequence[str] = ()) -> Columns:
+    """The columns of `read_table` alone."""
+    return read_table(path, numeric)[0]
+
+
+def read_table(
+    path: str, numeric: Sequence[str] = ()
+) -> tuple[Columns, tuple[dict[str, str], ...]]:
     """The columns of a CSV file (TSV by its suffix), or of what comes in where the path is `-`.
 
     Cells of `numeric` columns are numbers as people write them (`39M`, `1,000`, `30%`); others are numbers where
-    they are nothing else.
+    they are nothing else. Beside them a note for each numeric column that is not written as plain numbers.
 
     Raises:
         InputError: the file is no table, or a cell of a `numeric` column is no number: with row, line and column.
@@ -176,12 +184,15 @@ def read_columns(path: str, numeric: Sequence[str] = ()) -> Columns:
         raise InputError(f"{name} has no rows below a header; give a CSV file with named columns")
     wanted = [column for column in dict.fromkeys(numeric) if column in header]
     numbers = {column: _figures(rows, column, name) for column in wanted}
-    return {
+    said = (read_as([row.cells[column] for row in rows], column) for column in wanted)
+    notes = tuple({"code": "read-as", "message": f"{name}: {one}"} for one in said if one)
+    columns: Columns = {
         column: [*numbers[column]]
         if column in numbers
         else [_cell(row.cells[column]) for row in rows]
         for column in header
     }
+    return columns, notes
 
 
 def _read(path: str) -> tuple[str, str]:

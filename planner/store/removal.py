@@ -52,6 +52,46 @@ def remove_runs(engine: Engine, run_ids: Sequence[int], *, who: str, why: str) -
     return write(engine, work)
 
 
+def imported_runs(engine: Engine, name: str, home: str | None = None) -> list[int]:
+    """Runs that an import stored and that nobody took out, by the name of its table or file.
+
+    Args:
+        engine: the database.
+        name: `results.csv`, or a published table's.
+        home: the folder's twelve digits, where files of one name were imported from several.
+
+    Raises:
+        InputError: nothing of that name is stored, or it is of several folders and none is named.
+    """
+    query = (
+        select(runs.c.run_id, trials.c.dataset_digest)
+        .join(trials, trials.c.trial_id == runs.c.trial_id)
+        .where(runs.c.data_source.in_([f"imported: {name}", f"published: {name}"]))
+        .where(runs.c.status == "finished")
+        .order_by(runs.c.run_id)
+    )
+    found = read(engine, lambda c: c.execute(query).all())
+    homes: dict[str, list[int]] = {}
+    for row in found:
+        of_folder = row.dataset_digest.startswith(f"imported:{name}:")
+        homes.setdefault(row.dataset_digest.rpartition(":")[2] if of_folder else "", []).append(
+            row.run_id
+        )
+    each = ", ".join(f"{name}:{known} ({len(ids)} runs)" for known, ids in homes.items() if known)
+    if not homes:
+        raise InputError(
+            f"no run was imported from {name}; soundscale runs list --source imported shows those that were"
+        )
+    if home is not None and not homes.keys() & {"", home}:
+        raise InputError(f"{name} of that folder was not imported, but {each} was; name it so")
+    if home is None and len(homes.keys() - {""}) > 1:
+        raise InputError(
+            f"files named {name} were imported from several folders: {each}; name one so"
+        )
+    chosen = [ids for known, ids in homes.items() if home is None or known in ("", home)]
+    return sorted(run_id for ids in chosen for run_id in ids)
+
+
 def to_trash(connection: Connection, run_id: int, who: str, why: str) -> None:
     """Mark one run as removed, its trial as without a result, and keep its latencies in its details."""
     now = connection.execute(select(NowUtc())).scalar_one()

@@ -20,11 +20,11 @@ from planner.errors import InputError
 
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?", re.ASCII)
 _GROUPED = re.compile(r"[+-]?[0-9]{1,3}(?:[,.' \u00a0\u202f][0-9]{3})+", re.ASCII)
-_DECIMAL_COMMA = re.compile(r"[+-]?[0-9]*,[0-9]+", re.ASCII)
+_DECIMAL_COMMA = re.compile(r"[+-]?[0-9]*(?:[.' \u00a0\u202f][0-9]{3})*,[0-9]+", re.ASCII)
 _WITH_UNIT = re.compile(
     r"([+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?)\s*([^\W\d_][^\d]*|%|\u2030)"
 )
-_THOUSANDS = re.compile(r"[+-]?[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]+)?", re.ASCII)
+_THOUSANDS = re.compile(r"[+-]?[1-9][0-9]{0,2}(?:,[0-9]{3})+(?:\.[0-9]+)?", re.ASCII)
 _SUFFIXED = re.compile(r"(.*[0-9.])\s*([kKMBGT%])", re.ASCII)
 _SUFFIXES = {"": 0, "k": 3, "K": 3, "M": 6, "B": 9, "G": 9, "T": 12, "%": -2}
 """What may stand behind a number in anybody's table, as a power of ten; B is a billion, as of parameters and tokens."""
@@ -218,7 +218,8 @@ def column_figures(cells: Sequence[str], column: str) -> list[float]:
     """The numbers of a column's cells; NaN for empty ones.
 
     Raises:
-        InputError: a cell is no number (`row 3: …`), or some are percentages and others are not.
+        InputError: a cell is no number (`row 3: …`), or some have a sign or a suffix behind them and others do not:
+            beside `39` and `74` (million), `1.5B` would be another unit.
     """
     values = []
     for row, cell in enumerate(cells, start=1):
@@ -226,15 +227,43 @@ def column_figures(cells: Sequence[str], column: str) -> list[float]:
             values.append(figure(cell, column))
         except InputError as problem:
             raise InputError(f"row {row}: {problem}") from None
-    shares = [cell.strip().endswith("%") for cell in cells]
-    if any(shares):
-        for row, (share, value) in enumerate(zip(shares, values, strict=True), start=1):
-            if not share and not math.isnan(value):
-                raise InputError(
-                    f"row {row}: {column} holds {cells[row - 1]!r} where row {shares.index(True) + 1} holds "
-                    f"{cells[shares.index(True)]!r}; write all of them with the sign, or none"
-                )
+    known = [
+        (row, _behind(cell))
+        for row, (cell, value) in enumerate(zip(cells, values, strict=True), start=1)
+        if value and not math.isnan(value)
+    ]
+    for sort, word in (("%", "the sign"), ("suffix", "a suffix")):
+        with_it = [row for row, found in known if found == sort]
+        # `1,000,000` is written out, and so of no other unit than `1M`.
+        without = [row for row, found in known if found != sort and (sort == "%" or found)]
+        if with_it and without:
+            # The fewer are the likelier mistake.
+            odd, usual = (with_it, without) if len(with_it) < len(without) else (without, with_it)
+            raise InputError(
+                f"row {odd[0]}: {column} holds {cells[odd[0] - 1]!r} where row {usual[0]} holds "
+                f"{cells[usual[0] - 1]!r}; write all of them with {word}, or none"
+            )
     return values
+
+
+def _behind(cell: str) -> str:
+    """`%`, `suffix` or `nothing` behind a number; empty for one with commas between thousands."""
+    found = _SUFFIXED.fullmatch(cell.strip())
+    if found is not None:
+        return "%" if found[2] == "%" else "suffix"
+    return "nothing" if is_number(cell) else ""
+
+
+def read_as(cells: Sequence[str], column: str) -> str | None:
+    """What a column's cells were read as, where they are written otherwise than as plain numbers; the first of them.
+
+    >>> read_as(["500", "1,000"], "steps")
+    "column steps is written for people: '1,000' (row 2) is read as 1000"
+    """
+    for row, cell in enumerate(cells, start=1):
+        if cell.strip() and not is_number(cell) and not math.isnan(value := figure(cell, column)):
+            return f"column {column} is written for people: {cell.strip()!r} (row {row}) is read as {value:.12g}"
+    return None
 
 
 def is_number(text: str) -> bool:

@@ -174,3 +174,40 @@ def test_an_answer_and_a_law_that_rest_on_removed_runs_say_so(files):
     assert lists.fit(db, answer["fit_id"]).notes[-1]["code"] == "rests-on-removed-runs"
     with pytest.raises(InputError, match="cannot be made again: ask the question anew"):
         replay(db, answer["answer_id"])
+
+
+def test_a_whole_import_is_taken_out_by_its_file_and_nothing_else_is(files, tmp_path):
+    write, db = files
+    path = write("asr,whisper-tiny,8,0.3", "asr,whisper-base,8,0.2")
+    fitting.import_results(db, path)
+    fitting.import_results(db, _elsewhere(tmp_path, "asr,whisper-small,8,0.1", name="other.csv"))
+    assert fitting.remove_runs(db, [], who="ann", why="another set", imported=path) == 2
+    assert errors(db) == [0.1]
+    with pytest.raises(InputError, match=r"no run was imported from r\.csv"):
+        fitting.remove_runs(db, [], who="ann", why="again", imported="r.csv")
+    assert fitting.import_results(db, path).n_new == 2
+
+
+def test_imports_of_one_name_from_two_folders_are_told_apart(files, tmp_path):
+    write, db = files
+    here = write("asr,whisper-tiny,8,0.3", "asr,whisper-base,8,0.2")
+    fitting.import_results(db, here)
+    there = _elsewhere(tmp_path, "asr,whisper-small,8,0.1")
+    fitting.import_results(db, there)
+    with pytest.raises(InputError, match=r"several folders: r\.csv:\w{12} \(2 runs\)") as problem:
+        fitting.remove_runs(db, [], who="ann", why="x", imported="r.csv")
+    named = next(w for w in str(problem.value).split() if w.startswith("r.csv:"))
+    assert fitting.remove_runs(db, [], who="ann", why="x", imported=named) == 2
+    assert errors(db) == [0.1]
+    assert fitting.remove_runs(db, [], who="ann", why="x", imported=there) == 1
+
+
+def test_a_published_table_is_taken_out_by_its_name_and_a_file_that_was_not_imported_is_not(files):
+    write, db = files
+    fitting.import_results(db, "same2026")
+    assert fitting.remove_runs(db, [], who="ann", why="x", imported="same2026") > 10
+    assert errors(db) == []
+    with pytest.raises(InputError, match="no run was imported from"):
+        fitting.remove_runs(db, [], who="ann", why="x", imported=write("asr,whisper-tiny,8,0.3"))
+    with pytest.raises(InputError, match="no run is named"):
+        fitting.remove_runs(db, [], who="ann", why="x")

@@ -57,6 +57,31 @@ def test_a_column_of_shares_and_plain_numbers_is_refused():
     assert column_figures(["30%", "", "5 %"], "wer")[::2] == [0.3, 0.05]
 
 
+@pytest.mark.parametrize(
+    ("cells", "said"),
+    [(["39", "74", "1.5B"], "row 3: params holds '1.5B' where row 1 holds '39'"),
+     (["39M", "74M", "1550"], "row 3: params holds '1550' where row 1 holds '39M'")],
+)  # fmt: skip
+def test_a_column_of_which_some_cells_have_a_suffix_is_refused(cells, said):
+    with pytest.raises(InputError, match=said):
+        column_figures(cells, "params")
+    assert column_figures(["39M", "0", "", "1.5B"], "params")[::3] == [39e6, 1.5e9]
+
+
+@pytest.mark.parametrize("cell", ["0,125", "00,125", "1,5", "1.234,5", "12,34"])
+def test_a_decimal_comma_is_no_thousand(cell):
+    with pytest.raises(InputError, match="write a point before decimals"):
+        figure(cell, "loss")
+
+
+def test_what_is_not_a_plain_number_is_said_to_be_read_as_one(tmp_path):
+    rows = [f'"{n:,}",{1.5 + 40 * n**-0.3:.3f}' for n in (500, 1000, 4000, 16000, 64000)]
+    (tmp_path / "t.csv").write_text("steps,loss\n" + "\n".join(rows))
+    found = fit_file(str(tmp_path / "t.csv"), ["steps"], predict=None, error="loss")
+    (note,) = [w["message"] for w in found.to_json()["warnings"] if w["code"] == "read-as"]
+    assert note.endswith("'1,000' (row 2) is read as 1000")
+
+
 def test_only_the_columns_that_are_fitted_are_read_as_figures(tmp_path):
     (tmp_path / "t.csv").write_text("size,name\n39M,39M\n")
     assert read_columns(str(tmp_path / "t.csv"), ["size"]) == {"size": [39e6], "name": ["39M"]}
@@ -109,7 +134,7 @@ def test_what_lies_farther_outside_than_asked_is_said_once(folder):
         "-f",
         "csv",
     )
-    assert quiet.stderr == ""
+    assert "to predict lies" not in quiet.stderr
     rows = list(csv.DictReader(io.StringIO(warned.stdout)))
     assert [r["key"] for r in rows] == ["a", "b"]
 

@@ -178,22 +178,31 @@ def import_runs(
 
 
 @runs.command("remove")
-@click.argument("run_ids", type=int, nargs=-1, required=True, metavar="RUN…")
+@click.argument("run_ids", type=int, nargs=-1, metavar="[RUN]…")
+@click.option(
+    "--import", "imported", metavar="FILE", default=None,
+    help="All runs of an import, by its file or the published table's name.",
+)  # fmt: skip
 @click.option("--why", required=True, help="The reason, which is kept with the run.")
 @click.option("--who", default=None, help="Who takes it out; default: the user's name.")
 @db_option
-def remove_runs(run_ids: tuple[int, ...], why: str, who: str | None, db: str | None) -> None:
+def remove_runs(
+    run_ids: tuple[int, ...], imported: str | None, why: str, who: str | None, db: str | None
+) -> None:
     """Take runs out: no law learns from them any more. They are kept, with who, when and why.
 
     \b
     Example:
       soundscale runs remove 3 4 --why "typed in percent"
+      soundscale runs remove --import results.csv --why "another test set"
     """
     import getpass
 
     from planner.service import fitting
 
-    n_removed = fitting.remove_runs(db, run_ids, who=who or getpass.getuser(), why=why)
+    n_removed = fitting.remove_runs(
+        db, run_ids, who=who or getpass.getuser(), why=why, imported=imported
+    )
     talk(f"{n_removed} runs removed; soundscale runs show RUN still shows them")
 
 

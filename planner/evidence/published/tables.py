@@ -119,11 +119,11 @@ def load_table(
             f" (there is no file {name_or_path})" if "." in name_or_path else ""
         )
         raise UnknownNameError("published table", name_or_path, PUBLISHED, remedy=remedy)
-    digest = f"imported:{path.name}:{_home_of(path)}"
+    digest = f"imported:{path.name}:{home_of(path)}"
     return _read(path.name, "imported", text_of(path), catalogue, digest, errors_in)
 
 
-def _home_of(path: Path) -> str:
+def home_of(path: Path) -> str:
     """Twelve digits of the folder's hash: files of one name in two folders are two sources."""
     return hashlib.sha256(str(path.resolve().parent).encode()).hexdigest()[:12]
 

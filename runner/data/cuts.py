@@ -58,6 +58,7 @@ def flat_cut(cut: dict[str, Any], where: str) -> dict[str, Any]:
     _check_within(start, within, duration, cut.get("duration"), where)
     row = {
         "path": sources[0].get("source"), "text": said.get("text"), "speaker": said.get("speaker"),
+        "language": said.get("language"),
         "offset": start + within, "duration": duration, "id": cut.get("id"),
     }  # fmt: skip
     custom = said.get("custom")

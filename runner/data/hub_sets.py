@@ -9,18 +9,21 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from planner.errors import InputError, MissingResourceError
+from planner.words.languages import LANGUAGES
 from runner.data import manifest
 from runner.data.clips import TEST, TRAIN, VALIDATION, DataSpec, Listing
+from runner.data.languages import code_of
 from runner.weights import hub
 from runner.weights.packages import Say, cache_folder, install
 
 MANIFEST = "manifest.jsonl"
 _AUDIO = "audio"
+_LANGUAGE = ("language", "locale", "lang", "lang_id")
 _SPEAKER = ("speaker_id", "speaker", "client_id", "actor", "actor_id")
 
 
@@ -81,6 +84,7 @@ def _rows(spec: DataSpec, theirs: str, split: str, folder: Path) -> Iterator[dic
     reference, word = _reference(spec, columns)
     names = getattr(rows.features[reference], "names", None)
     speaker = next((c for c in _SPEAKER if c in columns), None)
+    spoken = _language_of(spec, rows.features)
     for number, row in enumerate(rows):
         stored, name = row[_AUDIO], str(row.get("id") or f"{number:07d}")
         suffix = Path(stored["path"] or "x.wav").suffix or ".wav"
@@ -93,7 +97,18 @@ def _rows(spec: DataSpec, theirs: str, split: str, folder: Path) -> Iterator[dic
             word: str(names[value] if names else value),
             "split": split,
         }
-        yield out | ({"speaker": str(row[speaker])} if speaker else {})
+        out |= {"speaker": str(row[speaker])} if speaker else {}
+        yield out | ({"language": said} if (said := spoken(row)) else {})
+
+
+def _language_of(spec: DataSpec, features: Any) -> Callable[[dict[str, Any]], str | None]:
+    """What tells a row's language: a column, else a configuration that is a language (`de`, `german`, `de_de`)."""
+    column = next((c for c in _LANGUAGE if c in features), None)
+    if column is None:
+        code = code_of(spec.config or "")
+        return lambda row: code if code in LANGUAGES else None
+    names = getattr(features[column], "names", None)
+    return lambda row: str(names[row[column]] if names else row[column] or "") or None
 
 
 def _load(spec: DataSpec, split: str) -> Any:

@@ -1,8 +1,8 @@
 """Kaldi's data folders: `wav.scp`, `text` and `utt2spk`, one utterance a line.
 
 The folder itself, which Soundscale then splits, or a folder of such folders named by the splits
-(`train`, `dev`, `test`, or as the request says); ESPnet's are the same. `segments` are honoured; pipes and archives
-(`a.ark:17`) are not read: audio files only.
+(`train`, `dev`, `test`, or as the request says); ESPnet's are the same. `segments` and `utt2lang` are honoured; pipes
+and archives (`a.ark:17`) are not read: audio files only.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from planner.errors import InputError, MissingResourceError
 from planner.words.table_text import number as number_of
 from planner.words.table_text import text_of
 from runner.data.clips import TEST, TRAIN, VALIDATION, Clip, DataSpec, Listing
+from runner.data.languages import code_of
 
 _ARCHIVE = re.compile(r"\.ark:\d+$")
 
@@ -54,7 +55,9 @@ def _parts(root: Path, spec: DataSpec) -> list[tuple[str, Path]]:
 
 
 def _part(folder: Path, split: str) -> list[Clip]:
-    audio, texts, speakers = (_table(folder / name) for name in ("wav.scp", "text", "utt2spk"))
+    audio, texts, speakers, languages = (
+        _table(folder / name) for name in ("wav.scp", "text", "utt2spk", "utt2lang")
+    )
     parts = _segments(folder) if (folder / "segments").is_file() else _whole(audio, folder)
     clips: list[Clip] = []
     for part in parts:
@@ -75,12 +78,19 @@ def _part(folder: Path, split: str) -> list[Clip]:
                 path=_audio(given, f"row {number} of {folder.name}/wav.scp", folder),
                 reference=text,
                 speaker=speakers.get(part.utterance_id, (0, ""))[1] or None,
+                language=code_of(languages.get(part.utterance_id, (0, ""))[1]),
                 split=split,
                 start_seconds=part.start,
                 length_seconds=part.length,
             )
         )
-    _check_files(folder, parts, texts, speakers)
+    _check_files(folder, parts, texts)
+    for name, word, told in (("utt2spk", "speaker", speakers), ("utt2lang", "language", languages)):
+        missing = next((p for p in parts if p.utterance_id not in told), None) if told else None
+        if missing is not None:
+            raise InputError(
+                f"{missing.where}: {missing.utterance_id} has no {word} in {name}; add it, or remove {name}"
+            )
     return clips
 
 
@@ -137,9 +147,8 @@ def _check_files(
     folder: Path,
     parts: list[_Part],
     texts: dict[str, tuple[int, str]],
-    speakers: dict[str, tuple[int, str]],
 ) -> None:
-    """Refuse texts without audio, channels of a file, and utterances whose speaker alone is missing."""
+    """Refuse texts without audio, and channels of a file."""
     if (folder / "reco2file_and_channel").is_file():
         for key, (number, value) in _table(folder / "reco2file_and_channel").items():
             if value.split()[-1:] not in (["A"], ["1"]):
@@ -154,11 +163,6 @@ def _check_files(
             raise InputError(
                 f"row {number} of {folder.name}/text: {key} has no audio in {source}; add it or drop the row"
             )
-    nobody = next((p for p in parts if p.utterance_id not in speakers), None) if speakers else None
-    if nobody is not None:
-        raise InputError(
-            f"{nobody.where}: {nobody.utterance_id} has no speaker in utt2spk; add it, or remove utt2spk"
-        )
 
 
 def _table(path: Path) -> dict[str, tuple[int, str]]:

@@ -18,13 +18,32 @@ ACCENTED = 0.005
 stay below it; German has 1.7 %, French 3.5 %, Spanish 2.4 % in newspaper text)."""
 
 
+_THREE_LETTERS = """
+    af afr am amh ar ara,arb as asm az aze,azj ba bak be bel bg bul bn ben bo bod,tib br bre bs bos ca cat cs ces,cze
+    cy cym,wel da dan de deu,ger el ell,gre en eng es spa et est,ekk eu eus,baq fa fas,per,pes fi fin fo fao fr fra,fre
+    gl glg gu guj ha hau haw haw he heb hi hin hr hrv ht hat hu hun hy hye,arm id ind is isl,ice it ita ja jpn jw jav,jv
+    ka kat,geo kk kaz km khm kn kan ko kor la lat lb ltz ln lin lo lao lt lit lv lav,lvs mg mlg mi mri,mao mk mkd,mac
+    ml mal mn mon,khk mr mar ms msa,may,zsm mt mlt my mya,bur ne nep,npi nl nld,dut nn nno no nor,nob,nb oc oci pa pan
+    pl pol ps pus,pbt pt por ro ron,rum ru rus sa san sd snd si sin sk slk,slo sl slv sn sna so som sq sqi,alb,als
+    sr srp su sun sv swe sw swa,swh ta tam te tel tg tgk th tha tk tuk tl tgl,fil tr tur tt tat uk ukr ur urd
+    uz uzb,uzn vi vie yi yid,ydd yo yor yue yue zh zho,chi,cmn
+""".split()  # noqa: SIM905 (pairs read better so)
+THREE_LETTERS = {
+    long: code
+    for code, longs in zip(_THREE_LETTERS[::2], _THREE_LETTERS[1::2], strict=True)
+    for long in longs.split(",")
+}
+"""ISO 639-2 and 639-3 codes, and other spellings of a code, of the languages that Whisper knows."""
+
+
 def code_of(written: str) -> str | None:
     """The language's own part of a code, or the code of its English name; None for nothing.
 
-    >>> code_of("zh-CN"), code_of("pt_BR"), code_of(" "), code_of("German")
-    ('zh', 'pt', None, 'de')
+    >>> code_of("zh-CN"), code_of("pt_BR"), code_of(" "), code_of("German"), code_of("deu"), code_of("cmn_hans_cn")
+    ('zh', 'pt', None, 'de', 'de', 'zh')
     """
     code = written.strip().lower().replace("_", "-").partition("-")[0]
+    code = THREE_LETTERS.get(code, code)
     if not code or code in LANGUAGES:
         return code or None
     from transformers.models.whisper.tokenization_whisper import TO_LANGUAGE_CODE

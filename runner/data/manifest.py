@@ -33,7 +33,7 @@ _EMPTY_OF_PANDAS = frozenset({"nan", "NaN", "<NA>", "#N/A", "NULL"})
 """What pandas and spreadsheets write for an empty cell; nobody's transcript by itself."""
 TEXT_COLUMNS = ("text", "sentence", "transcript", "transcription")
 LABEL_COLUMNS = ("label", "emotion")
-_LANGUAGE = ("language", "lang", "locale")
+_LANGUAGE = ("language", "lang", "locale", "source_lang")
 _SPEAKER = ("speaker", "client_id", "speaker_id")
 
 

@@ -6,6 +6,7 @@ import pytest
 from planner.errors import InputError, MissingResourceError
 from runner.data.clips import DataSpec
 from runner.data.corpus import load_corpus
+from runner.data.hub_sets import _language_of
 
 
 def spoken(seconds):
@@ -56,6 +57,22 @@ def test_a_hub_data_set_is_exported_once_and_then_read_from_the_cache(parquet_se
     again = load_corpus(spec, cache=tmp_path / "cache", offline=True)
     assert again.digest == first.digest
     assert [c.source.split(" data set")[0] for c in (first, again)] == ["hub", "cache: hub"]
+
+
+@pytest.mark.parametrize(
+    ("features", "config", "said"),
+    [
+        ({"text": None, "locale": None}, None, "sv-SE"),
+        ({"text": None}, "german", "de"),
+        ({"text": None}, "fr_fr", "fr"),
+        ({"text": None}, "clean", None),
+        ({"text": None}, None, None),
+    ],
+)
+def test_a_hub_data_set_says_its_language_by_a_column_or_its_configuration(features, config, said):
+    row = {"text": "a", "locale": "sv-SE"}
+    spoken = _language_of(DataSpec(name="x/y", config=config), features)
+    assert spoken({k: row[k] for k in features}) == said
 
 
 def test_labels_of_a_hub_data_set_keep_their_names(parquet_set, tmp_path):

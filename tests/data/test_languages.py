@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import numpy as np
@@ -14,8 +15,8 @@ from planner.words.languages import LANGUAGES, check_language
 from planner.words.records import TOKENS_PER_SECOND_ABROAD
 from runner.data.check import check
 from runner.data.clips import DataSpec
-from runner.data.corpus import load_corpus
-from runner.data.languages import not_english
+from runner.data.corpus import list_clips, load_corpus
+from runner.data.languages import THREE_LETTERS, code_of, not_english
 from runner.models.decode import Specials
 from runner.sweep.expand import expand
 from runner.sweep.file import parse_spec
@@ -128,3 +129,71 @@ def test_loan_words_do_not_make_a_text_foreign():
 def test_data_check_names_utterances_whose_numbers_can_be_written_two_ways(corpus):
     found = check(corpus(["press one", "ten eleven one forty", "call 2 0 7 now"]))["number_format"]
     assert found == ["4", "5"]
+
+
+@pytest.fixture
+def kaldi(tmp_path):
+    """A folder of two utterances with the given table of languages."""
+
+    def make(languages):
+        for i in range(2):
+            soundfile.write(
+                tmp_path / f"{i}.wav",
+                0.1 * np.random.default_rng(i).standard_normal(16_000),
+                16_000,
+            )
+        tables = {
+            "wav.scp": "a 0.wav\nb 1.wav",
+            "text": "a hallo da\nb guten tag",
+            "utt2lang": languages,
+        }
+        for name, text in tables.items():
+            (tmp_path / name).write_text(text)
+        return DataSpec(name="kaldi", path=str(tmp_path), test_fraction=0.5, validation_fraction=0)
+
+    return make
+
+
+def test_a_kaldi_folder_says_its_language_and_is_not_taken_for_english(kaldi):
+    spec = kaldi("a deu\nb german")
+    with pytest.raises(
+        InputError, match=r"another language than English by its own account \(de 2 clips"
+    ):
+        load_corpus(spec)
+    assert {c.language for c in load_corpus(dataclasses.replace(spec, language="de")).clips} == {
+        "de"
+    }
+    with pytest.raises(InputError, match="b has no language in utt2lang"):
+        load_corpus(kaldi("a eng"))
+    assert len(load_corpus(kaldi("a eng\nb en_US")).clips) == 2
+
+
+def test_a_cut_of_lhotse_and_a_manifest_of_canary_say_their_language(tmp_path):
+    soundfile.write(tmp_path / "0.wav", np.zeros(16_000), 16_000)
+    said = {"start": 0, "duration": 1.0, "text": "bonjour", "language": "French"}
+    cut = {
+        "id": "c", "start": 0, "duration": 1.0, "channel": 0, "type": "MonoCut", "supervisions": [said],
+        "recording": {"id": "r", "sources": [{"type": "file", "source": "0.wav", "channels": [0]}]},
+    }  # fmt: skip
+    row = {"audio_filepath": "0.wav", "text": "bonjour", "source_lang": "fr", "id": "d"}
+    path = tmp_path / "m.jsonl"
+    path.write_text("\n".join(map(json.dumps, (cut, row))))
+    found = list_clips(DataSpec(name="manifest", path=str(path))).clips
+    assert [c.language for c in found] == ["fr", "fr"]
+
+
+def test_codes_of_three_letters_are_those_of_the_names():
+    from transformers.models.whisper.tokenization_whisper import LANGUAGES as KNOWN
+
+    assert set(THREE_LETTERS.values()) == set(KNOWN)
+    assert {long[:2] for long, code in THREE_LETTERS.items() if code == long[:2]} > {
+        "en",
+        "fr",
+        "ru",
+    }
+    assert (code_of("deu"), code_of("ger"), code_of("cmn"), code_of("en")) == (
+        "de",
+        "de",
+        "zh",
+        "en",
+    )

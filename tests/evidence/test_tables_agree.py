@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import math
 from contextlib import suppress
+from fractions import Fraction
 
 import pandas as pd
 import pytest
@@ -13,7 +15,7 @@ from hypothesis import strategies as st
 
 from planner.errors import SoundscaleError
 from planner.evidence.published.tables import load_table
-from planner.service.own_table import read_columns
+from planner.service.own_table import read_columns, read_table
 
 NUMBERS = st.one_of(
     st.floats(0, 3, allow_nan=False).map(repr),
@@ -149,6 +151,94 @@ def columns_agree(folder, table):
             assert ours == (cell.strip() if isinstance(ours, str) else float(cell))
 
 
+SCALES = {
+    "k": 1000,
+    "K": 1000,
+    "M": 10**6,
+    "B": 10**9,
+    "G": 10**9,
+    "T": 10**12,
+    "%": Fraction(1, 100),
+}
+
+
+def in_words(cell):
+    """The number that a person means by a cell, by exact fractions; None where it is none or could be two."""
+    body, scale = cell.strip(), Fraction(1)
+    if body and body[-1] in SCALES:
+        body, scale = body[:-1].strip(), Fraction(SCALES[body[-1]])
+    whole, _, _decimals = body.partition(".")
+    groups = whole.lstrip("+-").split(",")
+    if len(groups) > 1:
+        if (
+            groups[0].startswith("0")
+            or any(len(g) != 3 for g in groups[1:])
+            or not 1 <= len(groups[0]) <= 3
+        ):
+            return None
+        body = body.replace(",", "")
+    if (
+        not body.isascii()
+        or "_" in body
+        or " " in body
+        or body.lower().strip("+-") in ("nan", "inf", "infinity")
+    ):
+        return None
+    with suppress(ValueError, OverflowError):
+        value = float(Fraction(body) * scale)
+        return value if math.isfinite(value) else None
+    return None
+
+
+FIGURES = st.one_of(
+    NUMBERS,
+    st.tuples(
+        st.integers(0, 10**7).map(lambda n: f"{n:,}") | st.floats(0, 1e4).map(lambda x: f"{x:,.3f}")
+        | st.sampled_from(["0,125", "1.234,5", "1 234", "12,34", "1,2345", "007", ",5", "1,000,00"]),
+        st.sampled_from(["", "", "", "k", " M", "B", "T", "%", " %", "s", "KB", "m", "\u2030", "MM"]),
+    ).map("".join),
+)  # fmt: skip
+
+
+@st.composite
+def columns_of_figures(draw):
+    """A table of one column that is to be numbers, each of a kind, with up to two cells of another kind."""
+    usual = draw(st.sampled_from(["", "M", "%"]))
+    cells = draw(
+        st.lists(st.integers(1, 9999).map(lambda n: f"{n / 10}{usual}"), min_size=1, max_size=5)
+    )
+    for _ in range(draw(st.integers(0, 2))):
+        cells[draw(st.integers(0, len(cells) - 1))] = draw(FIGURES)
+    return cells
+
+
+def figures_agree(folder, cells):
+    """Each cell of a column that is asked for as numbers is what a person means by it, or all are refused."""
+    out = io.StringIO(newline="")
+    csv.writer(out).writerows([["n", "x"], *([cell, "x"] for cell in cells)])
+    (folder / "f.csv").write_bytes(out.getvalue().encode())
+    try:
+        (found, notes) = read_table(str(folder / "f.csv"), ["n"])
+    except SoundscaleError as problem:
+        one_line(problem)
+        return
+    kept = [cell for cell in cells if "\n" not in cell]
+    for value, cell in zip(found["n"], kept, strict=True):
+        assert math.isnan(value) or value == in_words(cell)
+    said = [
+        cell
+        for cell, v in zip(kept, found["n"], strict=True)
+        if not math.isnan(v) and plain(cell) != v
+    ]
+    assert len(notes) == bool(said)
+    units = {
+        cell.strip()[-1]
+        for cell, v in zip(kept, found["n"], strict=True)
+        if v and not math.isnan(v) and "," not in cell
+    }
+    assert len({unit if unit == "%" else unit in SCALES for unit in units}) <= 1
+
+
 quickly = settings(
     max_examples=150, deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
@@ -166,6 +256,19 @@ def test_no_number_of_an_imported_table_is_another_one_to_pandas(tmp_path, table
 @given(tables())
 def test_no_cell_of_anybodys_table_is_another_one_to_pandas(tmp_path, table):
     columns_agree(tmp_path, table)
+
+
+@quickly
+@given(columns_of_figures())
+def test_no_figure_of_anybodys_table_is_another_one_to_a_person(tmp_path, cells):
+    figures_agree(tmp_path, cells)
+
+
+@pytest.mark.slow
+@thoroughly
+@given(columns_of_figures())
+def test_no_figure_of_thousands_of_tables_is_another_one_to_a_person(tmp_path, cells):
+    figures_agree(tmp_path, cells)
 
 
 @pytest.mark.slow

@@ -7,6 +7,7 @@ import dataclasses
 import pytest
 
 from planner.errors import FitError, InputError
+from planner.evidence.fit_report import warnings_of
 from planner.evidence.published.tables import load_table
 from planner.service import asking, fitting, lists
 from planner.service.replay import replay
@@ -211,3 +212,17 @@ def test_a_published_table_is_taken_out_by_its_name_and_a_file_that_was_not_impo
         fitting.remove_runs(db, [], who="ann", why="x", imported=write("asr,whisper-tiny,8,0.3"))
     with pytest.raises(InputError, match="no run is named"):
         fitting.remove_runs(db, [], who="ann", why="x")
+
+
+def test_two_languages_of_one_table_are_a_law_each(files):
+    write, db = files
+    sizes = (("tiny", 0.3), ("base", 0.2), ("small", 0.14), ("medium", 0.1))
+    rows = [f"asr,whisper-{s},30,{e},en" for s, e in sizes]
+    rows += [f"asr,whisper-{s},30,{2 * e},de" for s, e in sizes[:3]]
+    fitting.import_results(db, write(*rows, header=f"{HEADER},language"))
+    with opened(db) as engine:
+        report = fitting.fit(engine, "asr")
+    assert {row.setup.language for row in report.evidence.rows} == {None}
+    assert "language 'de'" in str(warnings_of(report))
+    with pytest.raises(InputError, match=r"row 1 of r\.csv.*unknown language 'gr'"):
+        fitting.import_results(db, write("asr,whisper-tiny,30,0.1,gr", header=f"{HEADER},language"))

@@ -29,6 +29,7 @@ _COLUMNS = [
     ("reduction", "reduction"),
     ("adaptation", "adaptation"),
     ("metric", "metric"),
+    ("scorer", "scorer"),
     ("error_shown", "error ± se"),
     ("gflops", "GFLOPs/window"),
     ("latency_p50_ms", "p50 ms"),
@@ -36,7 +37,7 @@ _COLUMNS = [
     ("provenance", "from"),
     ("told_apart", "told apart by"),
 ]
-_NARROW_WITHOUT = ("adaptation", "metric", "from", "GFLOPs/window", "reduction")
+_NARROW_WITHOUT = ("scorer", "adaptation", "metric", "from", "GFLOPs/window", "reduction")
 """What a narrow terminal goes without, in this order; the error stays."""
 
 

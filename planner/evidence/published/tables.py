@@ -50,7 +50,7 @@ COLUMNS = (
     ),
     *("n_substitutions", "n_deletions", "n_insertions"),
     *("n_units", "n_errors", "mean_output_tokens", "selection", "audio_coverage"),
-    *("learning_rate", "steps", "batch_size", "normaliser", "published_gflops"),
+    *("learning_rate", "steps", "batch_size", "normaliser", "language", "published_gflops"),
     *("latency_p50_ms", "latency_p90_ms", "latency_p95_ms", "latency_p99_ms", "device"),
     *("source", "source_kind", "n_trainable", "train_seconds", "peak_memory_bytes"),
 )
@@ -293,6 +293,8 @@ def _trial(name: str, provenance: str, cells: Mapping[str, str], catalogue: Cata
         padding=cells.get("padding") or ("padded30" if padded else "dynamic"),
         normaliser=cells.get("normaliser") or ("lower-case [a-z0-9']" if padded else "unknown"),
         seed=whole_in(cells, "seed") or 0,
+        # English is what a trial of no other language is in.
+        language=None if cells.get("language") in (None, "", "en") else cells["language"],
     )
 
 

@@ -70,7 +70,8 @@ def _leverage(fitted: Fitted) -> Floats:
     jacobian = fitted.jacobian[:, free]
     length = np.maximum(np.linalg.norm(jacobian, axis=0), 1e-300)
     left = np.linalg.svd(jacobian / length, full_matrices=False)[0]
-    return np.minimum((left**2).sum(1), 1.0)
+    leverage: Floats = np.minimum((left**2).sum(1), 1.0)
+    return leverage
 
 
 def _moves(fitted: Fitted, left_out: np.ndarray) -> Floats:

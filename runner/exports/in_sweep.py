@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 Say = Callable[[str], None]
 
+MOST_ERRORS = 2.0
+"""Of a run that is worth an export, over the fewest errors of any (assumption)."""
 TOKENS_A_SECOND = 2.0
 """Output tokens a second of speech by which FLOPs are compared (assumption; it hardly moves an order)."""
 
@@ -140,7 +142,8 @@ def _known(engine: Engine, run_ids: Sequence[int]) -> set[tuple[int, str, str]]:
 def chosen_runs(rows: Sequence[RunRow], spec: SweepSpec, catalogue: Catalogue) -> list[RunRow]:
     """The runs that are exported: all, or the untrained and those on the frontier of error and a window's FLOPs.
 
-    FLOPs are counted a second of audio, as windows differ in length, at TOKENS_A_SECOND.
+    FLOPs are counted a second of audio, as windows differ in length, at TOKENS_A_SECOND. The end of the frontier with
+    more than MOST_ERRORS times the fewest errors is left out: nobody deploys it beside the rest.
     """
     mine = [r for r in rows if r.provenance == "measured" and r.error is not None]
     if spec.engine_runs == "all":
@@ -151,7 +154,9 @@ def chosen_runs(rows: Sequence[RunRow], spec: SweepSpec, catalogue: Catalogue) -
         i for i, one in at.items()
         if not any(other != one and other[0] <= one[0] and other[1] <= one[1] for other in at.values())
     }  # fmt: skip
-    return [r for r in mine if r.run_id in on_it or r.trial.adaptation.kind == "none"]
+    fewest = min((error for error, _ in at.values()), default=0.0)
+    kept = {i for i in on_it if at[i][0] <= MOST_ERRORS * fewest}
+    return [r for r in mine if r.run_id in kept or r.trial.adaptation.kind == "none"]
 
 
 def _flops_a_second(trial: Trial, catalogue: Catalogue) -> float:

@@ -144,3 +144,9 @@ def test_the_frontier_leaves_out_what_another_run_beats_in_errors_and_flops():
     spec = parse_spec(TABLE | {"engine_runs": "frontier"}, "s.toml")
     assert [r.run_id for r in chosen_runs(rows, spec, BUILT_IN)] == [1, 2, 4]
     assert len(chosen_runs(rows, parse_spec(TABLE, "s.toml"), BUILT_IN)) == 4
+
+
+def test_the_frontier_ends_where_errors_are_twice_the_fewest():
+    rows = [run(1, 0.05), run(2, 0.1, "stem:2"), run(3, 0.11, "stem:4")]
+    spec = parse_spec(TABLE | {"engine_runs": "frontier"}, "s.toml")
+    assert [r.run_id for r in chosen_runs(rows, spec, BUILT_IN)] == [1, 2]

@@ -13,9 +13,9 @@ from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
 
-from planner.cli.options import echo, echo_rows, talk
+from planner.cli.options import echo, echo_rows, talk, terminal_columns
 from planner.errors import InfeasibleError
-from planner.report import answer_text
+from planner.report import answer_brief, answer_text
 from planner.service import asking, fitting
 from planner.store.engine import opened
 from planner.words.question import PlanQuery
@@ -51,11 +51,12 @@ def run(db: str | None, request: RunRequest, spec: Path | None) -> None:
     with _sweep_file(spec) as path:
         result, rows = sweep_commands.execute(path, db, request)
     _print_trained(db, rows)
+    answer_id = None
     if result.n_finished:
         _print_learnt(db)
         _print_engines(db, result.name)
-        _print_answer(db)
-    _print_where(db, result, time.monotonic() - began)
+        answer_id = _print_answer(db)
+    _print_where(db, result, time.monotonic() - began, answer_id)
     sweep_commands.raise_if_failed(result)
 
 
@@ -120,7 +121,8 @@ def _in_engines(db: str | None) -> str | None:
         return "any" if engine_results(engine) else None
 
 
-def _print_answer(db: str | None) -> None:
+def _print_answer(db: str | None) -> str:
+    """The answer on a screen; its id."""
     asked = f"{format_flops(QUESTION_FLOPS)} and {format_ms(QUESTION_LATENCY_MS)} per utterance"
     _heading(f"The answer for {asked}")
     query = PlanQuery(
@@ -128,19 +130,24 @@ def _print_answer(db: str | None) -> None:
         engine=_in_engines(db),
     )  # fmt: skip
     try:
-        echo(answer_text.plan_text(asking.plan(db, query).json))
+        answer = asking.plan(db, query).json
     except InfeasibleError as problem:
         # A slow machine: what would do is the answer then, and FLOPs alone still have one.
         echo(str(problem))
         alone = PlanQuery(task="asr", flops=QUESTION_FLOPS, source="measured")
-        echo(answer_text.plan_text(asking.plan(db, alone).json))
+        answer = asking.plan(db, alone).json
+    echo(answer_brief.plan_brief(answer, terminal_columns()))
+    return str(answer["answer_id"])
 
 
-def _print_where(db: str | None, result: CampaignResult, seconds: float) -> None:
+def _print_where(
+    db: str | None, result: CampaignResult, seconds: float, answer_id: str | None
+) -> None:
     url = absolute_db(db)
     talk("")
     talk(sweep_commands.result_line(result, url))
     talk(f"all of it in {format_duration(seconds)}; the database is {url}")
     talk("more questions:  soundscale plan --task asr --flops 10G --latency 1s")
     talk("                 soundscale runs list   soundscale frontier --task asr")
-    talk("use an answer:   soundscale transcribe FILE.wav --answer ID")
+    if answer_id is not None:
+        talk(f"use the answer:  soundscale transcribe FILE.wav --answer {answer_id}")

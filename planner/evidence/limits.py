@@ -48,9 +48,16 @@ def _spoilt_texts(evidence: Evidence) -> list[dict[str, str]]:
         (
             "texts-cut",
             "n_windows_at_limit",
-            "reached the limit of output tokens: their texts are cut",
+            (
+                "window reached the limit of output tokens: its text is cut",
+                "windows reached the limit of output tokens: their texts are cut",
+            ),
         ),
-        ("texts-loop", "n_windows_looped", "say the same again and again"),
+        (
+            "texts-loop",
+            "n_windows_looped",
+            ("window says the same again and again", "windows say the same again and again"),
+        ),
     ):
         # Runs of before counted by another limit than the one in force, and no loops.
         counted = [r for r in evidence.rows if "utterances_at_limit" in r.evaluation_details]
@@ -59,7 +66,9 @@ def _spoilt_texts(evidence: Evidence) -> list[dict[str, str]]:
         if spoilt:
             runs = ", ".join(map(str, sorted(spoilt)[:MOST_NAMED]))
             more = f" and {len(spoilt) - MOST_NAMED} more" if len(spoilt) > MOST_NAMED else ""
-            message = f"{sum(spoilt.values())} windows {what} (runs {runs}{more})"
+            n = sum(spoilt.values())
+            which = "run" if len(spoilt) == 1 else "runs"
+            message = f"{n} {what[n > 1]} ({which} {runs}{more})"
             out.append({"code": code, "message": message})
     return out
 

@@ -37,7 +37,8 @@ def _to_settle(table: CandidateTable, decision: Decision, evidence: Evidence) ->
     scored = {r.run_id for r in evidence.rows if r.provenance == "measured"}
     mine = _last_scored(table, decision.best, scored)
     others = [_last_scored(table, j, scored) for j in decision.ties]
-    ties = [run_id for run_id in others if run_id is not None][:MOST_COMPARED]
+    # A run in two engines is one run: its texts in them are compared where it was exported.
+    ties = [i for i in dict.fromkeys(others) if i is not None and i != mine][:MOST_COMPARED]
     if mine is None or not ties:
         return None
     ids = " ".join(str(i) for i in (mine, *ties))

@@ -21,7 +21,7 @@ SMALLER = (
     ("audio_seconds = 12", "audio_seconds = 8"),
     (', "stem:4"', ""),
     ("steps = 30", "steps = 3"),
-    ("n_train = 200", "n_train = 60\nn_test = 6"),
+    ("n_train = 160", "n_train = 60\nn_test = 6"),
 )
 
 
@@ -37,6 +37,7 @@ def test_the_quickstart_ends_with_what_was_trained_learnt_and_answered(tmp_path,
     for heading in ("What was trained", "What was learnt", "The answer for 20 GFLOPs"):
         assert heading in shown.out
     assert f"the database is {db}" in shown.err
+    assert "transcribe FILE.wav --answer" in shown.err
     engine = open_store(db)
     found = [row.error for row in runs(engine, status="finished")]
     assert (len(found), len(plans(engine)) >= 1) == (4, True)

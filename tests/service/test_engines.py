@@ -147,3 +147,12 @@ def test_http_gives_the_json_of_the_command(exported):
     with testing.client_of(exported) as client:
         answered = client.get("/v1/plan?task=asr&latency_ms=60s&engine=any")
     assert answered.json() == json.loads(printed.stdout)
+
+
+def test_a_run_that_ties_with_itself_in_another_engine_is_not_compared_with_itself(exported):
+    found = asking.plan(exported, PlanQuery(**LOOSE, engine="any", measured_only=True)).json
+    own = found["best"]["prediction"]["run_ids"]
+    assert any(tie["prediction"]["run_ids"] == own for tie in found["ties"])
+    for text in found["advice"]:
+        ids = text.partition("soundscale compare ")[2].split()
+        assert len(set(ids)) == len(ids)

@@ -14,7 +14,7 @@ from planner.words.units import format_flops
 from runner.data.clips import Corpus
 from runner.sweep.file import load_spec
 from runner.sweep.keys import SweepSpec
-from runner.trial.estimates import training_flops
+from runner.trial.estimates import scoring_flops, training_flops
 
 __all__ = ["Combination", "SweepSpec", "combinations", "expand", "load_spec"]
 
@@ -169,7 +169,7 @@ def expand(
 ) -> list[tuple[Trial, Resources]]:
     """The trials of a sweep on a corpus, each with what it needs; the longest first.
 
-    Longest first (by training FLOPs), because it packs better: a long trial that starts last
+    Longest first (by FLOPs of training and scoring), because it packs better: a long trial that starts last
     leaves the other workers idle behind it (Graham 1969: at most 4/3 of the best makespan against
     2 in any order), and the trial that is most likely to exceed the memory fails before hours are
     spent on the others.
@@ -202,7 +202,11 @@ def expand(
         ),
     ]
     unique = {trial.fingerprint: trial for trial in trials}
-    ordered = sorted(unique.values(), key=lambda t: -training_flops(t, corpus, catalogue))
+
+    def flops(trial: Trial) -> float:
+        return training_flops(trial, corpus, catalogue) + scoring_flops(trial, corpus, catalogue)
+
+    ordered = sorted(unique.values(), key=flops, reverse=True)
     return [(trial, resources) for trial in ordered]
 
 

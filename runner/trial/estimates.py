@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+
+from planner.costs.flops.forward import forward_flops
 from planner.costs.flops.training import training_flops as count_training
 from planner.words.catalogue import BUILT_IN, Catalogue
 from planner.words.records import Trial
@@ -40,3 +43,17 @@ def training_flops(trial: Trial, corpus: Corpus, catalogue: Catalogue = BUILT_IN
         task=trial.task,
     )
     return float(each.total) * trial.optimisation.batch_size * trial.optimisation.steps
+
+
+def scoring_flops(trial: Trial, corpus: Corpus, catalogue: Catalogue = BUILT_IN) -> float:
+    """FLOPs of hearing the test clips once, estimated (convention `exact`): whole windows, one after the other."""
+    window = forward_flops(
+        catalogue.backbone(trial.backbone),
+        audio_seconds=trial.audio_seconds,
+        reduction=trial.reduction,
+        n_output_tokens=n_label_tokens(trial, corpus) if trial.task == "asr" else 0,
+        padding=trial.padding,
+        task=trial.task,
+    )
+    windows = sum(max(1, math.ceil(c.audio_seconds / trial.audio_seconds)) for c in corpus.test)
+    return float(window.total) * windows

@@ -1,19 +1,21 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from planner.errors import InputError
-from planner.words.records import Reduction
+from planner.words.records import Adaptation, Reduction
 from runner.sweep.expand import Combination, combinations, expand
 from runner.sweep.file import load_spec, parse_spec
 from runner.sweep.keys import AXIS_NAMES, SweepSpec
-from runner.trial.estimates import training_flops
+from runner.trial.estimates import scoring_flops, training_flops
 
 STAR = 'kind = "star"'
+UNTRAINED = Adaptation(kind="none", lora_rank=None)
 
 
 def levels_of(found: list[Combination]) -> set[tuple[object, ...]]:
@@ -137,9 +139,23 @@ def test_expansion_takes_the_data_from_the_corpus(spec_with, corpus):
 
 
 def test_the_longest_trial_comes_first(spec_with, corpus):
-    costs = [training_flops(trial, corpus) for trial, _ in expand(spec_with(), corpus)]
+    trials = [trial for trial, _ in expand(spec_with(), corpus)]
+    costs = [training_flops(trial, corpus) + scoring_flops(trial, corpus) for trial in trials]
     assert costs == sorted(costs, reverse=True)
     assert costs[0] > costs[-1]
+
+
+def test_scoring_costs_a_window_for_each_part_of_a_clip(spec_with, corpus):
+    trial = expand(spec_with(), corpus)[0][0]
+    halved = replace(trial, audio_seconds=trial.audio_seconds / 2)
+    seconds = [clip.audio_seconds for clip in corpus.test]
+    windows = [sum(-(-s // t.audio_seconds) for s in seconds) for t in (trial, halved)]
+    each = [scoring_flops(t, corpus) / n for t, n in zip((trial, halved), windows, strict=True)]
+    assert each[1] < each[0]
+    assert scoring_flops(replace(trial, adaptation=UNTRAINED), corpus) == scoring_flops(
+        trial, corpus
+    )
+    assert training_flops(replace(trial, adaptation=UNTRAINED), corpus) == 0
 
 
 def test_a_hub_id_and_a_catalogue_name_are_one_trial(spec_with, corpus):

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from planner.cli.main import cli
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
-PAGES = ("fitting.md", "allocating.md")
+PAGES = ("fitting.md", "allocating.md", "many-curves.md")
 DRAWS = re.compile(r"--(?:report|plot) \S+ ?")
 """Files that take seconds to draw; `test_the_page_draws` has them."""
 NUMBER = re.compile(r"[-+]?\d+\.?\d*(?:e[-+]?\d+)?")

@@ -83,6 +83,13 @@ def _fill_tables(folder: Path) -> None:
     rows = [(*a, x) for a, x in zip(axes, loss, strict=True)]
     table(folder / "runs.csv", ["params", "tokens", "loss"], rows)
     table(folder / "next.csv", ["params", "tokens"], [(32e6, 3.2e9)])
+    curves = [
+        (s, n, w * n**-0.1)
+        for s, w in zip("abcd", (0.4, 0.5, 0.7, 0.9), strict=True)
+        for n in (39, 244, 1550)
+    ]
+    table(folder / "curves.csv", ["set", "params", "wer"], curves)
+    table(folder / "ahead.csv", ["set", "params"], [("a", 2000), ("", 2000)])
     asked = ["--axes", "params,tokens", "--error", "loss", "--law", "additive"]
     run(["fit", "table", str(folder / "runs.csv"), *asked, "--save", str(folder / "law.json")])
     results = [("asr", "whisper-tiny", 30.0, 0.1), ("asr", "whisper-base", 30.0, 0.08)]

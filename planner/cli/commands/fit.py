@@ -100,6 +100,11 @@ def fit_run(
 @click.option(
     "--group", default=None, help="Column that marks dependent rows (seeds of one trial)."
 )
+@click.option(
+    "--group-law",
+    default=None,
+    help="Column of many curves: one law each, what they share is borrowed.",
+)
 @click.option("--weight", default=None, help="Column of relative row weights.")
 @click.option("--std-error", default=None, help="Column of each error's standard error.")
 @click.option(
@@ -141,6 +146,7 @@ def fit_table_command(file: str, axes: str, **asked: Any) -> None:
       soundscale fit table runs.csv --axes params,tokens --error loss --loss huber:1e-3 --predict next.csv -f json
       soundscale fit table runs.csv --axes params,tokens --error loss --law additive --rows runs -f csv
       soundscale fit table runs.csv --axes params,tokens --error loss --save law.json --latex law.tex
+      soundscale fit table curves.csv --axes params --error wer --group-law set --predict ahead.csv
     """
     from planner.report import answer_text
     from planner.service import own_table
@@ -149,12 +155,50 @@ def fit_table_command(file: str, axes: str, **asked: Any) -> None:
     files = {name: asked.pop(name) for name in ("page", "plot", "save", "latex")}
     check_picture(files["plot"])
     names = [a.strip() for a in axes.split(",") if a.strip()]
+    column = asked.pop("group_law")
+    if column is not None:
+        _fit_groups(
+            file, names, column, asked, rows, output_format, [k for k, v in files.items() if v]
+        )
+        return
     found = own_table.fit_file(file, names, **asked)
     write_law_files(found, files)
     if output_format in ANSWER_FORMATS and output_format != "table":
         echo_json(found.to_json())
     elif output_format == "table":
         echo(answer_text.table_text(found.to_json()))
+    else:
+        for warning in found.warnings:
+            talk(warning["message"])
+        echo_rows(found.listing(rows), output_format)
+
+
+def _fit_groups(
+    file: str, axes: list[str], column: str, asked: dict[str, Any], rows: str | None,
+    output_format: str, files: list[str],
+) -> None:  # fmt: skip
+    """One law for many curves; what it has no use for is refused, not ignored."""
+    from planner.report.group_text import group_text
+    from planner.service.own_groups import group_file
+
+    usual = {"key": None, "group": None, "std_error": None, "cost": None, "bootstrap": 0}
+    given = [k for k, v in usual.items() if asked.pop(k) != v]
+    given += [
+        k
+        for k, v in (("law", ("auto", "additive")), ("loss", ("auto", "log")))
+        if asked.pop(k) not in v
+    ]
+    given += files
+    if given:
+        words = ", ".join(f"--{'report' if k == 'page' else k.replace('_', '-')}" for k in given)
+        raise click.UsageError(
+            f"--group-law fits an additive law by least squares to every curve; it takes no {words}"
+        )
+    found = group_file(file, axes, column, **asked)
+    if output_format == "table":
+        echo(group_text(found.to_json()))
+    elif output_format in ANSWER_FORMATS:
+        echo_json(found.to_json())
     else:
         for warning in found.warnings:
             talk(warning["message"])

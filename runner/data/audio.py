@@ -157,23 +157,27 @@ def segment_seconds(path: Path, start: float, length: float | None) -> float:
     if length is None:
         return seconds
     if start + length > seconds + SLACK_SECONDS:
-        raise AudioError(
-            path,
-            "truncated",
-            f"a part of it ends at {start + length:g} s, the file at {seconds:.6g} s",
-        )
+        raise _beyond(path, start + length, seconds)
     return min(length, seconds - start)
+
+
+def _beyond(path: Path, end: float, seconds: float) -> AudioError:
+    said = f"a part of it ends at {end:g} s, the file at {seconds:.6g} s"
+    return AudioError(path, "truncated", said)
 
 
 def read_segment(path: Path, start: float, length: float | None) -> Audio:
     """As `read_audio`, of the part from `start` of `length` seconds; of the whole where it is None.
 
     Raises:
-        AudioError: as `read_audio`, or the part holds no sample.
+        AudioError: as `read_audio`, or the part does not lie in the file.
     """
     samples = read_audio(path)
     if length is None:
         return samples
+    seconds = len(samples) / SAMPLE_RATE
+    if start + length > seconds + SLACK_SECONDS:
+        raise _beyond(path, start + length, seconds)
     first = round(start * SAMPLE_RATE)
     part = samples[first : first + round(length * SAMPLE_RATE)]
     if part.size == 0:

@@ -263,7 +263,11 @@ def _seconds(row: Row, name: str, where: str) -> float | None:
 
 def _audio(row: Row, where: str, manifest: Path) -> Path:
     column = _column(row, _PATH)
-    written = _text(row, column, where, "path") if column else ""
+    if column is None:
+        raise InputError(
+            f"{where}: no column {' or '.join(_PATH[:3])}; it has {', '.join(row) or 'none'}; name the file there"
+        )
+    written = _text(row, column, where, "path")
     if not written:
         raise InputError(f"{where}: path is empty; give the audio file or drop the row")
     if written.endswith("|"):

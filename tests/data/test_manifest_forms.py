@@ -57,9 +57,21 @@ def test_parts_of_one_file_are_clips_of_their_own(folder):
     assert [c.utterance_id for c in clips(folder, *rows)] == ["u0@0+0.5", "u0@0.5+0.5"]
 
 
-def test_a_part_beyond_its_file_is_a_broken_clip(folder):
-    row = {"audio_filepath": "u1.wav", "offset": 0.8, "duration": 5, "text": "a"}
-    assert measured(clips(folder, row)[0]).fault == "truncated"
+def test_a_part_beyond_its_file_is_a_broken_clip_and_is_not_heard_in_part(folder):
+    row = {"audio_filepath": "u1.wav", "offset": 0.8, "duration": 5, "text": "a", "split": "train"}
+    (clip,) = clips(folder, row)
+    assert measured(clip).fault == "truncated"
+    with pytest.raises(AudioError, match=r"ends at 5\.8 s, the file at 1"):
+        load_clip(clip)
+    report = check_source(
+        manifest(folder, row, {**row, "duration": 0.1, "split": "test"}).path, None, print
+    )
+    assert report.left_out == ["1 files truncated"]
+
+
+def test_a_manifest_without_a_column_of_files_names_its_columns(folder):
+    with pytest.raises(InputError, match=r"no column path or audio .*; it has Path, Text"):
+        clips(folder, "Path,Text", "u1.wav,a", name="m.csv")
 
 
 def test_a_duration_that_only_describes_a_file_cuts_nothing(folder):

@@ -226,3 +226,10 @@ def test_two_languages_of_one_table_are_a_law_each(files):
     assert "language 'de'" in str(warnings_of(report))
     with pytest.raises(InputError, match=r"row 1 of r\.csv.*unknown language 'gr'"):
         fitting.import_results(db, write("asr,whisper-tiny,30,0.1,gr", header=f"{HEADER},language"))
+
+
+@pytest.mark.parametrize("seconds", ["8000", "30.5"])
+def test_a_window_that_the_backbone_cannot_hear_is_refused(files, seconds):
+    write, db = files
+    with pytest.raises(InputError, match="is longer than a window of whisper-tiny, at most 30 s"):
+        fitting.import_results(db, write(f"asr,whisper-tiny,{seconds},0.1"))

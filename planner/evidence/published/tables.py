@@ -269,6 +269,12 @@ def _trial(name: str, provenance: str, cells: Mapping[str, str], catalogue: Cata
     seconds = number_in(cells, "audio_seconds")
     if not seconds:
         raise InputError(f"audio_seconds must be positive, got {cells['audio_seconds']!r}")
+    backbone = catalogue.backbone(cells["backbone"])
+    if seconds > backbone.max_audio_seconds:
+        raise InputError(
+            f"audio_seconds {seconds:g} is longer than a window of {backbone.name}, at most "
+            f"{backbone.max_audio_seconds:g} s; is it in milliseconds, or the length of the utterances?"
+        )
     # The study cut the waveform and padded it back to 30 s: its encoder always saw 1500 positions.
     padded = provenance == "published" and task == "asr"
     optimisation = Optimisation(
@@ -283,7 +289,7 @@ def _trial(name: str, provenance: str, cells: Mapping[str, str], catalogue: Cata
         split_policy=cells.get("split_policy") or "unknown",
         n_train=whole_in(cells, "n_train") or 0,
         n_test=whole_in(cells, "n_test") or 0,
-        backbone=catalogue.backbone(cells["backbone"]).name,
+        backbone=backbone.name,
         audio_seconds=seconds,
         reduction=Reduction.parse(cells.get("reduction") or "none"),
         adaptation=Adaptation.parse(cells.get("adaptation") or "none"),

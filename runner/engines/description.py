@@ -23,6 +23,7 @@ ENGINES = {
     "ctranslate2": "ctranslate2",
     "ggml": "whispercpp",
     "hf": "transformers",
+    "peft": "peft",
 }
 """Format of an export, and the engine that runs it."""
 

@@ -42,7 +42,8 @@ FORMATS = {
     one.name: one
     for one in (
         Format(
-            name="onnx", engine="onnxruntime", extra="onnx", precisions=("float32", "int8"),
+            name="onnx", engine="onnxruntime", extra="onnx",
+            precisions=("float32", "int8", "int8-static", "float16", "bfloat16"),
             to_run=("onnxruntime",), to_write=("onnx", "onnxscript"),
         ),
         Format(
@@ -61,11 +62,18 @@ FORMATS = {
             name="hf", engine="transformers", extra="runner",
             precisions=("float32", "float16", "bfloat16"), to_run=("torch", "transformers"),
         ),
+        Format(
+            name="peft", engine="peft", extra="runner", precisions=("float32",),
+            to_run=("torch", "transformers", "peft"),
+        ),
     )
 }  # fmt: skip
 
 
-WHISPER_ALONE = ("ctranslate2", "ggml", "hf")
+CALIBRATED = ("int8-static",)
+"""Precisions whose ranges are taken from training clips."""
+
+WHISPER_ALONE = ("ctranslate2", "ggml", "hf", "peft")
 """Formats that hold a recogniser of that family alone."""
 
 
@@ -161,6 +169,11 @@ def why_not(form: Format, trial: Trial, family: str) -> str | None:
             return "whisper.cpp runs speech recognition alone, and this model names classes"
         if cut.place != "none":
             return f"whisper.cpp's encoder has a stride of 2 and no place for {cut}"
-    if form.name == "hf" and trial.task == "emotion":
+    if form.name in ("hf", "peft") and trial.task == "emotion":
         return "only speech recognition is written as a transformers folder"
+    if form.name == "peft":
+        if trial.adaptation.kind != "lora":
+            return f"{trial.adaptation} is no adapter, or more than one"
+        if cut.place != "none":
+            return f"stock Whisper, which an adapter is put on, has no place for {cut}"
     return None

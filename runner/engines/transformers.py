@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.metadata import version as version_of
 from pathlib import Path
 from typing import Any
@@ -17,20 +17,31 @@ from runner.engines.quiet import quiet_transformers
 from runner.engines.text import reader
 
 
+def load_stock(folder: Path) -> Any:
+    """What transformers makes of a folder; the code beside its weights is ours, and a stock one brings none."""
+    from transformers import AutoModelForSpeechSeq2Seq
+
+    own_code = "auto_map" in json.loads((folder / "config.json").read_text())
+    return AutoModelForSpeechSeq2Seq.from_pretrained(folder, trust_remote_code=own_code)
+
+
 class Recogniser:
     """Speech to text by AutoModelForSpeechSeq2Seq."""
 
-    def __init__(self, folder: Path, about: Description, threads: int) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        about: Description,
+        threads: int,
+        load: Callable[[Path], Any] | None = None,
+    ) -> None:
         import torch
-        from transformers import AutoModelForSpeechSeq2Seq
 
         torch.set_num_threads(threads)
-        # The code beside the weights is ours; a stock folder brings none.
-        own_code = "auto_map" in json.loads((folder / "config.json").read_text())
         self._torch: Any = torch
         self.about, self.version = about, version_of("transformers")
         with quiet_transformers():
-            loaded = AutoModelForSpeechSeq2Seq.from_pretrained(folder, trust_remote_code=own_code)
+            loaded = (load or load_stock)(folder)
         self._device = "cuda" if torch.cuda.is_available() else "cpu"
         self._model = loaded.eval().to(self._device)
         self._decode = reader(folder, about.text, about.steering.end)

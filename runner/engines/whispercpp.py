@@ -145,7 +145,7 @@ class Recogniser:
 
         if exactly is not None:
             return once(range(len(windows)), about.decoding.unguarded, confidences)
-        return guarded(once, n_samples, about.decoding, room, confidences=confidences)
+        return guarded(once, n_samples, about.decoding, room, self._decode, confidences=confidences)
 
     def _one(
         self, window: Audio, decoding: Decoding, limit: int, exactly: int | None, sure: bool

@@ -12,6 +12,10 @@ from typing import TYPE_CHECKING, Any
 from planner.errors import InputError
 from planner.store import read
 from planner.store.row_types import RunRow
+from runner.data.audio import SAMPLE_RATE, Audio
+
+N_WINDOWS = 32
+"""Training clips that static int8 takes its ranges from (assumption; onnxruntime's examples take 10 to 100)."""
 
 if TYPE_CHECKING:
     from runner.data.clips import Corpus
@@ -72,6 +76,13 @@ class Loaded:
             spec = parse_spec(json.loads(specs[-1]), "the stored sweep", known)
             self._corpus = corpus_of(row.trial, spec.data_request)
         return self._corpus
+
+    def windows(self) -> list[Audio]:
+        """The first training clips, of at most x_T seconds."""
+        from runner.data.packing import load_clip
+
+        longest = round(self.row.trial.audio_seconds * SAMPLE_RATE)
+        return [load_clip(clip)[:longest] for clip in self.corpus().train[:N_WINDOWS]]
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from planner.store.row_types import RunRow
 from planner.words.engine_records import Export
 from runner.engines.description import is_readable
 from runner.engines.formats import (
+    CALIBRATED,
     FORMATS,
     PRECISION_NAMES,
     Format,
@@ -128,7 +129,8 @@ class _Exporting:
             if corpus is not None:
                 self._score(folder, corpus, trained)
 
-        write_export(trained, self.form, self.precision, out, self.say, check, **known)
+        windows = self.loaded.windows() if self.precision in CALIBRATED else ()
+        write_export(trained, self.form, self.precision, out, self.say, check, windows, **known)
         self._store()
         return {
             "run_id": row.run_id,

@@ -188,11 +188,11 @@ def save(module: nn.Module, folder: Path, meta: dict[str, Any]) -> Path:
     from safetensors.torch import save_file
 
     folder.mkdir(parents=True, exist_ok=True)
-    tensors = {_standard(name): p.detach().cpu().contiguous() for name, p in trainable(module)}
+    tensors = {standard_name(name): p.detach().cpu().contiguous() for name, p in trainable(module)}
     part = folder / (ADAPTER_FILE + ".part")
     save_file(tensors, part, metadata={"format": "pt"})
     part.replace(folder / ADAPTER_FILE)
-    config = _peft_config(module)
+    config = peft_config(module)
     files = {META_FILE: meta} | ({} if config is None else {PEFT_FILE: config})
     for name, content in files.items():
         part = folder / (name + ".part")
@@ -201,10 +201,10 @@ def save(module: nn.Module, folder: Path, meta: dict[str, Any]) -> Path:
     return folder
 
 
-def _standard(name: str) -> str:
+def standard_name(name: str) -> str:
     """A live parameter's name as peft writes it to a file.
 
-    >>> _standard("model.encoder.layers.0.fc1.lora_A.default.weight")
+    >>> standard_name("model.encoder.layers.0.fc1.lora_A.default.weight")
     'base_model.model.model.encoder.layers.0.fc1.lora_A.weight'
     """
     short = name.replace(".default.", ".")
@@ -213,7 +213,7 @@ def _standard(name: str) -> str:
     return f"base_model.model.{short}"
 
 
-def _peft_config(module: nn.Module) -> dict[str, Any] | None:
+def peft_config(module: nn.Module) -> dict[str, Any] | None:
     """What adapter_config.json says of the adapters that a module holds; None where it has none."""
     named = [(name, part) for name, part in module.named_modules() if hasattr(part, "lora_A")]
     if not named:
@@ -245,7 +245,7 @@ def load(module: nn.Module, folder: Path) -> None:
     """
     from safetensors.torch import load_file
 
-    own = {_standard(name): parameter for name, parameter in trainable(module)}
+    own = {standard_name(name): parameter for name, parameter in trainable(module)}
     path = folder / ADAPTER_FILE
     if not path.is_file():
         # As versions before peft's names wrote it, under live names.

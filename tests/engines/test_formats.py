@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from planner.errors import InputError, MissingResourceError, UnknownNameError
 from planner.words.records import GUARDED
@@ -16,7 +17,7 @@ from runner.engines.runtime import open_folder
 from runner.engines.stem import Stem
 from runner.engines.writing.export import write_export
 from tests.engines.conftest import WINDOWS, micro, written_by_engine, written_by_torch
-from tests.models.micro import make_trial
+from tests.models.micro import make_model, make_trial
 
 CASES = [
     ("openvino", "none"),
@@ -76,6 +77,46 @@ def test_suspicious_texts_are_cut_or_decoded_again_as_in_torch(tmp_path, form, c
     assert any(one.repeats_cut if cut else one.fell_back for one in found)
 
 
+@pytest.mark.parametrize("precision", ["float16", "int8-static"])
+def test_onnx_in_less_precision_scores_tokens_nearly_as_float32_does(exported, tmp_path, precision):
+    plain = open_folder(exported("onnx")).engine.run(WINDOWS, confidences=True)
+    write_export(
+        micro(),
+        format_of("onnx"),
+        precision,
+        tmp_path / "m",
+        lambda line: None,
+        windows=WINDOWS[:2],
+    )
+    small = open_folder(tmp_path / "m").engine.run(WINDOWS, confidences=True)
+    for one, other in zip(plain, small, strict=True):
+        nats = [math.log(out.confidence) for out in (one, other)]
+        assert nats[1] == pytest.approx(nats[0], rel=0.03)
+
+
+def test_bfloat16_graphs_are_sound_and_say_that_they_need_cuda(tmp_path):
+    import onnx
+    import onnxruntime
+
+    folder = tmp_path / "m"
+    write_export(micro(), format_of("onnx"), "bfloat16", folder, lambda line: None)
+    for name in ("encoder.onnx", "decoder_step.onnx"):
+        model = onnx.load(folder / name)
+        onnx.checker.check_model(model, full_check=True)
+        floats = [one.name for one in model.graph.initializer if one.data_type == 1]
+        assert all(one == "never" or one.startswith("conv") for one in floats), floats
+        assert any(one.data_type == 16 for one in model.graph.initializer)
+    if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
+        with pytest.raises(MissingResourceError, match="in bfloat16 has no kernels on CPU"):
+            open_folder(folder)
+
+
+def test_static_ranges_need_clips(tmp_path):
+    with pytest.raises(InputError, match="takes ranges from training clips, and there are none"):
+        write_export(micro(), format_of("onnx"), "int8-static", tmp_path / "m", lambda line: None)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_widened_stem_runs_outside_as_torch_runs_it(exported):
     import torch
 
@@ -111,7 +152,10 @@ def test_an_unknown_format_or_precision_names_the_known_ones():
         UnknownNameError, match=r"unknown format 'onx'; known: onnx, .*did you mean onnx"
     ):
         format_of("onx")
-    with pytest.raises(UnknownNameError, match="precision of onnx 'int3'; known: float32, int8"):
+    with pytest.raises(
+        UnknownNameError,
+        match="precision of onnx 'int3'; known: float32, int8, int8-static, float16, bfloat16",
+    ):
         precision_of(format_of("onnx"), "int3")
     assert precision_of(format_of("onnx"), "fp32") == "float32"
 
@@ -157,3 +201,41 @@ def test_a_folder_of_before_runs_where_it_holds_no_graphs(exported, tmp_path, fo
     content |= {"schema": "soundscale-model/1", "format": form}
     (tmp_path / "soundscale.json").write_text(json.dumps(content))
     assert is_readable(tmp_path) is runs
+
+
+@pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing` is deprecated:FutureWarning")
+def test_an_adapter_goes_onto_its_base_by_peft_alone(tmp_path):
+    from peft import PeftModel
+    from transformers import AutoModelForSpeechSeq2Seq
+
+    from runner.engines.trained import Trained
+    from runner.models.adapt import adapt, merge
+
+    made = micro()
+    model, trial = make_model(make_trial()), make_trial(adaptation="lora:2")
+    adapt(model, trial.adaptation, seed=0)
+    rng = torch.Generator().manual_seed(1)
+    for name, parameter in model.module.named_parameters():
+        if "lora_" in name:
+            parameter.data.normal_(0.0, 0.3, generator=rng)
+    merge(model.module)
+    model.module.requires_grad_(False).eval()
+    tuned = Trained(model=model, trial=trial, base=made.base)
+    write_export(tuned, format_of("peft"), "float32", tmp_path / "m", lambda line: None)
+    together, alone = written_by_engine(tmp_path / "m")
+    assert together == alone == written_by_torch(tuned) != written_by_torch(made)
+    base = AutoModelForSpeechSeq2Seq.from_pretrained(
+        tmp_path / "m" / "base", trust_remote_code=False
+    )
+    adapted = PeftModel.from_pretrained(base, tmp_path / "m")
+    assert adapted.peft_config["default"].r == 2
+
+
+def test_what_is_no_adapter_alone_or_not_stock_is_refused_as_one():
+    for asked, reason in (
+        ({"adaptation": "lora:2+top1"}, "more than one"),
+        ({"adaptation": "none"}, "no adapter"),
+        ({"adaptation": "lora:2", "reduction": "stem:2"}, "no place for stem:2"),
+    ):
+        with pytest.raises(InputError, match=reason):
+            require_possible(format_of("peft"), make_trial(**asked), "whisper")

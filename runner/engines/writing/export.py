@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from runner.data.audio import Audio
 from runner.engines.description import Description, write
-from runner.engines.formats import Format
+from runner.engines.formats import CALIBRATED, Format
 from runner.engines.trained import Trained
 from runner.engines.writing.card import card
 from runner.engines.writing.describe import describe, save_tokenizer
@@ -26,6 +27,7 @@ def write_export(
     out: Path,
     say: Say,
     check: Check | None = None,
+    windows: Sequence[Audio] = (),
     **known: Any,
 ) -> Description:
     """Write the folder.
@@ -37,6 +39,7 @@ def write_export(
         out: the folder, which is new or empty.
         say: takes lines of progress.
         check: looks at the folder before it takes its place; what it raises leaves nothing behind.
+        windows: training clips of at most x_T seconds, which ranges of static int8 are taken from.
         **known: fields that the run adds.
 
     Raises:
@@ -45,7 +48,8 @@ def write_export(
     about = describe(trained, form.name, precision, **known)
     writer = importlib.import_module(f"runner.engines.writing.{form.name}")
     with whole(out) as part:
-        extra = writer.save(trained, part, precision, say) or {}
+        more = {"windows": windows} if precision in CALIBRATED else {}
+        extra = writer.save(trained, part, precision, say, **more) or {}
         about = describe(trained, form.name, precision, **(known | extra))
         save_tokenizer(trained, part)
         write(about, part)

@@ -21,9 +21,14 @@ LANGUAGE, TASK = "<|en|>", "transcribe"
 
 def save(trained: Trained, folder: Path, precision: str, say: Say) -> None:
     """Write weights, configuration, generation settings and feature extractor."""
+    save_module(trained.model.module, trained, folder, precision, say)
+
+
+def save_module(source: Any, trained: Trained, folder: Path, precision: str, say: Say) -> None:
+    """Write a trained model's module, or the base of it."""
     from transformers import WhisperFeatureExtractor
 
-    module = plain_linears(trained.model.module).to(getattr(torch, precision))
+    module = plain_linears(source).to(getattr(torch, precision))
     module.generation_config = _generation(module.config, trained)
     say("writing model.safetensors")
     with torch.no_grad(), quiet_transformers():

@@ -18,7 +18,7 @@ import numpy as np
 from runner.data.audio import SAMPLE_RATE, Audio, AudioError, read_segment
 from runner.data.clips import Clip, Copy, normalised
 
-LOSSY = frozenset({".mp3", ".ogg", ".opus", ".oga", ".m4a"})
+LOSSY = frozenset({".mp3", ".ogg", ".opus", ".oga"})
 """Suffixes of files whose samples are not those that were recorded."""
 
 SLACK_SECONDS = 0.15

@@ -230,16 +230,28 @@ def _clip(placed: _Placed, task: str, spec: DataSpec) -> Clip:
 def _segment(row: Row, where: str) -> tuple[float, float | None]:
     """Start and length of the part of its file that a row means (s); length None for the whole file.
 
-    As in NeMo, `offset` (default 0) and `duration` cut the file. A duration alone is a part only where the
-    row is NeMo's (`audio_filepath`): elsewhere it describes the whole file.
+    As in NeMo, `offset` (default 0) and `duration` cut the file; `start` and `end` do, too. A duration alone is a
+    part only where the row is NeMo's (`audio_filepath`): elsewhere, and beside an end, it describes the whole file.
     """
-    given = {name: _seconds(row, name, where) for name in ("offset", "duration")}
-    offset, duration = given["offset"], given["duration"]
+    names = ("offset", "duration", "start", "end")
+    offset, duration, start, end = (_seconds(row, name, where) for name in names)
+    if None not in (offset, start) and offset != start:
+        raise InputError(
+            f"{where}: offset {offset:g} and start {start:g} are two beginnings; keep one"
+        )
+    offset = start if offset is None else offset
+    if end is not None:
+        if end <= (offset or 0.0):
+            raise InputError(f"{where}: end {end:g} s is not after the start, {offset or 0:g} s")
+        return offset or 0.0, end - (offset or 0.0)
     if offset is None and (duration is None or "audio_filepath" not in row):
         return 0.0, None
     if duration is None:
         if offset:
-            raise InputError(f"{where}: offset {offset:g} has no duration; give both, or neither")
+            word = "offset" if start is None else "start"
+            raise InputError(
+                f"{where}: {word} {offset:g} has no duration or end; give both, or neither"
+            )
         return 0.0, None
     if duration <= 0:
         raise InputError(f"{where}: duration must be positive, got {duration:g}")

@@ -79,6 +79,21 @@ def test_a_duration_that_only_describes_a_file_cuts_nothing(folder):
     assert measured(clip).audio_seconds == 2.0
 
 
+@pytest.mark.parametrize(
+    ("cells", "part"),
+    [
+        ({"start": 0.25, "end": 0.75}, (0.25, 0.5)),
+        ({"start": 0.25, "end": 0.75, "duration": 2.0}, (0.25, 0.5)),
+        ({"end": "0.5"}, (0.0, 0.5)),
+        ({"start": 0.25, "duration": 0.5}, (0.25, 0.5)),
+        ({"start": None, "end": None}, (0.0, None)),
+    ],
+)
+def test_a_part_by_start_and_end_is_cut_as_one_by_offset_and_duration(folder, cells, part):
+    (clip,) = clips(folder, {"path": "u0.wav", "text": "a"} | cells)
+    assert (clip.start_seconds, clip.length_seconds) == part
+
+
 def test_a_cut_of_lhotse_is_its_supervised_part(folder):
     cut = {
         "id": "c", "start": 0.5, "duration": 1.0, "channel": 0, "type": "MonoCut",
@@ -197,6 +212,10 @@ def test_a_speaker_of_nan_is_nobody_and_a_number_is_a_name(folder):
         ('{"path": "u1.wav", "text": "a", "text": "b"}', "key 'text' is there twice"),
         ({"path": "sox u1.wav -t wav - |", "text": "a"}, "a command in place of a file"),
         ({"path": "u1.wav", "text": "a", "offset": 0.5}, "has no duration"),
+        ({"path": "u1.wav", "text": "a", "start": 0.5}, "start 0.5 has no duration or end"),
+        ({"path": "u1.wav", "text": "a", "start": 0.5, "end": 0.5}, "is not after the start"),
+        ({"path": "u1.wav", "text": "a", "start": 0.5, "offset": 0.4, "end": 1}, "two beginnings"),
+        ({"path": "u1.wav", "text": "a", "start": 0.5, "end": "0,9"}, "end is not a number"),
         ({"audio_filepath": "u1.wav", "text": "a", "duration": -1}, "0 s or more"),
         ({"audio_filepath": "u1.wav", "text": "a", "offset": "1,5", "duration": 1}, "not a number"),
         ({"path": "u1\0.wav", "text": "a"}, "row 1"),

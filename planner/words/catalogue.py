@@ -16,6 +16,8 @@ from typing import Any
 
 from planner.errors import InputError, UnknownNameError
 from planner.words.config_checks import check_config
+from planner.words.families import families
+from planner.words.families.base import SampleListener
 
 WHISPER_WINDOW_SECONDS = 30.0
 """Longest window of a Whisper encoder: 1500 positions of 20 ms (s)."""
@@ -139,7 +141,7 @@ class Wav2Vec2:
         return 60.0
 
 
-Backbone = Whisper | Wav2Vec2
+Backbone = Whisper | Wav2Vec2 | SampleListener
 
 
 def writes_by_ctc(backbone: Backbone, task: str) -> bool:
@@ -209,8 +211,9 @@ _BUILT_IN: tuple[Backbone, ...] = (
     ),
 )  # fmt: skip
 
-_BUILT_IN_NAMES = MappingProxyType({b.name: b for b in _BUILT_IN})
-_BUILT_IN_HUB_IDS = MappingProxyType({b.hub_id: b for b in _BUILT_IN if b.hub_id})
+_ALL = (*_BUILT_IN, *(b for family in families().values() for b in family.built_in))
+_BUILT_IN_NAMES = MappingProxyType({b.name: b for b in _ALL})
+_BUILT_IN_HUB_IDS = MappingProxyType({b.hub_id: b for b in _ALL if b.hub_id})
 
 
 @dataclass(frozen=True, slots=True)
@@ -316,12 +319,17 @@ def from_config(name: str, config: dict[str, Any], hub_id: str | None = None) ->
                 vocab_size=config.get("vocab_size", 32), hub_id=hub_id,
                 task="asr" if _writes(config) else "emotion",
             )  # fmt: skip
+        for family in families().values():
+            if kind in family.model_types:
+                return family.shape(name=name, hub_id=hub_id, **family.read(name, config))
     except KeyError as missing:
         raise InputError(
             f"config of {name!r} has no key {missing}; give the model's own config.json"
         ) from None
+    types = ["whisper", "wav2vec2", "hubert", "wavlm"]
+    types += [kind for family in families().values() for kind in family.model_types]
     raise InputError(
-        f"model type {kind!r} of {name!r} is not supported; supported: whisper, wav2vec2, hubert, wavlm"
+        f"model type {kind!r} of {name!r} is not supported; supported: {', '.join(types)}"
     )
 
 
@@ -337,7 +345,12 @@ def to_config(value: Backbone) -> dict[str, Any]:
 
 def from_stored(value: dict[str, Any]) -> Backbone:
     """The backbone that `to_config` wrote, trusted; see `planner.words.stored_backbone` for a database's."""
-    if value["family"] == "whisper":
-        return Whisper(**value)
     tuples: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in value.items()}
-    return Wav2Vec2(**tuples)
+    return shape_of(value["family"])(**tuples)
+
+
+def shape_of(family: object) -> type[Backbone]:
+    """The class of a family's backbones; a family of somebody's own has wav2vec2's dimensions."""
+    if family == "whisper":
+        return Whisper
+    return families()[str(family)].shape if family in families() else Wav2Vec2

@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 from planner.errors import InputError
-from planner.words.catalogue import Backbone, Wav2Vec2, Whisper
+from planner.words.catalogue import Backbone, shape_of
 from planner.words.config_checks import LARGEST_SIZE
 
 _MAY_BE_ZERO = ("relative_buckets",)
@@ -25,7 +25,7 @@ def read_stored(name: str, text: str) -> Backbone:
         raise _bad(name, "its text is no JSON") from None
     if not isinstance(value, dict):
         raise _bad(name, "it is no object")
-    made: type[Whisper] | type[Wav2Vec2] = Whisper if value.get("family") == "whisper" else Wav2Vec2
+    made = shape_of(value.get("family"))
     value = {k: tuple(v) if isinstance(v, list) else v for k, v in value.items()}
     for field in dataclasses.fields(made):
         if field.name in value:

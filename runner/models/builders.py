@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import import_module
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING
 
 from planner.errors import UnknownNameError
+from planner.words.families import families
 from runner.models.base import BuildRequest, SpeechModel
 
 if TYPE_CHECKING:
@@ -24,7 +26,7 @@ def _own_builders() -> dict[str, Callable[[], Builder]]:
 
 
 def builder_for(family: str, task: str) -> Builder:
-    """The builder of a backbone family: built in, or from the entry-point group.
+    """The builder of a backbone family: built in, its own module's, or from the entry-point group.
 
     Raises:
         UnknownNameError: no builder has the name.
@@ -37,13 +39,15 @@ def builder_for(family: str, task: str) -> Builder:
         from runner.models import ctc, wav2vec2
 
         return wav2vec2.build if task == "emotion" else ctc.build
+    if family in families():
+        build: Builder = import_module(f"runner.models.{family}").build
+        return build
     own = _own_builders()
     if family in own:
         return own[family]()
-    families = ["whisper", "wav2vec2", *own]
     raise UnknownNameError(
         f"model family for {task}",
         family,
-        families,
+        ["whisper", "wav2vec2", *families(), *own],
         remedy=f"register a builder of your own in the entry-point group {ENTRY_POINTS}",
     )

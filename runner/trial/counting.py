@@ -28,7 +28,7 @@ from runner.models.whisper import ByteTokenizer, WhisperRecogniser
 WITHOUT_PRODUCTS = frozenset(
     """
     _assert_tensor_metadata abs _log_softmax _softmax _to_copy _unsafe_view _weight_norm_interface
-    add add_ alias all amax amin any arange argmax as_strided avg_pool2d bitwise_and
+    add add_ alias all amax amin any arange argmax as_strided avg_pool2d bitwise_and cos silu
     bitwise_not cat clamp_min clone constant_pad_nd copy_ cumsum detach div div_ embedding
     empty empty_like eq expand fill_ full full_like gather ge gelu gt index index_put_ isinf
     isnan le lift_fresh linalg_vector_norm log lt masked_fill masked_fill_ max maximum mean min

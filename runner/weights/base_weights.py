@@ -12,6 +12,7 @@ from planner.words.catalogue import Backbone
 from runner.models.base import Tokenizer
 from runner.weights.ctc_vocabulary import ctc_vocabulary
 from runner.weights.resolve import SpeechTokenizer, load_state, resolve_weights
+from runner.weights.tokenizer import PlainTokenizer
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -59,7 +60,7 @@ def base_weights(backbone: Backbone, folder: Path | None) -> BaseWeights:
         _kept[key] = BaseWeights(
             state=state,
             vocabulary=vocabulary,
-            tokenizer=None if tokenizer is None else SpeechTokenizer(tokenizer),
+            tokenizer=None if tokenizer is None else tokenizer_of(backbone, tokenizer),
             config=config,
             source=weights.source,
             digest=weights.digest,
@@ -68,6 +69,15 @@ def base_weights(backbone: Backbone, folder: Path | None) -> BaseWeights:
             _kept.popitem(last=False)
     _kept.move_to_end(key)
     return _kept[key]
+
+
+def tokenizer_of(backbone: Backbone, path: Path) -> Tokenizer:
+    """The tokenizer of a checkpoint that writes with a decoder: Whisper's, or a plain one.
+
+    Raises:
+        MissingResourceError: it is not there, or cannot be read.
+    """
+    return SpeechTokenizer(path) if backbone.family == "whisper" else PlainTokenizer(path)
 
 
 def held_bytes(backbone: Backbone, folder: Path | None) -> int:

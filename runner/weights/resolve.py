@@ -296,7 +296,8 @@ def load_state(weights: Weights) -> tuple[dict[str, torch.Tensor], dict[str, Any
     _check_config(backbone, config, weights.folder)
     text = weights.folder / "tokenizer.json"
     tokenizer = text if text.is_file() else weights.folder
-    return state, config, tokenizer if backbone.family == "whisper" else None
+    writes = getattr(backbone, "decoder_layers", 0) > 0
+    return state, config, tokenizer if writes else None
 
 
 def _tensors(file: Path) -> dict[str, torch.Tensor]:

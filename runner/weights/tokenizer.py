@@ -66,21 +66,49 @@ class SpeechTokenizer:
         return str(self._tokenizer.decode(words, skip_special_tokens=True)).strip()
 
 
-def _read(path: Path) -> Any:
-    from tokenizers import Tokenizer
+class PlainTokenizer:
+    """The tokenizer.json of a checkpoint whose decoder is given no words: plain encoding and decoding."""
 
+    def __init__(self, path: Path) -> None:
+        """Read `tokenizer.json`.
+
+        Raises:
+            MissingResourceError: there is none, or it cannot be read.
+        """
+        self._tokenizer = _from_json(path / "tokenizer.json" if path.is_dir() else path)
+
+    def to_json(self) -> str:
+        """The tokenizer as the text of a tokenizer.json."""
+        return str(self._tokenizer.to_str())
+
+    def encode(self, text: str) -> list[int]:
+        """Ids of a text, without special tokens."""
+        return list(self._tokenizer.encode(text.strip(), add_special_tokens=False).ids)
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Text of ids; special tokens are left out."""
+        return str(self._tokenizer.decode([int(i) for i in ids], skip_special_tokens=True)).strip()
+
+
+def _read(path: Path) -> Any:
     file = path / "tokenizer.json" if path.is_dir() else path
-    if file.is_file():
-        try:
-            return Tokenizer.from_file(str(file))
-        except Exception as error:  # The library raises bare Exception for a file it cannot parse.
-            raise MissingResourceError(
-                f"tokenizer {file} cannot be read: {error}; fetch it again"
-            ) from error
-    if path.is_dir() and (path / "vocab.json").is_file():
+    if not file.is_file() and path.is_dir() and (path / "vocab.json").is_file():
         from transformers import WhisperTokenizerFast
 
         return WhisperTokenizerFast.from_pretrained(str(path)).backend_tokenizer
-    raise MissingResourceError(
-        f"tokenizer {file} is missing; put tokenizer.json beside the weights"
-    )
+    return _from_json(file)
+
+
+def _from_json(file: Path) -> Any:
+    from tokenizers import Tokenizer
+
+    if not file.is_file():
+        raise MissingResourceError(
+            f"tokenizer {file} is missing; put tokenizer.json beside the weights"
+        )
+    try:
+        return Tokenizer.from_file(str(file))
+    except Exception as error:  # The library raises bare Exception for a file it cannot parse.
+        raise MissingResourceError(
+            f"tokenizer {file} cannot be read: {error}; fetch it again"
+        ) from error

@@ -23,12 +23,12 @@ FAMILIES = (
 ADAPTATIONS = ("lora:4", "lora:2+top1", "full")
 
 
-def overcounted(model, adaptation, reduction):
+def overcounted(model, adaptation, reduction, seconds=1.2):
     """torch counts the weight gradient of a grouped convolution as if it had one group."""
     if adaptation != "full" or not isinstance(model.backbone, Wav2Vec2):
         return 0
     b = model.backbone
-    n = encoder_positions(b, 1.2, reduction)
+    n = encoder_positions(b, seconds, reduction)
     once = 2 * (n + 1) * b.pos_conv_kernel * (b.d_model // b.pos_conv_groups) * b.d_model
     return (b.pos_conv_groups - 1) * once
 

@@ -20,13 +20,15 @@ from planner.costs.flops.ledger import PARTS, Ledger
 from planner.costs.flops.lengths import encoder_positions, encoder_tokens, mel_frames
 from planner.costs.flops.modules import (
     FROZEN,
+    decodes,
     encoder_walk,
     generation_entries,
     head_walk,
 )
 from planner.costs.windows import NO_REDUCTION, Ints, Windows, windows_of
 from planner.errors import InputError, UnknownNameError
-from planner.words.catalogue import Backbone, Whisper
+from planner.words.catalogue import Backbone, Wav2Vec2, Whisper
+from planner.words.families.base import SampleListener
 from planner.words.languages import ENGLISH_VOCABULARY
 from planner.words.records import TASKS, Reduction
 
@@ -75,21 +77,27 @@ def check_task(backbone: Backbone, task: str | None) -> str:
     """The task to count for: the backbone's own unless given.
 
     Raises:
-        InputError: the task is unknown.
+        InputError: the task is unknown, or no head for it is known on the backbone.
     """
     chosen = backbone.task if task is None else task
     if chosen not in TASKS:
         raise InputError(f"task must be one of {', '.join(TASKS)}, got {task!r}")
+    if chosen != "asr" and isinstance(backbone, SampleListener):
+        raise InputError(
+            f"{backbone.name} writes text alone; choose a wav2vec2, HuBERT, WavLM or Whisper backbone for {chosen}"
+        )
     return chosen
 
 
 def prompt_tokens(backbone: Backbone) -> int:
-    """Decoder tokens that are given: start, language, task, no timestamps; two for English-only."""
+    """Decoder tokens that are given: Whisper's start, language, task, no timestamps; two for English-only."""
+    if isinstance(backbone, SampleListener):
+        return backbone.n_prompt_tokens
     english = isinstance(backbone, Whisper) and backbone.vocab_size == ENGLISH_VOCABULARY
     return 2 if english else 4
 
 
-def check_tokens(backbone: Whisper, n_prompt: int, n_output: int) -> None:
+def check_tokens(backbone: Whisper | SampleListener, n_prompt: int, n_output: int) -> None:
     """Refuse prompt and output tokens that the decoder cannot take.
 
     Raises:
@@ -146,7 +154,7 @@ def forward_flops(
     """
     chosen_convention, chosen = resolve_convention(convention), check_task(backbone, task)
     n_prompt = prompt_tokens(backbone) if n_prompt_tokens is None else n_prompt_tokens
-    if chosen == "asr" and isinstance(backbone, Whisper):
+    if decodes(backbone, chosen):
         check_tokens(backbone, n_prompt, n_output_tokens)
     counted = _forward(
         backbone, audio_seconds, reduction or NO_REDUCTION, n_output_tokens, n_prompt, padding,
@@ -191,13 +199,13 @@ def forward_parts(
     convention, task = resolve_convention(convention), check_task(windows.backbone, task)
     backbone, n_output = windows.backbone, windows.n_output_tokens
     n_prompt = prompt_tokens(backbone) if n_prompt_tokens is None else n_prompt_tokens
-    if task == "asr" and isinstance(backbone, Whisper):
+    if decodes(backbone, task):
         check_all_tokens(windows, n_prompt)
     if convention == same2026.CONVENTION:
         return same2026.parts(windows)
     ledger = Ledger(len(windows))
     n_source, grad = encoder_walk(ledger, windows)
-    if task != "asr" or not isinstance(backbone, Whisper):
+    if not decodes(backbone, task):
         head_walk(ledger, backbone, task, n_source, grad, FROZEN)
     elif windows.generates:
         generation_entries(ledger, backbone, n_source, n_prompt, n_output, kv_cache)
@@ -206,6 +214,6 @@ def forward_parts(
 
 def check_all_tokens(windows: Windows, n_prompt: int) -> None:
     """As `check_tokens`, of all windows."""
-    assert isinstance(windows.backbone, Whisper)
+    assert not isinstance(windows.backbone, Wav2Vec2)
     for end in (windows.n_output_tokens.min(), windows.n_output_tokens.max()):
         check_tokens(windows.backbone, n_prompt, int(end))

@@ -11,8 +11,9 @@ wav2vec2: `round(16000 * audio_seconds)` samples (of 30 s when padded) go throug
 `(n - kernel) // stride + 1` each: 99, 199 and 299 frames for 2, 4 and 6 s.
 
 Every reduction by k keeps `ceil(n / k)` of n tokens: Whisper's stem by a stride of 2 * k in its second
-convolution, wav2vec2's stem on the convolutional features before the feature projection, `layer L` on
-the hidden states after encoder layer L (from 1), `output` on the last hidden states.
+convolution (an encoder on samples widens its last stride alike), wav2vec2's stem on the convolutional
+features before the feature projection, `layer L` on the hidden states after encoder layer L (from 1),
+`output` on the last hidden states.
 
 Lengths are decided for `Windows`, as arrays; the functions that take one window's seconds give its integer.
 """
@@ -28,6 +29,7 @@ import numpy as np
 from planner.costs.windows import NO_REDUCTION, Floats, Ints, Windows, windows_of
 from planner.errors import InputError
 from planner.words.catalogue import WHISPER_WINDOW_SECONDS, Backbone, Wav2Vec2, Whisper
+from planner.words.families.base import SampleListener
 from planner.words.records import Reduction
 
 MEL_FRAMES_PER_SECOND = 100
@@ -124,7 +126,7 @@ def conv_lengths_of(windows: Windows) -> tuple[Ints, ...]:
         InputError: the seconds are not allowed or too short for one frame.
     """
     backbone, seconds = windows.backbone, checked_seconds(windows)
-    assert isinstance(backbone, Wav2Vec2)
+    assert not isinstance(backbone, Whisper)
     check_padding(windows.padding)
     heard = seconds
     if windows.padding == "padded30":
@@ -142,7 +144,7 @@ def conv_lengths_of(windows: Windows) -> tuple[Ints, ...]:
     return tuple(lengths)
 
 
-def _shortest_samples(backbone: Wav2Vec2) -> int:
+def _shortest_samples(backbone: Wav2Vec2 | SampleListener) -> int:
     """Samples that give exactly one frame: the receptive field."""
     n = 1
     for kernel, stride in reversed(
@@ -161,13 +163,14 @@ def positions_of(windows: Windows) -> Ints:
         InputError: seconds, padding or reduction are not allowed for this backbone.
     """
     backbone, reduction = windows.backbone, windows.reduction
+    strides = not isinstance(backbone, Wav2Vec2)  # which pools its frames behind the convolutions
+    if strides and reduction.place == "stem" and reduction.operator != "stride":
+        raise InputError(
+            f"reduction {reduction} is not possible on the stem of {backbone.name}; "
+            f"use stem:{reduction.factor} or layer1:{reduction.factor}:{reduction.operator}"
+        )
     if isinstance(backbone, Whisper):
         unreduced = mel_frames_of(replace(windows, reduction=NO_REDUCTION)) // 2
-        if reduction.place == "stem" and reduction.operator != "stride":
-            raise InputError(
-                f"reduction {reduction} is not possible on the stem of {backbone.name}; "
-                f"use stem:{reduction.factor} or layer1:{reduction.factor}:{reduction.operator}"
-            )
         stem = mel_frames_of(windows) // 2
     else:
         unreduced = stem = conv_lengths_of(windows)[-1]
@@ -213,7 +216,7 @@ def mel_frames(
 
 
 def conv_lengths(
-    backbone: Wav2Vec2, audio_seconds: float, padding: str = "dynamic"
+    backbone: Wav2Vec2 | SampleListener, audio_seconds: float, padding: str = "dynamic"
 ) -> tuple[int, ...]:
     """`conv_lengths_of` one window.
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import TypeGuard
 
 from planner.costs.flops.ledger import Count, Ledger
 from planner.costs.flops.lengths import (
@@ -24,6 +25,7 @@ from planner.costs.flops.lengths import (
 )
 from planner.costs.windows import Ints, Windows
 from planner.words.catalogue import GATE_WIDTH, Backbone, Wav2Vec2, Whisper, writes_by_ctc
+from planner.words.families.base import SampleListener
 from planner.words.records import Reduction
 
 CLASSIFIER_PROJECTION = 256
@@ -61,6 +63,8 @@ class _Layer:
     treatment: Treatment
     trained: bool
     times: int
+    product_width: int = 0
+    """Width of both attention products, where heads are padded; 0: the width."""
 
     def linear(self, part: str, name: str, n: Count, n_in: int, n_out: int, grad: bool) -> bool:
         adapted = name in self.treatment.adapted and not self.trained
@@ -73,17 +77,20 @@ class _Layer:
         self, part: str, n_query: Count, n_key: Count, x_grad: bool, kv_grad: bool
     ) -> bool:
         """Four projections and both products; heads split the width, so their number cancels."""
-        d = self.width
+        d, products = self.width, self.product_width or self.width
         query = self.linear(part, "q", n_query, d, d, x_grad)
         key = self.linear(part, "k", n_key, d, d, kv_grad)
         value = self.linear(part, "v", n_key, d, d, kv_grad)
-        product = n_query * n_key * d
+        product = n_query * n_key * products
         scores = self.ledger.matmul(part, product, (query, key), times=self.times)
         mixed = self.ledger.matmul(part, product, (scores, value), times=self.times)
         return self.linear(part, "o", n_query, d, d, mixed)
 
-    def feed_forward(self, part: str, n: Count, inner: int, grad: bool) -> bool:
-        hidden = self.linear(part, "fc1", n, self.width, inner, grad)
+    def feed_forward(
+        self, part: str, n: Count, inner: int, grad: bool, *, gated: bool = False
+    ) -> bool:
+        """Two projections; with a gate the first one is twice as wide."""
+        hidden = self.linear(part, "fc1", n, self.width, inner * (2 if gated else 1), grad)
         return self.linear(part, "fc2", n, inner, self.width, hidden)
 
 
@@ -107,6 +114,9 @@ def encoder_walk(
     if isinstance(backbone, Whisper):
         grad = _whisper_stem(ledger, backbone, mel_frames_of(windows), reduction, treatment)
         pre_norm = True
+    elif isinstance(backbone, SampleListener):
+        grad = _sample_stem(ledger, backbone, conv_lengths_of(windows), n, treatment)
+        pre_norm = True
     else:
         grad = _wav2vec2_stem(ledger, backbone, conv_lengths_of(windows), n, treatment)
         # Models with a layer norm in each convolution are the ones with pre-norm layers.
@@ -117,13 +127,18 @@ def encoder_walk(
     # The first layer stands alone: its input may need no gradient, the others' always alike.
     for first, last in runs_of_layers(backbone.encoder_layers, 1, reduced_from, top_from):
         trained = first >= top_from
-        layer = _Layer(ledger, backbone.d_model, treatment, trained, last - first)
+        layer = _Layer(
+            ledger, backbone.d_model, treatment, trained, last - first, product_width(backbone)
+        )
         tokens = after if reduction.place == "layer" and first >= reduced_from else n
         x_grad = grad or (trained and pre_norm)
+        ledger.begin_layer()
         if isinstance(backbone, Wav2Vec2) and backbone.relative_buckets:
             layer.linear("encoder", "gate", tokens, backbone.d_model, GATE_WIDTH, x_grad)
         grad = layer.attention("encoder", tokens, tokens, x_grad, x_grad) or grad
         grad = layer.feed_forward("encoder", tokens, backbone.ffn_dim, grad or trained) or grad
+        ledger.save(grad and not pre_norm)  # a reduction acts outside of the checkpoint
+        ledger.end_layer()
     return after, grad
 
 
@@ -136,13 +151,51 @@ def _whisper_stem(
     return ledger.convolution("stem", outputs, 3, d, d, grad=full, trained=full)
 
 
+def product_width(backbone: Backbone) -> int:
+    """Width of both attention products over all heads."""
+    return backbone.attention_width if isinstance(backbone, SampleListener) else backbone.d_model
+
+
+def decodes(backbone: Backbone, task: str) -> TypeGuard[Whisper | SampleListener]:
+    """Whether text is written by a decoder that attends to the encoder."""
+    return task == "asr" and not isinstance(backbone, Wav2Vec2)
+
+
+def _gated(backbone: Whisper | SampleListener) -> bool:
+    return isinstance(backbone, SampleListener) and backbone.decoder_gated
+
+
+def _sample_stem(
+    ledger: Ledger,
+    backbone: SampleListener,
+    lengths: tuple[Ints, ...],
+    n: Ints,
+    treatment: Treatment,
+) -> bool:
+    """Convolutions on samples, the last one with the stem's stride: n positions."""
+    full, previous = treatment.full, 1
+    lengths = (*lengths[:-1], n)
+    for i, (length, kernel, width) in enumerate(
+        zip(lengths, backbone.conv_kernel, backbone.conv_dim, strict=True)
+    ):
+        ledger.convolution(
+            "stem", length, kernel, previous, width, grad=full and i > 0, trained=full
+        )
+        previous = width
+    return full
+
+
 def _wav2vec2_stem(
     ledger: Ledger, backbone: Wav2Vec2, lengths: tuple[Ints, ...], n: Ints, treatment: Treatment
 ) -> bool:
     full, previous = treatment.full, 1
     for length, kernel, width in zip(lengths, backbone.conv_kernel, backbone.conv_dim, strict=True):
         # transformers marks the waveform as needing a gradient unless the front end is frozen.
+        # Each is a checkpointed layer of its own, with its norm and activation behind the product.
+        ledger.begin_layer()
         ledger.convolution("stem", length, kernel, previous, width, grad=full, trained=full)
+        ledger.save(full)
+        ledger.end_layer()
         previous = width
     d = backbone.d_model
     rank = treatment.rank if "projection" in treatment.adapted else 0
@@ -157,7 +210,7 @@ def _wav2vec2_stem(
 
 def decoder_walk(
     ledger: Ledger,
-    backbone: Whisper,
+    backbone: Whisper | SampleListener,
     n_source: Ints,
     source_grad: bool,
     n_tokens: Ints,
@@ -170,10 +223,20 @@ def decoder_walk(
     """
     grad = treatment.full
     for first, last in runs_of_layers(backbone.decoder_layers, 1):
-        layer = _Layer(ledger, backbone.d_model, treatment, treatment.full, last - first)
+        layer = _Layer(
+            ledger,
+            backbone.d_model,
+            treatment,
+            treatment.full,
+            last - first,
+            product_width(backbone),
+        )
+        ledger.begin_layer()
         grad = layer.attention("decoder", n_tokens, n_tokens, grad, grad) or grad
         grad = layer.attention("cross_attention", n_tokens, n_source, grad, source_grad) or grad
-        grad = layer.feed_forward("decoder", n_tokens, backbone.ffn_dim, grad) or grad
+        gated = _gated(backbone)
+        grad = layer.feed_forward("decoder", n_tokens, backbone.ffn_dim, grad, gated=gated) or grad
+        ledger.end_layer()
     ledger.linear(
         "head", n_labels, backbone.d_model, backbone.vocab_size, grad=grad, trained=treatment.full
     )
@@ -203,7 +266,7 @@ def head_walk(
 
 def generation_entries(
     ledger: Ledger,
-    backbone: Whisper,
+    backbone: Whisper | SampleListener,
     n_source: Ints,
     n_prompt: int,
     n_output: Ints,
@@ -227,11 +290,14 @@ def generation_entries(
         attended = _sum_of_squares(last) - _sum_of_squares(first - 1)
         source_passes = n_output
     ledger.linear("decoder", 4 * fed, d, d, times=layers)
-    ledger.matmul("decoder", 2 * attended * d, (False, False), times=layers)
-    ledger.linear("decoder", 2 * fed, d, backbone.ffn_dim, times=layers)
+    products = product_width(backbone)
+    ledger.matmul("decoder", 2 * attended * products, (False, False), times=layers)
+    ledger.linear(
+        "decoder", (3 if _gated(backbone) else 2) * fed, d, backbone.ffn_dim, times=layers
+    )
     ledger.linear("cross_attention", 2 * n_source * source_passes, d, d, times=layers)
     ledger.linear("cross_attention", 2 * fed, d, d, times=layers)
-    ledger.matmul("cross_attention", 2 * fed * n_source * d, (False, False), times=layers)
+    ledger.matmul("cross_attention", 2 * fed * n_source * products, (False, False), times=layers)
     ledger.linear("head", n_output, d, backbone.vocab_size)
 
 

@@ -15,6 +15,7 @@ from planner.costs.flops.lengths import checked_seconds
 from planner.costs.windows import Ints, Windows
 from planner.errors import InputError
 from planner.words.catalogue import Wav2Vec2
+from planner.words.families.base import SampleListener
 
 CONVENTION = "same2026/1"
 
@@ -29,6 +30,10 @@ def parts(windows: Windows) -> dict[str, Ints]:
     Raises:
         InputError: the study has no such reduction.
     """
+    if isinstance(windows.backbone, SampleListener):
+        raise InputError(
+            f"convention {CONVENTION} does not define {windows.backbone.name}; use the convention exact"
+        )
     backbone, reduction = windows.backbone, windows.reduction
     frames, d = (50 * checked_seconds(windows)).astype(np.int64), backbone.d_model
     allowed = ("none",) if isinstance(backbone, Wav2Vec2) else ("none", "output")

@@ -25,12 +25,14 @@ from planner.costs.flops.modules import (
     FROZEN,
     Treatment,
     decoder_walk,
+    decodes,
     encoder_walk,
     head_walk,
 )
 from planner.costs.windows import NO_REDUCTION, Ints, Windows, windows_of
 from planner.errors import InputError, UnknownNameError
-from planner.words.catalogue import Backbone, Wav2Vec2, Whisper
+from planner.words.catalogue import Backbone, Wav2Vec2
+from planner.words.families.base import SampleListener
 from planner.words.records import Adaptation, Reduction
 from planner.words.treatments import decoder_only
 
@@ -38,7 +40,7 @@ TARGETS = {
     "q": ("q", "q_proj"),
     "k": ("k", "k_proj"),
     "v": ("v", "v_proj"),
-    "o": ("o", "out_proj"),
+    "o": ("o", "out_proj", "o_proj"),
     "fc1": ("fc1", "intermediate_dense"),
     "fc2": ("fc2", "output_dense"),
     "projection": ("projection",),
@@ -51,7 +53,8 @@ wav2vec2's feature projection."""
 class TrainingFlops:
     """FLOPs of one training example: forward, gradients of activations, gradients of weights.
 
-    `recomputed` is the second forward of the layers under gradient checkpointing, else 0.
+    `recomputed` is what layers compute again under gradient checkpointing, as torch's non-reentrant form
+    does (`planner.costs.flops.ledger`), else 0.
     """
 
     convention: str
@@ -89,18 +92,14 @@ def treatment_of(backbone: Backbone, adaptation: Adaptation, task: str | None = 
         adapted=_targets(adaptation.targets),
         rank=adaptation.lora_rank or 0,
         top_k=adaptation.top_k_layers,
-        head=not _decodes(backbone, task),
+        head=not decodes(backbone, check_task(backbone, task)),
         decoder_only=_decoder_only(backbone, adaptation.targets, task),
     )
 
 
-def _decodes(backbone: Backbone, task: str | None) -> bool:
-    return check_task(backbone, task) == "asr" and isinstance(backbone, Whisper)
-
-
 def _decoder_only(backbone: Backbone, targets: str, task: str | None) -> bool:
     within = decoder_only(targets)
-    if within and not _decodes(backbone, task):
+    if within and not decodes(backbone, check_task(backbone, task)):
         raise InputError(
             f"LoRA targets {targets!r} are the decoder's, and a head on {backbone.name} has none; "
             f"use {targets.replace('decoder.', '')}"
@@ -151,7 +150,7 @@ def training_flops(
     if convention != CONVENTIONS[0]:
         raise InputError(f"convention {convention} does not define training FLOPs; use exact")
     n_prompt = prompt_tokens(backbone) if n_prompt_tokens is None else n_prompt_tokens
-    if chosen == "asr" and isinstance(backbone, Whisper):
+    if decodes(backbone, chosen):
         check_tokens(backbone, n_prompt, n_label_tokens)
     return _training(
         backbone, audio_seconds, reduction or NO_REDUCTION, adaptation, n_label_tokens, n_prompt,
@@ -204,26 +203,25 @@ def _trained(
 ) -> tuple[Ints, Ints, Ints, Ints]:
     """Forward, activation gradients, weight gradients, and what is computed twice, each (m,)."""
     backbone, n_labels = windows.backbone, windows.n_output_tokens
-    if task == "asr" and isinstance(backbone, Whisper):
+    if decodes(backbone, task):
         check_all_tokens(windows, n_prompt)
         if n_labels.min() < 1:
             raise InputError(f"n_label_tokens must be at least 1, got {int(n_labels.min())!r}")
     treatment = treatment_of(backbone, adaptation, task)
-    ledger = Ledger(len(windows))
+    ledger = Ledger(len(windows), checkpointing=checkpointing)
     n_source, grad = encoder_walk(ledger, windows, treatment)
-    if task == "asr" and isinstance(backbone, Whisper):
+    if decodes(backbone, task):
         fed = n_prompt + n_labels - 1
         decoder_walk(ledger, backbone, n_source, grad, fed, n_labels, treatment)
     else:
         head_walk(ledger, backbone, task, n_source, grad, treatment)
     if treatment == FROZEN:
         ledger = Ledger(len(windows))
-    layers = [ledger.forward[p] for p in ("encoder", "cross_attention", "decoder") if checkpointing]
     return (
         _over_parts(ledger.forward.values(), len(windows)),
         _over_parts(ledger.activation.values(), len(windows)),
         _over_parts(ledger.weight.values(), len(windows)),
-        _over_parts(layers, len(windows)),
+        ledger.recomputed,
     )
 
 
@@ -243,6 +241,8 @@ def lora_parameters(backbone: Backbone, adaptation: Adaptation, task: str | None
     blocks = within * layer
     if isinstance(backbone, Wav2Vec2) and "projection" in treatment.adapted:
         blocks += backbone.conv_dim[-1] + d
-    if isinstance(backbone, Whisper) and _decodes(backbone, task):
-        blocks += backbone.decoder_layers * (layer + attention)
+    if decodes(backbone, check_task(backbone, task)):
+        gate = f if isinstance(backbone, SampleListener) and backbone.decoder_gated else 0
+        gates = gate if "fc1" in treatment.adapted else 0
+        blocks += backbone.decoder_layers * (layer + attention + gates)
     return treatment.rank * blocks

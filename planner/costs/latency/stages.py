@@ -26,9 +26,10 @@ from planner.costs.flops.lengths import (
     positions_of,
     tokens_of,
 )
-from planner.costs.flops.modules import encoder_walk
+from planner.costs.flops.modules import encoder_walk, product_width
 from planner.costs.windows import Floats, Ints, Placed, Windows, together
-from planner.words.catalogue import Whisper
+from planner.words.catalogue import Wav2Vec2, Whisper
+from planner.words.families.base import SampleListener
 
 GROUPS: dict[str, tuple[str, ...]] = {
     "features": ("launch", "frames"),
@@ -75,7 +76,7 @@ def _encoder(w: Windows) -> Sequence[Column]:
     n_before = x_v.layer or shape.encoder_layers
     n_after = shape.encoder_layers - n_before
     d, f = shape.d_model, shape.ffn_dim
-    attention = 4 * d * (n_before * before**2 + n_after * after**2)
+    attention = 4 * product_width(shape) * (n_before * before**2 + n_after * after**2)
     tokens = n_before * before + n_after * after
     # Residuals, norms, query, key, value, result, and both sides of the non-linearity.
     elements = tokens * (8 * d + 2 * f)
@@ -87,14 +88,15 @@ def _encoder(w: Windows) -> Sequence[Column]:
 
 def _decode(w: Windows) -> Sequence[Column]:
     shape, n = w.backbone, w.n_output_tokens
-    if not isinstance(shape, Whisper) or not w.generates:
+    if isinstance(shape, Wav2Vec2) or not w.generates:
         # A head on an encoder, or nothing: launches, and the products of a CTC vocabulary.
         head = w.batch_size * 2 * tokens_of(w) * shape.d_model * shape.vocab_size
         products = head if w.generates else 0.0
         return [1.0, 0.0, 0.0, products] + [0.0] * (len(GROUPS["decode"]) - 4)
     source = tokens_of(w)
     prompt, layers, d, f = prompt_tokens(shape), shape.decoder_layers, shape.d_model, shape.ffn_dim
-    weights = layers * (6 * d * d + 2 * d * f)  # without cross-attention keys and values
+    gates = 3 if isinstance(shape, SampleListener) and shape.decoder_gated else 2
+    weights = layers * (6 * d * d + gates * d * f)  # without cross-attention keys and values
     # Each step reads the keys and values of both attentions; its own grow from prompt to prompt + n.
     cache = 2 * layers * d * (n * source + n * prompt + n * (n - 1) // 2)
     prefill = 4 * layers * source * d * d + 2 * (prompt - 1) * weights

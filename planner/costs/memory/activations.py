@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from planner.costs.flops.forward import prompt_tokens
 from planner.costs.flops.lengths import (
     ceil_div,
     conv_lengths_of,
@@ -19,9 +20,10 @@ from planner.costs.flops.lengths import (
     positions_of,
     tokens_of,
 )
-from planner.costs.flops.modules import CLASSIFIER_PROJECTION, Treatment, runs_of_layers
+from planner.costs.flops.modules import CLASSIFIER_PROJECTION, Treatment, decodes, runs_of_layers
 from planner.costs.windows import Ints, Windows
 from planner.words.catalogue import Backbone, Wav2Vec2, Whisper
+from planner.words.families.base import SampleListener
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,7 +113,7 @@ def saved_elements(windows: Windows, task: str, kept: SavedTensors) -> tuple[Int
     if treatment.decoder_only and not treatment.top_k:
         zeros = np.zeros_like(after)
         saved = _Saved(zeros, zeros, zeros)  # nothing is propagated through the encoder
-    if task == "asr" and isinstance(backbone, Whisper):
+    if decodes(backbone, task):
         _decoder(saved, backbone, after, windows.n_output_tokens, kept)
     elif isinstance(backbone, Wav2Vec2) and task == "asr":
         # The head's input, log-probabilities, and CTC's table of 2 S + 1 states a frame for S labels.
@@ -139,11 +141,16 @@ def _encoder(windows: Windows, kept: SavedTensors) -> _Saved:
 
 
 def _decoder(
-    saved: _Saved, backbone: Whisper, after: Ints, n_labels: Ints, kept: SavedTensors
+    saved: _Saved,
+    backbone: Whisper | SampleListener,
+    after: Ints,
+    n_labels: Ints,
+    kept: SavedTensors,
 ) -> None:
     """Add the decoder's layers and the loss."""
     block, d = _Block(backbone, kept, kept.treatment.full), backbone.d_model
-    fed = n_labels + 3  # a prompt of 4 without its first token's label
+    # The prompt's first token has no label. Counted as Whisper's four, as its stored costs were.
+    fed = n_labels + (3 if isinstance(backbone, Whisper) else prompt_tokens(backbone) - 1)
     own = block.attention(fed, fed) + block.attention(fed, after, crossed=True)
     own += block.feed_forward(fed)
     logits = n_labels * backbone.vocab_size
@@ -166,6 +173,9 @@ def _stem(windows: Windows, n: Ints, treatment: Treatment) -> Ints:
         kernel = d * d // backbone.pos_conv_groups * backbone.pos_conv_kernel
     if not treatment.full:
         return np.full_like(n, kernel)
+    if isinstance(backbone, SampleListener):
+        widths = zip((*conv_lengths_of(windows)[:-1], n), backbone.conv_dim, strict=True)
+        return 2 * sum((a * b for a, b in widths), np.zeros_like(n))
     if isinstance(backbone, Wav2Vec2):
         kept = [a * b for a, b in zip(conv_lengths_of(windows), backbone.conv_dim, strict=True)]
         per_layer = 3 if backbone.layer_norm_each_conv else 2

@@ -27,13 +27,14 @@ from planner.costs.flops.lengths import (
     rounded,
     tokens_of,
 )
-from planner.costs.flops.modules import Treatment
+from planner.costs.flops.modules import Treatment, decodes
 from planner.costs.flops.training import lora_parameters, treatment_of
 from planner.costs.memory.activations import SavedTensors, saved_elements
 from planner.costs.memory.parameters import held_parameters, trainable_parameters
 from planner.costs.windows import NO_REDUCTION, Ints, Windows, windows_of
 from planner.errors import InputError, UnknownNameError
-from planner.words.catalogue import Backbone, Whisper
+from planner.words.catalogue import Backbone, Wav2Vec2, Whisper
+from planner.words.families.base import SampleListener
 from planner.words.records import Adaptation, Reduction
 
 BYTES = {"float32": 4, "bfloat16": 2, "float16": 2, "int8": 1}
@@ -74,7 +75,9 @@ def _check(batch_size: int, attention: str) -> None:
         raise UnknownNameError("attention", attention, ATTENTIONS)
 
 
-def kv_cache_elements(backbone: Whisper, n_source: Whole, n_prompt: int, n_output: Whole) -> Whole:
+def kv_cache_elements(
+    backbone: Whisper | SampleListener, n_source: Whole, n_prompt: int, n_output: Whole
+) -> Whole:
     """Elements of the key/value cache of a window when its last token is written."""
     fed = n_prompt + n_output - 1
     return 2 * backbone.decoder_layers * backbone.d_model * (fed + n_source)
@@ -143,7 +146,7 @@ def _inference_elements(
         "decoder": np.zeros_like(n_output),
         "kv_cache": np.zeros_like(n_output),
     }
-    if task == "asr" and isinstance(backbone, Whisper) and windows.generates:
+    if decodes(backbone, task) and windows.generates:
         source = tokens_of(windows)
         if kv_cache:
             parts["kv_cache"] = kv_cache_elements(backbone, source, n_prompt, n_output)
@@ -174,7 +177,11 @@ def _encoder_live(windows: Windows, attention: str) -> Ints:
 
 
 def _decoder_live(
-    backbone: Whisper, n_source: Ints, n_prompt: int, n_output: Ints, kv_cache: bool
+    backbone: Whisper | SampleListener,
+    n_source: Ints,
+    n_prompt: int,
+    n_output: Ints,
+    kv_cache: bool,
 ) -> Ints:
     """Encoder states, one layer's keys and values while they grow, and the logits."""
     fed = n_prompt + n_output - 1
@@ -251,7 +258,7 @@ def _parameter_bytes(one: Windows, adaptation: Adaptation, task: str) -> dict[st
 
 def _passed(backbone: Backbone, treatment: Treatment, held: int) -> int:
     """Weights that gradients pass, which autocast keeps as a copy: all but a frozen front end."""
-    if treatment.full or isinstance(backbone, Whisper):
+    if treatment.full or not isinstance(backbone, Wav2Vec2):
         return held
     return held - sum(
         k * a * b

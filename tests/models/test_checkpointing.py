@@ -20,6 +20,7 @@ FAMILIES = (
     ("emotion", "whisper-micro"),
     ("asr", "wav2vec2-micro"),
     ("emotion", "wavlm-micro"),
+    ("asr", "moonshine-micro"),
 )
 ADAPTATIONS = (
     Adaptation(lora_rank=4),

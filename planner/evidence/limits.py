@@ -38,7 +38,26 @@ def limits_of_evidence(
             "multilingual, so an effect of size cannot be told from one of training"
         )
         out.append({"code": "mixed-kinds", "message": message})
+    if not older and (families := _families(evidence)):
+        out.append({"code": "mixed-families", "message": families})
     return tuple(out)
+
+
+def _families(evidence: Evidence) -> str:
+    """That sizes differ in family, and which; empty where they do not, or a name is not in the catalogue."""
+    known = set(evidence.catalogue.names)
+    of: dict[str, set[str]] = {}
+    for name in {r.setup.backbone for r in evidence.rows} & known:
+        of.setdefault(evidence.catalogue.backbone(name).family, set()).add(name)
+    if len(of) < 2:
+        return ""
+    listed = "; ".join(
+        f"{family}: {', '.join(sorted(names))}" for family, names in sorted(of.items())
+    )
+    return (
+        f"sizes differ in family ({listed}), and a law of one size for all has no term for it, so an effect of size "
+        "cannot be told from one of family; fit each family by its own runs"
+    )
 
 
 def _spoilt_texts(evidence: Evidence) -> list[dict[str, str]]:

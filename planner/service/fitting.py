@@ -56,13 +56,20 @@ def check_task(task: str) -> str:
 
 
 def import_results(
-    db: str | None, name_or_path: str, *, errors_in: str | None = None, dry_run: bool = False
+    db: str | None,
+    name_or_path: str,
+    *,
+    errors_in: str | None = None,
+    dry_run: bool = False,
+    file: str | None = None,
 ) -> ImportReport:
     """Store a published table, or the user's own CSV, as finished runs with their provenance.
 
+    `file` holds a public table that is named and not shipped.
+
     A table that cannot be read leaves no database behind, and neither does a dry run.
     """
-    table: ResultTable = load_table(name_or_path, _backbones_of(db), errors_in=errors_in)
+    table: ResultTable = load_table(name_or_path, _backbones_of(db), errors_in=errors_in, file=file)
     rows = [
         write.ImportedRun(
             trial=r.trial, record=r.record, source=r.source, source_kind=r.source_kind

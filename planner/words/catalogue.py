@@ -171,6 +171,14 @@ _BUILT_IN: tuple[Backbone, ...] = (
     _whisper("whisper-medium.en", 1024, 24, 16),
     _whisper("whisper-large-v3", 1280, 32, 20, n_mels=128, vocab_size=51866),
     _whisper("whisper-large-v3-turbo", 1280, 32, 20, n_mels=128, vocab_size=51866, decoder_layers=4),
+    # Distilled from Whisper: its encoder, and few of its decoder's layers (arXiv 2311.00430).
+    _whisper("distil-small.en", 768, 12, 12, decoder_layers=4, hub_id="distil-whisper/distil-small.en"),
+    _whisper("distil-medium.en", 1024, 24, 16, decoder_layers=2, hub_id="distil-whisper/distil-medium.en"),
+    _whisper("distil-large-v2", 1280, 32, 20, decoder_layers=2, hub_id="distil-whisper/distil-large-v2"),
+    _whisper(
+        "distil-large-v3", 1280, 32, 20, n_mels=128, vocab_size=51866, decoder_layers=2,
+        hub_id="distil-whisper/distil-large-v3",
+    ),
     Wav2Vec2(
         name="wav2vec2-base", d_model=768, encoder_layers=12, n_heads=12, ffn_dim=3072,
         hub_id="facebook/wav2vec2-base",

@@ -80,3 +80,13 @@ def test_one_speaker_and_unlike_kinds_of_model_are_said():
     codes = [limit["code"] for limit in limits_of_evidence(gather(rows, "asr", axes=RATE), 1)]
     assert codes == ["one-speaker", "mixed-kinds"]
     assert limits_of_evidence(gather(TWO, "asr", axes=RATE), None) == ()
+
+
+def test_families_whose_sizes_one_law_takes_together_are_said():
+    rows = [run(1), run(2, factor=2, backbone="moonshine-tiny"), run(3, backbone="wavlm-large")]
+    (limit,) = limits_of_evidence(gather(rows, "asr", axes=RATE), None)
+    assert limit["code"] == "mixed-families"
+    assert (
+        "moonshine: moonshine-tiny; wav2vec2: wavlm-large; whisper: whisper-tiny"
+        in limit["message"]
+    )

@@ -28,10 +28,22 @@ def test_parameters_are_those_of_the_published_checkpoints(name, n):
     assert catalogue.backbone(name).n_params == n
 
 
+ON_CARDS = {
+    "distil-small.en": 166, "distil-medium.en": 394, "distil-large-v2": 756, "distil-large-v3": 756,
+    "whisper-large-v3-turbo": 809, "moonshine-tiny": 27, "hubert-large-ls960-ft": 315,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "millions"), ON_CARDS.items(), ids=ON_CARDS)
+def test_sizes_are_those_of_the_model_cards(name, millions):
+    assert round(catalogue.backbone(name).n_params / 1e6) == millions
+
+
 @pytest.mark.parametrize(
     "name",
     [
         "whisper-tiny.en",
+        "distil-small.en",
         "whisper-large-v3-turbo",
         "wav2vec2-micro",
         "wavlm-micro",

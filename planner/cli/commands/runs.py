@@ -133,6 +133,7 @@ def show_run(run_id: int, db: str | None, utterances: bool, output_format: str) 
 
 @runs.command("import")
 @click.argument("table")
+@click.argument("file", required=False)
 @db_option
 @click.option(
     "--errors-in",
@@ -143,9 +144,16 @@ def show_run(run_id: int, db: str | None, utterances: bool, output_format: str) 
 @click.option("--dry-run", is_flag=True, help="Show what would be stored, and store nothing.")
 @format_option(ANSWER_FORMATS)
 def import_runs(
-    table: str, db: str | None, errors_in: str | None, dry_run: bool, output_format: str
+    table: str,
+    file: str | None,
+    db: str | None,
+    errors_in: str | None,
+    dry_run: bool,
+    output_format: str,
 ) -> None:
     """Store a published table (same2026) or your own CSV as finished runs.
+
+    Public tables that are not shipped are read from a FILE: open-asr-leaderboard, emobox.
 
     A CSV needs the columns task, backbone, audio_seconds and error (a fraction; error_percent in percent).
     A corrected file replaces its own earlier rows; the runs before are kept as removed.
@@ -154,12 +162,13 @@ def import_runs(
     Examples:
       soundscale runs import same2026
       soundscale runs import results.csv --db lab.db
+      soundscale runs import open-asr-leaderboard leaderboard.csv
     """
     import dataclasses
 
     from planner.service import fitting
 
-    report = fitting.import_results(db, table, errors_in=errors_in, dry_run=dry_run)
+    report = fitting.import_results(db, table, errors_in=errors_in, dry_run=dry_run, file=file)
     if output_format != "table":
         echo_json(dataclasses.asdict(report))
         return

@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import resources
 from pathlib import Path
 
 from planner.errors import InputError, SoundscaleError, UnknownNameError
 from planner.evidence.published.cells import check_agreement, number_in, whole_in
+from planner.evidence.published.readers import READERS, as_results
 from planner.words.catalogue import BUILT_IN, Catalogue
 from planner.words.records import (
     TASKS,
@@ -98,16 +99,27 @@ class ResultTable:
 
 
 def load_table(
-    name_or_path: str, catalogue: Catalogue = BUILT_IN, *, errors_in: str | None = None
+    name_or_path: str,
+    catalogue: Catalogue = BUILT_IN,
+    *,
+    errors_in: str | None = None,
+    file: str | None = None,
 ) -> ResultTable:
     """A published table by name, or the user's own CSV file; its backbones are the catalogue's.
 
-    `errors_in` is `percent` or `fraction` where the columns' names (`wer_percent`) do not say.
+    `file` holds a public table that is named and not shipped (`readers.READERS`). `errors_in` is `percent` or
+    `fraction` where the columns' names (`wer_percent`) do not say.
 
     Raises:
         UnknownNameError: it is neither a published table nor a file.
         InputError: the table cannot be read; the message names the row and the column.
     """
+    if name_or_path in READERS:
+        return _public(name_or_path, file, catalogue)
+    if file is not None:
+        raise InputError(
+            f"{name_or_path} is read without a file; only {', '.join(READERS)} take one: leave {file} out"
+        )
     if name_or_path in PUBLISHED:
         text = (resources.files("planner.evidence.published") / PUBLISHED[name_or_path]).read_text(
             "utf-8"
@@ -118,9 +130,22 @@ def load_table(
         remedy = "or give the path of a CSV file" + (
             f" (there is no file {name_or_path})" if "." in name_or_path else ""
         )
-        raise UnknownNameError("published table", name_or_path, PUBLISHED, remedy=remedy)
+        known = (*PUBLISHED, *READERS)
+        raise UnknownNameError("published table", name_or_path, known, remedy=remedy)
     digest = f"imported:{path.name}:{home_of(path)}"
     return _read(path.name, "imported", text_of(path), catalogue, digest, errors_in)
+
+
+def _public(kind: str, file: str | None, catalogue: Catalogue) -> ResultTable:
+    """A public table from the user's file; what of it is not in the catalogue is left out by name."""
+    if file is None:
+        raise InputError(f"{kind} is not shipped; give its file: runs import {kind} FILE.csv")
+    path = Path(file)
+    if not path.is_file():
+        raise InputError(f"there is no file {file}; give the {kind} table as a CSV file")
+    text, left_out = as_results(kind, path.name, text_of(path), catalogue)
+    table = _read(path.name, "imported", text, catalogue, f"imported:{kind}", None)
+    return replace(table, left_out=(*left_out, *table.left_out))
 
 
 def home_of(path: Path) -> str:

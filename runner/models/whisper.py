@@ -97,6 +97,12 @@ def instantiate(
         with torch.device("meta"):
             module: Any = cls(config)
         module.to_empty(device="cpu")
+        held = module.state_dict()
+        computed = [name for name, _ in module.named_buffers() if name not in held]
+        if computed:  # what no file holds, such as the frequencies of rotary positions
+            whole: Any = cls(config)
+            for name in computed:
+                module.get_buffer(name).copy_(whole.get_buffer(name))
         _fill(module, state, config)
     return cast("nn.Module", module.eval())
 

@@ -214,9 +214,11 @@ def test_bad_input_is_one_line_that_says_what_is_allowed(changed, said):
     assert "\n" not in str(caught.value)
 
 
-def test_a_recogniser_needs_a_decoder():
-    with pytest.raises(InputError, match="Whisper"):
-        forward_flops(backbone("wav2vec2-base"), audio_seconds=2.0, task="asr")
+def test_a_task_needs_a_head_that_is_known():
+    """An encoder writes by CTC; what comes with a decoder of its own names no classes."""
+    assert forward_flops(backbone("wav2vec2-base"), audio_seconds=2.0, task="asr").parts["head"]
+    with pytest.raises(InputError, match="writes text alone"):
+        forward_flops(backbone("moonshine-tiny"), audio_seconds=2.0, task="emotion")
 
 
 def test_audio_too_short_for_one_frame_says_the_least():

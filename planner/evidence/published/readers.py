@@ -10,10 +10,11 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 
 from planner.errors import InputError, SoundscaleError
 from planner.words.catalogue import WHISPER_WINDOW_SECONDS, Backbone, Catalogue, Whisper
-from planner.words.table_text import number, table_rows
+from planner.words.table_text import number, table_rows, text_of
 
 Cells = dict[str, str]
 
@@ -87,6 +88,20 @@ READERS: dict[str, tuple[Reader, tuple[str, ...]]] = {
     "emobox": (emobox, ("model", "dataset", "UA")),
 }
 """Name of a public table -> what reads a row of it, and the columns it needs."""
+
+
+def public_table(kind: str, file: str | None, catalogue: Catalogue) -> tuple[str, str, list[str]]:
+    """Name of a public table's file, its text as a table of results, and what was left out.
+
+    Raises:
+        InputError: no file is given, it is not there, or it is no such table.
+    """
+    if file is None:
+        raise InputError(f"{kind} is not shipped; give its file: runs import {kind} FILE.csv")
+    path = Path(file)
+    if not path.is_file():
+        raise InputError(f"there is no file {file}; give the {kind} table as a CSV file")
+    return path.name, *as_results(kind, path.name, text_of(path), catalogue)
 
 
 def as_results(kind: str, name: str, text: str, catalogue: Catalogue) -> tuple[str, list[str]]:

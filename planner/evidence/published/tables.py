@@ -17,7 +17,7 @@ from pathlib import Path
 
 from planner.errors import InputError, SoundscaleError, UnknownNameError
 from planner.evidence.published.cells import check_agreement, number_in, whole_in
-from planner.evidence.published.readers import READERS, as_results
+from planner.evidence.published.readers import READERS, public_table
 from planner.words.catalogue import BUILT_IN, Catalogue
 from planner.words.records import (
     TASKS,
@@ -40,15 +40,8 @@ NEEDED = ("task", "backbone", "audio_seconds")
 COLUMNS = (
     *NEEDED,
     *("error", "wer", "reduction", "adaptation", "metric", "std_error", "seed", "dataset"),
-    *(
-        "dataset_digest",
-        "split",
-        "split_policy",
-        "reference_policy",
-        "padding",
-        "n_train",
-        "n_test",
-    ),
+    *("dataset_digest", "split", "split_policy", "reference_policy", "padding"),
+    *("n_train", "n_test"),
     *("n_substitutions", "n_deletions", "n_insertions"),
     *("n_units", "n_errors", "mean_output_tokens", "selection", "audio_coverage"),
     *("learning_rate", "steps", "batch_size", "normaliser", "language", "published_gflops"),
@@ -138,13 +131,8 @@ def load_table(
 
 def _public(kind: str, file: str | None, catalogue: Catalogue) -> ResultTable:
     """A public table from the user's file; what of it is not in the catalogue is left out by name."""
-    if file is None:
-        raise InputError(f"{kind} is not shipped; give its file: runs import {kind} FILE.csv")
-    path = Path(file)
-    if not path.is_file():
-        raise InputError(f"there is no file {file}; give the {kind} table as a CSV file")
-    text, left_out = as_results(kind, path.name, text_of(path), catalogue)
-    table = _read(path.name, "imported", text, catalogue, f"imported:{kind}", None)
+    name, text, left_out = public_table(kind, file, catalogue)
+    table = _read(name, "imported", text, catalogue, f"imported:{kind}", None)
     return replace(table, left_out=(*left_out, *table.left_out))
 
 

@@ -44,12 +44,14 @@ def fit_law(
     level: float = 0.9,
     link: str = "log",
     coverage: DurationHistogram | None = None,
+    also: tuple[str, ...] = (),
 ) -> LawFit:
     """Fit a scaling law by log residuals.
 
     Args:
         observations: the runs; rows with values that have no logarithm are excluded and named.
-        law: name of a form, or `auto`: several are tried, chosen and weighted by extrapolation.
+        law: name of a form, a formula (`E + A*n^-a`), or `auto`: several are tried, chosen and weighted by
+            extrapolation.
         loss: `log`, `huber:auto` or `huber:DELTA` (in log residuals), summed over rows; or `auto`:
             `huber:auto` from 50 rows on, else `log`.
         seed: of everything random; the same seed gives the same fit.
@@ -59,6 +61,7 @@ def fit_law(
             sign, which `log` becomes by itself where most errors are negative.
         coverage: durations of the scored audio; the words outside the window of `audio_seconds` are
             then a known floor.
+        also: laws of one's own (formulas, or names) that `auto` tries besides its own.
 
     Raises:
         FitError: no estimate exists: too few runs, one level on every axis, collinear axes.
@@ -70,7 +73,7 @@ def fit_law(
     parse_loss(loss)
     chosen = link_for(observations, link)
     table, order = ordered(observations, chosen)
-    setting = Setting(loss=loss, link=chosen, coverage=coverage)
+    setting = Setting(loss=loss, link=chosen, coverage=coverage, also=tuple(also))
     auto = law == "auto"
     given = np.flatnonzero(usable_rows(observations, signed=chosen.name == "signed"))
     selected, order = _trusted(table, law if not auto else None, setting, level, given, order)

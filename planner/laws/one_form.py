@@ -50,13 +50,14 @@ WINDOW_AXIS = "audio_seconds"
 class Setting:
     """How a form is fitted: loss by name, link, and the coverage floor's histogram if there is one.
 
-    `shared` is the loss that several forms are fitted with, so that their objectives compare.
+    `shared` is the loss of several forms, so that objectives compare; `also` are laws that selection tries besides.
     """
 
     loss: str = "log"
     shared: Loss | None = None
     link: Link = field(default_factory=Link)
     coverage: DurationHistogram | None = None
+    also: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -193,9 +194,9 @@ def scaled_rows(
     table: Observations, form: Form, link: Link, scales: Floats | None = None
 ) -> tuple[Rows, Floats]:
     """Log axes about their means (or given scales), log error, weights of mean 1; and the scales."""
-    columns = [table.axes.index(axis) for axis in form.axes]
-    logs = np.log(table.x[:, columns])
-    centre = logs.mean(0) if scales is None else np.log(scales)
+    logs = np.log(table.x[:, [table.axes.index(axis) for axis in form.axes]])
+    given = np.ones(len(form.axes)) if form.unscaled else scales
+    centre = logs.mean(0) if given is None else np.log(given)
     weight = np.ones(len(table)) if table.weight is None else table.weight / table.weight.mean()
     return Rows(z=logs - centre, y=link.forward(table.error), weight=weight), np.exp(centre)
 

@@ -148,8 +148,9 @@ def formula(member: Member) -> str:
     order = sorted(range(form.n_parameters), key=lambda i: -len(form.parameters[i].name))
     for i in order:
         spec = form.parameters[i]
-        value = math.exp(member.theta[i]) if spec.is_log else member.theta[i]
-        if spec.is_log and member.theta[i] < largest - math.log(1e9):
+        logs = spec.is_log or spec.kind == "scale"
+        value = math.exp(member.theta[i]) if logs else member.theta[i]
+        if not form.unscaled and spec.is_log and member.theta[i] < largest - math.log(1e9):
             value = 0.0
         text = _replace_word(text, spec.name, f"{value:.6g}")
     return text.replace("^--", "^")

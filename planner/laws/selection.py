@@ -137,7 +137,7 @@ def select(table: Observations, design: Design, setting: Setting) -> list[Candid
     Raises:
         FitError: no candidate can be fitted.
     """
-    laws = candidate_laws(table, design)
+    laws = [*candidate_laws(table, design), *setting.also]
     setting = _common_loss(table, laws, setting)
     held = hold_outs(table, design)
     found: list[Candidate] = []

@@ -172,6 +172,7 @@ def fit(
     level: float = 0.9,
     link: str = "log",
     seed: int = 0,
+    also: Sequence[str] = (),
 ) -> TableLaw:
     """Fit a law to a frame or to columns by name.
 
@@ -184,12 +185,13 @@ def fit(
         weight: column of relative row weights.
         std_error: column of each error's standard error.
         cost: column by which selection holds out the costliest rows.
-        law: name of a form, or `auto`.
+        law: name of a form, a formula (`E + A*n^-a`), or `auto`.
         loss: `log`, `huber:auto`, `huber:DELTA`, or `auto`.
         bootstrap: replicates of the parameters; 0 for none.
         level: probability of all intervals.
         link: `log`, `odds` or `signed`.
         seed: of everything random.
+        also: laws of one's own that `auto` tries besides its own.
 
     >>> sizes = [1, 2, 4, 8, 16, 32]
     >>> found = fit({"n": sizes, "loss": [2 + 3 * n**-0.5 for n in sizes]}, error="loss", axes=["n"])
@@ -205,7 +207,14 @@ def fit(
         table, axes=axes, error=error, group=group, weight=weight, std_error=std_error, cost=cost
     )
     found = fit_law(
-        runs, law=law, loss=loss, bootstrap=bootstrap, level=level, link=link, seed=seed
+        runs,
+        law=law,
+        loss=loss,
+        bootstrap=bootstrap,
+        level=level,
+        link=link,
+        seed=seed,
+        also=tuple(also),
     )
     return TableLaw(law=found, observations=runs, keys=keys_of(table, key))
 

@@ -32,6 +32,8 @@ class ParameterSpec:
     """One parameter and its kind, which sets its bounds and whether theta holds its logarithm.
 
     `floor` and `amplitude`: logarithms in the working vector theta, in the unit of the error.
+    `natural-amplitude`: a formula's, in whatever unit it has there, a logarithm too. `scale`: of a
+    formula, in the unit of its axis, held as its logarithm.
     `exponent`: positive. `signed`, `slope`, `change`: exponents of either sign. `bend`: of z^2.
     `break`: a place on an axis, ln(x/s). `width`: of a break, in log units. `shift`: ln(shift/s),
     added to the axis. `level`: of a saturating term, ln h at the scale.
@@ -44,7 +46,7 @@ class ParameterSpec:
     @property
     def is_log(self) -> bool:
         """Whether theta holds the logarithm of the parameter."""
-        return self.kind in ("floor", "amplitude")
+        return self.kind in ("floor", "amplitude", "natural-amplitude")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +90,8 @@ class Form(abc.ABC):
     law: str
     axes: tuple[str, ...]
     parameters: tuple[ParameterSpec, ...]
+    unscaled: bool = False
+    """Whether axes are in their own units, and not over scales of the table."""
 
     @abc.abstractmethod
     def at(self, z: Floats) -> Evaluator:

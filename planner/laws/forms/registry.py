@@ -1,5 +1,6 @@
 """Laws by name. A law of the user's own is one class or function behind an entry point.
 
+A law that is a formula (`E + A*n^-a`) is its own name (`planner.laws.forms.formula`).
 A name may carry an argument behind a colon: `bnsl-1:audio_seconds`, `sum:n_params*n_train+n_params`.
 Group `soundscale.laws`: the entry point's name is the law's name, its object a callable
 `build(roles, *, floor=True, argument="") -> Form`, where `roles` maps each axis to `power` or `slope`.
@@ -13,6 +14,7 @@ from collections.abc import Callable
 from planner.errors import UnknownNameError
 from planner.laws.forms import curved_laws, power_laws
 from planner.laws.forms.base import Form
+from planner.laws.forms.formula import formula_law, is_formula
 from planner.laws.forms.power_laws import Roles
 
 Builder = Callable[..., Form]
@@ -59,6 +61,8 @@ def build_form(law: str, roles: Roles, *, floor: bool = True) -> Form:
         for point in importlib.metadata.entry_points(group=ENTRY_POINT_GROUP):
             if point.name == name:
                 _LAWS[name] = point.load()
+    if name not in _LAWS and is_formula(law):
+        return formula_law(roles, argument=law)
     if name not in _LAWS:
         raise UnknownNameError("law", name, ("auto", *law_names()))
     return _LAWS[name](roles, floor=floor, argument=argument)

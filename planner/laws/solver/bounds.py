@@ -16,6 +16,10 @@ data is a constant or a step, and its exponent cannot be told (assumption)."""
 GRID_SHALLOWEST, GRID_STEEPEST = 0.1, 12.0
 DEEPEST = 30.0
 """Smallest floor or amplitude: e^-30 of the smallest error, which no data can tell from 0."""
+WIDEST_AMPLITUDE = 400.0
+"""Of a formula's amplitude, which is in whatever unit its term leaves it: n^-2 of 1e12 is e^-55."""
+WIDEST_SCALE = 12.0
+"""How far outside the data a formula's scale may lie, in logarithms."""
 LARGEST_LEVEL = 15.0
 """Bound of ln h at the scale: beyond it a saturating law is a power law or a constant."""
 WIDEST_BREAK, NARROWEST_BREAK = 1.0, 0.02
@@ -38,6 +42,10 @@ def bounds_of(form: Form, z: Floats, y: Floats) -> tuple[Floats, Floats]:
 
 def _bounds(spec: ParameterSpec, ends: tuple[float, float], y: Floats) -> tuple[float, float]:
     reach = ends[1] - ends[0]
+    if spec.kind == "natural-amplitude":
+        return float(y.min() - WIDEST_AMPLITUDE), float(y.max() + WIDEST_AMPLITUDE)
+    if spec.kind == "scale":
+        return ends[0] - WIDEST_SCALE, ends[1] + WIDEST_SCALE
     if spec.is_log:
         return float(y.min() - DEEPEST), float(y.max() + DEEPEST)
     if spec.kind == "exponent":
@@ -82,6 +90,8 @@ def _levels(spec: ParameterSpec, ends: tuple[float, float], n: int) -> Floats:
         return low + reach * (np.arange(n) + 0.5) / n
     if spec.kind == "width":
         return np.geomspace(0.05, 0.5, min(n, 3)) * reach
+    if spec.kind == "scale":
+        return np.linspace(low - 2.0, high + 2.0, n)
     if spec.kind == "level":
         return np.linspace(-4.0, 4.0, 5)
     if spec.kind == "shift":

@@ -69,7 +69,9 @@ def parameters_of(
             ends = Profile(low=None, high=None)
         else:
             ends = _wald(theta, reach * error)
-        if spec.is_log:
+        if spec.kind == "scale":
+            made.append(_scale(spec, theta, error, pressed, ends))
+        elif spec.is_log:
             made.append(_positive(spec, theta, error, pressed, ends, metric, link))
         else:
             made.append(_exponent(spec, theta, error, pressed, ends))
@@ -121,6 +123,9 @@ def _positive(
     offset = link.offset if floor else 0.0
     lowest = None if not floor or link.name == "signed" else 0.0
     vague = (floor and low is None) or (error > NOT_IDENTIFIED and not (pressed and not floor))
+    if spec.kind == "natural-amplitude":
+        # In the formula's unit it moves with its exponent: a wide interval says nothing of the law.
+        vague = False
     flags = ("at-bound",) * pressed + ("not-identified",) * vague
     return Parameter(
         name=spec.name,
@@ -128,10 +133,38 @@ def _positive(
         low=lowest if low is None else math.exp(low) - offset,
         high=None if high is None else math.exp(min(high, 700.0)) - offset,
         std_error=None if pressed else error,
-        unit=f"odds of {metric}" if link.name == "odds" else metric,
+        unit=_unit(spec, metric, link),
         kind=spec.kind,
         axis=spec.axis,
         flags=flags,
+    )
+
+
+def _unit(spec: ParameterSpec, metric: str, link: Link) -> str:
+    if spec.kind == "natural-amplitude":
+        return "as in the formula"
+    return f"odds of {metric}" if link.name == "odds" else metric
+
+
+def _scale(
+    spec: ParameterSpec, theta: float, error: float, pressed: bool, ends: Profile
+) -> Parameter:
+    """A formula's scale, in the unit of its axis."""
+    vague = error > NOT_IDENTIFIED and not pressed
+    bounded = [
+        None if end is None or abs(end - theta) > UNBOUNDED else math.exp(end)
+        for end in (ends.low, ends.high)
+    ]
+    return Parameter(
+        name=spec.name,
+        value=math.exp(theta),
+        low=bounded[0],
+        high=bounded[1],
+        std_error=None if pressed else error,
+        unit=spec.axis or "1",
+        kind=spec.kind,
+        axis=spec.axis,
+        flags=("at-bound",) * pressed + ("not-identified",) * vague,
     )
 
 

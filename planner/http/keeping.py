@@ -99,17 +99,23 @@ class Kept(Generic[Value]):
 
     def put(self, key: Hashable, value: Value) -> None:
         """Keep a value, and drop those that were not used for longest where it is too much."""
+        self.note(key, value)
+        self._budget.trim()
+
+    def note(self, key: Hashable, value: Value) -> None:
+        """Keep a value without weighing everything, on a loop that must not wait; the next `put` does."""
         with self._lock:
             self._values[key] = value
             while len(self._values) > self._size:
                 self._values.popitem(last=False)
-        self._budget.trim()
 
     @property
     def bytes_now(self) -> int:
         """What the values weigh now."""
         with self._lock:
-            return sum(map(self._weigh, self._values.values()))
+            values = list(self._values.values())
+        # Weighed while others find what they look for: a large table takes a moment.
+        return sum(map(self._weigh, values))
 
     def drop_oldest(self) -> bool:
         """Let the value go that was not used for longest; False where only the newest is left."""

@@ -240,8 +240,8 @@ class World:
         return None if state is None else self._asked.find((state, words))
 
     def remember(self, state: str, words: Hashable, ready: Ready) -> None:
-        """Keep an answer by the words of its request."""
-        self._asked.put((state, words), ready)
+        """Keep an answer by the words of its request; on the loop of the service."""
+        self._asked.note((state, words), ready)
 
 
 def encoded(value: Any) -> bytes:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,7 +17,7 @@ from runner.campaign import display, outages
 from runner.campaign.drive import CampaignSetting, run_campaign
 from runner.campaign.executors import RayExecutor
 from runner.campaign.outages import SteadyExecutor
-from runner.campaign.worker import JobOutcome
+from runner.campaign.worker import JobOutcome, TrialJob
 from runner.sweep import prepare
 from tests.campaign.test_executors import wait_for
 from tests.chaos.invariants import audited
@@ -116,6 +117,30 @@ def test_every_error_of_rays_own_machinery_is_an_outage(name):
         raise getattr(ray.exceptions, name)("it broke")
 
 
+def finished_once_told(folder: str) -> Callable[[TrialJob], JobOutcome]:
+    """Work of a real claim that ends when its folder says so, without the seconds of training."""
+
+    def work(job: TrialJob) -> JobOutcome:
+        import pathlib
+        import time
+
+        from planner.store.claims import claim_trial
+        from planner.store.engine import opened
+        from planner.words.records import Evaluation, RunRecord
+        from runner.campaign.worker import store_record, this_worker
+
+        half = Evaluation(split="test", metric="wer", error=0.5, n_units=2, n_errors=1)
+        with opened(job.db) as engine:
+            claim = claim_trial(engine, job.trial_id, this_worker(), 60.0)
+            if claim is None:
+                return JobOutcome(trial_id=job.trial_id, kind="not-claimed")
+            while not (pathlib.Path(folder) / "go-on").exists():
+                time.sleep(0.02)
+            return store_record(engine, claim, RunRecord(status="finished", evaluations=(half,)))
+
+    return work
+
+
 @pytest.mark.ray
 def test_a_driver_whose_raylet_is_killed_starts_a_new_cluster_and_finishes(
     write_spec: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -124,18 +149,19 @@ def test_a_driver_whose_raylet_is_killed_starts_a_new_cluster_and_finishes(
     # Ray's head looks every 3 s and believes in a death at the fifth miss: a minute of waiting.
     monkeypatch.setenv("RAY_health_check_period_ms", "300")
     monkeypatch.setenv("RAY_health_check_failure_threshold", "3")
-    spec = write_spec(
-        ("steps = 2", "steps = 30"), ('["none", "stem:2"]', '"none"'), ("[2, 3]", "2")
-    )
     db = f"sqlite:///{tmp_path}/runs.db"
-    prepared = prepare.prepare(spec, db, lambda line: None)
+    prepared = prepare.prepare(write_spec(), db, lambda line: None)
     setting = CampaignSetting(db=db, artifacts=str(tmp_path / "artifacts"), poll_seconds=0.1)
+    work = finished_once_told(str(tmp_path))
 
     def kill_the_raylet() -> None:
-        wait_for(tmp_path, "running")
+        worker = wait_for(tmp_path, "running")[0].pid
         for process in psutil.Process().children(recursive=True):
             if process.name() == "raylet":
                 os.kill(process.pid, signal.SIGKILL)
+        while psutil.pid_exists(worker):
+            time.sleep(0.05)
+        (tmp_path / "go-on").touch()
 
     killer = threading.Thread(target=kill_the_raylet)
     killer.start()
@@ -145,14 +171,16 @@ def test_a_driver_whose_raylet_is_killed_starts_a_new_cluster_and_finishes(
             prepared.spec,
             prepared.trials,
             setting,
-            lambda: SteadyExecutor(lambda: RayExecutor("local", n_workers=1), shown.say),
+            lambda: SteadyExecutor(lambda: RayExecutor("local", n_workers=1, work=work), shown.say),
             shown,
         )
     killer.join()
     assert "a new local cluster is started (1 of 3)" in (tmp_path / "said.txt").read_text()
-    assert result.n_finished == result.n_trials
+    assert result.n_finished == result.n_trials == 3
     with opened(db) as engine:
         assert audited(engine) == {}
-        for row in sweep_status(engine, "micro").rows:
-            statuses = [attempt.status for attempt in attempts(engine, row.trial_id)]
-            assert statuses in (["finished"], ["cancelled", "finished"])
+        histories = [
+            [attempt.status for attempt in attempts(engine, row.trial_id)]
+            for row in sweep_status(engine, "micro").rows
+        ]
+    assert sorted(histories) == [["cancelled", "finished"], ["finished"], ["finished"]]

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import threading
+
 import numpy as np
 import pytest
 from fastapi import HTTPException
@@ -34,6 +36,43 @@ def test_what_grows_after_it_was_kept_is_weighed_again():
     answers.put(1, np.zeros(1))
     assert tables.find("old") is None
     assert budget.bytes_now <= 10_000
+
+
+def test_what_is_looked_for_is_found_while_everything_is_weighed():
+    weighing, go_on = threading.Event(), threading.Event()
+
+    def weigh(_: object) -> int:
+        weighing.set()
+        assert go_on.wait(10)
+        return 1
+
+    kept: Kept[str] = Kept(16, "answer", Metrics(), weigh, Budget(10))
+    putting = threading.Thread(target=kept.put, args=("key", "value"))
+    putting.start()
+    assert weighing.wait(10)
+    looking = threading.Thread(target=lambda: (kept.find("key"), kept.note("other", "b")))
+    looking.start()
+    looking.join(10)
+    assert not looking.is_alive()
+    go_on.set()
+    putting.join(10)
+    assert kept.find("other") == "b"
+
+
+def test_an_answer_is_remembered_by_its_words_without_weighing_anything(own_bench, monkeypatch):
+    with client_of(own_bench) as client:
+        words = {"task": "asr", "flops": 3e11}
+        first = client.get("/v1/plan", params=words)
+        threads: list[str] = []
+        trim = Budget.trim
+        monkeypatch.setattr(
+            Budget, "trim", lambda it: (threads.append(threading.current_thread().name), trim(it))
+        )
+        second = client.get("/v1/plan", params={"flops": 3e11, "task": "asr"})
+        third = client.get("/v1/plan", params={"task": "asr", "flops": 4e11})
+    assert (first.content, third.status_code) == (second.content, 200)
+    assert threads
+    assert all(name.startswith("work") for name in threads), "weighed on the service's loop"
 
 
 def test_a_view_weighs_what_it_holds_and_the_same_array_weighs_once():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from typing import Any, TextIO
 
@@ -81,6 +82,9 @@ def serve(
     if transcriber is not None:
         talk(f"transcribing by {transcriber.label}")
     talk(f"serving {redacted(resolve_url(db))} on http://{shown}:{socket.getsockname()[1]}/")
+    # What was loaded stays: looked through again and again for cycles it would hold up every thread.
+    gc.collect()
+    gc.freeze()
     running.run(sockets=[socket])
 
 

@@ -24,15 +24,21 @@ _COLON = "(?::|%3[Aa])"
 # scheme://user:secret@host, with any number of slashes. The user may be missing and the secret may
 # hold anything but white space: up to the last @ before it.
 _AUTHORITY = re.compile(
-    rf"(?P<before>[A-Za-z][A-Za-z0-9+.-]*[:;]?/{{1,3}}(?:(?!%3[Aa])[^\s:/@'\"?#])*{_COLON})[^\s'\"]*@"
+    rf"(?P<before>[A-Za-z][A-Za-z0-9+.-]{{0,40}}[:;]?/{{1,3}}(?:(?!%3[Aa])[^\s:/@'\"?#])*{_COLON})[^\s'\"]*@"
 )
 # A whole text that is one URL: its secret may hold white space and quotes too.
 _WHOLE = re.compile(r"\A(?P<before>[A-Za-z][A-Za-z0-9+.-]*:/{1,3}[^\s:/@?#]*:).*@", re.DOTALL)
+# Everything repeated below is bounded, or looked for in text that is known to hold its end: a message may be
+# somebody's own 64 kB, and a search that takes their square holds up every thread (2 s for 8,000 letters, once).
 # Of the web a name alone is a token: https://ghp_...@host.
 _NAMELESS = re.compile(r"(?P<before>\bhttps?://)[^\s:/@'\"?#]+@", re.IGNORECASE)
 # A scheme without slashes or no scheme at all: postgresql:me:secret@host, me:secret@host/db. A path after
 # a drive's letter is none.
-_BARE = re.compile(r"(?P<before>(?:[\w.+-]+:)?(?:\\\\)?[\w.+%-]+:)(?!/)[^\s'\"]+@(?=[\w.\[])")
+_BARE = re.compile(
+    r"(?P<before>(?:[\w.+-]{1,40}:)?(?:\\\\)?[\w.+%-]{1,100}:)(?!/)[^\s'\"]+@(?=[\w.\[])"
+)
+_RUN = re.compile(r"[^\s'\"]+")
+_HOST_AFTER = re.compile(r"@(?=[\w.\[])")
 _VALUE = r"(?:'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|[^\s&;'\"]+)"
 _IS = r"\s*(?:=|%3[Dd])\s*"
 _PAIR = re.compile(rf"(?P<before>(?<![\w.-])[\w.-]*(?:{_ENDINGS}){_IS}){_VALUE}", re.IGNORECASE)
@@ -60,6 +66,21 @@ def redacted(text: str) -> str:
     """
     for pair in (_PAIR, _IN_QUERY, _MAPPED, _BEARER):
         text = pair.sub(rf"\g<before>{HIDDEN}", text)
-    for address in (_WHOLE, _AUTHORITY, _NAMELESS, _BARE):
-        text = address.sub(rf"\g<before>{HIDDEN}@", text)
-    return text
+    text = _WHOLE.sub(rf"\g<before>{HIDDEN}@", text)
+    return _RUN.sub(_without_authority, text) if "@" in text else text
+
+
+def _without_authority(run: re.Match[str]) -> str:
+    """What stands between white space or quotes, without the secret before its last @."""
+    text = run[0]
+    if "@" not in text:
+        return text
+    cut = text.rindex("@") + 1
+    text = (
+        _NAMELESS.sub(rf"\g<before>{HIDDEN}@", _AUTHORITY.sub(rf"\g<before>{HIDDEN}@", text[:cut]))
+        + text[cut:]
+    )
+    hosts = [found.end() for found in _HOST_AFTER.finditer(text)]
+    # With one character of the host, which the search looks ahead to.
+    cut = hosts[-1] + 1 if hosts else 0
+    return _BARE.sub(rf"\g<before>{HIDDEN}@", text[:cut]) + text[cut:]

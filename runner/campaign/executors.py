@@ -26,7 +26,7 @@ from planner.errors import InputError, MissingResourceError, OutageError
 from planner.words.records import Resources
 from planner.words.units import format_bytes
 from runner.campaign.host import short_folder
-from runner.campaign.outages import first_line, outages, require_own_node
+from runner.campaign.outages import first_line, outages, require_own_node, starts
 from runner.campaign.ray_options import GPU_CALLS, ray_resources, task_options
 from runner.campaign.ray_security import (
     ask_for_tokens,
@@ -177,17 +177,18 @@ class RayExecutor:
         folder = short_folder()
         self._folder = folder
         _set_local_environment(cpus)
-        self._ray.init(
-            address="local",
-            num_cpus=None if n_workers is None else max(1, round(n_workers * cpus)),
-            num_gpus=gpus,
-            include_dashboard=False,
-            object_store_memory=OBJECT_STORE_BYTES,
-            log_to_driver=False,
-            logging_level="ERROR",
-            configure_logging=False,
-            _temp_dir=str(folder),
-        )
+        with starts(self._ray, folder):
+            self._ray.init(
+                address="local",
+                num_cpus=None if n_workers is None else max(1, round(n_workers * cpus)),
+                num_gpus=gpus,
+                include_dashboard=False,
+                object_store_memory=OBJECT_STORE_BYTES,
+                log_to_driver=False,
+                logging_level="ERROR",
+                configure_logging=False,
+                _temp_dir=str(folder),
+            )
 
     def _join(self, address: str) -> None:
         try:

@@ -8,10 +8,12 @@ where the cluster is someone else's, once that answers again.
 
 from __future__ import annotations
 
+import shutil
 import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from planner.errors import MissingResourceError, OutageError
@@ -48,6 +50,30 @@ def outages(ray: Any) -> Iterator[None]:
         raise
     except (ray.exceptions.RayError, ConnectionError) as problem:
         raise OutageError(f"Ray does not work any more: {first_line(problem)}") from problem
+
+
+@contextmanager
+def starts(ray: Any, folder: Path) -> Iterator[None]:
+    """Turn whatever Ray raises while it starts a cluster of this machine into an outage.
+
+    It says so by RuntimeError and by bare Exception ("Failed to start GCS", "the current node timed out").
+
+    Args:
+        ray: the module.
+        folder: of that cluster; removed with what had started.
+
+    Raises:
+        OutageError: Ray did not start.
+    """
+    try:
+        yield
+    except Exception as problem:
+        ray.shutdown()
+        shutil.rmtree(folder, ignore_errors=True)
+        raise OutageError(
+            f"Ray does not start on this machine: {first_line(problem)}; look at its memory, disk and load, "
+            "or use --ray none; the same command again goes on from here"
+        ) from problem
 
 
 def first_line(problem: BaseException) -> str:

@@ -109,7 +109,7 @@ on node "soundscale db query 'SELECT host, count(*) AS n FROM runs GROUP BY host
 # A node out and in again, and the service with its SQL page by the reading role.
 on head "soundscale sweep drain node --wait 60 --db $db; soundscale sweep drain --db $db; soundscale sweep drain node --undo --db $db"
 reader=postgresql://reader@$subnet.1/runs
-on head "soundscale tokens add me --scope read --db $db" | tee "$top/token"
+on head "soundscale tokens add me --scope admin --db $db" | tee "$top/token"
 on head "nohup soundscale serve --host 0.0.0.0 --port 8000 --db $db --sql-db $reader > serve.log 2>&1 &"
 on node "for i in \$(seq 100); do curl -fs http://$subnet.2:8000/livez && break; sleep 0.3; done"
 sql() { on node "curl -s -H 'Authorization: Bearer $(tail -1 "$top/token")' -G --data-urlencode 'sql=SELECT host, count(*) AS n FROM runs GROUP BY host' http://$subnet.2:8000/v1/sql"; }

@@ -35,6 +35,8 @@ batch_size = 2
 max_new_tokens = 4
 """
 WORDS = ("one", "two", "three")
+NO_LATENCY = ('latency = "beside"', 'latency = "none"')
+"""For tests that ask nothing of latency: measured at the end of each trial it takes longer than the rest."""
 
 
 def write_tones(folder: Path) -> Path:

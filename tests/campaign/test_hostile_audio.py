@@ -13,6 +13,7 @@ from runner.campaign import display
 from runner.campaign.drive import CampaignSetting, run_campaign
 from runner.campaign.executors import InlineExecutor
 from runner.sweep import prepare
+from tests.campaign.made import NO_LATENCY
 
 ONE = ('kind = "star"', 'kind = "list"\nruns = [{audio_seconds = 2, reduction = "stem:2"}]')
 
@@ -35,7 +36,7 @@ def claims_one_hertz(wav: Path) -> None:
 
 
 def test_a_file_whose_header_lies_costs_a_sweep_that_utterance_alone(write_spec, tmp_path: Path):
-    spec = write_spec(ONE, ("[2, 3]", "2"))
+    spec = write_spec(ONE, ("[2, 3]", "2"), NO_LATENCY)
     claims_a_billion_samples(tmp_path / "3.wav")  # to score
     claims_one_hertz(tmp_path / "0.wav")  # to train on
     db = f"sqlite:///{tmp_path}/runs.db"

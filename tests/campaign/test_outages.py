@@ -117,6 +117,27 @@ def test_every_error_of_rays_own_machinery_is_an_outage(name):
         raise getattr(ray.exceptions, name)("it broke")
 
 
+@pytest.mark.parametrize(
+    "problem", [RuntimeError("Failed to start GCS. Last 0 lines"), Exception("timed out")]
+)
+def test_a_ray_that_does_not_start_is_an_outage_and_leaves_no_folder(
+    problem, monkeypatch: pytest.MonkeyPatch
+):
+    ray = pytest.importorskip("ray")
+    asked: list[Path] = []
+
+    def init(**options: object) -> None:
+        asked.append(Path(str(options["_temp_dir"])))
+        raise problem
+
+    monkeypatch.setattr(ray, "init", init)
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "shutdown", lambda: None)
+    with pytest.raises(OutageError, match=r"Ray does not start on this machine: .*--ray none"):
+        RayExecutor("local", n_workers=1)
+    assert not asked[0].exists()
+
+
 def finished_once_told(folder: str) -> Callable[[TrialJob], JobOutcome]:
     """Work of a real claim that ends when its folder says so, without the seconds of training."""
 

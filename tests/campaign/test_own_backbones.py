@@ -10,6 +10,7 @@ from planner.store import write
 from planner.store.engine import opened
 from planner.store.read import run, runs
 from planner.words.catalogue import backbone
+from tests.campaign.made import NO_LATENCY
 
 MINE = dataclasses.replace(backbone("whisper-micro"), name="mine", hub_id=None)
 WIDER = dataclasses.replace(MINE, encoder_layers=2 * MINE.encoder_layers)
@@ -41,7 +42,7 @@ def two_databases(tmp_path):
 def test_one_worker_process_of_two_databases_trains_each_ones_own(
     two_databases, write_spec, tmp_path
 ):
-    spec = write_spec(('"whisper-micro"', '"mine"'))
+    spec = write_spec(('"whisper-micro"', '"mine"'), NO_LATENCY)
     command = [sys.executable, "-c", SWEEP, str(spec), str(tmp_path / "artifacts"), *two_databases]
     subprocess.run(command, check=True, capture_output=True)
     for url, own in zip(two_databases, (MINE, WIDER), strict=True):

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from planner.cli import main
+from tests.campaign.made import NO_LATENCY
 from tests.probing.made import Fake
 
 
@@ -39,18 +40,22 @@ def soundscale(
     return run
 
 
+ONE = (("[2, 3]", "2"), ('["none", "stem:2"]', '"none"'), NO_LATENCY)
+"""Changes that leave one trial."""
+
+
 def test_a_sweep_is_run_and_told_in_json_alone_on_stdout(soundscale, write_spec):
-    done = soundscale("sweep", "run", write_spec(), "--ray", "none", "-f", "json")
+    done = soundscale("sweep", "run", write_spec(NO_LATENCY), "--ray", "none", "-f", "json")
     answer = json.loads(done.out)
     assert (done.code, answer["result"]["n_trained"], len(answer["trials"])) == (0, 3, 3)
     assert "3 trained now · 3 of 3 finished" in done.err
-    again = soundscale("sweep", "run", write_spec(), "--ray", "none", "-f", "json")
+    again = soundscale("sweep", "run", write_spec(NO_LATENCY), "--ray", "none", "-f", "json")
     assert json.loads(again.out)["result"]["n_trained"] == 0
     assert "nothing was trained" in again.err
 
 
 def test_a_host_is_drained_listed_and_given_back(soundscale, write_spec):
-    assert soundscale("sweep", "run", write_spec(), "--ray", "none", "--quiet").code == 0
+    assert soundscale("sweep", "run", write_spec(*ONE), "--ray", "none", "--quiet").code == 0
     drained = soundscale("sweep", "drain", "node7", "--wait", "5", "-f", "json")
     (row,) = json.loads(drained.out)
     assert (drained.code, row["host"], row["n_running"]) == (0, "node7", 0)
@@ -226,7 +231,8 @@ def test_a_cancelled_sweep_is_watched_to_its_end_and_queued_again(
 
 def test_artifacts_go_to_a_url_and_results_say_where(soundscale, write_spec, tmp_path):
     location = f"file://{tmp_path}/bucket"
-    ran = soundscale("sweep", "run", write_spec(), "--ray", "none", "-q", "--artifacts", location)
+    spec = write_spec(NO_LATENCY)
+    ran = soundscale("sweep", "run", spec, "--ray", "none", "-q", "--artifacts", location)
     assert ran.code == 0, ran.err
     places = [row["artifact"] for row in json.loads(soundscale("runs", "list", "-f", "json").out)]
     assert all(place.startswith(location) for place in places)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from planner.store.engine import opened
 from planner.store.read import runs
+from tests.campaign.made import NO_LATENCY
 from tests.chaos.invariants import audited
 
 COMMAND = """
@@ -23,7 +24,15 @@ def test_two_workers_of_a_fresh_process_train_every_trial_at_the_first_attempt(
     write_spec, tmp_path: Path
 ):
     db = f"{tmp_path}/runs.db"
-    sweep = ["sweep", "run", str(write_spec()), "--db", db, "--artifacts", str(tmp_path / "a")]
+    sweep = [
+        "sweep",
+        "run",
+        str(write_spec(NO_LATENCY)),
+        "--db",
+        db,
+        "--artifacts",
+        str(tmp_path / "a"),
+    ]
     done = subprocess.run(
         [sys.executable, "-c", COMMAND, *sweep, "--ray", "none", "--workers", "2"],
         env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True, check=False,

@@ -35,7 +35,7 @@ if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
 from planner.store.engine import opened  # noqa: E402
-from tests.campaign.made import write_sweep, write_tones  # noqa: E402
+from tests.campaign.made import NO_LATENCY, write_sweep, write_tones  # noqa: E402
 from tests.chaos.invariants import MUST_BE_EMPTY, audited  # noqa: E402
 from tests.chaos.victims import Victims  # noqa: E402
 from tests.store.samples import rows_of  # noqa: E402
@@ -110,7 +110,7 @@ class FaultySweeps:
         self._spec = write_sweep(
             self.folder, self._manifest, ('name = "micro"', f'name = "{self._name}"'),
             ('task = "asr"', f'task = "asr"\nseeds = [{n}]'), ("steps = 2", f"steps = {self.steps}"),
-            ('latency = "beside"', 'latency = "none"'),
+            NO_LATENCY,
             ("[design]", "[resources]\nmax_attempts = 1000\n\n[design]"),
         )  # fmt: skip
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from urllib.parse import quote
 
 from hypothesis import given, settings
@@ -81,3 +83,23 @@ def test_what_is_no_secret_stays():
         "s3://bucket/folder?region=eu", "mean_output_tokens=3", "key = 5", "n_tokens 4",
     ):  # fmt: skip
         assert redacted(text) == text
+
+
+PARTS = (
+    "a", "a:", "@:", "a://", "password=", "?key", "'password':", "'", "bearer ", "-.", "9h", "a@",
+    "%3A", "a:a@", "http://", "x:\\\\",
+)  # fmt: skip
+LONG = """
+import resource, sys
+from planner.words.secrets import redacted
+resource.setrlimit(resource.RLIMIT_CPU, (8, 8))
+for part in eval(sys.argv[1]):
+    for end in ("", " x@y", "@", "@ "):
+        redacted(part * (16_000 // len(part)) + end)
+"""
+
+
+def test_long_messages_of_somebodys_own_are_read_in_time_that_does_not_grow_by_its_square():
+    # A second of processor or two in all; by the square it was 8 for the first of them.
+    done = subprocess.run([sys.executable, "-c", LONG, repr(PARTS)], check=False)
+    assert done.returncode == 0

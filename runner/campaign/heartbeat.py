@@ -103,14 +103,29 @@ class Heartbeat:
         self._lost.set()
 
     def _beat(self) -> None:
+        from sqlalchemy.exc import SQLAlchemyError
+
         from planner.store.engine import opened
 
-        with opened(self._db, must_exist=True, worker=True) as engine:
-            pause = min(BEAT_SECONDS, self._lease / BEATS_PER_LEASE)
-            while not self._over.wait(pause) and not self._lost.is_set():
-                if self._notice.overdue:
-                    self._leave(engine)
-                self._extend(engine)
+        pause = min(BEAT_SECONDS, self._lease / BEATS_PER_LEASE)
+        while not self._over.is_set() and not self._lost.is_set():
+            try:
+                with opened(self._db, must_exist=True, worker=True) as engine:
+                    self._beat_on(engine, pause)
+            except (SQLAlchemyError, SoundscaleError, OSError) as problem:
+                # A server that restarts at this very moment: as a beat that failed.
+                self._missed(problem)
+                self._over.wait(pause)
+
+    def _beat_on(self, engine: Engine, pause: float) -> None:
+        while not self._over.wait(pause) and not self._lost.is_set():
+            if self._notice.overdue:
+                self._leave(engine)
+            self._extend(engine)
+
+    def _missed(self, problem: Exception) -> None:
+        if time.monotonic() > self._valid_until - self._lease / 2:
+            self._lose(f"no heartbeat for half a lease: {type(problem).__name__}: {problem}")
 
     def _leave(self, engine: Engine) -> None:
         """Give the trial back over the head of the thread that works on it, and end the process.
@@ -143,5 +158,4 @@ class Heartbeat:
             if is_drained(engine):
                 self._drained.set()
         except (SQLAlchemyError, SoundscaleError, OSError) as problem:
-            if time.monotonic() > self._valid_until - self._lease / 2:
-                self._lose(f"no heartbeat for half a lease: {type(problem).__name__}: {problem}")
+            self._missed(problem)

@@ -15,7 +15,7 @@ from planner.store.engine import opened
 from planner.store.read import attempts, sweep_status
 from runner.campaign import display, outages
 from runner.campaign.drive import CampaignSetting, run_campaign
-from runner.campaign.executors import RayExecutor
+from runner.campaign.executors import RayExecutor, _import_ray
 from runner.campaign.outages import SteadyExecutor
 from runner.campaign.worker import JobOutcome, TrialJob
 from runner.sweep import prepare
@@ -112,7 +112,7 @@ RAY_ERRORS = ("RaySystemError", "LocalRayletDiedError", "OutOfDiskError", "Runti
 
 @pytest.mark.parametrize("name", RAY_ERRORS)
 def test_every_error_of_rays_own_machinery_is_an_outage(name):
-    ray = pytest.importorskip("ray")
+    ray = _import_ray()
     with pytest.raises(OutageError, match="Ray does not work any more"), outages.outages(ray):
         raise getattr(ray.exceptions, name)("it broke")
 
@@ -123,7 +123,7 @@ def test_every_error_of_rays_own_machinery_is_an_outage(name):
 def test_a_ray_that_does_not_start_is_an_outage_and_leaves_no_folder(
     problem, monkeypatch: pytest.MonkeyPatch
 ):
-    ray = pytest.importorskip("ray")
+    ray = _import_ray()
     asked: list[Path] = []
 
     def init(**options: object) -> None:

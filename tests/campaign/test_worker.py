@@ -124,6 +124,26 @@ def test_a_database_that_is_away_stops_the_work_when_half_the_lease_is_gone(held
     assert "lease" in heart.reason
 
 
+def test_a_database_that_is_away_when_the_heartbeat_begins_is_tried_again(held, monkeypatch):
+    from planner.errors import StoreError
+    from planner.store import engine as store_engine
+
+    really, n_away = store_engine.opened, [2]
+
+    def away_at_first(*args: object, **options: object) -> object:
+        n_away[0] -= 1
+        if n_away[0] >= 0:
+            raise StoreError("the server restarts")
+        return really(*args, **options)
+
+    monkeypatch.setattr(store_engine, "opened", away_at_first)
+    with Heartbeat(held.url, held.claim, 1.2) as heart:
+        heart.progress(NOW)
+        until(lambda: held.row().step == 3)
+    assert heart.reason is None
+    assert n_away[0] == -1
+
+
 def test_the_drivers_wish_to_stop_is_told_apart_from_a_lost_lease(held):
     wish = threading.Event()
     with Heartbeat(held.url, held.claim, 60.0, wish.is_set) as heart:

@@ -41,7 +41,6 @@ from tests.chaos.victims import Victims  # noqa: E402
 from tests.store.samples import rows_of  # noqa: E402
 
 CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["tests.chaos.preloaded"])
 
 N_DRIVERS = 2
 LONGEST_PAUSE_SECONDS = 2.0
@@ -56,6 +55,7 @@ def drive(arguments: Sequence[str], said: str) -> None:
     os.dup2(out, 1)
     os.dup2(out, 2)
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    Path(f"{said}.{os.getpid()}").touch()
     sys.argv = ["soundscale", *arguments]
     from planner.cli.main import main
 
@@ -90,6 +90,8 @@ class FaultySweeps:
 
     def run(self, n_faults: int) -> None:
         """Make so many faults, let the last sweep finish, and look at everything."""
+        # Set last: the other tests' processes are forked from one server with these.
+        CONTEXT.set_forkserver_preload(["tests.chaos.preloaded"])
         self._manifest = write_tones(self.folder)
         while self.counts.total() < n_faults:
             self._begin()
@@ -162,6 +164,9 @@ class FaultySweeps:
         if self.victims and kind.removesuffix(" killed") in self.victims.kinds():
             return self.victims.kill(kind.removesuffix(" killed"), self.rng)
         awake = [p for p in self._drivers if p.is_alive() and p.pid not in self._paused]
+        if kind == "Ctrl-C":
+            # Before its own code begins, the server that it is forked from ends it with 1 and no word.
+            awake = [p for p in awake if (self.folder / f"said.txt.{p.pid}").exists()]
         if not awake:
             return False
         process = self.rng.choice(awake)

@@ -6,6 +6,7 @@
     │   └── UnitError                exit 2   a quantity that cannot be read
     ├── InfeasibleError              exit 3   no configuration meets the limits
     ├── FitError                     exit 4   no estimate exists, or none that may be planned from
+    │   └── NoLawError               exit 4   too few runs for a law; carries what was measured
     ├── MissingResourceError         exit 5   weights, audio or a package cannot be had
     ├── StoreError                   exit 6   the database cannot be used
     │   ├── MigrationError           exit 6   it is at another revision
@@ -75,6 +76,14 @@ class FitError(SoundscaleError):
     """No estimate exists for these observations, or none that may be planned from."""
 
     exit_code = 4
+
+
+class NoLawError(FitError):
+    """The runs carry no law; `details` has what was measured, where a question was asked of them."""
+
+    def __init__(self, message: str, details: dict[str, object] | None = None) -> None:
+        super().__init__(message)
+        self.details = details or {}
 
 
 class MissingResourceError(SoundscaleError):

@@ -16,6 +16,7 @@ from planner.errors import (
     InfeasibleError,
     InputError,
     MissingResourceError,
+    NoLawError,
     OutsideDataError,
     ProbabilityError,
     SoundscaleError,
@@ -86,7 +87,7 @@ def of_error(error: SoundscaleError, path: str = "") -> dict[str, Any]:
     """The problem of an error raised on purpose."""
     status, title = next((s, t) for kind, s, t in STATUS if isinstance(error, kind))
     members: dict[str, Any] = {"title": title, "exit_code": error.exit_code}
-    if isinstance(error, InfeasibleError):
+    if isinstance(error, InfeasibleError | NoLawError) and error.details:
         members["answer"] = error.details
     return document(status, str(error), path, **members)
 

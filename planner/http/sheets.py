@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import Engine, text
 
 from planner import __version__
+from planner.costs.latency.data_sheets import DATA_SHEETS
 from planner.http.world import World
 from planner.plan.configurations import Config
 from planner.plan.frontier import kind_of, pareto
@@ -136,6 +137,7 @@ def _overview(connection: Any, db: str | None) -> dict[str, Any]:
         "n_runs": sum(r["n"] for r in rows),
         "tasks": sorted(tasks.values(), key=lambda t: -t["n_finished"]),
         "devices": [{"name": d["name"], "n_latencies": d["n"]} for d in devices],
+        "data_sheets": sorted({*DATA_SHEETS} - {d["name"] for d in devices}),
     }
 
 

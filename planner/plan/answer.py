@@ -15,6 +15,9 @@ from planner.plan.target import TargetDecision
 from planner.plan.wording import MAX_LISTED, _limits, title
 from planner.words.question import COST_UNITS, PlanQuery
 
+ALMOST = 0.01
+"""Least probability of meeting all limits of what almost does (assumption)."""
+
 
 def prediction(table: CandidateTable, j: int, level: float) -> dict[str, Any]:
     """The predicted error of candidate j with its interval, and what was measured."""
@@ -127,6 +130,18 @@ def _target_option(
         "p_error": float(found.p_error[j]),
         "joint_probability": float(found.joint[j]),
     }
+
+
+def almost(table: CandidateTable, decision: Decision, query: PlanQuery) -> list[dict[str, Any]]:
+    """What would err less and misses the limits, the likeliest to meet them first.
+
+    By probability, not by error: what costs a hundred times the limit is nobody's next thought.
+    """
+    assert decision.best is not None
+    better = np.flatnonzero(~decision.feasible & (table.error < table.error[decision.best]))
+    near = better[decision.joint[better] >= ALMOST]
+    order = np.lexsort((table.error[near], -decision.joint[near]))
+    return [option(table, decision, int(j), query) for j in near[order][:MAX_LISTED]]
 
 
 def nothing_fits(table: CandidateTable, decision: Decision, query: PlanQuery) -> dict[str, Any]:

@@ -138,21 +138,13 @@ def build(
             raise OutsideDataError(_too_far(chosen, distance))
         chosen = tuple(itertools.compress(chosen, near.tolist()))
         columns, x, distance = columns.kept(near), x[near], distance[near]
-    ran_at = columns.places(ran)
-    n_windows = _windows(query, workload, columns)
-    tokens = _tokens(query, workload, evidence, columns, ran_at)
-    situation = Situation(
-        query=query, evidence=evidence, configs=chosen, ran_at=ran_at, n_windows=n_windows,
-        tokens=tokens, latency=latency, groups=_groups(columns, tokens, evidence.catalogue),
-        utterance_seconds=_utterance_seconds(query, workload, columns), device=device,
-        workload=_asked(query, workload), lengths=columns.levels["audio_seconds"],
-    )  # fmt: skip
+    situation = _situation(query, evidence, chosen, columns, workload, latency, device)
     costs, unknown = costs_of(situation)
-    measured = measurements(evidence, chosen, ran_at, fit)
+    measured = measurements(evidence, chosen, situation.ran_at, fit)
     labels = [c.label for c in chosen]
     error = belief(fit, x, labels, measured, query.n_draws, query.seed, query.level)
     table = CandidateTable(
-        configs=chosen, distance=distance, n_windows=n_windows, costs=costs, unknown=unknown,
+        configs=chosen, distance=distance, n_windows=situation.n_windows, costs=costs, unknown=unknown,
         error=error.error, error_low=error.low, error_high=error.high, own_weight=error.own_weight,
         draws=error.draws, least_draw=error.least_draw, same_low=error.same_low, same_high=error.same_high,
         run_ids=measured.run_ids, measured_error=measured.error,
@@ -160,6 +152,39 @@ def build(
     )  # fmt: skip
     table.kept("columns", lambda _: columns)
     return table if tuple(engines) == (None,) else crossed(table, situation, engines)
+
+
+def _situation(
+    query: PlanQuery,
+    evidence: Evidence,
+    chosen: Sequence[Config],
+    columns: Columns,
+    workload: Workload,
+    latency: LatencyModel | None,
+    device: Device | None,
+) -> Situation:
+    """What the costs of these configurations follow from."""
+    ran_at = columns.places(_ran(evidence))
+    tokens = _tokens(query, workload, evidence, columns, ran_at)
+    return Situation(
+        query=query, evidence=evidence, configs=chosen, ran_at=ran_at,
+        n_windows=_windows(query, workload, columns), tokens=tokens, latency=latency,
+        groups=_groups(columns, tokens, evidence.catalogue),
+        utterance_seconds=_utterance_seconds(query, workload, columns), device=device,
+        workload=_asked(query, workload), lengths=columns.levels["audio_seconds"],
+    )  # fmt: skip
+
+
+def measured_situation(
+    query: PlanQuery,
+    evidence: Evidence,
+    workload: Workload,
+    latency: LatencyModel | None,
+    device: Device | None = None,
+) -> Situation:
+    """What the costs of the configurations that were run follow from; no law is needed."""
+    chosen = tuple(dict.fromkeys(_ran(evidence)))
+    return _situation(query, evidence, chosen, Columns.of(chosen), workload, latency, device)
 
 
 def _ran(evidence: Evidence) -> list[Config]:

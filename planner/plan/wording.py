@@ -26,6 +26,8 @@ MAX_LISTED = 5
 
 def amount(name: str, value: float) -> str:
     """A cost with its unit, for people: `394.3 GFLOPs`, `212 ms`, `1.9 GiB`."""
+    if name == "train_flops" and value <= 1.0:
+        return "none"  # an untrained checkpoint; a cost is kept above 0 for its logarithm
     if name in ("flops", "train_flops"):
         return format_flops(value)
     if name in ("memory_bytes", "size_bytes"):

@@ -36,6 +36,11 @@ class Workload:
     windows_at: dict[float, float] = field(default_factory=dict)
     by_window: bool = False
 
+    @property
+    def mean_seconds(self) -> float | None:
+        """Mean length of an utterance in s; None where it is not known."""
+        return sum(self.seconds) / len(self.seconds) if self.seconds else None
+
     def windows(self, audio_seconds: float) -> float:
         """Mean number of windows that an utterance takes at x_T."""
         return float(self.windows_of(np.array([audio_seconds]))[0])

@@ -33,7 +33,7 @@ def plan_brief(answer: dict[str, Any], width: int = 80) -> str:
         width: columns of the terminal; words are not broken, and a table that is wider loses whole columns.
     """
     lines = textwrap.wrap(_sentence(answer), width, **_BY_WORDS)
-    lines += ["", *_costs(answer["best"]["costs"], answer["query"], width), ""]
+    lines += ["", *_costs(answer, width), ""]
     lines += _alternatives(answer, width)
     lines += ["", *_reasons(answer, width), *_caveats(answer, width)]
     for text in answer.get("advice", ()):
@@ -59,13 +59,17 @@ def _sentence(answer: dict[str, Any]) -> str:
     )
 
 
-def _costs(costs: dict[str, Any], query: dict[str, Any], width: int) -> list[str]:
+def _costs(answer: dict[str, Any], width: int) -> list[str]:
+    costs, query = answer["best"]["costs"], answer["query"]
+    seconds = answer.get("utterance_seconds")
     names = [*NAMES, *(n for n, c in costs.items() if isinstance(c, dict) and n not in NAMES)]
-    rows = [_cost_row(n, costs[n], query) for n in names if n in costs]
+    rows = [_cost_row(n, costs[n], query, seconds) for n in names if n in costs]
     return table_within(["cost", "value", "limit", "P(met)", "from"], rows, width)
 
 
-def _cost_row(name: str, cost: dict[str, Any], query: dict[str, Any]) -> list[str]:
+def _cost_row(
+    name: str, cost: dict[str, Any], query: dict[str, Any], seconds: float | None
+) -> list[str]:
     value = amount(name, cost["value"])
     if cost["high"] > cost["low"]:
         ends = ("high", "low") if name == "real_time_factor" else ("low", "high")
@@ -73,7 +77,9 @@ def _cost_row(name: str, cost: dict[str, Any], query: dict[str, Any]) -> list[st
     source = f"{query['quantile']}, {cost['source']}" if name == "latency_ms" else cost["source"]
     limit = amount(name, cost["limit"]) if "limit" in cost else "–"
     met = f"{cost['probability']:.2f}" if "limit" in cost else "–"
-    per = f"{title(name)} per {cost['per']}" if cost.get("per") else title(name)
+    of = cost.get("per")
+    length = f"{seconds:.3g} s " if seconds and of == "utterance" else ""
+    per = f"{title(name)} per {length}{of}" if of else title(name)
     return [per, value, limit, met, source]
 
 
@@ -81,12 +87,13 @@ def _alternatives(answer: dict[str, Any], width: int) -> list[str]:
     others = answer["runners_up"]
     if not others:
         return ["no other configuration was in question"]
-    # A tie first, then what else fits, then what the limits rule out: as they are ranked.
-    listed = others[:N_ALTERNATIVES]
+    # A tie first, then what else fits, then what the limits rule out, the likeliest to meet them first.
+    over = answer.get("almost") or [r for r in others if not r["feasible"]]
+    listed = [*(r for r in others if r["feasible"]), *over][:N_ALTERNATIVES]
     labels = _without_shared_end([answer["best"]["label"], *(r["label"] for r in listed)])[1:]
     rows = [
         [
-            "tie" if is_tie(r, answer) else "next" if r["feasible"] else "over",
+            _kind(r, answer),
             label,
             percent(r["prediction"]["error"]),
             percent(r["prediction"]["measured_error"]),
@@ -94,6 +101,12 @@ def _alternatives(answer: dict[str, Any], width: int) -> list[str]:
         for r, label in zip(listed, labels, strict=True)
     ]
     return table_within(["", "instead", "predicted", "measured"], rows, width)
+
+
+def _kind(entry: dict[str, Any], answer: dict[str, Any]) -> str:
+    if entry in answer.get("almost", ()):
+        return f"P {entry['joint_probability']:.2f}"
+    return "tie" if is_tie(entry, answer) else "next" if entry["feasible"] else "over"
 
 
 def _without_shared_end(labels: list[str]) -> list[str]:

@@ -191,7 +191,7 @@ def suggest_text(found: dict[str, Any]) -> str:
         [
             s["label"],
             "first" if s["value"] is None else f"{100 * s['value']:.2g} points",
-            f"{s['hours']:.2g} h",
+            "–" if s["hours"] is None else f"{s['hours']:.2g} h",
             "" if s["p_change"] is None else f"{s['p_change']:.2f}",
         ]
         for s in found["suggestions"]

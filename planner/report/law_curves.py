@@ -58,7 +58,7 @@ def axis_curves(
     out = []
     for i, name in enumerate(evidence.axes):
         low, high = domain[name]
-        flat = high <= low or roles.get(name) == "left-out"
+        flat = high <= low or n_levels(evidence, i) < 2 or roles.get(name) == "left-out"
         out.append(
             {
                 "axis": name,
@@ -68,7 +68,7 @@ def axis_curves(
                 "at": here[i],
                 "error": centre,
                 "levels": n_levels(evidence, i),
-                "points": [] if flat else _curve(fit, here, i, low, high, level),
+                "points": [] if flat else _curve(fit, here, i, _levels(evidence, i), level),
                 "measured": _measured(evidence, here, i),
             }
         )
@@ -80,20 +80,41 @@ def n_levels(evidence: Evidence, i: int) -> int:
     return len(np.unique(evidence.observations.x[:, i]))
 
 
+def _levels(evidence: Evidence, i: int) -> Floats:
+    """Distinct values of axis i among the runs, rising."""
+    return np.unique(evidence.observations.x[:, i])
+
+
 def _curve(
-    fit: LawFit, here: list[float], i: int, low: float, high: float, level: float
+    fit: LawFit, here: list[float], i: int, levels: Floats, level: float
 ) -> list[dict[str, Any]]:
+    """The law's mean and band along axis i.
+
+    Between two levels that were run a law in one axis moves one way, so its band there lies within those
+    at the two: the interval of a term that no run between them holds would reach from 0 to 1.
+    """
+    low, high = float(levels[0]), float(levels[-1])
     grid = np.geomspace(low / BEYOND, high * BEYOND, N_POINTS)
-    x = np.tile(np.array(here, dtype=np.float64), (N_POINTS, 1))
-    x[:, i] = grid
+    x = np.tile(np.array(here, dtype=np.float64), (N_POINTS + len(levels), 1))
+    x[:, i] = np.append(grid, levels)
     band = fit.predict(x, level=level)
+    mean, lows, highs = _capped(band.mean), _capped(band.low), _capped(band.high)
+    at = np.clip(np.searchsorted(levels, grid, side="right") - 1, 0, len(levels) - 2)
+    ends = N_POINTS + np.stack([at, at + 1])
+    inside = (low <= grid) & (grid <= high)
+    floor, ceiling = lows[ends].min(axis=0), highs[ends].max(axis=0)
+    own = mean[:N_POINTS]
+    lowest = np.where(inside, np.minimum(np.maximum(lows[:N_POINTS], floor), own), lows[:N_POINTS])
+    highest = np.where(
+        inside, np.maximum(np.minimum(highs[:N_POINTS], ceiling), own), highs[:N_POINTS]
+    )
     return [
         {
             "x": float(grid[k]),
-            "error": float(_capped(band.mean)[k]),
-            "low": float(_capped(band.low)[k]),
-            "high": float(_capped(band.high)[k]),
-            "outside": bool(not low <= grid[k] <= high),
+            "error": float(own[k]),
+            "low": float(lowest[k]),
+            "high": float(highest[k]),
+            "outside": bool(not inside[k]),
         }
         for k in range(N_POINTS)
     ]

@@ -36,7 +36,7 @@ N_TIES = 20
 
 LATENCY_RULE = "requests/1"
 """How latency of an utterance is worked out: quantiles over requests (planner/plan/workload.py)."""
-FORMAT = "answer/3"
+FORMAT = "answer/4"
 """Of an answer's JSON, in its id: what an earlier format stored for the same question stays as it was."""
 
 
@@ -128,6 +128,7 @@ def _answer(prepared: Prepared, decision: Decision) -> dict[str, Any]:
         "study": to_json(report.evidence.study),
         "n_runs": len(report.evidence.rows),
         "n_candidates": len(table),
+        "utterance_seconds": prepared.utterance_seconds,
         "formula": report.fit.formula(),
         "fit_status": report.fit.status,
         "warnings": warnings_of(report),
@@ -143,6 +144,7 @@ def _answer(prepared: Prepared, decision: Decision) -> dict[str, Any]:
         "n_ties": len(decision.ties),
         "regret": {"expected": decision.regret, "bound_95": decision.regret_bound},
         "runners_up": answer_json.runners_up(table, decision, query),
+        "almost": answer_json.almost(table, decision, query),
         "binding": list(decision.binding),
         "switches": {
             n: {"at": s.value, "config": table.configs[s.index].to_json()}

@@ -12,7 +12,7 @@ from planner.costs.flops.forward import resolve_convention
 from planner.costs.latency.data_sheets import DATA_SHEETS
 from planner.costs.latency.model import LatencyModel
 from planner.errors import InputError, UnknownNameError
-from planner.evidence.fit_report import FitReport
+from planner.evidence.study import Evidence
 from planner.plan.workload import Workload
 from planner.service import devices
 from planner.store import read
@@ -93,7 +93,7 @@ def latencies_of(
 
 
 def latency_model(
-    engine: Engine, query: PlanQuery, stored: list[StoredLatency], report: FitReport
+    engine: Engine, query: PlanQuery, stored: list[StoredLatency], evidence: Evidence
 ) -> LatencyModel | None:
     """The model of the query's device, None where latency is not asked on any.
 
@@ -101,7 +101,7 @@ def latency_model(
     """
     if query.device is None:
         return None
-    own = {row.run_id for row in report.evidence.rows}
+    own = {row.run_id for row in evidence.rows}
     known = [s.latency if s.run_id in own else _of_a_window(s.latency) for s in stored]
     return devices.model_of(engine, query.device, known)
 
@@ -110,9 +110,9 @@ def _of_a_window(latency: Latency) -> Latency:
     return dataclasses.replace(latency, request_p50_ms=None, request_p95_ms=None)
 
 
-def workload_of(engine: Engine, report: FitReport) -> Workload:
+def workload_of(engine: Engine, evidence: Evidence) -> Workload:
     """Durations and output tokens of the utterances that the study scored."""
-    rows = report.evidence.rows
+    rows = evidence.rows
     means = [
         r.mean_output_tokens * (r.mean_windows or 1.0)
         for r in rows
@@ -122,7 +122,7 @@ def workload_of(engine: Engine, report: FitReport) -> Workload:
     sizes = read.utterance_sizes(engine, rows[0].run_id)
     seconds = tuple(size[0] for size in sizes)
     tokens_each = tuple(float(size[1] or 0) for size in sizes)
-    if report.evidence.study.task != "asr":
+    if evidence.study.task != "asr":
         return Workload(seconds=seconds, output_tokens=0.0, source="no decoder", as_scored=True)
     if means:
         mean = sum(means) / len(means)

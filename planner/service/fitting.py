@@ -11,7 +11,7 @@ from pathlib import Path
 
 from sqlalchemy import Engine
 
-from planner.errors import InputError, ReadOnlyError, UnknownNameError
+from planner.errors import FitError, InputError, NoLawError, ReadOnlyError, UnknownNameError
 from planner.evidence.comparable import older_rule
 from planner.evidence.fit_report import FitReport
 from planner.evidence.limits import limits_of_evidence, limits_of_noise
@@ -196,7 +196,10 @@ def fit(
         ids, study = [r.run_id for r in evidence.rows], evidence.study
         counts = scored_counts(engine, ids, study.split, study.metric)
         evidence = with_counts(evidence, counts)
-        fitted = fit_law(evidence.observations, law=law, loss=loss, seed=seed)
+        try:
+            fitted = fit_law(evidence.observations, law=law, loss=loss, seed=seed)
+        except FitError as problem:
+            raise NoLawError(str(problem)) from None
         row = _fit_row(fit_id, fitted, evidence, canonical_json(selection))
         kept = kept_or_why_not(lambda: write.save_fit(engine, row))
     notes = limits_of_evidence(evidence, _speakers(engine, evidence), older=older)

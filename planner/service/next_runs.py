@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from planner.errors import InputError
+from planner.errors import InputError, NoLawError
 from planner.evidence.fit_report import warnings_of
 from planner.evidence.study import Evidence
 from planner.laws.result import INDEPENDENT, LawFit
@@ -20,6 +20,7 @@ from planner.plan.cost import Floats
 from planner.plan.needed_first import Needed, more_speech, needed_first
 from planner.plan.suggest import Suggestion, suggest, value_of_scoring
 from planner.service import sweep_file
+from planner.service.few_runs import suggested_without_law
 from planner.service.prepared import Prepared, prepared_of
 from planner.service.verification import _same
 from planner.store import read
@@ -40,9 +41,16 @@ def suggest_runs(
 
     Raises:
         InputError: hours or worth are not positive, or no run's duration is known.
+        NoLawError: the runs are too few for a law, and no further one is possible.
     """
     check(SUGGEST, hours=hours, worth=worth)
-    return suggest_from(prepared_of(db, query), hours, worth)
+    try:
+        prepared = prepared_of(db, query)
+    except NoLawError as problem:
+        if not problem.details.get("next"):
+            raise
+        return suggested_without_law(problem.details, hours, worth)
+    return suggest_from(prepared, hours, worth)
 
 
 def suggest_from(prepared: Prepared, hours: float, worth: float = WORTH) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from functools import partial
 
 from sqlalchemy import Engine
 
-from planner.errors import FitError
+from planner.errors import FitError, NoLawError
 from planner.evidence.fit_report import FitReport
 from planner.laws.result import LawFit
 from planner.plan import candidates
@@ -17,6 +17,7 @@ from planner.plan.configurations import config_of
 from planner.service import devices
 from planner.service.circumstances import AsOf, latencies_of, latency_model, resolved, workload_of
 from planner.service.engines import Engines, engines_of
+from planner.service.few_runs import measured
 from planner.service.fitting import check_task, fit
 from planner.service.reference import References, references_of
 from planner.store.engine import opened
@@ -39,23 +40,29 @@ class Prepared:
     engines: Engines = field(default_factory=Engines)
     references: References = field(default_factory=References)
     borders: tuple[BorderLoss, ...] = ()
+    utterance_seconds: float | None = None
+    """Mean length of the utterances that costs are of; None where no run tells it."""
 
 
 def prepare(engine: Engine, query: PlanQuery, as_of: AsOf | None = None) -> Prepared:
     """All that an answer needs and that does not depend on the limits; it may be kept and reused.
 
     Raises:
+        NoLawError: the runs are too few for a law; `details` has what they measured.
         FitError: there is nothing to learn from, or the law may not be planned from.
     """
-    report = usable_fit(engine, query, as_of)
+    try:
+        report = usable_fit(engine, query, as_of)
+    except NoLawError as problem:
+        raise NoLawError(str(problem), measured(engine, query, problem)) from None
     query = resolved(engine, query)
     stored = latencies_of(engine, query, as_of)
-    latency = latency_model(engine, query, stored, report)
+    latency = latency_model(engine, query, stored, report.evidence)
     deployed = engines_of(
         engine, query, report.evidence, latency, None if as_of is None else as_of.engines
     )
     by_window = as_of is not None and as_of.by_window
-    workload = dataclasses.replace(workload_of(engine, report), by_window=by_window)
+    workload = dataclasses.replace(workload_of(engine, report.evidence), by_window=by_window)
     build = partial(
         candidates.build, evidence=report.evidence, fit=report.fit, latency=latency,
         workload=workload, device=devices.described(engine, query.device),
@@ -72,6 +79,7 @@ def prepare(engine: Engine, query: PlanQuery, as_of: AsOf | None = None) -> Prep
         query=query, table=table, report=report, evidence_latency_id=last, engines=deployed,
         references=references,
         borders=tuple(border_losses(engine, [r.run_id for r in report.evidence.rows])),
+        utterance_seconds=query.utterance_seconds or workload.mean_seconds,
     )  # fmt: skip
 
 

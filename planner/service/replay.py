@@ -80,6 +80,9 @@ def as_stored(now: dict[str, Any], before: dict[str, Any]) -> dict[str, Any]:
     now = {**now, "answer_id": before["answer_id"]}
     if "latency_rule" not in before:
         del now["latency_rule"]
+    for newer in ("utterance_seconds", "almost"):
+        if newer not in before:
+            now.pop(newer, None)
     if "advice" not in before:
         now.pop("advice", None)
     known = {r["run_id"] for r in before.get("reference", ())}

@@ -59,9 +59,9 @@ def whatif_from(
         adaptation=report.evidence.rows[0].trial.adaptation,
         padding=report.evidence.rows[0].trial.padding,
     )
-    latency = latency_model(engine, query, latencies_of(engine, query), report)
+    latency = latency_model(engine, query, latencies_of(engine, query), report.evidence)
     deployed = engines_of(engine, query, report.evidence, latency).chosen
-    workload = workload_of(engine, report)
+    workload = workload_of(engine, report.evidence)
     table = candidates.build(
         query, report.evidence, report.fit, workload, latency, [config],
         device=devices.described(engine, query.device), engines=_one(deployed),

@@ -174,7 +174,9 @@ class PlanQuery:
     )  # fmt: skip
     utterance_seconds: float | None = field(
         default=None,
-        metadata=asked("number", "Length of an utterance.", SECONDS_RANGE, example="25"),
+        metadata=asked(
+            "number", "Length of an utterance.", SECONDS_RANGE, title="Utterance (s)", example="25"
+        ),
     )
     output_tokens: float | None = field(
         default=None,

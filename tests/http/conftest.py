@@ -96,7 +96,7 @@ def serve(db: str, *options: str, log: Path, wait: Callable[[], None] | None = N
     ]
     with log.open("w") as out:
         process = subprocess.Popen(command, stderr=out, stdout=out, env={**os.environ})
-    for _ in range(600):
+    for _ in range(2400):
         found = re.search(r"on http://\S+:(\d+)/", log.read_text())
         if found:
             return Served(int(found.group(1)), process, log)

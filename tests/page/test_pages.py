@@ -144,3 +144,32 @@ def test_a_sweep_is_followed_while_it_runs(driver, screenshots, tmp_path):
     finally:
         found.stop()
         engine.dispose()
+
+
+def test_a_run_is_told_in_words_and_units(scored_page):
+    page = scored_page
+    page.open("/runs?run=1", wait_for="#detail dl")
+    shown = page.text("#detail dl")
+    assert "training took" in shown
+    assert "_" not in " ".join(
+        page.run("return [...document.querySelectorAll('#detail dt')].map((n) => n.innerText)")
+    )
+    assert not page.run(
+        "return /[0-9a-f]{40}/.test(document.querySelector('#detail dl').innerText)"
+    )
+
+
+def test_runs_side_by_side_show_how_they_learned(scored_page):
+    page = scored_page
+    page.open("/runs?compare=1,4", wait_for="#comparison h2")
+    page.wait(
+        lambda: page.run("return document.querySelector('#comparison .drawing svg') !== null")
+    )
+
+
+def test_a_refused_statement_is_called_what_it_is(page):
+    page.open("/sql", wait_for="#result table")
+    page.run("document.querySelector('#sql').value = 'DELETE FROM runs'")
+    page.click("#run")
+    page.wait(lambda: page.text("#result .trouble"))
+    assert "not one SELECT" in page.text("#result h2")

@@ -17,13 +17,13 @@ def address(page):
 
 def opened(page, path=QUESTION):
     page.open(path, wait_for="#sentence")
-    page.wait(lambda: page.run("return document.querySelectorAll('#axes svg').length") == 4)
+    page.wait(lambda: page.run("return document.querySelectorAll('#axes svg').length") == 3)
 
 
 def diamond(page):
     """Where the recommendation stands in the chart."""
     return page.run(
-        "return document.querySelector('#frontier .layer_8_marks path')?.getAttribute('transform')"
+        "return document.querySelector('#frontier .layer_9_marks path')?.getAttribute('transform')"
     )
 
 
@@ -339,3 +339,64 @@ def test_an_answer_from_models_that_were_trained_here_says_how_to_use_them(
 def test_a_published_table_has_no_models_to_use(page):
     opened(page)
     assert page.run("return document.querySelector('#use')") is None
+
+
+def test_what_almost_fits_is_likeliest_first_and_says_how_likely(page, client_json):
+    question = "task=asr&flops=30G&latency_ms=60ms"
+    almost = client_json(f"/v1/plan?{question}")["almost"]
+    assert almost
+    chances = [one["joint_probability"] for one in almost]
+    assert chances == sorted(chances, reverse=True)
+    assert all(0.01 <= p < 0.9 for p in chances)
+    opened(page, f"/?{question}")
+    assert "almost fits" in page.text("#alternatives")
+
+
+def test_the_length_of_an_utterance_is_said_and_can_be_asked_for(page):
+    opened(page, "/?task=asr&flops=300G")  # room for longer utterances
+    page.run("document.getElementById('more').open = true")
+    page.type("#utterance-seconds", "25")
+    page.wait(lambda: address(page).get("utterance_seconds") == "25")
+    page.wait(lambda: "an utterance of 25 s" in page.text("#answer .sure"))
+
+
+def test_a_link_is_copied_without_the_clipboards_permission(page):
+    opened(page)
+    page.run("navigator.clipboard.writeText = () => Promise.reject(new Error('not allowed'))")
+    page.run(
+        "[...document.querySelectorAll('#answer .actions button')].find((b) => b.textContent === 'Copy link').click()"
+    )
+    page.wait(
+        lambda: (
+            "copied" in page.text("#answer .actions") or "copy it" in page.text("#answer .actions")
+        )
+    )
+
+
+def test_charts_and_reports_leave_the_page_as_files(page, tmp_path):
+    page.driver.execute_cdp_cmd(
+        "Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(tmp_path)}
+    )
+    opened(page)
+    for button in (
+        "#exports button:nth-child(1)",
+        "#exports button:nth-child(2)",
+        "#answer .actions button:nth-child(3)",
+    ):
+        page.click(button)
+    kinds = {".svg": b"<svg", ".png": b"\x89PNG", ".html": b"<!doctype html>"}
+    page.wait(lambda: {p.suffix for p in tmp_path.iterdir()} == set(kinds))
+    for path in tmp_path.iterdir():
+        assert path.read_bytes().startswith(kinds[path.suffix])
+    assert "limit 30" in next(tmp_path.glob("*.svg")).read_text().replace("\u00a0", " ")
+    assert (
+        page.text("#answer-id").removeprefix("answer ") in next(tmp_path.glob("*.html")).read_text()
+    )
+    assert page.complaints() == []
+
+
+def test_on_a_phone_the_answer_comes_before_the_limits(page):
+    page.size(390, 844)
+    opened(page)
+    top = "return document.querySelector(arguments[0]).getBoundingClientRect().top"
+    assert page.run(top, "#answer") < page.run(top, "#question") < page.run(top, "#trade")

@@ -18,7 +18,7 @@ from planner.cli.options import (
     talk,
     terminal_columns,
 )
-from planner.errors import InfeasibleError
+from planner.errors import InfeasibleError, NoLawError
 from planner.words.question import COSTS, KINDS
 
 
@@ -60,6 +60,9 @@ def plan(
         if output_format != "table":
             echo_json(problem.details)
         raise
+    except NoLawError as problem:
+        _echo_measured(problem, output_format)
+        return
     if output_format != "table":
         echo_json(answer.json)
         return
@@ -67,6 +70,25 @@ def plan(
         echo(answer_text.plan_text(answer.json))
     else:
         echo(answer_brief.plan_brief(answer.json, terminal_columns()))
+
+
+def _echo_measured(problem: NoLawError, output_format: str) -> None:
+    """Runs too few for a law are an answer too: what they measured.
+
+    Raises:
+        InfeasibleError: none of them meets the limits.
+    """
+    from planner.report.measured_text import measured_text
+
+    found: dict[str, Any] = problem.details
+    if output_format != "table":
+        echo_json(found)
+    else:
+        echo(measured_text(found, terminal_columns()))
+    if found["best"] is None:
+        raise InfeasibleError(
+            "nothing that was run meets the limits; relax one, or run more", found
+        )
 
 
 @plan.command("target")

@@ -21,11 +21,12 @@ export function sentence(answer) {
 
 export function certainty(answer) {
   const { best, regret } = answer;
+  const per = answer.query.per === "utterance" && answer.utterance_seconds ? ` Costs are of an utterance of ${Number(answer.utterance_seconds.toPrecision(3))} s.` : "";
   const n = answer.n_ties ?? answer.ties.length; // an answer stored before it was counted has all
   const tie = n ? ` ${n === 1 ? "One other configuration is" : `${n} others are`} a tie within noise.` : "";
   return el("p", { class: "sure" },
     `Best with probability ${best.p_best.toFixed(2)}; choosing it costs ${points(regret.expected)} in expectation, ` +
-    `at most ${points(regret.bound_95)} (95 %).${tie}`);
+    `at most ${points(regret.bound_95)} (95 %).${tie}${per}`);
 }
 
 // Engine -> what a model is exported to for it.
@@ -105,8 +106,10 @@ export function alternatives(answer, onPick) {
     { title: "why not", wide: true, show: (r) => r.rejected_because },
     { title: "", show: (r) => el("button", { type: "button", onclick: () => onPick(r.config) }, "What if") },
   ];
-  if (!answer.runners_up.length) return el("p", { class: "soft" }, "No other configuration was in question.");
-  return table(columns, answer.runners_up, { label: "Other configurations" });
+  const near = (answer.almost ?? []).map((r) => ({ ...r, almost: true, rejected_because: `would err less; ${likely("meets", r.joint_probability, " the limits")}` }));
+  const others = near.length ? answer.runners_up.filter((r) => r.feasible) : answer.runners_up;
+  if (!others.length && !near.length) return el("p", { class: "soft" }, "No other configuration was in question.");
+  return table(columns, [...others, ...near], { label: "Other configurations" });
 }
 
 // An answer stored before its entries said so lists its first ties, which hold every runner-up that is one.
@@ -117,6 +120,7 @@ function isTie(row, answer) {
 }
 
 function tag(row, answer) {
+  if (row.almost) return el("span", { class: "tag over" }, "almost fits");
   const kind = isTie(row, answer) ? "tie" : row.feasible ? "next" : "over";
   return el("span", { class: `tag ${kind}` }, kind === "over" ? "over the limit" : kind === "tie" ? "tie" : "next best");
 }
@@ -139,6 +143,22 @@ export function everything(sheet, best, onPick) {
   ];
   const chosen = (r) => best && r.backbone === best.backbone && r.audio_seconds === best.audio_seconds && r.reduction === best.reduction && r.engine === best.engine && r.precision === best.precision;
   return table(columns, rows, { sortable: true, sort: "error", chosen, label: "All configurations" });
+}
+
+// What too few runs for a law measured, best first, and the run to make next.
+export function measured(found) {
+  const { best, options, next } = found;
+  const said = best
+    ? el("p", { class: "sentence", id: "sentence" }, configWords(best.config), " made ", el("span", { class: "figure" }, `${percent(best.error)} errors`), `, measured in run ${best.run_ids.join(", ")}.`)
+    : el("p", { class: "sentence", id: "sentence" }, "Nothing that was run meets these limits.");
+  const columns = [
+    { title: "", show: (r) => el("span", { class: `tag ${r.feasible ? "next" : "over"}` }, r.feasible ? "fits" : "over the limit") },
+    { title: "configuration", wide: true, show: (r) => r.label },
+    { title: "error", num: true, show: (r) => percent(r.error, 2) },
+    ...Object.keys(COSTS).filter((n) => n in options[0].costs).map((n) => ({ title: COSTS[n].name, num: true, show: (r) => COSTS[n].show(r.costs[n].value) })),
+  ];
+  return [said, el("p", { class: "sure" }, `${found.message}.`), table(columns, options, { label: "What was measured" }),
+    next ? el("p", {}, strong("Run next: "), `${next.label} (${next.why}).`) : null];
 }
 
 export function whatIf(found, answer, onClose) {

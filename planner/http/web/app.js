@@ -1,10 +1,13 @@
 // The planner page: the question on the left, the answer on the right, both in the address.
 import * as show from "./answer.js";
 import { ask, latest, post, Problem } from "./api.js";
-import { axisChart, errorScale, feed, frontierChart, isoChart } from "./charts.js";
+import { axisChart, errorScale, feed, frontierChart } from "./charts.js";
+import { copyText, picture, saved } from "./export.js";
 import { controls } from "./controls.js";
 import { byId, el, fill } from "./dom.js";
 import { COSTS, metricWord, percent } from "./format.js";
+import { further } from "./further.js";
+import { report } from "./report.js";
 import { banner, dark, overview, shell, trouble } from "./shell.js";
 import { address, body, LIMITS, question, readState, study } from "./state.js";
 
@@ -26,12 +29,18 @@ async function start() {
     const usable = found.tasks.filter((t) => t.n_finished > 0);
     if (!usable.length) return empty(found);
     panel.offer({ ...found, tasks: usable });
-    state.task ??= usable[0].task;
+    state.task ??= own(usable).task;
     if (!state.device && found.devices.length === 1) state.device = found.devices[0].name;
     await refresh("study");
   } catch (error) {
     failed(error);
   }
+}
+
+// The user's own runs come before what was published.
+function own(tasks) {
+  const rank = (task) => Math.min(...task.studies.map((s) => ["measured", "imported", "published"].indexOf(s.provenance)));
+  return [...tasks].sort((a, b) => rank(a) - rank(b))[0];
 }
 
 function changed(kind) {
@@ -100,6 +109,7 @@ function showAnswer() {
     el("div", { class: "body" }, show.bars(best, answer.query), show.reasons([...answer.reasons, ...(answer.advice ?? []), ...(answer.reference ?? []).map((r) => r.verdict), ...(answer.borders ? [answer.borders.verdict] : [])])), show.warnings(answer.warnings), show.use(answer), actions());
   fill(byId("alternatives"), show.alternatives(answer, pick));
   showAll();
+  further(byId("further"), state);
   byId("answer").setAttribute("aria-busy", "false");
 }
 
@@ -116,10 +126,13 @@ function actions() {
     }
   } }, "Keep this answer");
   const copy = el("button", { type: "button", onclick: async () => {
-    await navigator.clipboard.writeText(location.href);
-    said.textContent = "link copied";
+    said.textContent = (await copyText(location.href)) ? "link copied" : `copy it from here: ${location.href}`;
   } }, "Copy link");
-  return el("div", { class: "actions" }, keep, copy, el("span", { id: "answer-id" }, `answer ${answer.answer_id}`),
+  const sheetOfPaper = el("button", { type: "button", onclick: async () => {
+    saved(`answer-${answer.answer_id}.html`, "text/html", await report(answer, chart, state));
+    said.textContent = "one page, to print or to send";
+  } }, "Report");
+  return el("div", { class: "actions" }, keep, copy, sheetOfPaper, el("span", { id: "answer-id" }, `answer ${answer.answer_id}`),
     el("a", { href: `/v1/plan?${new URLSearchParams(question(state))}` }, "JSON"),
     el("a", { href: `/fits?fit=${answer.fit_id}` }, `${answer.n_runs} runs, fit ${answer.fit_id}`), said);
 }
@@ -130,12 +143,19 @@ function showProblem(problem) {
   showAll();
   const details = problem.answer ?? {};
   const ways = (details.relaxations ?? []).filter((r) => r.limit in COSTS);
+  if (details.kind === "measured") return showMeasured(details);
   const title = problem.status === 409 && problem.answer ? "Nothing meets these limits" : capital(problem.title ?? "No answer");
   const near = details.nearest ? el("p", { class: "soft" }, `Nearest: ${details.nearest.label}, ${percent(details.nearest.prediction.error)} ${metricWord(sheet.metric)}.`) : null;
   const buttons = el("div", { class: "ways" }, ways.map((way) => el("button", { type: "button", class: "primary", onclick: () => relax(way) },
     `Allow ${COSTS[way.limit].show(upTo3(way.value))} ${COSTS[way.limit].name === "FLOPs" ? "" : COSTS[way.limit].name}`.trim())));
   fill(byId("answer"), trouble(title, capital(problem.detail), [], [near, ways.length ? buttons : null]),
     details.nearest ? show.bars(details.nearest, details.query) : null, show.warnings(details.warnings ?? []));
+  byId("answer").setAttribute("aria-busy", "false");
+}
+
+// Too few runs for a law: what they measured is an answer all the same.
+function showMeasured(found) {
+  fill(byId("answer"), show.measured(found));
   byId("answer").setAttribute("aria-busy", "false");
 }
 
@@ -188,8 +208,20 @@ async function drawFrontier() {
   const titles = { x: `${COSTS[state.x].name}${per}`, y: capital(metricWord(sheet.metric)) };
   const node = byId("frontier");
   chart = await frontierChart(node, sheet, state.x, titles, pick);
+  drawExports(titles);
   node.classList.add("clickable");
   node.setAttribute("aria-label", `Error against ${COSTS[state.x].name}: ${sheet.items.length} configurations and the frontier; the same numbers are in the table below`);
+}
+
+// The chart as a file, with its title and what its marks mean.
+function drawExports(titles) {
+  const title = `${titles.y} against ${titles.x}, ${sheet.study}`;
+  const name = `soundscale-${COSTS[state.x].short}`;
+  const button = (kind) => el("button", { type: "button", "aria-label": `Save the chart as ${kind.toUpperCase()}`, onclick: async () => {
+    const [type, content] = await picture(chart.view, title, kind);
+    saved(`${name}.${kind}`, type, content);
+  } }, kind.toUpperCase());
+  fill(byId("exports"), button("svg"), button("png"));
 }
 
 function mark() {
@@ -201,13 +233,14 @@ function pick(config) {
   state.pick = { backbone: config.backbone, audio_seconds: config.audio_seconds, reduction: config.reduction };
   writeAddress();
   mark();
-  look(state.pick);
+  look(state.pick, true);
 }
 
-const look = latest(async (config) => {
+const look = latest(async (config, shown = false) => {
   try {
     const found = await ask("/v1/whatif", { ...question(state), ...config });
     fill(byId("whatif"), show.whatIf(found, answer, closeLook));
+    if (shown) byId("whatif").scrollIntoView({ block: "nearest" });
   } catch (error) {
     fill(byId("whatif"), el("p", { class: "soft" }, error.message));
   }
@@ -235,10 +268,10 @@ const drawCurves = latest(async () => {
   await drawSmall(found);
 });
 
-// One scale of errors for all four, by what lies inside the data: outside, a band has no bound.
+// One scale of errors for all three, by what lies inside the data: outside, a band has no bound.
 function smallScale(found) {
   const inside = found.axes.flatMap((a) => a.points.filter((p) => !p.outside));
-  const errors = [...inside, ...found.iso_flops.points, ...found.axes].map((p) => p.error);
+  const errors = [...inside, ...found.axes].map((p) => p.error);
   errors.push(...found.axes.flatMap((a) => a.measured.map((m) => m.error)).filter((e) => e !== null));
   const [lowest, highest] = [Math.min(...errors) / 1.6, 1.6 * Math.max(...errors)];
   const bands = inside.flatMap((p) => [Math.max(p.low, lowest), Math.min(p.high, highest)]);
@@ -246,7 +279,6 @@ function smallScale(found) {
 }
 
 async function drawSmall(found) {
-  const iso = found.iso_flops;
   const scale = smallScale(found);
   const title = capital(metricWord(found.metric));
   const drawings = [];
@@ -255,15 +287,23 @@ async function drawSmall(found) {
     drawings.push(drawing);
     return el("div", { class: "small-chart" }, el("h3", {}, heading), drawing);
   };
-  fill(byId("axes"), found.axes.map((a) => frame(capital(a.title), `${metricWord(found.metric)} against ${a.title}`)),
-    frame("Equal FLOPs", "error at equal FLOPs against window length"));
+  fill(byId("axes"), found.axes.map((a) => frame(capital(a.title), `${metricWord(found.metric)} against ${a.title}`)));
   for (const [i, axis] of found.axes.entries()) {
     if (axis.points.length) await axisChart(drawings[i], axis, scale, title);
     else fill(drawings[i], el("p", { class: "none" }, `${capital(axis.title)} is not resolved: the runs have ${axis.levels} ${axis.levels === 1 ? "level" : "levels"} of it.`));
   }
-  const last = drawings[found.axes.length];
-  if (iso.points.length) await isoChart(last, iso, scale, title, dark());
-  else fill(last, el("p", { class: "none" }, `No curves at equal FLOPs: ${iso.reason ?? "no window length spends the same"}.`));
+  byId("axes-note").textContent = beside(found);
+}
+
+// The band is about the expected error; single runs scatter about it, and those outside are counted.
+function beside(found) {
+  const told = `The band is the ${Math.round(100 * found.level)} % interval of the expected error; a point is one run, which scatters about it.`;
+  const points = found.axes.flatMap((a) => a.measured.filter((m) => m.error !== null && a.points.length).map((m) => {
+    const near = a.points.reduce((p, q) => (Math.abs(Math.log(q.x / m.x)) < Math.abs(Math.log(p.x / m.x)) ? q : p));
+    return { run: m.run_id, outside: m.error < near.low || m.error > near.high };
+  }));
+  const outside = [...new Set(points.filter((p) => p.outside).map((p) => p.run))];
+  return outside.length ? `${told} Outside it: run ${outside.join(", ")}.` : told;
 }
 
 function empty(found) {

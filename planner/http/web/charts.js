@@ -71,6 +71,9 @@ export async function frontierChart(node, sheet, cost, titles, onPick) {
   }));
   const line = (sheet.frontiers[cost] ?? []).map((i) => sheet.items[i])
     .map((r) => ({ cost: r.costs[cost], error: r.error, low: r.low, high: r.high }));
+  // On a phone there is no room for them.
+  const labels = node.clientWidth < 560 ? [] : apart((sheet.frontiers[cost] ?? []).map((i) => sheet.items[i])
+    .map((r) => ({ cost: r.costs[cost], error: r.measured_error ?? r.error, shown: `${r.backbone.replace("whisper-", "")} · ${r.audio_seconds} s` })));
   const costs = rows.map((r) => r.cost);
   const domain = [Math.min(...costs) / 1.18, Math.max(...costs) * 1.18];
   // The frontier holds to the right: nothing dearer is worse than its last point.
@@ -89,7 +92,7 @@ export async function frontierChart(node, sheet, cost, titles, onPick) {
   ];
   const spec = {
     height: 330,
-    datasets: { candidates: rows, frontier: line, best: [], limit: [], pick: [] },
+    datasets: { candidates: rows, frontier: line, labels, best: [], limit: [], pick: [] },
     layer: [
       {
         ...named("limit"), mark: { type: "rect", color: c.shade, opacity: 0.045, clip: true },
@@ -121,6 +124,10 @@ export async function frontierChart(node, sheet, cost, titles, onPick) {
         },
       },
       {
+        ...named("labels"), mark: { type: "text", align: "left", baseline: "bottom", dx: 7, dy: -5, fontSize: 11, color: c.soft, clip: true, tooltip: null },
+        encoding: { ...at, text: { field: "shown" } },
+      },
+      {
         ...named("pick"), mark: { type: "point", size: 190, stroke: c.ink, strokeWidth: 2, fill: null, clip: true, tooltip: null },
         encoding: at,
       },
@@ -135,6 +142,17 @@ export async function frontierChart(node, sheet, cost, titles, onPick) {
     if (item?.datum?.label) onPick(item.datum);
   });
   return { view, rows, domain };
+}
+
+// Those labels that leave room for each other: a tenth of the cost's decades between two.
+function apart(labels) {
+  const sorted = [...labels].sort((a, b) => a.cost - b.cost);
+  const span = Math.log(sorted.at(-1)?.cost / sorted[0]?.cost) || 1;
+  const kept = [];
+  for (const one of sorted) {
+    if (!kept.length || Math.log(one.cost / kept.at(-1).cost) > span / 7) kept.push(one);
+  }
+  return kept;
 }
 
 const same = (a, b) => a.backbone === b.backbone && a.audio_seconds === b.audio_seconds && a.reduction === b.reduction;
@@ -183,40 +201,20 @@ export async function axisChart(node, curve, scale, title) {
   });
 }
 
-const BLUES = ["#9ecae1", "#56b4e9", "#0072b2", "#08306b"];
-const ON_DARK = ["#2f5d80", "#3f87ba", "#56b4e9", "#c6e6fb"];
+// Losses of several runs, told apart by colour and dash (Okabe and Ito's palette).
+const LINES = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9"];
 
-export async function isoChart(node, iso, scale, title, isDark) {
-  const values = iso.points.map((p) => ({
-    ...p, budget: COSTS.flops.terse(Number(p.flops.toPrecision(2))),
-    at: `${p.backbone} · ${p.audio_seconds.toFixed(1)} s · ${p.tokens_per_second} tokens/s`,
-    shown: `${percent(p.error, 2)} [${percent(p.low, 2)}, ${percent(p.high, 2)}]`,
-  }));
-  const x = {
-    field: "audio_seconds", type: "quantitative", title: "window that spends the budget (s)",
-    scale: { type: "log", nice: false, padding: 8 }, axis: { format: "~s", grid: false, tickCount: 5 },
-  };
-  const encoding = {
-    x, y: errorAxis(scale, title), detail: { field: "backbone" },
-    color: {
-      field: "budget", type: "ordinal", title: "FLOPs",
-      sort: iso.budgets.map((b) => COSTS.flops.terse(Number(b.toPrecision(2)))), scale: { range: isDark ? ON_DARK : BLUES },
-      legend: { orient: "top", direction: "horizontal", columns: 4, titleOrient: "left", symbolType: "stroke", symbolStrokeWidth: 3, offset: 4 },
-    },
-  };
+export async function lossCharts(node, steps) {
+  const values = steps.filter((s) => s.loss !== null && Number.isFinite(s.loss));
   return embed(node, {
-    height: 215,
-    data: { values },
-    layer: [
-      { mark: { type: "line", strokeWidth: 1.6, clip: true }, encoding },
-      {
-        mark: { type: "point", filled: true, size: 42, opacity: 1, clip: true },
-        encoding: {
-          ...encoding, shape: { field: "backbone", legend: null },
-          tooltip: [{ field: "at", title: "title" }, { field: "shown", title: "predicted" }, { field: "budget", title: "FLOPs" }],
-        },
-      },
-    ],
+    height: 200, data: { values }, mark: { type: "line", strokeWidth: 1.6 },
+    encoding: {
+      x: { field: "step", type: "quantitative", title: "step", axis: { grid: false, tickCount: 6 } },
+      y: { field: "loss", type: "quantitative", title: "training loss", scale: { zero: false }, axis: { tickCount: 4 } },
+      color: { field: "run", type: "nominal", title: null, scale: { range: LINES }, legend: { orient: "top" } },
+      strokeDash: { field: "run", type: "nominal", legend: null },
+      tooltip: [{ field: "run" }, { field: "step" }, { field: "loss", format: ".4~g" }],
+    },
   });
 }
 

@@ -1,6 +1,6 @@
 // The left side: task, device, limits on logarithmic sliders with fields that take units.
 import { byId, el, fill } from "./dom.js";
-import { COSTS, fieldOf, inField } from "./format.js";
+import { COSTS, fieldOf, inField, TASKS } from "./format.js";
 import { FIELDS } from "./question.js";
 import { LIMITS, readLimit } from "./state.js";
 
@@ -88,7 +88,7 @@ export function controls(state, changed) {
     const choices = Object.entries(FIELDS[name].choices).map(([value, words]) => el("option", { value }, words));
     fill(node, FIELDS[name].default === null ? el("option", { value: "" }, "the best evidence there is") : null, choices);
   }
-  const words = ["engine", "precision", "price", "power_watts"].map((name) => [select(name.replace("_", "-"), name, "study"), name]);
+  const words = ["engine", "precision", "utterance_seconds", "price", "power_watts"].map((name) => [select(name.replace("_", "-"), name, "study"), name]);
   for (const [node, name] of words) node.placeholder = `e.g. ${FIELDS[name].example}`;
   // What a form calls a field, and what it is: from the description.
   for (const label of document.querySelectorAll("#question [data-field]")) {
@@ -118,10 +118,10 @@ export function controls(state, changed) {
   return {
     // What the database offers.
     offer(overview) {
-      fill(task, overview.tasks.map((t) => el("option", { value: t.task }, `${t.task} (${t.n_finished} runs)`)));
+      fill(task, overview.tasks.map((t) => el("option", { value: t.task }, `${TASKS[t.task] ?? t.task} (${t.n_finished} runs)`)));
       fill(device, overview.devices.length === 1 ? null : el("option", { value: "" }, overview.devices.length ? "choose one" : "none measured"),
-        overview.devices.map((d) => el("option", { value: d.name }, d.name)));
-      device.disabled = overview.devices.length === 0;
+        overview.devices.map((d) => el("option", { value: d.name }, d.name)),
+        el("optgroup", { label: "from data sheets, wide intervals" }, overview.data_sheets.map((name) => el("option", { value: name }, name))));
       const known = new Set(overview.tasks.flatMap((t) => t.studies.map((s) => s.provenance)));
       for (const option of byId("source").options) option.disabled = option.value !== "" && !known.has(option.value);
     },

@@ -93,7 +93,8 @@ export function points(error) {
   return value > 0 && value < 0.01 ? "less than 0.01 points" : `${digits(value, 2)} points`;
 }
 
-export const METRICS = { wer: "word errors", cer: "character errors", error: "errors", uar_error: "errors" };
+export const TASKS = { asr: "speech", emotion: "emotion" };
+export const METRICS = { wer: "word errors", cer: "character errors", error: "errors", unweighted_error: "errors in emotion (1 − mean recall)" };
 export const metricWord = (metric) => METRICS[metric] ?? `${metric} errors`;
 
 // `never meets all limits`, `certainly met`, `met with probability 0.98`.

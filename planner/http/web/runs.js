@@ -1,9 +1,9 @@
 // Runs as a table, page by page; one run in full when its number is clicked, several side by side.
 import { ask, Problem } from "./api.js";
-import { lossChart } from "./charts.js";
+import { lossChart, lossCharts } from "./charts.js";
 import { compare } from "./compare.js";
 import { byId, cell, el, fill, table } from "./dom.js";
-import { COSTS, percent } from "./format.js";
+import { COSTS, percent, when } from "./format.js";
 import { banner, overview, shell, trouble } from "./shell.js";
 
 const PAGE = 100;
@@ -45,6 +45,16 @@ async function load(after = null) {
     page.next === null ? el("p", { class: "soft" }, `${rows.length} runs`)
       : el("div", { class: "actions" }, el("button", { type: "button", onclick: () => guarded(() => load(page.next)) }, "More"), `${rows.length} runs so far`));
   picking();
+  search();
+}
+
+// Of the rows that are loaded: those that have every word somewhere.
+function search() {
+  const words = byId("search").value.toLowerCase().split(/\s+/).filter(Boolean);
+  for (const row of document.querySelectorAll("#list tbody tr")) {
+    const shown = row.textContent.toLowerCase();
+    row.hidden = !words.every((w) => shown.includes(w));
+  }
 }
 
 function box(id) {
@@ -82,11 +92,22 @@ async function sideBySide(ids) {
   };
   try {
     await compare(node, ids, shut);
+    await learning(node, ids);
   } catch (error) {
     if (!(error instanceof Problem)) throw error;
     fill(node, trouble("These runs cannot be compared", error.message), el("div", { class: "actions" }, el("button", { type: "button", onclick: shut }, "Close")));
   }
   node.scrollIntoView({ block: "start" });
+}
+
+// How the runs learned, one line each; runs of which no steps were kept have none.
+async function learning(node, ids) {
+  const found = await Promise.all(ids.map((id) => ask(`/v1/runs/${id}`)));
+  const steps = found.flatMap((run) => (run.steps ?? []).map((s) => ({ ...s, run: `run ${run.run_id}` })));
+  if (!steps.length) return;
+  const drawing = el("div", { class: "drawing", role: "img", "aria-label": `training loss by step of runs ${ids.join(", ")}` });
+  node.append(el("h3", {}, "How they learned"), drawing);
+  await lossCharts(drawing, steps);
 }
 
 async function open(id) {
@@ -105,6 +126,39 @@ async function open(id) {
 }
 
 const ms = (key) => (row) => (row[key] === null ? "–" : COSTS.latency_ms.show(row[key]));
+// A column's name as words; its unit goes to the value.
+const UNITS = { seconds: "s", ms: "ms", bytes: "bytes", flops: "FLOPs", utc: "UTC", json: "" };
+const SHORT = { wer: "word errors", cer: "character errors", n: "number of", se: "standard error", p50: "median", p95: "p95", ci: "interval" };
+const FACTS = {
+  run_id: "run", trial_id: "trial", n_params: "parameters", n_params_counted: "parameters counted", n_trainable: "parameters trained", train_seconds: "training took",
+  score_seconds: "scoring took", train_audio_seconds: "audio trained on", train_flops: "training cost", std_error: "standard error", audio_seconds: "window", n_units: "words or labels scored",
+  mean_output_tokens: "output tokens a window", flops: "FLOPs a window", flops_convention: "FLOPs counted by",
+};
+
+function inWords(key) {
+  if (key in FACTS) return FACTS[key];
+  const parts = key.split("_");
+  if (parts.length > 1 && parts.at(-1) in UNITS) parts.pop();
+  return parts.map((p) => SHORT[p] ?? p).join(" ");
+}
+
+function factShown(key, value) {
+  const unit = key.split("_").at(-1);
+  if (typeof value === "number") {
+    if (key === "error" || key === "std_error" || key === "wer" || key === "cer") return percent(value, 2);
+    if (unit === "seconds") return value >= 120 ? `${Math.floor(value / 60)} min ${Math.round(value % 60)} s` : `${cell(value)} s`;
+    if (unit === "ms") return COSTS.latency_ms.show(value);
+    if (unit === "bytes") return COSTS.memory_bytes.show(value);
+    if (unit === "flops") return COSTS.flops.show(value);
+    if (key === "n_params") return `${Number((value / 1e6).toPrecision(4))} M`;
+    return cell(value);
+  }
+  if (unit === "utc") return when(value);
+  // A digest says that two things are the same; its beginning does.
+  if (typeof value === "string" && /[0-9a-f]{24,}/.test(value)) return el("span", { title: value }, value.replace(/[0-9a-f]{24,}/g, (digest) => `${digest.slice(0, 12)}…`));
+  return cell(value);
+}
+
 const part = (key) => (row) => (row[key] === null ? "–" : percent(row[key]));
 const LATENCIES = [
   { key: "device", title: "device" }, { key: "load", title: "taken" },
@@ -119,7 +173,7 @@ const LATENCIES = [
 function show(detail, run) {
   const steps = run.steps ?? [];
   const skip = new Set(["steps", "trial", "utterances", "failure_text", "latencies"]);
-  const facts = Object.entries(run).filter(([k, v]) => !skip.has(k) && v !== null && v !== "");
+  const facts = Object.entries(run).filter(([k, v]) => !skip.has(k) && v !== null && v !== "" && !(Array.isArray(v) && !v.length)).map(([k, v]) => [inWords(k), factShown(k, v)]);
   const drawing = el("div", { class: "drawing", role: "img", "aria-label": "training loss by step" });
   const scored = el("div");
   fill(detail,
@@ -128,7 +182,7 @@ function show(detail, run) {
         el("button", { type: "button", onclick: () => close(detail) }, "Close"))),
     run.failure_text ? el("ul", { class: "notes" }, el("li", {}, `${run.failure_class}: ${run.failure_text}`)) : null,
     steps.length > 1 ? drawing : null,
-    el("dl", {}, facts.map(([k, v]) => el("div", {}, el("dt", {}, k), el("dd", {}, cell(v))))),
+    el("dl", {}, facts.map(([k, v]) => el("div", {}, el("dt", {}, k), el("dd", {}, v)))),
     run.latencies?.length ? el("div", { id: "latencies" }, el("h3", {}, "Latency"), table(LATENCIES, run.latencies, { label: "Latency" })) : null,
     el("details", { class: "more" }, el("summary", {}, "The whole trial"), el("pre", {}, JSON.stringify(run.trial, null, 2))),
     el("details", { class: "more", ontoggle: (e) => e.target.open && utterances(scored, run.run_id) }, el("summary", {}, "What it heard, utterance by utterance"), scored));
@@ -178,6 +232,7 @@ for (const name of filters) {
     guarded(() => load());
   });
 }
+byId("search").addEventListener("input", search);
 guarded(async () => {
   await overview();
   await load();

@@ -12,6 +12,11 @@ const EXAMPLES = [
   ["Why runs failed", "SELECT failure_class, count(*) AS n, min(failure_text) AS for_example\nFROM runs\nWHERE status = 'failed'\nGROUP BY failure_class\nORDER BY n DESC"],
 ];
 
+const TITLES = {
+  400: "This statement cannot be run", 403: "This statement is not allowed here", 408: "It took too long", 409: "This statement cannot be run",
+  422: "This is not one SELECT on the tables and views", 429: "Too many statements at once", 503: "The database does not answer",
+};
+
 const text = byId("sql");
 let shown = null;
 
@@ -28,7 +33,7 @@ async function run() {
   } catch (error) {
     shown = null;
     byId("said").textContent = "";
-    if (error instanceof Problem && error.status > 0) fill(byId("result"), trouble("The statement gave no rows", error.message));
+    if (error instanceof Problem && error.status > 0) fill(byId("result"), trouble(TITLES[error.status] ?? "The statement failed", error.message));
     else banner("The service does not answer. Is soundscale serve still running?", run);
   }
   byId("run").disabled = false;
@@ -83,6 +88,33 @@ text.addEventListener("input", () => {
   shown = null;
 });
 text.value = new URLSearchParams(location.search).get("sql") ?? EXAMPLES[0][1];
+// The views with their columns, asked of the database when one is opened; a click puts a name into the statement.
+const VIEWS = ["v_results", "v_costs", "v_utterances", "v_frontier", "v_axes", "v_engines", "v_planned_vs_actual"];
+
+function schema() {
+  const put = (word) => el("button", { type: "button", class: "link", onclick: () => insert(word) }, word);
+  fill(byId("schema"), VIEWS.map((name) => {
+    const told = el("p", { class: "columns" });
+    const open = async () => {
+      if (told.childElementCount) return;
+      try {
+        const { columns } = await post("/v1/sql", { sql: `SELECT * FROM ${name} LIMIT 0` });
+        fill(told, put(name), columns.map((c) => [" · ", put(c)]));
+      } catch (error) {
+        told.textContent = error.message;
+      }
+    };
+    return el("details", { class: "more", ontoggle: (e) => e.target.open && open() }, el("summary", {}, name), told);
+  }));
+}
+
+function insert(word) {
+  text.setRangeText(word, text.selectionStart, text.selectionEnd, "end");
+  shown = null;
+  text.focus();
+}
+
+schema();
 overview().then(run).catch((error) => {
   if (error instanceof Problem && error.status > 0) fill(byId("result"), trouble("No answer", error.message));
   else banner("The service does not answer. Is soundscale serve still running?", () => location.reload());

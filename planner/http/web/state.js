@@ -6,6 +6,8 @@ import { FIELDS } from "./question.js";
 export const LIMITS = Object.keys(COSTS).filter((name) => FIELDS[fieldOf(name)]?.limit);
 // A price and a power are their texts, as they may have units.
 const WORDS = Object.keys(FIELDS).filter((name) => ["name", "choice", "price", "power"].includes(FIELDS[name].kind));
+// Of the numbers, the one that the page asks for: seconds of an utterance.
+WORDS.push("utterance_seconds");
 const FLAGS = ["measured_only", "accept_status"];
 const SURE = FIELDS.min_prob;
 const X = Object.fromEntries(Object.keys(COSTS).map((name) => [COSTS[name].short, name]));
@@ -65,6 +67,7 @@ export function body(state) {
   }
   for (const name of FLAGS) if (name in out) out[name] = true;
   if (out.price) out.price = parseFloat(out.price) / (out.price.endsWith("/day") ? 24 : 1);
+  if (out.utterance_seconds) out.utterance_seconds = Number(out.utterance_seconds);
   if (out.power_watts) out.power_watts = parseFloat(out.power_watts) * (out.power_watts.includes("k") ? 1000 : 1);
   return out;
 }

@@ -361,4 +361,5 @@ def shape_of(family: object) -> type[Backbone]:
     """The class of a family's backbones; a family of somebody's own has wav2vec2's dimensions."""
     if family == "whisper":
         return Whisper
-    return families()[str(family)].shape if family in families() else Wav2Vec2
+    known = families().get(str(family))  # what is stored may be of any kind
+    return Wav2Vec2 if known is None else known.shape

@@ -121,7 +121,7 @@ def _exported(
             told = _line(request, labels[request.which], found)
             say(f"engines: {len(done)} of {len(asked)} runs · {told}")
             if not isinstance(found, SoundscaleError):
-                names.add(format_of(request.to).engine)
+                names.add(format_of(request.to or "").engine)
 
     export_runs(db, asked, tell, at_once)
     return names
@@ -200,7 +200,7 @@ def _folder(artifacts: str) -> Path:
 
 def _line(request: ExportRequest, label: str, found: dict[str, Any] | SoundscaleError) -> str:
     """One export: what it scores and how many of its texts are the run's, or why there is none."""
-    what = f"{label} in {format_of(request.to).engine} {request.precision}"
+    what = f"{label} in {format_of(request.to or '').engine} {request.precision}"
     if isinstance(found, SoundscaleError):
         return f"left out: {what}: {found}"
     told = found["parity"]

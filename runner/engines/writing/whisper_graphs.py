@@ -147,7 +147,8 @@ def encoder_graph(module: Any, reduction: Reduction, n_mels: int, n_frames: int)
 
 def _encoder_layer(writer: _Writer, x: str, layer: Any, name: str) -> str:
     before = writer.norm(x, layer.self_attn_layer_norm, f"{name}.before_own")
-    heard = writer.attend(*writer.own_heads(before, layer.self_attn, f"{name}.own"), f"{name}.own")
+    queries, keys, values = writer.own_heads(before, layer.self_attn, f"{name}.own")
+    heard = writer.attend(queries, keys, values, f"{name}.own")
     x = writer.plus(
         x, writer.linear(heard, layer.self_attn.out_proj, f"{name}.own.out"), f"{name}.own.added"
     )

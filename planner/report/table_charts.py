@@ -63,7 +63,7 @@ def chart_of(observations: Observations, fit: LawFit, *, width: int = 260) -> al
     pairs = [alt.hconcat(*drawn[i : i + 2]) for i in range(0, len(drawn), 2)]
     title = f"{fit.law} law of {fit.metric}, {fit.n_runs} rows"
     together: Any = alt.vconcat(*pairs, title=title)
-    return together  # type: ignore[no-any-return]
+    return together
 
 
 def agreement(table: Observations, fit: LawFit) -> list[dict[str, Any]]:

@@ -27,11 +27,12 @@ class OwnAllocation:
 
     def to_json(self) -> dict[str, Any]:
         """The answer without its replicates, which `replicates` lists."""
-        plain = dataclasses.asdict(dataclasses.replace(self.allocation, replicates=None))
+        plain = dataclasses.asdict(self.allocation)
+        del plain["replicates"]
         law = self.found.law
         return {
             "schema": SCHEMA,
-            **{k: v for k, v in plain.items() if k != "replicates"},
+            **plain,
             "formula": law.formula(),
             "status": law.status,
             "warnings": [dataclasses.asdict(w) for w in law.warnings],

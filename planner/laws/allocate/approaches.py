@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from planner.laws.allocate.cost import Cost
 from planner.laws.allocate.optimum import Scaled, optima
@@ -93,7 +94,7 @@ def by_law(law: Scaled, theta: Floats, table: CostedTable) -> Lines:
     """
     budgets = table.budgets(EXPONENT_BUDGETS)
     places = optima(law, theta, table.cost, budgets, table.domain)
-    use = np.isfinite(places).all(axis=2)
+    use: NDArray[np.bool_] = np.all(np.isfinite(places), axis=2)
     x = np.broadcast_to(budgets, use.shape)
     found = [slope_of(x, places[..., i], use) for i in range(places.shape[2])]
     exponent, level = (np.stack(part, axis=1) for part in zip(*found, strict=True))

@@ -122,12 +122,13 @@ def _vertices(
     """
     k, rows = len(grids), np.arange(len(values))
     place = np.stack(np.unravel_index(np.argmin(values, axis=1), shape), axis=1)
-    inside = ((place > 0) & (place < shape - 1)).all(axis=1)
+    inside: NDArray[np.bool_] = np.all((place > 0) & (place < shape - 1), axis=1)
     centre = np.clip(place, 1, shape - 2)
 
     def near(*steps: int) -> Floats:
         index = np.ravel_multi_index(tuple((centre + np.array(steps)).T), tuple(shape))
-        return values[rows, index]
+        found: Floats = values[rows, index]
+        return found
 
     unit = np.eye(k, dtype=int)
     middle = near(*[0] * k)
@@ -140,7 +141,7 @@ def _vertices(
         both, other = unit[i] + unit[j], unit[i] - unit[j]
         mixed = 0.25 * (near(*both) + near(*-both) - near(*other) - near(*-other))
         hessian[:, i, j] = hessian[:, j, i] = mixed
-    convex = (np.linalg.eigvalsh(hessian) > 0).all(axis=1)
+    convex: NDArray[np.bool_] = np.all(np.linalg.eigvalsh(hessian) > 0, axis=1)
     hessian[~convex] = np.eye(k)
     step = -np.linalg.solve(hessian, gradient[:, :, None])[:, :, 0]
     step = np.where(convex[:, None], np.clip(step, -1.0, 1.0), 0.0)

@@ -110,7 +110,7 @@ class _Search:
         )
         right = self.summed((scaled * (self.rows.y - log_mean))[:, None] * jacobian)
         right -= (self.phi - self.mu) / self.tau2
-        covariance: Floats = np.linalg.inv(information + np.diag(1.0 / self.tau2))
+        covariance = np.linalg.inv(information + np.diag(1.0 / self.tau2)).astype(np.float64)
         move = np.clip((covariance @ right[:, :, None])[:, :, 0], -LARGEST_STEP, LARGEST_STEP)
         now, share = self.objective(self.phi, log_mean), np.ones(len(self.phi))
         for _ in range(6):

@@ -7,15 +7,16 @@ BIN = $(VENV)/bin
 .PHONY: quickstart test docs locks sbom
 
 # The quickstart's runs are measured in two engines that people deploy, so both are installed with the runner.
+# What is imported is compiled then: compiling all of torch beforehand takes longer than the rest of the installation.
 # torch first and pinned: an open range would fetch a CUDA build of gigabytes on a machine without a GPU.
 $(VENV)/.runner: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt torch
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[runner,onnx,ctranslate2]'
+	$(BIN)/pip install --quiet --no-compile --disable-pip-version-check -c constraints.txt torch
+	$(BIN)/pip install --quiet --no-compile --disable-pip-version-check -c constraints.txt -e '.[runner,onnx,ctranslate2]'
 	touch $@
 
 $(VENV)/.dev: $(VENV)/.runner
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[runner,onnx,openvino,ctranslate2,postgres,service,notebooks,parquet,dev]'
+	$(BIN)/pip install --quiet --no-compile --disable-pip-version-check -c constraints.txt -e '.[runner,onnx,openvino,ctranslate2,postgres,service,notebooks,parquet,dev]'
 	touch $@
 
 quickstart: $(VENV)/.runner

@@ -62,6 +62,8 @@ def beyond_of(fitted: Fitted, held: list[NDArray[np.bool_]], theta: Floats | Non
         length = np.maximum(np.linalg.norm(jacobian[~out] * root, axis=0), 1e-300)
         inverse = np.linalg.pinv(jacobian[~out] * root / length, rcond=1e-10) / length[:, None]
         told = variance * (1.0 / weight[out] + ((jacobian[out] @ inverse) ** 2).sum(1))
+        # Rows that follow a law to the last digit have a scatter of 0.
+        told = np.maximum(told, np.finfo(float).tiny)
         ratios.append(float((((at.log_mean[0] - y)[out] ** 2) / told).mean()))
         distances.append(float(np.maximum(z[out] - z[~out].max(0), 0.0).max(1).mean()))
     ratio = float(np.clip(np.exp(np.log(np.maximum(ratios, 1e-12)).mean()), 1.0, MOST_BEYOND))

@@ -94,6 +94,18 @@ def _fill_tables(folder: Path) -> None:
     run(["fit", "table", str(folder / "runs.csv"), *asked, "--save", str(folder / "law.json")])
     results = [("asr", "whisper-tiny", 30.0, 0.1), ("asr", "whisper-base", 30.0, 0.08)]
     table(folder / "results.csv", ["task", "backbone", "audio_seconds", "error"], results)
+    board = ["model", "RTFx", "License", "Size (B)", "# Languages", "Encoder", "Decoder", "AMI WER"]
+    ranked = [
+        "openai/whisper-large-v3",
+        146,
+        "Apache 2.0",
+        1.55,
+        99,
+        "Transformer",
+        "Transformer",
+        15.95,
+    ]
+    table(folder / "leaderboard.csv", board, [ranked])
 
 
 def _fill_recordings(folder: Path) -> None:

@@ -47,7 +47,7 @@ from planner.store.service_schema import JOB_STATES as JOB_STATES
 from planner.store.service_schema import api_tokens as api_tokens
 from planner.store.service_schema import jobs as jobs
 
-SCHEMA_REVISION = "0011"
+SCHEMA_REVISION = "0012"
 """The Alembic revision of the tables below; a test compares it with the newest migration."""
 
 TRIAL_STATES = ("queued", "running", "finished", "failed", "cancelled")

@@ -58,8 +58,7 @@ LEFT JOIN latencies l ON l.latency_id = (
     WHERE y.run_id = r.run_id AND y.backbone = t.backbone
         AND y.audio_seconds = t.audio_seconds AND y.reduction = t.reduction
     ORDER BY y.batch_size, COALESCE(y.quiet, 0) DESC,
-        CASE WHEN y.quiet = 1 OR y.method IN (
-            'requests/2 in turns', 'requests/2 by processor time in turns')
+        CASE WHEN y.quiet = 1 OR y.method LIKE '% in turns'
             THEN -y.latency_id ELSE y.latency_id END LIMIT 1)
 LEFT JOIN devices m ON m.device_id = l.device_id
 LEFT JOIN devices d ON d.device_id = r.device_id"""

@@ -145,6 +145,13 @@ def time_all(corpus: Corpus, data: DataSpec, most: float) -> dict:
     return {"contestants": every, "facts": facts, "turns": turns}
 
 
+def again(corpus: Corpus, given: argparse.Namespace, name: str) -> dict:
+    """What an earlier run measured, to be stated by today's rule."""
+    kept = json.loads(Path(given.out).with_suffix(f".{name}.json").read_text())
+    turns = [TurnRow(**turn) for turn in kept["turns"]]
+    return {"contestants": contestants(corpus), "facts": kept["facts"], "turns": turns}
+
+
 def row_of(one: Contestant, told: dict, turns: Sequence[TurnRow], n_rounds: int) -> dict:
     """Stated from the first rounds against all other utterances, by the clock that a stage would use."""
     facts = Facts(**told)
@@ -164,11 +171,13 @@ def row_of(one: Contestant, told: dict, turns: Sequence[TurnRow], n_rounds: int)
         "contention": ratio,
         "n_stating": len(stating),
         "n_real": len(rest),
+        "n_all": len(every),
         "stated_p95_ms": stated["request_p95_ms"],
         "real_p95_ms": float(np.quantile(every, 0.95)),
         "stated_p50_ms": stated["request_p50_ms"],
         "real_p50_ms": float(np.median(every)),
         "n_above": int((real > stated["request_p95_ms"]).sum()),
+        "n_above_all": int((every > stated["request_p95_ms"]).sum()),
         "n_above_windows": int((real > of_windows).sum()),
         "noise_floor": whole["noise_floor"],
         "noise_floor_stated": stated["noise_floor"],
@@ -221,7 +230,9 @@ def requests(given: argparse.Namespace) -> None:
         data = french(Path(given.french)) if name == "french" else SETS[name]
         data = dataclasses.replace(data, n_test=given.n)
         corpus = load_corpus(data)
-        timed = time_all(corpus, data, given.seconds)
+        timed = again(corpus, given, name) if given.kept else time_all(corpus, data, given.seconds)
+        kept = {"facts": timed["facts"], "turns": [dataclasses.asdict(t) for t in timed["turns"]]}
+        Path(given.out).with_suffix(f".{name}.json").write_text(json.dumps(kept))
         rows = [
             row_of(one, timed["facts"][one.key], timed["turns"], given.rounds)
             for one in timed["contestants"]
@@ -233,8 +244,9 @@ def requests(given: argparse.Namespace) -> None:
             row["model_error"] = row["model_p95_ms"] / row["real_p95_ms"] - 1
             print(
                 f"{name:8} {row['configuration']:46} stated {row['stated_p95_ms']:6.0f} real "
-                f"{row['real_p95_ms']:6.0f} ({100 * row['error']:+5.1f} %), above {row['n_above']:2d} of "
-                f"{row['n_real']} (by windows {row['n_above_windows']}), never run {row['model_p95_ms']:6.0f} "
+                f"{row['real_p95_ms']:6.0f} ({100 * row['error']:+5.1f} %), above {row['n_above_all']:2d} of "
+                f"{len(corpus.test)}, not stating {row['n_above']} of {row['n_real']} (by windows "
+                f"{row['n_above_windows']}), never run {row['model_p95_ms']:6.0f} "
                 f"({100 * row['model_error']:+5.1f} %), A/A {100 * (row['noise_floor'] or 0):.1f} %, "
                 f"contention {row['contention']:.1f}",
                 flush=True,
@@ -244,10 +256,12 @@ def requests(given: argparse.Namespace) -> None:
     every = list(itertools.chain(*found.values()))
     errors = np.abs([row["error"] for row in every])
     n, above = sum(r["n_real"] for r in every), sum(r["n_above"] for r in every)
+    n_all, above_all = sum(r["n_all"] for r in every), sum(r["n_above_all"] for r in every)
     print(
         f"{len(every)} configurations x sets: |error| median {100 * np.median(errors):.1f} %, within 8 %: "
-        f"{int((errors <= 0.08).sum())}; share above {100 * above / n:.1f} % of {n} "
-        f"(windows times p95 of a window: {100 * sum(r['n_above_windows'] for r in every) / n:.0f} %); "
+        f"{int((errors <= 0.08).sum())}; share above {100 * above_all / n_all:.1f} % of {n_all}, "
+        f"of those that do not state it {100 * above / n:.1f} % of {n} (windows "
+        f"times p95 of a window: {100 * sum(r['n_above_windows'] for r in every) / n:.0f} %); "
         f"A/A median {100 * np.median([r['noise_floor'] or 0 for r in every]):.1f} %"
     )
 
@@ -334,6 +348,7 @@ def main() -> None:
     one.add_argument("--rounds", type=int, default=8)
     one.add_argument("--seconds", type=float, default=3600.0)
     one.add_argument("--out", default="quiet_latency.json")
+    one.add_argument("--kept", action="store_true", help="state again what is beside --out")
     one.set_defaults(do=requests)
     two = kinds.add_parser("order")
     two.add_argument("db")

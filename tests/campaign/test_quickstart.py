@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from importlib.resources import files
 from pathlib import Path
 
@@ -15,21 +16,28 @@ from tests.chaos.invariants import audited
 
 pytestmark = [pytest.mark.weights, pytest.mark.ray, pytest.mark.slow]
 
+RUNS = """runs = [
+    { audio_seconds = 8, reduction = "none" },
+    { audio_seconds = 4, reduction = "none" },
+    { audio_seconds = 8, reduction = "stem:2" },
+    { audio_seconds = 4, reduction = "stem:2" },
+]"""
 SMALLER = (
-    ('["whisper-tiny.en", "whisper-base"]', '"whisper-tiny.en"'),
-    ("[4, 8, 12]", "[4, 8]"),
-    ("audio_seconds = 12", "audio_seconds = 8"),
-    (', "stem:4"', ""),
-    ("steps = 30", "steps = 3"),
+    (r"runs = \[\n.*?\n\]", RUNS),
+    (r'\["whisper-tiny.en", "whisper-base"\]', '"whisper-tiny.en"'),
+    (r"\[4, 8, 12\]", "[4, 8]"),
+    (r', "stem:4"\]', "]"),
+    ("steps = 20", "steps = 3"),
     ("n_train = 160", "n_train = 60\nn_test = 6"),
-)
+)  # fmt: skip
+"""One backbone, four trials of three steps, six utterances."""
 
 
 def test_the_quickstart_ends_with_what_was_trained_learnt_and_answered(tmp_path, capsys):
     text = (files("runner") / "specs" / "quickstart.toml").read_text()
     for old, new in SMALLER:
-        assert old in text
-        text = text.replace(old, new)
+        text, n = re.subn(old, new, text, flags=re.DOTALL)
+        assert n == 1
     (tmp_path / "small.toml").write_text(text)
     db = f"sqlite:///{tmp_path}/quick.db"
     run(db, request(tmp_path), tmp_path / "small.toml")
@@ -39,10 +47,11 @@ def test_the_quickstart_ends_with_what_was_trained_learnt_and_answered(tmp_path,
     assert f"the database is {db}" in shown.err
     assert "transcribe FILE.wav --answer" in shown.err
     engine = open_store(db)
-    found = [row.error for row in runs(engine, status="finished")]
-    assert (len(found), len(plans(engine)) >= 1) == (4, True)
+    found = runs(engine, status="finished")
+    trained = [row.error for row in found if row.trial.adaptation.kind != "none"]
+    assert (len(trained), len(found), len(plans(engine)) >= 1) == (4, 5, True)
     assert audited(engine) == {}
-    assert min(found) < 0.2
+    assert min(trained) < 0.2
     engine.dispose()
 
 

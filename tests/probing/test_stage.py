@@ -91,7 +91,7 @@ def test_runs_of_one_configuration_are_timed_once_and_each_gets_its_latency(stor
     assert fake.turns == 2 * 2
     for run in runs(store, status="finished"):
         stored = latencies(store, run_id=run.run_id)[-1].latency
-        assert (stored.quiet, stored.method) == (True, "requests/2 in turns")
+        assert (stored.quiet, stored.method) == (True, "requests/3 in turns")
         assert stored.noise_floor is not None
         assert run.latency_p50_ms == stored.p50_ms
 

@@ -56,6 +56,18 @@ def test_the_machines_part_widens_the_requests():
     assert high / low == pytest.approx(1.1, rel=0.02)
 
 
+def test_a_p95_is_that_of_as_many_requests_as_were_scored():
+    """Of 28 utterances the 27th and 28th are far longer: numpy's p95 lies between the 26th and the 27th."""
+    sizes = np.array([(1.0, n) for n in [*range(3, 29), 60, 90]])
+    exact = sizes @ [WINDOW_MS, TOKEN_MS]
+    noisy = [taken([n], slower=1.0 + sign * 0.05) for n in (5, 20, 40, 90) for sign in (-1, 1)]
+    (found,) = request_quantiles(noisy, sizes, (0.95,))
+    assert found == pytest.approx(np.quantile(exact, 0.95), rel=0.05)
+    rng = np.random.default_rng(5)
+    drawn = [np.quantile(exact * (1 + 0.05 * rng.choice([-1, 1], 28)), 0.95) for _ in range(2000)]
+    assert found == pytest.approx(np.mean(drawn), rel=0.02)
+
+
 def test_windows_of_any_length_agree_once_they_have_the_same_tokens():
     stages = brought_to(SOME, 15)
     assert stages.sum(axis=1) == pytest.approx(WINDOW_MS + 15 * TOKEN_MS)

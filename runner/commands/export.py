@@ -29,7 +29,7 @@ def register(group: click.Group) -> None:
     "--to",
     default=None,
     metavar="FORMAT",
-    help="onnx, openvino, ctranslate2, ggml, hf or peft.  [default: of the answer's engine]",
+    help="onnx, openvino, ctranslate2, ggml, pt2 (torch.export), hf or peft.  [default: of the answer's engine]",
 )
 @click.option(
     "--precision",

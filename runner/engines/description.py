@@ -22,6 +22,7 @@ ENGINES = {
     "openvino": "openvino",
     "ctranslate2": "ctranslate2",
     "ggml": "whispercpp",
+    "pt2": "torchexport",
     "hf": "transformers",
     "peft": "peft",
 }

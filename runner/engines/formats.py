@@ -59,6 +59,9 @@ FORMATS = {
             precisions=("float16", "int8"), to_run=("pywhispercpp",),
         ),
         Format(
+            name="pt2", engine="torchexport", extra="runner", precisions=("float32",), to_run=("torch",),
+        ),
+        Format(
             name="hf", engine="transformers", extra="runner",
             precisions=("float32", "float16", "bfloat16"), to_run=("torch", "transformers"),
         ),

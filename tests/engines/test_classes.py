@@ -20,7 +20,7 @@ def trained(name, reduction):
     return Trained(model=make_model(trial), trial=trial, base=base, labels=LABELS)
 
 
-@pytest.mark.parametrize("form", ["onnx", "openvino"])
+@pytest.mark.parametrize("form", ["onnx", "openvino", "pt2"])
 @pytest.mark.parametrize(
     ("name", "reduction"), [("whisper-micro", "layer1:2"), ("wav2vec2-micro", "stem:2")]
 )
@@ -51,6 +51,7 @@ def test_a_model_of_classes_writes_no_text(tmp_path):
         ("onnx", "stem:2"),
         pytest.param("onnx", "none", marks=pytest.mark.slow),
         pytest.param("openvino", "stem:2", marks=pytest.mark.slow),
+        pytest.param("pt2", "stem:2", marks=pytest.mark.slow),
     ],
 )
 def test_a_ctc_model_writes_the_text_of_torch(tmp_path, form, reduction):

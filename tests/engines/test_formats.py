@@ -22,6 +22,9 @@ from tests.models.micro import make_model, make_trial
 CASES = [
     ("openvino", "none"),
     pytest.param("openvino", "layer1:2", marks=pytest.mark.slow),
+    pytest.param("pt2", "none", marks=pytest.mark.slow),
+    pytest.param("pt2", "stem:2", marks=pytest.mark.slow),
+    ("pt2", "layer1:2"),
     ("ctranslate2", "none"),
     ("ctranslate2", "stem:2"),
     ("ctranslate2", "output:2"),

@@ -111,7 +111,7 @@ def never(trained: Trained) -> Floats:
     return never_written(special.end, special.silent, size)
 
 
-class _Classified(nn.Module):
+class Classified(nn.Module):
     """Encoder input to the scores before the softmax: of classes (B, labels), or of a CTC head's tokens (B, T, V)."""
 
     def __init__(self, model: Any) -> None:
@@ -127,16 +127,16 @@ class _Classified(nn.Module):
 def _traced(trained: Trained) -> Any:
     """A model of one graph, of any family, as torch's exporter follows it."""
     features = trained.model.features([np.zeros(1600, dtype=np.float32)])
-    with _quiet(), torch.no_grad():
+    with quiet_exporter(), torch.no_grad():
         program = torch.onnx.export(
-            _Classified(trained.model).eval(), (features,), dynamo=True, verbose=False,
+            Classified(trained.model).eval(), (features,), dynamo=True, verbose=False,
             input_names=["features"], output_names=["scores"], opset_version=OPSET, optimize=True,
         )  # fmt: skip
     return program.model_proto  # type: ignore[union-attr]
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def quiet_exporter() -> Iterator[None]:
     """The exporter prints its steps and warns about what is no concern of a caller's."""
     loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "torch.export")]
     before = [one.level for one in loggers]

@@ -63,11 +63,13 @@ def confidence_of(log_probability: float, n_tokens: int) -> float:
 
 Once = Callable[[Sequence[int], Decoding, bool], list[Output]]
 """Decodes some of a batch's windows, by their places, with confidences or without."""
+One = Callable[[int, Decoding, int, bool], Output]
+"""Decodes the window of a place up to so many tokens."""
 
 
 def guarded(
     once: Once, n_samples: Sequence[int], decoding: Decoding, room: int, text_of: guard.TextOf, *,
-    confidences: bool,
+    exactly: int | None, confidences: bool,
 ) -> list[Output]:  # fmt: skip
     """All windows of a batch, and what `runner.models.guard.guarded` keeps of those whose text is suspicious.
 
@@ -77,8 +79,11 @@ def guarded(
         decoding: the rule, with its thresholds.
         room: positions of the decoder beside its prompt.
         text_of: ids to text.
+        exactly: a number of tokens that is forced: nothing of it is suspicious.
         confidences: whether the caller asks for them.
     """
+    if exactly is not None:
+        return once(range(len(n_samples)), decoding.unguarded, confidences)
     needed = confidences or decoding.min_log_probability is not None
     outputs = once(range(len(n_samples)), decoding.unguarded, needed)
     limits = [token_limit(decoding, n, room) for n in n_samples]
@@ -92,6 +97,16 @@ def guarded(
     first = [_row(output) for output in outputs]
     rows = guard.guarded(first, limits, decoding, text_of, again)
     return [_kept(output, row, text_of) for output, row in zip(outputs, rows, strict=True)]
+
+
+def one_by_one(one: One, n_samples: Sequence[int], room: int, exactly: int | None) -> Once:
+    """Windows decoded one after the other, each up to its own limit."""
+
+    def once(places: Sequence[int], decoding: Decoding, sure: bool) -> list[Output]:
+        limits = [exactly or token_limit(decoding, n_samples[i], room) for i in places]
+        return [one(i, decoding, limit, sure) for i, limit in zip(places, limits, strict=True)]
+
+    return once
 
 
 def _row(output: Output) -> guard.Row:

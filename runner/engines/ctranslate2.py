@@ -43,16 +43,16 @@ class Recogniser:
     ) -> list[Output]:
         """Texts of windows that are decoded together; one limit holds for all of them."""
         about, n_samples = self.about, [len(window) for window in windows]
-        room = about.max_positions - len(about.steering.prompt)
 
         def once(places: Sequence[int], decoding: Decoding, sure: bool) -> list[Output]:
             states = self._states([windows[i] for i in places])
-            ends = [token_limit(decoding, n_samples[i], room) for i in places]
+            ends = [token_limit(decoding, n_samples[i], about.room) for i in places]
             return self._decoded(states, decoding, ends, exactly, sure)
 
-        if exactly is not None:
-            return once(range(len(windows)), about.decoding.unguarded, confidences)
-        return guarded(once, n_samples, about.decoding, room, self._decode, confidences=confidences)
+        return guarded(
+            once, n_samples, about.decoding, about.room, self._decode,
+            exactly=exactly, confidences=confidences,
+        )  # fmt: skip
 
     def _decoded(
         self, states: Any, decoding: Decoding, ends: Sequence[int], exactly: int | None, sure: bool

@@ -130,6 +130,11 @@ class Description:
         return self.specials
 
     @property
+    def room(self) -> int:
+        """Positions of the decoder beside its prompt."""
+        return self.max_positions - len(self.steering.prompt)
+
+    @property
     def n_samples(self) -> int:
         """Samples of a whole window at 16 kHz."""
         return round(self.audio_seconds * 16_000)

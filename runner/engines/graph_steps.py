@@ -117,18 +117,13 @@ class GraphRecogniser:
             together = [
                 _stacked(parts) for parts in zip(*(crossed[i] for i in places), strict=True)
             ]
-            ends = [token_limit(decoding, n_samples[i], self._room) for i in places]
+            ends = [token_limit(decoding, n_samples[i], about.room) for i in places]
             return self._decoded(together, decoding, ends, exactly, sure)
 
-        if exactly is not None:
-            return once(range(len(windows)), about.decoding.unguarded, confidences)
         return guarded(
-            once, n_samples, about.decoding, self._room, self._decode, confidences=confidences
-        )
-
-    @property
-    def _room(self) -> int:
-        return self.about.max_positions - len(self.about.steering.prompt)
+            once, n_samples, about.decoding, about.room, self._decode,
+            exactly=exactly, confidences=confidences,
+        )  # fmt: skip
 
     def _decoded(
         self, crossed: list[Floats], decoding: Decoding, ends: Sequence[int], exactly: int | None,

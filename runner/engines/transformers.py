@@ -10,7 +10,7 @@ from typing import Any
 
 from planner.words.records import Decoding
 from runner.data.audio import Audio
-from runner.engines.base import Engine, Output, guarded, token_limit
+from runner.engines.base import Engine, Output, guarded, one_by_one
 from runner.engines.description import Description
 from runner.engines.features import log_mel
 from runner.engines.quiet import quiet_transformers
@@ -51,16 +51,14 @@ class Recogniser:
     ) -> list[Output]:
         """Texts of windows, one after the other."""
         about, n_samples = self.about, [len(window) for window in windows]
-        room = about.max_positions - len(about.steering.prompt)
 
-        def once(places: Sequence[int], decoding: Decoding, sure: bool) -> list[Output]:
-            limits = [exactly or token_limit(decoding, n_samples[i], room) for i in places]
-            each = zip(places, limits, strict=True)
-            return [self._one(windows[i], decoding, limit, exactly, sure) for i, limit in each]
+        def one(place: int, decoding: Decoding, limit: int, sure: bool) -> Output:
+            return self._one(windows[place], decoding, limit, exactly, sure)
 
-        if exactly is not None:
-            return once(range(len(windows)), about.decoding.unguarded, confidences)
-        return guarded(once, n_samples, about.decoding, room, self._decode, confidences=confidences)
+        return guarded(
+            one_by_one(one, n_samples, about.room, exactly), n_samples, about.decoding, about.room,
+            self._decode, exactly=exactly, confidences=confidences,
+        )  # fmt: skip
 
     def _one(
         self, window: Audio, decoding: Decoding, limit: int, exactly: int | None, sure: bool

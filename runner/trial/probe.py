@@ -23,7 +23,7 @@ from runner.trial.quantiles import measured
 from runner.trial.requests import Requests
 from runner.trial.timing import STAGES, Ready, RequestPlan, Timer
 
-FALLBACK = RequestPlan(n_warmup=1, passes=1, fewest=4, seconds=3.0)
+FALLBACK = RequestPlan(n_warmup=1, passes=1, fewest=2, seconds=3.0)
 """Beside training, where a stage of the sweep measures afterwards: enough for a sweep that is cut off."""
 
 

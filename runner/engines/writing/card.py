@@ -10,6 +10,8 @@ _LOAD = {
     "ctranslate2": "A CTranslate2 Whisper, called with log-mel features of the window's own length.",
     "ggml": "A file of whisper.cpp for windows of this length, and audio no longer than one: "
     "`whisper-cli -m FOLDER/ggml-model.bin -nfa -nt FILE.wav`.",
+    "pt2": "Programs of torch.export (`encoder.pt2`, `decoder_step.pt2`), or one (`model.pt2`): "
+    "`torch.export.load(FILE).module()`.",
     "peft": "An adapter of peft's and its base: "
     "`PeftModel.from_pretrained(AutoModelForSpeechSeq2Seq.from_pretrained('FOLDER/base'), 'FOLDER')`.",
     "hf": "A transformers folder: `AutoModelForSpeechSeq2Seq.from_pretrained(FOLDER)`.",

@@ -38,6 +38,33 @@ _BARE = re.compile(
     r"(?P<before>(?:[\w.+-]{1,40}:)?(?:\\\\)?[\w.+%-]{1,100}:)(?!/)[^\s'\"]+@(?=[\w.\[])"
 )
 _RUN = re.compile(r"[^\s'\"]+")
+# What is left are separators that were mixed up: with no secret after a colon and before an @, a URL is taken for
+# what it is only where all of it reads as one. Better a path hidden than a key shown.
+_SCHEME = r"[A-Za-z][A-Za-z0-9+.-]{0,40}"
+_BEGINS = rf"{_SCHEME}(?:[:;]/{{1,4}}|//)(?!/)"
+_NAME = r"[^\s:/@'\"?#,;|=%]{0,100}(?:%(?!40|3[Aa])[^\s:/@'\"?#,;|=%]{0,100}){0,9}"
+_AT = "(?:@|%40)"
+_ANY = r"[^\s'\"]{1,300}"
+_HOST = r"(?:[\w.-]{1,100}|\[[0-9A-Fa-f:.%]{2,60}\])(?::\d{1,5})?"
+_OVER = r"(?:\?[\w.%-]{1,60}=|#|[:;,.)\]}>]*\Z)"
+_SOUND = rf"{_HOST}(?:,{_HOST}){{0,9}}(?:/[^\s:@'\"?#]{{0,300}})?{_OVER}"
+# user@secret:host, user@secret@host. git@host:owner/repository is how git writes a path.
+_TURNED = re.compile(
+    rf"(?P<before>{_BEGINS}{_NAME}{_AT})(?<!/git@)(?!{_SOUND}){_ANY}(?P<then>[:@]|%3[Aa]|%40)(?=[\w\[])"
+)
+# user;secret@host.
+_DIVIDED = re.compile(rf"(?P<before>{_BEGINS}{_NAME}[,;|=]){_ANY}(?P<then>@)(?=[\w\[])")
+# user/secret@host where no path has an @: databases and buckets.
+_STORES = r"(?:postgres|mysql|mariadb|mssql|oracle|mongodb)[a-z0-9+]*|rediss?|amqps?|s3[an]?|gs|gcs|az|abfss?"
+_SLASHED = re.compile(
+    rf"(?P<before>\b(?:{_STORES})(?:[:;]/{{1,4}}|//)(?!/){_NAME}/){_ANY}(?P<then>@)(?=[\w\[])",
+    re.IGNORECASE,
+)
+# user:secret and no @ after it. A drive's letter, a port and the word for one are none, nor a file's path.
+_UNENDED = re.compile(
+    rf"(?P<before>\b(?!(?:file|sqlite|duckdb|docker)\b){_SCHEME}[:;]?//{{1,3}}(?!/|\[|[A-Za-z]:[\\\\/]){_NAME}{_COLON})"
+    rf"(?!\d{{1,5}}(?:[/?#,]|{_OVER})|PORT\b|port\b|\*\*\*@|[:;,.)\]}}>]*\Z)(?!/)[^\s'\"]+"
+)
 _HOST_AFTER = re.compile(r"@(?=[\w.\[])")
 _VALUE = r"(?:'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|[^\s&;'\"]+)"
 _IS = r"\s*(?:=|%3[Dd])\s*"
@@ -67,14 +94,24 @@ def redacted(text: str) -> str:
     for pair in (_PAIR, _IN_QUERY, _MAPPED, _BEARER):
         text = pair.sub(rf"\g<before>{HIDDEN}", text)
     text = _WHOLE.sub(rf"\g<before>{HIDDEN}@", text)
-    return _RUN.sub(_without_authority, text) if "@" in text else text
+    return (
+        _RUN.sub(lambda run: _without_authority(run[0]), text) if re.search(r"@|//", text) else text
+    )
 
 
-def _without_authority(run: re.Match[str]) -> str:
-    """What stands between white space or quotes, without the secret before its last @."""
-    text = run[0]
-    if "@" not in text:
+def _without_authority(text: str) -> str:
+    """What stands between white space or quotes, without the secret in its authority."""
+    if "@" in text:
+        text = _before_the_host(text)
+    if "/" not in text:
         return text
+    for mixed_up in (_TURNED, _DIVIDED, _SLASHED):
+        text = mixed_up.sub(rf"\g<before>{HIDDEN}\g<then>", text)
+    return _UNENDED.sub(rf"\g<before>{HIDDEN}", text)
+
+
+def _before_the_host(text: str) -> str:
+    """Without the secret between a colon and the last @."""
     cut = text.rindex("@") + 1
     text = (
         _NAMELESS.sub(rf"\g<before>{HIDDEN}@", _AUTHORITY.sub(rf"\g<before>{HIDDEN}@", text[:cut]))

@@ -16,6 +16,10 @@ SCHEME = st.sampled_from(
     ["postgresql", "postgres", "postgresql+psycopg", "sqlite", "s3", "https", "ftp", "redis"]
 )
 BREAK = st.sampled_from(["://", ":/", ":///", ";//", "//"])
+MIXED_UP = st.sampled_from(
+    ["{0}@{1}:{2}", "{0}@{1}@{2}", "{0}%40{1}:{2}", "{0}%40{1}@{2}", "{0};{1}@{2}", "{0}|{1}@{2}", "{0},{1}@{2}",
+     "{0}:{1}/{2}", "{0}:{1}#{2}", "{0}:{1}", "{0}%3A{1}", "{0}:{1}%40{2}"]
+)  # fmt: skip
 PARAMETER = st.sampled_from(
     ["password", "sslpassword", "secret", "client_secret", "token", "X-Amz-Security-Token", "sig",
      "X-Amz-Signature", "api_key", "apikey", "key", "access_key", "passwd", "pwd", "auth", "sas"]
@@ -31,6 +35,33 @@ def test_the_password_of_any_url_is_hidden_however_it_is_mistyped(
     told = redacted(around.format(f"{scheme}{slashes}{name}:{secret}@{host}"))
     assert secret not in told
     assert "***" in told
+
+
+@settings(max_examples=200)
+@given(
+    st.sampled_from(["postgresql", "s3", "https", "redis", "mongodb+srv"]),
+    st.sampled_from(["://", ":///", "//"]),
+    st.sampled_from(["me", "", "a.b-c"]),
+    SECRET,
+    HOST,
+    MIXED_UP,
+    AROUND,
+)
+def test_a_password_between_the_wrong_marks_is_hidden(
+    scheme, slashes, name, secret, host, mixed_up, around
+):
+    # A form with no @ whose secret has one ends in what reads as a host.
+    secret = secret if "{1}:{2}" in mixed_up or "@{2}" in mixed_up else secret.replace("@", "")
+    url = f"{scheme}{slashes}{mixed_up.format(name, secret, host)}"
+    told = redacted(around.format(url))
+    assert "crT" not in told
+    assert "***" in told
+
+
+@settings(max_examples=200)
+@given(st.sampled_from(["postgresql", "s3", "gs", "mysql"]), NAME.filter(bool), SECRET, HOST)
+def test_a_password_after_a_slash_is_hidden_where_no_path_has_an_at(scheme, name, secret, host):
+    assert secret not in redacted(f"cannot reach {scheme}://{name}/{secret}@{host}: timed out")
 
 
 @settings(max_examples=200)
@@ -81,13 +112,18 @@ def test_what_is_no_secret_stays():
         "https://host/a@b", "the password is asked for: yes or no?", "see https://host:80/x",
         "postgresql://me@host:5432/db", "sqlite:///runs.db", "C:/x@y", "12:30 me@host",
         "s3://bucket/folder?region=eu", "mean_output_tokens=3", "key = 5", "n_tokens 4",
+        "postgresql://me@h1:5432,h2:5433/db", "postgresql://me@[::1]:5432/db?options=-c%20a=b:c",
+        "cannot reach postgresql://me@host/db: timed out", "ssh://git@github.com:owner/repo",
+        "me@host:folder", "sqlite:///C:/runs.db", "file:///a:b", "hf://datasets/me/x@main/a:b", "ray://HEAD:PORT",
+        "http://127.0.0.1:8000: refused", "(see http://[::1]:8000)", "s3://bucket/runs:2/x", "a//b",
+        "redis://h:1?x=y",
     ):  # fmt: skip
         assert redacted(text) == text
 
 
 PARTS = (
     "a", "a:", "@:", "a://", "password=", "?key", "'password':", "'", "bearer ", "-.", "9h", "a@",
-    "%3A", "a:a@", "http://", "x:\\\\",
+    "%3A", "a:a@", "http://", "x:\\\\", "s3://a@", "s3://a@b:", "s3://a/", "s3://a;", "a//b", "s3://%41", "s3://a@h,",
 )  # fmt: skip
 LONG = """
 import resource, sys

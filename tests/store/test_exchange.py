@@ -1,6 +1,7 @@
 """A whole database as Parquet and back: nothing is lost, nothing is added, and nothing is overwritten."""
 
 import json
+from typing import Any
 
 import pytest
 from sqlalchemy import text
@@ -10,6 +11,7 @@ from planner.store import exchange
 from planner.store.claims import fail, finish
 from planner.store.write import register_sweep
 from planner.words.records import Resources
+from tests.chaos.invariants import audited
 from tests.store.samples import LEASE, WORKER, claim_any, failed, finished, rows_of, sweep_of, trial
 
 pytest.importorskip("pyarrow", reason="needs the extra parquet")
@@ -46,6 +48,31 @@ def test_work_goes_on_in_an_imported_postgresql_database(sqlite_store, postgres_
     more = register_sweep(postgres_store, "more", "{}", [(trial(seed=9), Resources())]).sweep_id
     assert finish(postgres_store, claim_any(postgres_store, more, WORKER, LEASE), finished())
     assert rows_of(postgres_store, "SELECT count(*) FROM runs WHERE status = 'finished'") == [(2,)]
+
+
+def test_an_export_of_a_running_campaign_is_one_moment_of_it_from_which_the_rest_is_trained(
+    store, sqlite_store, tmp_path, monkeypatch
+):
+    sweep = sweep_of(store, len(exchange.TABLES) + 1)
+    write_table = exchange._write_table
+
+    def while_it_runs(*of: Any) -> int:
+        assert finish(store, claim_any(store, sweep, WORKER, LEASE), finished())
+        return write_table(*of)
+
+    monkeypatch.setattr(exchange, "_write_table", while_it_runs)
+    exchange.export(store, tmp_path / "one")
+    target = sqlite_store if store.dialect.name == "postgresql" else _other(tmp_path)
+    exchange.load(target, tmp_path / "one")
+    counted = "SELECT count(*) FROM {}"
+    (before,) = rows_of(target, counted.format("trials WHERE state = 'finished'"))
+    assert before[0] < len(exchange.TABLES)
+    for table, each in (("runs", 1), ("evaluations", 1), ("utterances", 3)):
+        assert rows_of(target, counted.format(table)) == [(each * before[0],)]
+    while claim := claim_any(target, sweep, WORKER, LEASE):
+        assert finish(target, claim, finished())
+    assert rows_of(target, counted.format("runs")) == [(len(exchange.TABLES) + 1,)]
+    assert audited(target) == {}
 
 
 def test_secrets_stay_behind(sqlite_store, tmp_path):

@@ -114,7 +114,9 @@ def make_executor(
         return InlineExecutor(request.workers or 1)
     cpus = prepared.spec.resources.cpus
     return SteadyExecutor(
-        lambda: RayExecutor(request.ray_address, n_workers=request.workers, cpus=cpus), say
+        lambda: RayExecutor(request.ray_address, n_workers=request.workers, cpus=cpus),
+        say,
+        local=request.ray_address == "local",
     )
 
 

@@ -16,9 +16,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from planner.errors import InputError, StoreError, TrialsFailedError
+from planner.errors import InputError, TrialsFailedError
 from planner.words.records import Resources, Trial, canonical_json
 from runner.campaign import artifacts
+from runner.campaign.cut_off import CutOff
 from runner.campaign.display import OPEN_STATES, Display, TimeLeft, counts
 from runner.campaign.executors import Executor, check_fits
 from runner.campaign.heartbeat import LEASE_SECONDS
@@ -141,6 +142,7 @@ class Campaign:
         self._last_recovery = -float("inf")
         self._drained: frozenset[str] = frozenset()
         self._pause = StoragePause(display.say, setting.storage_seconds)
+        self._cut_off = CutOff(display.say)
 
     def run(
         self,
@@ -203,19 +205,19 @@ class Campaign:
     ) -> None:
         done = frozenset(r.trial_id for r in status.rows if r.state not in OPEN_STATES)
         left = TimeLeft({r.trial_id: self._work(r.trial) for r in status.rows}, began, done)
-        executor = make_executor()
-        try:
-            with sigterm_interrupts() as asked:
+        with sigterm_interrupts() as asked:
+            executor = make_executor()
+            try:
                 self._check(executor)
                 self._loop(executor, left, asked)
-        except KeyboardInterrupt:
-            self._give_back(executor)
-            raise
-        except Exception:
-            executor.stop(STOP_SECONDS)
-            raise
-        finally:
-            executor.close()
+            except KeyboardInterrupt:
+                self._give_back(executor)
+                raise
+            except Exception:
+                executor.stop(STOP_SECONDS)
+                raise
+            finally:
+                executor.close()
 
     def _check(self, executor: Executor) -> None:
         """Refuse what cannot work before anything is claimed."""
@@ -311,8 +313,7 @@ class Campaign:
             self._pause.failed(text)
         elif outcome.kind in ("finished", "failed", "retry"):
             self._pause.worked()
-        if outcome.kind == "unstored":
-            raise StoreError(text)
+        self._cut_off.told(outcome.kind, text)
         if outcome.failure_class == "programming-error":
             last = text.splitlines()[-1].strip() if text else "no text"
             where = (
@@ -326,8 +327,8 @@ class Campaign:
             )
         if outcome.kind == "died" and outcome.failure_class == "out-of-memory":
             end_exhausted(self._engine, self._sweep_id, outcome.trial_id, text)
-        if outcome.kind == "died":
-            # Its lease may have most of a minute to go; the process is known to be gone.
+        if outcome.kind in ("died", "cut-off"):
+            # Its lease may have most of a minute to go; of a process that is here it is known to be gone.
             self._recover(force=True)
 
     def _recover(self, *, force: bool = False) -> None:

@@ -26,6 +26,7 @@ from planner.errors import InputError, MissingResourceError, OutageError
 from planner.words.records import Resources
 from planner.words.units import format_bytes
 from runner.campaign.host import short_folder
+from runner.campaign.notice import sigterm_stays
 from runner.campaign.outages import first_line, outages, require_own_node, starts
 from runner.campaign.ray_options import GPU_CALLS, ray_resources, task_options
 from runner.campaign.ray_security import (
@@ -156,11 +157,12 @@ class RayExecutor:
         self._folder: Path | None = None
         self.owned = address == "local" and not ray.is_initialized()
         self._connected = not ray.is_initialized()
-        if self.owned:
-            with outages(ray):
-                self._start_local(n_workers, cpus, gpus)
-        elif self._connected:
-            self._join(address)
+        with sigterm_stays(ray):
+            if self.owned:
+                with outages(ray):
+                    self._start_local(n_workers, cpus, gpus)
+            elif self._connected:
+                self._join(address)
         nodes = self.alive_nodes()
         if not self.owned:
             require_token(ray, frozenset(n["NodeManagerAddress"] for n in nodes))
@@ -297,10 +299,7 @@ class RayExecutor:
 
 
 def _set_local_environment(cpus: float) -> None:
-    """What the processes of a local cluster inherit, where the user has not said it.
-
-    Workers must not outvote each other for the cores.
-    """
+    """What a local cluster's processes inherit where the user says nothing: workers share the cores."""
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, int(cpus))))
     give_token()
 

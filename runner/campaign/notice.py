@@ -99,3 +99,30 @@ def sigterm_interrupts() -> Iterator[threading.Event]:
         yield asked
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def sigterm_stays(ray: Any) -> Iterator[None]:
+    """A start of Ray that leaves SIGTERM to whoever has it.
+
+    `ray.init` takes it for good and ends the process wherever it is (`sys.exit` out of the handler), which gives
+    no trial back and is lost as any exception of a handler may be; a new cluster in the middle of a campaign took
+    it from the driver (notebooks/LOG.md 2026-11-30).
+
+    Args:
+        ray: the module.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.getsignal(signal.SIGTERM)
+    utils = ray._private.utils
+    take = getattr(utils, "set_sigterm_handler", None)
+    if take is not None:
+        utils.set_sigterm_handler = lambda handler: None
+    try:
+        yield
+    finally:
+        if take is not None:
+            utils.set_sigterm_handler = take
+        signal.signal(signal.SIGTERM, signal.SIG_DFL if before is None else before)

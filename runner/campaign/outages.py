@@ -67,13 +67,12 @@ def starts(ray: Any, folder: Path) -> Iterator[None]:
     """
     try:
         yield
-    except Exception as problem:
+    except BaseException as problem:
         ray.shutdown()
         shutil.rmtree(folder, ignore_errors=True)
-        raise OutageError(
-            f"Ray does not start on this machine: {first_line(problem)}; look at its memory, disk and load, "
-            "or use --ray none; the same command again goes on from here"
-        ) from problem
+        if not isinstance(problem, Exception):
+            raise
+        raise OutageError(f"Ray does not start on this machine: {first_line(problem)}") from problem
 
 
 def first_line(problem: BaseException) -> str:
@@ -108,11 +107,13 @@ class SteadyExecutor:
     """An executor that is made again when what it runs on goes away.
 
     Args:
-        make: makes one; called at once, and after each outage.
+        make: makes one; called at once, and after each outage, also one that is met at once.
         say: told of outages, one line each.
+        local: it starts a cluster of its own; else it joins one.
         pause: waits between two attempts to join a cluster.
 
     Raises:
+        MissingResourceError: there is no such cluster, or no Ray, from the start.
         OutageError: after `LOCAL_STARTS` new clusters, or `WAIT_SECONDS` without the joined one.
     """
 
@@ -120,13 +121,18 @@ class SteadyExecutor:
         self,
         make: Callable[[], Executor],
         say: Callable[[str], None],
+        *,
+        local: bool,
         pause: Callable[[float], None] = time.sleep,
     ) -> None:
-        self._make, self._say, self._pause = make, say, pause
-        self._now: Executor | None = make()
-        self._local = bool(getattr(self._now, "owned", False))
-        self.hosts, self.n_gpus = self._now.hosts, self._now.n_gpus
+        self._make, self._say, self._local, self._pause = make, say, local, pause
         self._n_outages = 0
+        try:
+            first = make()
+        except OutageError as problem:
+            first = self._again(str(problem))
+        self._now: Executor | None = first
+        self.hosts, self.n_gpus = first.hosts, first.n_gpus
         self._in_flight: dict[int, TrialJob] = {}
         self._lost: list[JobOutcome] = []
         self._avoided: frozenset[str] = frozenset()
@@ -197,9 +203,12 @@ class SteadyExecutor:
         ]
         self._in_flight.clear()
         self.close()
-        self._now = self._start_local(text) if self._local else self._join_again(text)
+        self._now = self._again(text)
         self.hosts, self.n_gpus = self._now.hosts, self._now.n_gpus
         self._now.avoid(self._avoided)
+
+    def _again(self, text: str) -> Executor:
+        return self._start_local(text) if self._local else self._join_again(text)
 
     def _start_local(self, text: str) -> Executor:
         while self._n_outages < LOCAL_STARTS:
@@ -214,7 +223,7 @@ class SteadyExecutor:
                 text = str(problem)
         raise OutageError(
             f"{text}; {LOCAL_STARTS} new local clusters went the same way: look at this machine's "
-            "memory and disk, or use --ray none; the same command again goes on from here"
+            "memory, disk and load, or use --ray none; the same command again goes on from here"
         )
 
     def _join_again(self, text: str) -> Executor:

@@ -30,6 +30,7 @@ from planner.costs.flops.forward import resolve_convention
 from planner.errors import InputError, MissingResourceError, StoreError
 from planner.words.records import TRIAL_SCHEMA, Resources, RunRecord
 from runner.campaign.artifacts import StorageError, Workplace, check_once, fault, workplace
+from runner.campaign.cut_off import kind_of
 from runner.campaign.heartbeat import LEASE_SECONDS, Heartbeat, StopWork
 from runner.campaign.host import ProcessIdentity
 from runner.campaign.host_use import refuses
@@ -72,9 +73,9 @@ class TrialJob:
 class JobOutcome:
     """What became of a job. The database holds the truth; this only tells the driver to look.
 
-    `kind`: `finished`; `failed` (for good); `retry` (queued again); `fenced` (the lease was lost,
-    nothing stored); `unstored` (the database cannot take the result); `not-claimed` (finished, or
-    another worker has it); `released` (stopped and given back); `refused` (this worker may not run
+    `kind`: `finished`; `failed` (for good); `retry` (queued again); `fenced` (the lease was lost, nothing stored);
+    `unstored` (the database cannot take the result); `cut-off` (it could not be reached from there); `not-claimed`
+    (finished, or another worker has it); `released` (stopped and given back); `refused` (this worker may not run
     it); `died` (its process ended without a word); `storage` (its artifacts have nowhere
     to go); `drained` (its host takes no trials); `outage` (what runs the processes went away).
     """
@@ -167,7 +168,14 @@ def work_on(job: TrialJob, stopped: Callable[[], bool] | None = None) -> JobOutc
         stopped: asked between steps; True gives the trial back (the inline executor's Ctrl-C).
     """
     with Notice() as notice:
-        return _work_on(job, stopped or (lambda: False), notice, own_process=stopped is None)
+        try:
+            return _work_on(job, stopped or (lambda: False), notice, own_process=stopped is None)
+        except StoreError as problem:
+            return _unstored(job.trial_id, problem)
+
+
+def _unstored(trial_id: int, problem: StoreError) -> JobOutcome:
+    return JobOutcome(trial_id=trial_id, kind=kind_of(problem), failure_text=_on_host(problem))
 
 
 def _work_on(
@@ -175,6 +183,7 @@ def _work_on(
 ) -> JobOutcome:
     from planner.store.claims import claim_trial
     from planner.store.engine import opened
+    from planner.store.transactions import RETRY_SECONDS
 
     unfit = (
         version_mismatch(job.versions, current_versions())
@@ -187,7 +196,7 @@ def _work_on(
         check_once(job.artifacts)
     except (InputError, MissingResourceError) as problem:
         return JobOutcome(trial_id=job.trial_id, kind="storage", failure_text=_on_host(problem))
-    with opened(job.db, must_exist=True, worker=True) as engine:
+    with opened(job.db, must_exist=True, worker=True, wait_seconds=RETRY_SECONDS) as engine:
         if kind := refuses(engine, lambda: notice.asked or stopped()):
             return JobOutcome(trial_id=job.trial_id, kind=kind)
         claim = claim_trial(engine, job.trial_id, this_worker(), job.lease_seconds)
@@ -343,7 +352,7 @@ def store_record(engine: Engine, claim: Claim, record: RunRecord) -> JobOutcome:
         else:
             kept, kind = fail(engine, claim, record, retry=retry), "retry" if retry else "failed"
     except StoreError as problem:
-        return JobOutcome(trial_id=claim.trial_id, kind="unstored", failure_text=str(problem))
+        return _unstored(claim.trial_id, problem)
     if not kept:
         return JobOutcome(trial_id=claim.trial_id, kind="fenced", failure_text="the lease was lost")
     return JobOutcome(

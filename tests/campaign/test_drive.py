@@ -8,16 +8,18 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from planner.errors import InputError, OutageError, TrialsFailedError
-from planner.store import host_leases
+from planner.errors import InputError, OutageError, StoreError, TrialsFailedError
+from planner.store import host_leases, transactions
 from planner.store.claims import Claim, claim_trial, finish
 from planner.store.engine import open_store, opened
 from planner.store.read import TrialStatus, attempts, runs, sweep_status
 from planner.words.records import Evaluation, Resources, RunRecord, Trial
 from runner.campaign import display
+from runner.campaign.cut_off import kind_of
 from runner.campaign.drive import CampaignResult, CampaignSetting, run_campaign
 from runner.campaign.executors import InlineExecutor
 from runner.campaign.worker import JobOutcome, TrialJob, store_record, this_worker, work_on
@@ -365,3 +367,43 @@ def test_a_storage_that_stays_away_ends_the_campaign_with_its_own_exit_code(camp
         campaign(work=full, storage_seconds=0.0)
     assert end.value.exit_code == 10
     assert {row.state for row in swept(tmp_path)} == {"queued"}
+
+
+def test_a_worker_that_cannot_reach_the_database_costs_neither_the_campaign_nor_a_trial(
+    campaign, tmp_path
+):
+    failures = iter([True, True])
+
+    def beyond_a_cut_link(job: TrialJob, stopped: Callable[[], bool]) -> JobOutcome:
+        if next(failures, False):
+            # The discard port: nothing listens there.
+            job = dataclasses.replace(job, db="postgresql://nobody@127.0.0.1:9/none")
+            return work_on(job, stopped)
+        return quick(job, stopped)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(transactions, "RETRY_SECONDS", 0.0)
+        assert campaign(work=beyond_a_cut_link).n_finished == 3
+    assert [row.attempt for row in rows_of(tmp_path)] == [1, 1, 1]
+    assert "its trial runs again" in (tmp_path / "said.txt").read_text()
+
+
+def test_a_database_that_no_worker_reaches_ends_the_campaign(campaign):
+    def away(job: TrialJob, stopped: Callable[[], bool]) -> JobOutcome:
+        return JobOutcome(trial_id=job.trial_id, kind="cut-off", failure_text="cannot open it")
+
+    with pytest.raises(StoreError, match="cannot open it"):
+        campaign(work=away)
+
+
+def test_a_database_that_takes_nothing_more_is_everybodys(tmp_path):
+    with opened(f"sqlite:///{tmp_path}/full.db") as engine, pytest.raises(StoreError) as full:
+        transactions.write(
+            engine, lambda c: c.exec_driver_sql("PRAGMA max_page_count = 1") and fill(c)
+        )
+    assert kind_of(full.value) == "unstored"
+
+
+def fill(connection: Any) -> None:
+    connection.exec_driver_sql("CREATE TABLE much (a)")
+    connection.exec_driver_sql("INSERT INTO much VALUES (zeroblob(10000000))")

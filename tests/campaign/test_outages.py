@@ -1,21 +1,24 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from planner.errors import MissingResourceError, OutageError
 from planner.store.engine import opened
 from planner.store.read import attempts, sweep_status
-from runner.campaign import display, outages
+from runner.campaign import display, executors, outages
 from runner.campaign.drive import CampaignSetting, run_campaign
 from runner.campaign.executors import RayExecutor, _import_ray
+from runner.campaign.host import short_folder
 from runner.campaign.outages import SteadyExecutor
 from runner.campaign.worker import JobOutcome, TrialJob
 from runner.sweep import prepare
@@ -28,8 +31,8 @@ JOB = SimpleNamespace(trial_id=4)
 class Fragile:
     """An executor whose Ray dies while it collects, and which then finishes what it is given."""
 
-    def __init__(self, *, owned: bool, dies: bool) -> None:
-        self.owned, self.dies = owned, dies
+    def __init__(self, *, dies: bool) -> None:
+        self.dies = dies
         self.hosts, self.n_gpus = frozenset({"here"}), 0.0
         self.jobs: list = []
 
@@ -52,7 +55,7 @@ def steady(deaths: list[bool], *, owned: bool = True, said: list[str] | None = N
     left = iter(deaths)
     lines: list[str] = [] if said is None else said
     return SteadyExecutor(
-        lambda: Fragile(owned=owned, dies=next(left)), lines.append, pause=lambda seconds: None
+        lambda: Fragile(dies=next(left)), lines.append, local=owned, pause=lambda seconds: None
     )
 
 
@@ -86,7 +89,7 @@ def test_the_fourth_outage_of_a_local_cluster_ends_with_its_own_exit_code():
 
 def test_a_cluster_of_others_is_waited_for(monkeypatch):
     said: list[str] = []
-    makes = iter([Fragile(owned=False, dies=True), None, Fragile(owned=False, dies=False)])
+    makes = iter([Fragile(dies=True), None, Fragile(dies=False)])
 
     def make() -> Fragile:
         found = next(makes)
@@ -94,10 +97,37 @@ def test_a_cluster_of_others_is_waited_for(monkeypatch):
             raise MissingResourceError("no Ray cluster answers at 'auto'")
         return found
 
-    executor = SteadyExecutor(make, said.append, pause=lambda seconds: None)
+    executor = SteadyExecutor(make, said.append, local=False, pause=lambda seconds: None)
     executor.collect(0)
     assert said[-1] == "the cluster answers again"
     assert "waiting up to 600 s" in said[0]
+
+
+@pytest.mark.parametrize(
+    ("local", "told"), [(True, "is started (1 of 3)"), (False, "waiting up to 600 s")]
+)
+def test_the_first_start_is_tried_again_as_the_later_ones_are(local, told):
+    said: list[str] = []
+    makes = iter([OutageError("Ray does not start on this machine"), Fragile(dies=False)])
+
+    def make() -> Fragile:
+        found = next(makes)
+        if isinstance(found, OutageError):
+            raise found
+        return found
+
+    executor = SteadyExecutor(make, said.append, local=local, pause=lambda seconds: None)
+    executor.submit(JOB)
+    assert [outcome.kind for outcome in executor.collect(0)] == ["finished"]
+    assert told in said[0]
+
+
+def test_a_cluster_that_never_was_there_is_not_waited_for():
+    def make() -> Fragile:
+        raise MissingResourceError("no Ray cluster answers at 'auto'")
+
+    with pytest.raises(MissingResourceError):
+        SteadyExecutor(make, lambda line: None, local=False)
 
 
 def test_a_cluster_that_stays_away_ends_with_what_to_do(monkeypatch):
@@ -133,7 +163,7 @@ def test_a_ray_that_does_not_start_is_an_outage_and_leaves_no_folder(
     monkeypatch.setattr(ray, "init", init)
     monkeypatch.setattr(ray, "is_initialized", lambda: False)
     monkeypatch.setattr(ray, "shutdown", lambda: None)
-    with pytest.raises(OutageError, match=r"Ray does not start on this machine: .*--ray none"):
+    with pytest.raises(OutageError, match="Ray does not start on this machine"):
         RayExecutor("local", n_workers=1)
     assert not asked[0].exists()
 
@@ -166,7 +196,10 @@ def finished_once_told(folder: str) -> Callable[[TrialJob], JobOutcome]:
 def test_a_driver_whose_raylet_is_killed_starts_a_new_cluster_and_finishes(
     write_spec: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
+    """And whose first start fails: Ray gets a folder at first in which nothing can be made."""
     psutil = pytest.importorskip("psutil")
+    folders = iter([Path("/proc/soundscale")])
+    monkeypatch.setattr(executors, "short_folder", lambda: next(folders, None) or short_folder())
     # Ray's head looks every 3 s and believes in a death at the fifth miss: a minute of waiting.
     monkeypatch.setenv("RAY_health_check_period_ms", "300")
     monkeypatch.setenv("RAY_health_check_failure_threshold", "3")
@@ -184,6 +217,13 @@ def test_a_driver_whose_raylet_is_killed_starts_a_new_cluster_and_finishes(
             time.sleep(0.05)
         (tmp_path / "go-on").touch()
 
+    answers: list[Any] = []
+
+    def make() -> RayExecutor:
+        made = RayExecutor("local", n_workers=1, work=work)
+        answers.append(signal.getsignal(signal.SIGTERM))
+        return made
+
     killer = threading.Thread(target=kill_the_raylet)
     killer.start()
     with (tmp_path / "said.txt").open("w") as talk:
@@ -192,11 +232,15 @@ def test_a_driver_whose_raylet_is_killed_starts_a_new_cluster_and_finishes(
             prepared.spec,
             prepared.trials,
             setting,
-            lambda: SteadyExecutor(lambda: RayExecutor("local", n_workers=1, work=work), shown.say),
+            lambda: SteadyExecutor(make, shown.say, local=True),
             shown,
         )
     killer.join()
-    assert "a new local cluster is started (1 of 3)" in (tmp_path / "said.txt").read_text()
+    said = (tmp_path / "said.txt").read_text()
+    assert re.search(r"Ray does not start on this machine: .*a new local .* \(1 of 3\)", said)
+    assert re.search(r"Ray does not work any more: .*a new local .* \(2 of 3\)", said)
+    # Ray takes SIGTERM for itself whenever it starts; it stays the campaign's.
+    assert ["sigterm_interrupts" in answer.__qualname__ for answer in answers] == [True, True]
     assert result.n_finished == result.n_trials == 3
     with opened(db) as engine:
         assert audited(engine) == {}

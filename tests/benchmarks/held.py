@@ -93,5 +93,14 @@ def _closed(one: socket.socket) -> bool:
 
 def peak_bytes(pid: int) -> int:
     """Most memory that a process ever had resident (bytes, VmHWM of proc(5))."""
-    found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
+    return _of_status(pid, "VmHWM")
+
+
+def resident_bytes(pid: int) -> int:
+    """Memory that a process has resident now (bytes, VmRSS of proc(5))."""
+    return _of_status(pid, "VmRSS")
+
+
+def _of_status(pid: int, key: str) -> int:
+    found = re.search(rf"{key}:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
     return int(found.group(1)) * 1024 if found else 0

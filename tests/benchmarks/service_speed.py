@@ -5,6 +5,7 @@ Run: python tests/benchmarks/service_speed.py [N_CANDIDATES] [SECONDS]
 The server runs in a process of its own on the stored quickstart's database, its table of candidates
 replaced by one of that many. Loads alternate (no-op, plan, plan, no-op) on kept connections, 1 and 8 of
 them; `other limits` asks for a new limit each time, so that the choice is made again and not remembered.
+At the end 16 connections ask for new limits, and the server's memory is told before, at its most and after.
 """
 
 from __future__ import annotations
@@ -25,7 +26,14 @@ from typing import Any
 from urllib.error import HTTPError
 from urllib.request import urlopen
 
-STORED = Path(__file__).parents[1] / "fixtures" / "quickstart.db"
+ROOT = Path(__file__).resolve().parents[2]
+if str(ROOT) not in sys.path:
+    sys.path.insert(0, str(ROOT))
+
+from planner.http.settings import Settings  # noqa: E402
+from tests.benchmarks.held import peak_bytes, resident_bytes  # noqa: E402
+
+STORED = ROOT / "tests" / "fixtures" / "quickstart.db"
 QUESTION = "/v1/plan?task=asr&flops=20e9&latency_ms=2000"
 FACTORS = ("none", "stem:2", "stem:4")
 
@@ -33,7 +41,6 @@ FACTORS = ("none", "stem:2", "stem:4")
 def serve(db: str, n: int) -> None:
     """Run the service with a table of n candidates, after saying its port."""
     from planner.http import server
-    from planner.http.settings import Settings
     from planner.plan import candidates
     from planner.plan.configurations import Config
     from planner.words.records import Reduction
@@ -89,9 +96,9 @@ def p99(times: list[float]) -> float:
     return 1e3 * statistics.quantiles(times, n=100)[98]
 
 
-def other_limits() -> Iterator[str]:
+def other_limits(first: int = 0) -> Iterator[str]:
     """The question with a limit that nobody has asked for."""
-    for i in itertools.count():
+    for i in itertools.count(first):
         yield f"/v1/plan?task=asr&flops={15e9 + 1e4 * i:.0f}&latency_ms=2000"
 
 
@@ -125,6 +132,7 @@ def main(n: int = 100_000, seconds: float = 4.0) -> None:
             port = int(process.stdout.readline())
             try:
                 loads(port, seconds)
+                memory(process.pid, port, 2 * seconds)
             finally:
                 process.terminate()
 
@@ -150,6 +158,18 @@ def loads(port: int, seconds: float) -> None:
         compare(port, "same question", itertools.repeat(QUESTION), connections, seconds)
     for connections in (1, 8):
         compare(port, "other limits", other_limits(), connections, seconds)
+
+
+def memory(pid: int, port: int, seconds: float) -> None:
+    """New limits on 16 connections, and the process's resident memory before, at its most and after."""
+    before = resident_bytes(pid)
+    rate, _ = load(port, other_limits(10_000_000), 16, seconds)
+    after = resident_bytes(pid)
+    print(
+        f"other limits 16 connections: {rate * seconds:.0f} answers; resident {before / 2**20:.0f} MiB before, "
+        f"{after / 2**20:.0f} after, {peak_bytes(pid) / 2**20:.0f} at most; "
+        f"{Settings().kept_bytes / 2**20:.0f} MiB may be kept", flush=True,
+    )  # fmt: skip
 
 
 if __name__ == "__main__":

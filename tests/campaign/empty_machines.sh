@@ -79,7 +79,8 @@ on base "$as_postgres psql runs -c 'GRANT SELECT ON ALL TABLES IN SCHEMA public 
 
 # 2. Ray, closed to strangers; on the node under a keeper, as the page says.
 on head "ray start --head --port 6379 --node-ip-address $subnet.2 --num-cpus 1 2>&1 | grep -i 'started\|error'"
-on node "(while true; do ray start --block --address $subnet.2:6379 --node-ip-address $subnet.3 --num-cpus 1; sleep 5; done) > keeper.log 2>&1 &"
+answers="timeout 2 bash -c '</dev/tcp/$subnet.2/6379'"
+on node "(while sleep 1; do $answers && ray start --block --address $subnet.2:6379 --node-ip-address $subnet.3 --num-cpus 1; done) > keeper.log 2>&1 &"
 nodes() { on head "python -c 'import ray; ray.init(address=\"auto\", log_to_driver=False, logging_level=\"ERROR\"); print(sum(n[\"Alive\"] for n in ray.nodes()))'" 2>/dev/null | tail -1; }
 until [ "$(nodes)" = 2 ]; do sleep 1; done
 
@@ -87,20 +88,21 @@ until [ "$(nodes)" = 2 ]; do sleep 1; done
 on head "soundscale doctor --db $db --ray auto --artifacts $top/volume/artifacts" || echo "doctor: exit $?"
 
 # 4. Run. Recordings lie on the volume that all machines share.
-sweep_file() {  # NAME SEEDS STEPS
+sweep_file() {  # NAME SEEDS STEPS LATENCY
     "$venv/bin/python" - "$top/volume" "$@" <<PY
 import sys
 sys.path.insert(0, "$here")
 from pathlib import Path
 from tests.campaign.made import write_sweep, write_tones
-folder, name, seeds, steps = Path(sys.argv[1]), *sys.argv[2:]
+folder, name, seeds, steps, latency = Path(sys.argv[1]), *sys.argv[2:]
 write_sweep(
     folder, write_tones(folder), ("[2, 3]", "[2, 3, 4, 5]"), ("steps = 2", f"steps = {steps}"),
-    ('name = "micro"', f'name = "{name}"'), ('task = "asr"', f'task = "asr"\nseeds = {seeds}'),
+    ('name = "micro"', f'name = "{name}"'), ('latency = "beside"', f'latency = "{latency}"'),
+    ('task = "asr"', f'task = "asr"\nseeds = {seeds}'),
 ).rename(folder / f"{name}.toml")
 PY
 }
-sweep_file micro '[0]' 20
+sweep_file micro '[0]' 20 beside
 on head "soundscale sweep run $top/volume/micro.toml --db $db --ray auto --artifacts $top/volume/artifacts" || echo "sweep: exit $?"
 on node "soundscale sweep watch micro --db $db"
 on head "soundscale sweep audit micro --db $db"
@@ -122,7 +124,7 @@ on head "soundscale db export /tmp/home/export --db $db"
 
 cut() {  # NUMBER: the node's link is down for 100 s while a trial runs there; then the sweep goes on to its end
     local name=cut$1
-    sweep_file "$name" "[${1}0, ${1}1, ${1}2]" 60
+    sweep_file "$name" "[${1}0, ${1}1, ${1}2]" 60 none
     on head "soundscale sweep run $top/volume/$name.toml --db $db --ray auto --artifacts $top/volume/artifacts" > "$top/$name.txt" 2>&1 &
     local driver=$!
     until [ "$(on base "$as_postgres psql -At runs -c \"SELECT count(*) FROM runs WHERE status = 'running' AND host = 'node'\"" 2>/dev/null)" = 1 ]; do sleep 0.5; done

@@ -79,9 +79,14 @@ class Nodes:
     def pids(self, number: int) -> list[int]:
         return descendants(self._started[number].pid)
 
+    def has_ended(self, number: int) -> bool:
+        """Whether a node that was started ended by itself."""
+        return self._started[number].poll() is not None
+
     def kill(self, number: int) -> None:
         """End every process of a node at once, as a power cut does."""
-        for pid in self.pids(number):
+        # The number of one that ended by itself may be another's by now.
+        for pid in [] if self.has_ended(number) else self.pids(number):
             try:
                 os.kill(pid, signal.SIGKILL)
             except ProcessLookupError:

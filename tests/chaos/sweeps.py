@@ -2,14 +2,15 @@
 
 By hand, the long form:
 
-    python tests/chaos/sweeps.py --ray none --faults 300 --seed 1
-    python tests/chaos/sweeps.py --ray local --faults 100 --seed 2
-    python tests/chaos/sweeps.py --ray nodes --faults 100 --seed 3
+    python tests/chaos/sweeps.py --ray none --faults 400 --seed 1
+    python tests/chaos/sweeps.py --ray local --faults 70 --seed 2
+    python tests/chaos/sweeps.py --ray nodes --faults 30 --seed 3
 
-Two drivers run each sweep; one that is killed is started again by the same command. With `local` they
-start Ray on this machine, with `nodes` they join a cluster of two nodes, and Ray's own processes are
-killed too. Except with `local`, the database is a PostgreSQL server that is shut down in between. Each
-driver is forked from a process that has imported everything, which saves its seconds and nothing else.
+A driver that is killed is started again by the same command. With `none` two drivers run each sweep, with
+`local` one starts Ray on this machine, with `nodes` two join a cluster of two nodes, and Ray's own processes
+are killed and stopped too. The database is a PostgreSQL server that is shut down in between. Each driver is
+forked from a process that has imported everything, which saves its seconds and nothing else. What a fault
+costs is what starts again after it, so that Ray's workers die oftener than its head and its drivers.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -42,10 +44,55 @@ from tests.store.samples import rows_of  # noqa: E402
 
 CONTEXT = multiprocessing.get_context("forkserver")
 
-N_DRIVERS = 2
-LONGEST_PAUSE_SECONDS = 2.0
-MAY_END_WITH = {0, 6, 10, 130, -signal.SIGKILL, -signal.SIGTERM}
-"""Done; the database or Ray is away; given back; killed; ended before it had begun."""
+LONGEST_PAUSE_SECONDS, LONGEST_END_SECONDS = 2.0, 300.0
+MAY_END_WITH = {0, 5, 6, 10, 130, -signal.SIGKILL, -signal.SIGTERM}
+"""Done; no cluster was there to join; the database or Ray is away; given back; killed; ended before it had begun."""
+
+SENT = {
+    "killed": signal.SIGKILL, "stopped": signal.SIGSTOP, "SIGTERM": signal.SIGTERM, "Ctrl-C": signal.SIGINT,
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shape:
+    """A sweep that can be hit often before it is finished.
+
+    Attributes:
+        n_drivers: on one sweep.
+        n_seeds: three trials of each.
+        steps: of a trial.
+        shares: of each kind of fault among those that can be made.
+        while_it_begins: share of the looks at which a fault is made though nothing is trained; a driver begins
+            for longer than it trains.
+    """
+
+    n_drivers: int
+    n_seeds: int
+    steps: int
+    shares: Mapping[str, int]
+    while_it_begins: float
+
+    @property
+    def n_trials(self) -> int:
+        """Of a sweep."""
+        return 3 * self.n_seeds
+
+
+_DRIVERS = {
+    "driver killed": 8,
+    "driver stopped": 4,
+    "SIGTERM": 2,
+    "Ctrl-C": 2,
+    "server shut down": 2,
+}
+_RAY = {"driver killed": 2, "driver stopped": 3, "SIGTERM": 1, "Ctrl-C": 1, "server shut down": 3,
+        "worker killed": 9, "worker stopped": 4, "raylet killed": 2, "raylet stopped": 2, "agent killed": 1,
+        "agent stopped": 1, "head killed": 2, "head stopped": 2}  # fmt: skip
+SHAPES = {
+    "none": Shape(n_drivers=2, n_seeds=1, steps=20, shares=_DRIVERS, while_it_begins=0.2),
+    "local": Shape(n_drivers=1, n_seeds=6, steps=40, shares=_RAY, while_it_begins=0.03),
+    "nodes": Shape(n_drivers=2, n_seeds=6, steps=40, shares=_RAY, while_it_begins=0.03),
+}
 
 
 def drive(arguments: Sequence[str], said: str) -> None:
@@ -64,9 +111,10 @@ def drive(arguments: Sequence[str], said: str) -> None:
 
 @dataclass
 class FaultySweeps:
-    """Sweep after sweep of three micro trials, until so many faults were made.
+    """Sweep after sweep of micro trials, until so many faults were made.
 
     Attributes:
+        shape: of each sweep.
         shutdown: stops the database server and starts it again; None: it is not ours.
         victims: Ray's processes; None: there are none.
         counts: faults by kind.
@@ -77,9 +125,9 @@ class FaultySweeps:
     folder: Path
     ray: Sequence[str]
     rng: random.Random
+    shape: Shape
     shutdown: Callable[[], None] | None = None
     victims: Victims | None = None
-    steps: int = 20
     longest_wait: float = 1.5
     counts: Counter[str] = field(default_factory=Counter)
     broken: list[str] = field(default_factory=list)
@@ -99,8 +147,10 @@ class FaultySweeps:
                 self._fill()
                 time.sleep(self.rng.uniform(0.1, self.longest_wait))
                 self._wake(time.monotonic())
-                # Most faults while something is trained: a driver begins for longer than it trains.
-                if self.counts.total() < n_faults and (self._trains or self.rng.random() < 0.2):
+                if self.victims:
+                    self.victims.keep()
+                now = self._trains or self.rng.random() < self.shape.while_it_begins
+                if now and self.counts.total() < n_faults:
                     self._fault()
             self._wake(float("inf"))
             self._join()
@@ -109,9 +159,10 @@ class FaultySweeps:
     def _begin(self) -> None:
         n = self.n_sweeps = self.n_sweeps + 1
         self._name = f"faulty{n}"
+        seeds = [100 * n + i for i in range(self.shape.n_seeds)]
         self._spec = write_sweep(
             self.folder, self._manifest, ('name = "micro"', f'name = "{self._name}"'),
-            ('task = "asr"', f'task = "asr"\nseeds = [{n}]'), ("steps = 2", f"steps = {self.steps}"),
+            ('task = "asr"', f'task = "asr"\nseeds = {seeds}'), ("steps = 2", f"steps = {self.shape.steps}"),
             NO_LATENCY,
             ("[design]", "[resources]\nmax_attempts = 1000\n\n[design]"),
         )  # fmt: skip
@@ -132,7 +183,7 @@ class FaultySweeps:
 
     def _fill(self) -> None:
         self._reap()
-        while len(self._drivers) < N_DRIVERS:
+        while len(self._drivers) < self.shape.n_drivers:
             sweep = ["sweep", "run", str(self._spec), "--db", self.db, "--ray", *self.ray]
             where = ["--artifacts", str(self.folder / "artifacts")]
             process = CONTEXT.Process(
@@ -149,45 +200,53 @@ class FaultySweeps:
                 self.broken.append(f"{self._name}: a driver ended with {process.exitcode}")
 
     def _fault(self) -> None:
-        kinds = {"driver killed": 8, "driver stopped": 4, "SIGTERM": 2, "Ctrl-C": 2}
-        kinds |= {"server shut down": 2} if self.shutdown else {}
-        kinds |= {f"{name} killed": 4 for name in (self.victims.kinds() if self.victims else ())}
-        (kind,) = self.rng.choices(list(kinds), list(kinds.values()))
+        can = {"driver", "SIGTERM", "Ctrl-C"} | ({"server"} if self.shutdown else set())
+        can |= set(self.victims.kinds() if self.victims else ())
+        shares = {kind: n for kind, n in self.shape.shares.items() if kind.split()[0] in can}
+        (kind,) = self.rng.choices(list(shares), list(shares.values()))
         if self._make(kind):
             self.counts[kind] += 1
 
     def _make(self, kind: str) -> bool:
-        if kind == "server shut down":
+        who, _, how = kind.partition(" ")
+        if who == "server":
             assert self.shutdown is not None
             self.shutdown()
             return True
-        if self.victims and kind.removesuffix(" killed") in self.victims.kinds():
-            return self.victims.kill(kind.removesuffix(" killed"), self.rng)
+        if self.victims and who in self.victims.kinds():
+            pid = self.victims.one(who, self.rng)
+            if pid is None or pid in self._paused:
+                return False
+            return self._send(pid, SENT[how])
         awake = [p for p in self._drivers if p.is_alive() and p.pid not in self._paused]
         if kind == "Ctrl-C":
             # Before its own code begins, the server that it is forked from ends it with 1 and no word.
             awake = [p for p in awake if (self.folder / f"said.txt.{p.pid}").exists()]
-        if not awake:
+        return bool(awake) and self._send(self.rng.choice(awake).pid, SENT[how or who])
+
+    def _send(self, pid: int, sent: signal.Signals) -> bool:
+        try:
+            os.kill(pid, sent)
+        except ProcessLookupError:
             return False
-        process = self.rng.choice(awake)
-        sent = {
-            "driver killed": signal.SIGKILL, "driver stopped": signal.SIGSTOP,
-            "SIGTERM": signal.SIGTERM, "Ctrl-C": signal.SIGINT,
-        }[kind]  # fmt: skip
-        os.kill(process.pid, sent)
         if sent is signal.SIGSTOP:
             pause = self.rng.uniform(0.2, LONGEST_PAUSE_SECONDS)
-            self._paused[process.pid] = time.monotonic() + pause
+            self._paused[pid] = time.monotonic() + pause
         return True
 
     def _wake(self, now: float) -> None:
         for pid in [pid for pid, until in self._paused.items() if until <= now]:
             del self._paused[pid]
-            os.kill(pid, signal.SIGCONT)
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
 
     def _join(self) -> None:
         for process in self._drivers:
-            process.join(300)
+            end = time.monotonic() + LONGEST_END_SECONDS
+            while process.is_alive() and time.monotonic() < end:
+                process.join(1)
+                if self.victims:
+                    self.victims.keep()
             if process.is_alive():
                 self.broken.append(f"{self._name}: a driver did not end")
                 process.kill()
@@ -204,7 +263,7 @@ class FaultySweeps:
                     self.broken.append(f"{what}: {found}")
             n = "SELECT (SELECT count(*) FROM trials), (SELECT count(*) FROM runs)"
             self.n_trials, self.n_attempts = rows_of(engine, n)[0]
-        if self.n_trials != 3 * self.n_sweeps:
+        if self.n_trials != self.shape.n_trials * self.n_sweeps:
             self.broken.append(f"{self.n_trials} trials of {self.n_sweeps} sweeps")
         said = (self.folder / "said.txt").read_text()
         for bug in re.findall(r"Traceback[\s\S]{0,1500}|[^\n]*this is a bug[^\n]*", said)[:3]:
@@ -223,13 +282,11 @@ def main() -> int:
     asked = parser.parse_args()
     folder, rng = Path(tempfile.mkdtemp(prefix="faulty_")), random.Random(asked.seed)
     made: dict[str, Any] = {"none": no_ray, "local": local_victims, "nodes": two_nodes}
-    server, db = database(
-        f"sqlite:///{folder}/runs.db" if asked.ray == "local" else "throw-away-postgresql"
-    )
+    server, db = database("throw-away-postgresql")
     began = time.monotonic()
     try:
         ray, victims = made[asked.ray]()
-        sweeps = FaultySweeps(db, folder, ray, rng, victims=victims)
+        sweeps = FaultySweeps(db, folder, ray, rng, SHAPES[asked.ray], victims=victims)
         if server is not None:
             sweeps.shutdown = lambda: (server.stop("immediate"), server.start())[1]
         sweeps.run(asked.faults)

@@ -5,11 +5,8 @@ from __future__ import annotations
 import os
 import random
 import secrets
-import signal
-import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from pathlib import Path
 
 from tests.campaign.nodes import Nodes
@@ -55,39 +52,31 @@ def left_over() -> list[str]:
     return []
 
 
-def die(pid: int) -> None:
-    """SIGKILL, where it still lives."""
-    with suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGKILL)
-
-
 class Victims:
     """Ray's processes, by kind.
 
     Args:
-        kinds: those that are killed.
-        kill: kills a process, and brings up again what goes with it.
+        kinds: those that are hit.
+        keep: brings up again what ended by itself, as a keeper does.
         close: ends the cluster.
     """
 
     def __init__(
         self,
         kinds: Sequence[str],
-        kill: Callable[[int], None] = die,
+        keep: Callable[[], None] = lambda: None,
         close: Callable[[], None] = lambda: None,
     ) -> None:
-        self._kinds, self._kill, self.close = kinds, kill, close
+        self._kinds, self.keep, self.close = kinds, keep, close
 
     def kinds(self) -> Sequence[str]:
-        """Kinds that are killed here."""
+        """Kinds that are hit here."""
         return self._kinds
 
-    def kill(self, kind: str, rng: random.Random) -> bool:
-        """Kill one of a kind; False where there is none now."""
+    def one(self, kind: str, rng: random.Random) -> int | None:
+        """A process of a kind; None where there is none now."""
         found = sorted(pid for pid, line in marked() if any(name in line for name in NAMES[kind]))
-        if found:
-            self._kill(rng.choice(found))
-        return bool(found)
+        return rng.choice(found) if found else None
 
 
 def _marked_environment() -> None:
@@ -119,36 +108,38 @@ def two_nodes() -> tuple[list[str], Victims]:
     os.environ |= {k: v for k, v in nodes.environment.items() if k.startswith("RAY_")}
     _bring_up(nodes)
 
-    def kill(pid: int) -> None:
-        number = 0 if pid in nodes.pids(0) else 1
-        is_worker = any(name in dict(marked()).get(pid, "") for name in NAMES["worker"])
-        die(pid)
-        if is_worker:
-            return  # the raylet starts another
+    def again(number: int) -> None:
         # What is left of the node goes, and it is started again as its keeper would; with the head
         # the other node too.
         for gone in range(number, 2):
             nodes.kill(gone)
         _bring_up(nodes, head=number == 0)
 
+    def keep() -> None:
+        # `ray start --block` ends when a part of its node does; a raylet that was stopped for too long is
+        # dead to the head and ends itself.
+        if ended := [number for number in range(2) if nodes.has_ended(number)]:
+            again(ended[0])
+
     return [nodes.address], Victims(
-        ("worker", "raylet", "agent", "head"), kill, lambda: nodes.__exit__()
+        ("worker", "raylet", "agent", "head"), keep, lambda: nodes.__exit__()
     )
 
 
 def _bring_up(nodes: Nodes, *, head: bool = True) -> None:
     if head:
         nodes.start(0)
-        host, _, port = nodes.address.rpartition(":")
-        _until(lambda: _answers(host, int(port)))
+        _until(lambda: _is_up(nodes, 0))
     nodes.start(1)
-    said = nodes.folder / "node1.txt"
-    _until(lambda: "Ray runtime started" in said.read_text())
+    _until(lambda: _is_up(nodes, 1))
 
 
-def _answers(host: str, port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex((host, port)) == 0
+def _is_up(nodes: Nodes, number: int) -> bool:
+    """Whether a node says so; started again where it gave up."""
+    if nodes.has_ended(number):
+        nodes.kill(number)
+        nodes.start(number)
+    return "Ray runtime started" in (nodes.folder / f"node{number}.txt").read_text()
 
 
 def _until(happens: Callable[[], bool], seconds: float = 240.0) -> None:

@@ -25,6 +25,7 @@ from planner.service.compare_words import ALPHA, verdict
 from planner.store import read
 from planner.store.engine import opened
 from planner.words.records import Utterance, to_json
+from planner.words.several import holm
 
 MAX_RUNS = 20
 """Runs in one comparison: a table that can still be read, and work that ends in seconds."""
@@ -82,7 +83,7 @@ def compared(found: SameSet, level: float, n_deciding: int = N_DECIDING) -> dict
     first = found.runs[0]
     pairs = [scored.pair_of(found, 0, j) for j in range(1, len(found.runs))]
     differences = [difference(pair, level) for pair in pairs]
-    adjusted = signs.holm([d.p for d in differences])
+    adjusted = holm([d.p for d in differences])
     cluster, name = clusters(pairs[0].speakers)
     return {
         "task": first.row.trial.task,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -59,21 +58,6 @@ def _exact(ranks: npt.NDArray[np.int64], statistic: int, total: int) -> float:
         moved[rank:] = ways[: len(ways) - rank]
         ways = 0.5 * (ways + moved)
     return min(2 * float(ways[: statistic + 1].sum()), 1.0)
-
-
-def holm(p: Sequence[float]) -> list[float]:
-    """Several p values adjusted for their number, in their order (Holm, Scand. J. Stat. 6, 1979).
-
-    >>> holm([0.01, 0.04, 0.03])
-    [0.03, 0.06, 0.06]
-    """
-    order = sorted(range(len(p)), key=lambda i: p[i])
-    adjusted = [0.0] * len(p)
-    largest = 0.0
-    for rank, i in enumerate(order):
-        largest = max(largest, min((len(p) - rank) * p[i], 1.0))
-        adjusted[i] = largest
-    return adjusted
 
 
 def jeffreys(n_right: int, n: int, level: float = 0.9) -> tuple[float, float]:

@@ -14,7 +14,10 @@ from click.testing import CliRunner
 from planner.cli.main import cli
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
-PAGES = ("fitting.md", "allocating.md", "many-curves.md")
+PAGES = (
+    "fitting.md", "allocating.md", "many-curves.md", "best-values.md", "comparing-laws.md",
+    "own-laws.md",
+)  # fmt: skip
 DRAWS = re.compile(r"--(?:report|plot) \S+ ?")
 """Files that take seconds to draw; `test_the_page_draws` has them."""
 NUMBER = re.compile(r"[-+]?\d+\.?\d*(?:e[-+]?\d+)?")

@@ -44,6 +44,18 @@ def warn_beyond_option(command: Command) -> Command:
     )(command)
 
 
+def control_options(command: Command) -> Command:
+    """`--fix`, `--bounds`, `--prior` of parameters, and `--drop` of rows; each as often as wanted."""
+    for names, text in (
+        (("--drop",), "Leave rows out by a rule: loss>10, status=diverged; each is said."),
+        (("--prior", "priors"), "What is believed of a parameter: alpha_n=0.3+-0.1."),
+        (("--bounds",), "Bounds of a parameter, either may be empty: floor=0:0.05."),
+        (("--fix",), "Hold a parameter: alpha_n=0.5; alpha means every alpha_AXIS."),
+    ):
+        command = click.option(*names, multiple=True, help=text)(command)
+    return command
+
+
 def check_picture(path: Path | None) -> None:
     """A picture's suffix, before any work.
 

@@ -6,15 +6,16 @@ The Python way in, beside command, HTTP and notebook: `fit` takes a table, `load
     fit = laws.fit(frame, error="loss", axes=["n", "d"])
     fit.predict(next)
 
-Both are found when they are asked for: who imports the package for one of its records pays for no optimiser.
+`difference` compares the laws of a table's groups. All are found when they are asked for: who imports the package for
+one of its records pays for no optimiser.
 """
 
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from planner.laws.table_law import TableLaw, fit, load
+    from planner.laws.table_law import TableLaw, difference, fit, load
 
-__all__ = ["TableLaw", "fit", "load"]
+__all__ = ["TableLaw", "difference", "fit", "load"]
 
 
 def __getattr__(name: str) -> Any:

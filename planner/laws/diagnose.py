@@ -9,6 +9,7 @@
 | at-bound, parameter-not-identified | at-bound |
 | floor-not-identified | floor-not-identified |
 | outliers, duplicate-rows, repeated-values, axes-collinear, axis-not-lowering, rows-excluded, few-runs | - |
+| axis-offset | - |
 """
 
 from __future__ import annotations
@@ -24,8 +25,13 @@ from planner.laws.parts import FitWarning, Parameter
 from planner.laws.result import STATUSES
 from planner.laws.solver.dispersion import dispersion
 from planner.laws.solver.losses import robust_sigma
+from planner.laws.suspects import SUSPECT
 from planner.laws.uncertainty.bootstrap import refits
-from planner.laws.uncertainty.intervals import condition_number, free_parameters
+from planner.laws.uncertainty.intervals import (
+    condition_number,
+    free_parameters,
+    with_priors,
+)
 
 ILL_CONDITIONED = 1e6
 """Condition number of the scaled Jacobian above which single parameters mean nothing."""
@@ -59,6 +65,7 @@ def warnings_of(
     made += outliers(fitted, parameters, row_numbers)
     made += _about_table(table)
     made += _about_exclusions(table.exclusions)
+    made += [FitWarning(code="axis-offset", message=said) for said in table.remarks]
     return tuple(made)
 
 
@@ -94,8 +101,7 @@ def _about_parameter(parameter: Parameter) -> list[FitWarning]:
 def _about_optimum(fitted: Fitted) -> list[FitWarning]:
     made = []
     best = fitted.estimate
-    free = [spec.name not in best.at_bound for spec in fitted.form.parameters]
-    condition = condition_number(fitted.jacobian[:, free]) if any(free) else 1.0
+    condition = condition_of(fitted)
     if condition > ILL_CONDITIONED:
         message = (
             f"condition number {condition:.1e}: single parameters mean nothing, predictions may"
@@ -218,13 +224,28 @@ def _about_exclusions(exclusions: tuple[Exclusion, ...]) -> list[FitWarning]:
     return [FitWarning(code="rows-excluded", message=message)]
 
 
+def about_suspects(
+    suspects: tuple[tuple[int, float], ...], are_runs: bool
+) -> tuple[FitWarning, ...]:
+    """Warnings of runs (or rows) that are left out as wrong, each with its probability of being so."""
+    return tuple(
+        FitWarning(
+            code="suspect-run",
+            message=f"{'run' if are_runs else 'row'} {number} lies far from what all others say of it "
+            f"(wrong with probability {probability:.2f}): it is left out of the law; repeat it first",
+        )
+        for number, probability in suspects
+        if probability > SUSPECT
+    )
+
+
 def aicc(fitted: Fitted) -> float | None:
     """Akaike's criterion with the small-sample term; None where there are too few rows for it.
 
     With the runs' own standard errors the likelihood is normal with variances s_n^2 + tau^2, else
     normal with one unknown variance; for Huber's loss its robust variance takes that place.
     """
-    n, p = len(fitted.rows), fitted.form.n_parameters + 1
+    n, p = len(fitted.rows), fitted.form.n_fitted + 1
     if n - p - 1 <= 0:
         return None
     penalty = 2.0 * p + 2.0 * p * (p + 1) / (n - p - 1)
@@ -243,7 +264,7 @@ def bic(fitted: Fitted) -> float | None:
     It exists for every table with a row more than parameters, where AICc needs three: five rows of one
     axis would leave the one form with two parameters alone in the race.
     """
-    n, p = len(fitted.rows), fitted.form.n_parameters
+    n, p = len(fitted.rows), fitted.form.n_fitted
     if n - p < 1:
         return None
     if fitted.deviations is not None:
@@ -257,4 +278,12 @@ def identified(fitted: Fitted) -> bool:
     """Whether the rows tell every parameter of the form that can move (rank of the scaled Jacobian)."""
     free = free_parameters(fitted.estimate)
     finite = bool(np.isfinite(fitted.jacobian).all() and np.isfinite(fitted.covariance).all())
-    return finite and (not free or condition_number(fitted.jacobian[:, free]) < ILL_CONDITIONED)
+    told = with_priors(fitted.form, fitted.jacobian, fitted.rise)
+    return finite and (not free or condition_number(told[:, free]) < ILL_CONDITIONED)
+
+
+def condition_of(fitted: Fitted) -> float:
+    """Condition number of the scaled Jacobian over the parameters that are on no bound, priors beside the rows."""
+    free = [spec.name not in fitted.estimate.at_bound for spec in fitted.form.parameters]
+    told = with_priors(fitted.form, fitted.jacobian, fitted.rise)
+    return condition_number(told[:, free]) if any(free) else 1.0

@@ -10,7 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from planner.errors import InputError
-from planner.laws.diagnose import aicc, outliers, statuses_of, warnings_of
+from planner.laws.control import Constraint
+from planner.laws.diagnose import (
+    about_suspects,
+    aicc,
+    condition_of,
+    outliers,
+    statuses_of,
+    warnings_of,
+)
 from planner.laws.forms.coverage import DurationHistogram
 from planner.laws.forms.link import Link, link_for
 from planner.laws.identify import design_of
@@ -22,7 +30,7 @@ from planner.laws.selection import select
 from planner.laws.solver.losses import loss_for, parse_loss
 from planner.laws.suspects import JUDGES, SUSPECT, suspicion
 from planner.laws.uncertainty.bootstrap import bootstrap as resample
-from planner.laws.uncertainty.intervals import condition_number, correlation_of
+from planner.laws.uncertainty.intervals import correlation_of
 from planner.laws.uncertainty.parameters import parameters_of
 from planner.laws.weighing import Candidate
 
@@ -45,6 +53,7 @@ def fit_law(
     link: str = "log",
     coverage: DurationHistogram | None = None,
     also: tuple[str, ...] = (),
+    known: tuple[Constraint, ...] = (),
 ) -> LawFit:
     """Fit a scaling law by log residuals.
 
@@ -62,6 +71,7 @@ def fit_law(
         coverage: durations of the scored audio; the words outside the window of `audio_seconds` are
             then a known floor.
         also: laws of one's own (formulas, or names) that `auto` tries besides its own.
+        known: of parameters beforehand (`planner.laws.control.constraints`).
 
     Raises:
         FitError: no estimate exists: too few runs, one level on every axis, collinear axes.
@@ -71,9 +81,9 @@ def fit_law(
     _check(level, bootstrap)
     loss = loss_for(loss, len(observations))
     parse_loss(loss)
-    chosen = link_for(observations, link)
+    chosen = link_for(observations.undropped(), link)
     table, order = ordered(observations, chosen)
-    setting = Setting(loss=loss, link=chosen, coverage=coverage, also=tuple(also))
+    setting = Setting(loss=loss, link=chosen, coverage=coverage, also=tuple(also), known=known)
     auto = law == "auto"
     given = np.flatnonzero(usable_rows(observations, signed=chosen.name == "signed"))
     selected, order = _trusted(table, law if not auto else None, setting, level, given, order)
@@ -173,7 +183,7 @@ def _named(table: Observations, law: str, setting: Setting) -> Candidate:
     fitted = fit_form(table, law, setting)
     return Candidate(
         law=law,
-        n_parameters=fitted.form.n_parameters,
+        n_parameters=fitted.form.n_fitted,
         fitted=fitted,
         aicc=aicc(fitted),
         weight=1.0,
@@ -221,17 +231,20 @@ class _Selected:
             self.level,
             self.table.metric,
             self.setting.link,
+            fitted.scales,
         )
 
     def resampled(self, n: int, seed: int) -> Bootstrap:
         """The best form fitted to n replicates of the rows."""
         best, group = self.best, self.table.group
-        return resample(best.estimate, best.rows, group, n=n, level=self.level, seed=seed)
+        return resample(
+            best.estimate, best.rows, group, best.scales, n=n, level=self.level, seed=seed
+        )
 
     def warnings(self, parameters: tuple[Parameter, ...]) -> tuple[FitWarning, ...]:
         """Of the best form, whose parameters are given."""
         warnings = warnings_of(self.table, self.best, parameters, self.row_numbers)
-        warnings += _about_suspects(self.suspects, bool(self.table.run_ids))
+        warnings += about_suspects(self.suspects, bool(self.table.run_ids))
         if "outliers" in {warning.code for warning in warnings}:
             return warnings
         return warnings + self._outliers_of_additive()
@@ -255,7 +268,6 @@ def _assemble(selected: _Selected, seed: int, resampled: Bootstrap | None) -> La
     estimate, parameters = best.estimate, selected.parameters(best)
     warnings = selected.warnings(parameters)
     statuses = statuses_of(warnings)
-    free = [spec.name not in estimate.at_bound for spec in best.form.parameters]
     return LawFit(
         law=best.law,
         metric=table.metric,
@@ -277,12 +289,12 @@ def _assemble(selected: _Selected, seed: int, resampled: Bootstrap | None) -> La
         domain=tuple((axis, *table.domain(axis)) for axis in table.axes),
         levels=tuple((axis, table.levels(axis)) for axis in table.axes),
         n_runs=len(table),
-        n_parameters=best.form.n_parameters,
+        n_parameters=best.form.n_fitted,
         dof=best.dof,
         sigma=best.sigma,
         level=selected.level,
         correlation=tuple(tuple(row) for row in correlation_of(best.covariance).tolist()),
-        condition_number=condition_number(best.jacobian[:, free]) if any(free) else 1.0,
+        condition_number=condition_of(best),
         gradient_norm=estimate.gradient_norm,
         n_starts=estimate.n_starts,
         n_agree=estimate.n_agree,
@@ -299,6 +311,7 @@ def _assemble(selected: _Selected, seed: int, resampled: Bootstrap | None) -> La
         beyond=selected.candidates[0].beyond.ratio,
         beyond_at=selected.candidates[0].beyond.at,
         misfit=selected.candidates[0].beyond.misfit,
+        known=setting.known,
     )
 
 
@@ -315,20 +328,6 @@ def _noise_of(table: Observations) -> dict[str, Any]:
         "own_variance": tuple(known.own.tolist()),
         "own_pairs": () if known.pairs is None else triangle(known.pairs),
     }
-
-
-def _about_suspects(
-    suspects: tuple[tuple[int, float], ...], are_runs: bool
-) -> tuple[FitWarning, ...]:
-    return tuple(
-        FitWarning(
-            code="suspect-run",
-            message=f"{'run' if are_runs else 'row'} {number} lies far from what all others say of it "
-            f"(wrong with probability {probability:.2f}): it is left out of the law; repeat it first",
-        )
-        for number, probability in suspects
-        if probability > SUSPECT
-    )
 
 
 def _score(candidate: Candidate) -> FormScore:

@@ -21,6 +21,7 @@ def setting_of(fit: LawFit) -> Setting:
         loss=fit.loss,
         shared=Loss(delta=fit.delta, doubt=fit.doubt),
         link=Link(fit.link, fit.offset),
+        known=fit.known,
         coverage=None if member.coverage is None else DurationHistogram(*member.coverage),
     )
 

@@ -72,6 +72,8 @@ class Observations:
         exclusions: rows that were left out before, with reasons.
         metric: name of the error in reports (`wer`).
         noise: what the rows are known to scatter by; None: their residuals alone tell.
+        dropped: rows that are to be left out, by the user's rules.
+        remarks: what a reader must know of how the axes were read.
 
     Raises:
         InputError: the shapes do not agree or an axis name repeats.
@@ -88,6 +90,8 @@ class Observations:
     exclusions: tuple[Exclusion, ...] = field(default=())
     metric: str = "error"
     noise: RunNoise | None = None
+    dropped: tuple[Exclusion, ...] = ()
+    remarks: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "axes", tuple(self.axes))
@@ -133,10 +137,20 @@ class Observations:
         column = self.x[:, self.axes.index(axis)]
         return float(column.min()), float(column.max())
 
+    def undropped(self) -> Observations:
+        """The same table without the rows that the user's rules leave out."""
+        if not self.dropped:
+            return self
+        return self.rows(~np.isin(np.arange(len(self)), [d.row for d in self.dropped]))
+
     def rows(self, keep: NDArray[np.intp] | NDArray[np.bool_]) -> Observations:
         """The same table with only those rows, in that order."""
         index = np.arange(len(self))[keep]
         ids = tuple(self.run_ids[i] for i in index) if self.run_ids else ()
+        places = {int(i): new for new, i in enumerate(index)}
+        dropped = tuple(
+            dataclasses.replace(d, row=places[d.row]) for d in self.dropped if d.row in places
+        )
         return dataclasses.replace(
             self,
             x=self.x[index],
@@ -146,6 +160,7 @@ class Observations:
             weight=None if self.weight is None else self.weight[index],
             cost=None if self.cost is None else self.cost[index],
             run_ids=ids,
+            dropped=dropped,
             noise=None if self.noise is None else self.noise.rows(index),
         )
 
@@ -202,6 +217,9 @@ def usable_rows(observations: Observations, *, signed: bool = False) -> NDArray[
 
 
 def _unusable(observations: Observations, row: int, signed: bool) -> str | None:
+    for rule in observations.dropped:
+        if rule.row == row:
+            return rule.reason
     for name, value in zip(observations.axes, observations.x[row].tolist(), strict=True):
         if not np.isfinite(value):
             return f"{name} is {value}"

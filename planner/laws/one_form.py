@@ -8,13 +8,16 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from planner.laws.forms.base import SLOPE, Form
+from planner.laws.control import Constraint, controlled
+from planner.laws.forms.base import Form
+from planner.laws.forms.controlled import Controlled
 from planner.laws.forms.coverage import Covered, DurationHistogram
 from planner.laws.forms.link import Link
 from planner.laws.forms.registry import build_form
-from planner.laws.identify import Design, design_of, flatten_one, short
+from planner.laws.identify import Design, design_of, flatten_one
 from planner.laws.observations import Floats, Observations
-from planner.laws.parts import FitWarning, Member
+from planner.laws.parts import Member
+from planner.laws.reducing import reduced
 from planner.laws.solver.dispersion import Dispersion
 from planner.laws.solver.estimate import N_STARTS, Estimate, Rows, automatic_threshold, estimate
 from planner.laws.solver.losses import Loss, parse_loss
@@ -37,9 +40,10 @@ from planner.laws.uncertainty.intervals import (
 from planner.laws.uncertainty.known_noise import by_known_noise, prior_deviations, scatter_of
 from planner.laws.uncertainty.misfit import inflation, lag_one
 
-NEGLIGIBLE = 1e-6
-"""A term below this share of the law at every run is not there."""
 MOST_REDUCTIONS = 20
+PRIOR_ROUNDS, NOISE_SETTLED = 30, 1e-4
+"""Most rounds of estimate and noise under priors, which pull the law off its rows, and their relative change that ends
+them."""
 KNOWN_DOF = 1e6
 """Degrees of freedom of a member whose variances are given: the spread between members is the doubt."""
 WINDOW_AXIS = "audio_seconds"
@@ -50,7 +54,8 @@ WINDOW_AXIS = "audio_seconds"
 class Setting:
     """How a form is fitted: loss by name, link, and the coverage floor's histogram if there is one.
 
-    `shared` is the loss of several forms, so that objectives compare; `also` are laws that selection tries besides.
+    `shared` is the loss of several forms, so that objectives compare; `also` are laws that selection tries besides;
+    `known` is what the user says of parameters.
     """
 
     loss: str = "log"
@@ -58,6 +63,7 @@ class Setting:
     link: Link = field(default_factory=Link)
     coverage: DurationHistogram | None = None
     also: tuple[str, ...] = ()
+    known: tuple[Constraint, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -167,23 +173,25 @@ def fit_form(
 
     Raises:
         FitError: the table cannot carry even slopes.
+        UnknownNameError: the form has no parameter of which something is known.
     """
     design = design or design_of(table)
     for _ in range(MOST_REDUCTIONS):
         bare = build_form(law, design.roles, floor=design.floor)
-        n_needed = bare.n_parameters + 1
-        n_distinct = len(np.unique(table.x, axis=0))
-        if len(table) < n_needed or n_distinct < bare.n_parameters:
-            design = flatten_one(table, design, n_needed)
-            continue
         guided = guide is not None and guide.form.parameters == bare.parameters
         known = guide if guided else None
         rows, scales = scaled_rows(
             table, bare, setting.link, None if known is None else known.scales
         )
         form = _covered(bare, scales, setting.coverage)
+        form = controlled(form, setting.known, scales, setting.link)
+        n_needed = form.n_fitted + 1
+        n_distinct = len(np.unique(table.x, axis=0))
+        if len(table) < n_needed or n_distinct < form.n_fitted:
+            design = flatten_one(table, design, n_needed)
+            continue
         fitted, rows, tau2 = _weighted_estimate(form, rows, table, setting, known)
-        smaller = _reduced(design, fitted, rows)
+        smaller = reduced(design, fitted, rows, setting.known)
         if smaller is None:
             break
         design = smaller
@@ -207,6 +215,10 @@ def _covered(form: Form, scales: Floats, coverage: DurationHistogram | None) -> 
     return Covered(form, coverage, WINDOW_AXIS, float(scales[form.axes.index(WINDOW_AXIS)]))
 
 
+def _is_covered(form: Form) -> bool:
+    return isinstance(form.base if isinstance(form, Controlled) else form, Covered)
+
+
 def _weighted_estimate(
     form: Form, rows: Rows, table: Observations, setting: Setting, guide: Fitted | None
 ) -> tuple[Estimate, Rows, float]:
@@ -224,47 +236,30 @@ def _weighted_estimate(
     if table.noise is not None:
         return by_known_noise(rows, table, fit, near)
     if error_scale is None:
-        return fit(rows, near), rows, 0.0
+        return _believing(fit(rows, near), rows), rows, 0.0
     tau2, given = 0.0, rows.weight
     for _ in range(10):
         inverse = given / (error_scale**2 + tau2)
         rows = dataclasses.replace(rows, weight=inverse / inverse.mean())
         fitted = fit(rows, near)
         near = fitted.theta
-        dof = len(rows) - form.n_parameters
+        dof = len(rows) - form.n_fitted
         previous, tau2 = tau2, between_run_variance(fitted.residual, error_scale, dof)
         if abs(tau2 - previous) <= 1e-6 * max(tau2, 1e-12):
             break
-    return fitted, rows, tau2
+    return _believing(fitted, rows), rows, tau2
 
 
-def _reduced(design: Design, fitted: Estimate, rows: Rows) -> Design | None:
-    """The design without what the best fit sends to zero, or None."""
-    form = fitted.form
-    terms = form.at(rows.z).log_terms(fitted.theta[None])
-    log_mean = fitted.residual + rows.y
-    for i, term in zip(form.log_parameters, terms, strict=True):
-        spec = form.parameters[i]
-        if float((term[0] - log_mean).max()) > np.log(NEGLIGIBLE):
-            continue
-        if spec.axis is not None and design.roles[spec.axis] != SLOPE:
-            return design.with_role(spec.axis, SLOPE, _not_lowering(spec.axis))
-    if len(terms) - len(form.indices("floor")) == 1:
-        # One product: an axis whose exponent is pressed to its lower bound would rather hurt.
-        for spec, value in zip(form.parameters, fitted.theta, strict=True):
-            pressed = spec.kind == "exponent" and spec.name in fitted.at_bound and value < 1
-            if pressed and spec.axis is not None:
-                return design.with_role(spec.axis, SLOPE, _not_lowering(spec.axis))
-    return None
-
-
-def _not_lowering(axis: str) -> FitWarning:
-    return FitWarning(
-        code="axis-not-lowering",
-        message=f"{short(axis)} does not lower the error as a power law would: "
-        "a slope of either sign is fitted for it",
-        axis=axis,
-    )
+def _believing(fitted: Estimate, rows: Rows) -> Estimate:
+    """The estimate again with what is believed of its parameters, weighed by the noise of the rows."""
+    for _ in range(PRIOR_ROUNDS if fitted.form.priors else 0):
+        assert isinstance(fitted.form, Controlled)
+        noise = dispersion_of(fitted, rows).variance
+        if abs(noise - fitted.form.noise) <= NOISE_SETTLED * noise:
+            break
+        form = fitted.form.beside(noise)
+        fitted = estimate(form, rows, fitted.loss, near=fitted.theta, n_starts=2)
+    return fitted
 
 
 def _with_uncertainty(
@@ -283,8 +278,8 @@ def _with_uncertainty(
     noise = dispersion_of(fitted, rows)
     if table.group is None:
         alike = fitted.residual * np.sqrt(rows.weight)
-        noise = noise.widened(inflation(lag_one(alike, rows.z, fitted.form.n_parameters)))
-    dof = len(rows) - fitted.form.n_parameters
+        noise = noise.widened(inflation(lag_one(alike, rows.z, fitted.form.n_fitted)))
+    dof = len(rows) - fitted.form.n_fitted
     noise, usual = with_usual(noise, dof if setting.link.name == "log" else len(rows))
     sigma = float(np.sqrt(noise.variance))
     error_scale = log_std_error(table, setting.link)
@@ -307,7 +302,7 @@ def _with_uncertainty(
         sigma=sigma,
         log_std_error=error_scale,
         tau2=tau2,
-        coverage=setting.coverage if isinstance(fitted.form, Covered) else None,
+        coverage=setting.coverage if _is_covered(fitted.form) else None,
     )
 
 
@@ -342,7 +337,7 @@ def _with_known_noise(
         sigma=float(np.sqrt(tau2 + omega2 + np.median(own))),
         log_std_error=np.sqrt(own + omega2),
         tau2=tau2,
-        coverage=setting.coverage if isinstance(fitted.form, Covered) else None,
+        coverage=setting.coverage if _is_covered(fitted.form) else None,
         deviations=likely,
         noise_own=own,
         group=group,

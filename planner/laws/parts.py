@@ -144,13 +144,16 @@ def formula(member: Member) -> str:
     scales = dict(zip(form.axes, member.scales, strict=True))
     for axis, scale in scales.items():
         text = text.replace(f"({axis}/s)", f"({axis}/{scale:.6g})")
-    largest = max(member.theta[i] for i in form.log_parameters)
+    theta = form.natural(np.array(member.theta)[None])[0].tolist()
+    largest = max(theta[i] for i in form.log_parameters)
     order = sorted(range(form.n_parameters), key=lambda i: -len(form.parameters[i].name))
     for i in order:
         spec = form.parameters[i]
-        logs = spec.is_log or spec.kind == "scale"
-        value = math.exp(member.theta[i]) if logs else member.theta[i]
-        if not form.unscaled and spec.is_log and member.theta[i] < largest - math.log(1e9):
+        logs = spec.is_log or spec.kind in ("scale", "place")
+        value = math.exp(theta[i]) if logs else theta[i]
+        if spec.kind == "place":
+            value *= scales[str(spec.axis)]
+        if not form.unscaled and spec.is_log and theta[i] < largest - math.log(1e9):
             value = 0.0
         text = _replace_word(text, spec.name, f"{value:.6g}")
     return text.replace("^--", "^")

@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike
 
 import planner
 from planner.errors import InputError
+from planner.laws.control import Constraint
 from planner.laws.forms.link import Link
 from planner.laws.observations import Exclusion, Floats
 from planner.laws.parts import (
@@ -37,7 +38,7 @@ INDEPENDENT, SHARED = "independent-noise/1", "shared-noise/3"
 fits before 2026-12 did; or as known to be shared, with what configurations and seeds add weighed. Fits of
 shared-noise/2 knew no correlation of pairs beyond the level, and too large an own noise of few speakers."""
 
-VERSION = f"{planner.__version__}+laws.11"
+VERSION = f"{planner.__version__}+laws.12"
 """Of the code that fits: its last number grows where the same table would give other numbers, so that a
 stored fit of an older one is kept, and not taken for a new one."""
 
@@ -82,6 +83,7 @@ class LawFit:
             hold-outs, and the ln distance at which the whole of it is reached.
         misfit: variance of a new run, over the scatter, that each unit of ln distance outside the data adds.
         doubt: by how much the scatter was raised as the data chose the Huber threshold, relative.
+        known: what the user said of parameters: held, bounded, believed.
     """
 
     law: str
@@ -129,6 +131,7 @@ class LawFit:
     beyond: float = 1.0
     beyond_at: float = 1.0
     misfit: float = 0.0
+    known: tuple[Constraint, ...] = ()
 
     def predict(self, x: ArrayLike, level: float = 0.9, kind: str = "mean") -> Prediction:
         """Error at points x of shape (m, k), columns in the order of `axes`.
@@ -238,8 +241,9 @@ class LawFit:
             ("forms", FormScore),
             ("members", Member),
             ("exclusions", Exclusion),
+            ("known", Constraint),
         ):
-            fields[name] = tuple(kind(**item) for item in fields[name])
+            fields[name] = tuple(kind(**item) for item in fields.get(name, ()))
         if fields["bootstrap"] is not None:
             fields["bootstrap"] = Bootstrap(**fields["bootstrap"])
         return cls(**fields)

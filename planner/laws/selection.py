@@ -27,7 +27,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from planner.errors import FitError
+from planner.errors import FitError, UnknownNameError
 from planner.laws.diagnose import aicc, bic
 from planner.laws.forms.base import LEFT_OUT, POWER, SLOPE
 from planner.laws.forms.power_laws import COVARIATE
@@ -36,9 +36,11 @@ from planner.laws.identify import Design
 from planner.laws.observations import Floats, Observations
 from planner.laws.one_form import Fitted, Setting, fit_form
 from planner.laws.solver.losses import parse_loss
+from planner.laws.turning import bent_axes, turning_axes
 from planner.laws.uncertainty.beyond import beyond_of
 from planner.laws.uncertainty.bootstrap import refits
 from planner.laws.weighing import Candidate, left_out, weights_of
+from planner.words.axes import COMPUTE_AXES
 
 HELD_OUT = (0.3, 0.15)
 """Shares of the rows, costliest first, that are held out."""
@@ -50,10 +52,6 @@ SPARE_RUNS = 2
 """A candidate needs this many runs more than parameters."""
 HOLD_OUT_STEPS = 50
 """Most Newton steps of a refit without the held-out rows: a form that needs more is no contender."""
-CERTAIN_TURN = 4.0
-"""Standard errors by which both ends of an axis must exceed its best level."""
-MOST_BINS = 8
-"""Bins of the levels of an axis in the search for a best value inside."""
 LEVELS_FOR_A_BREAK = 6
 """Levels of an axis from which a break on it is tried."""
 
@@ -82,50 +80,11 @@ def candidate_laws(table: Observations, design: Design) -> list[str]:
         laws.append(f"valley:{'+'.join(bent)}")
         if len(bent) == 1 and len(table.levels(bent[0])) >= LEVELS_FOR_A_BREAK:
             laws.append(f"bnsl-1:{bent[0]}")
+    turning = turning_axes(table, design)
+    if turning:
+        named = "+".join(turning)
+        laws += [f"optimum:{named}", f"optimum-skew:{named}"]
     return laws
-
-
-def bent_axes(table: Observations, design: Design) -> list[str]:
-    """Power axes with a best value inside: both ends of the axis are worse beyond doubt.
-
-    Regression of the log error on bins of one axis's levels and parabolas in the other axes.
-    """
-    axes = [axis for axis, role in design.roles.items() if role != LEFT_OUT]
-    z = np.log(table.x[:, [table.axes.index(axis) for axis in axes]])
-    z = z - z.mean(0)
-    y = np.log(np.maximum(table.error, 1e-300))
-    return [axis for axis in design.power_axes if _turns(z, axes.index(axis), y)]
-
-
-def _turns(z: Floats, column: int, y: Floats) -> bool:
-    levels = np.unique(z[:, column])
-    edges = (
-        levels if len(levels) <= MOST_BINS else np.quantile(levels, np.linspace(0, 1, MOST_BINS))
-    )
-    bins = np.digitize(z[:, column], edges[1:])
-    dummies = np.eye(len(edges))[bins]
-    dummies = dummies[:, dummies.any(0)]
-    others = np.delete(z, column, axis=1)
-    features = np.column_stack([dummies, others, others**2])
-    n, p = features.shape
-    if n <= p + 1:
-        return False
-    root = np.linalg.pinv(features, rcond=1e-10)
-    solution = root @ y
-    noise = float(((y - features @ solution) ** 2).sum()) / (n - p)
-    covariance = noise * (root @ root.T)
-    k = dummies.shape[1]
-    best = int(np.argmin(solution[:k]))
-    if best in (0, k - 1):
-        return False
-    return all(
-        solution[end] - solution[best]
-        > CERTAIN_TURN
-        * math.sqrt(
-            max(covariance[end, end] + covariance[best, best] - 2 * covariance[end, best], 0)
-        )
-        for end in (0, k - 1)
-    )
 
 
 def select(table: Observations, design: Design, setting: Setting) -> list[Candidate]:
@@ -142,12 +101,17 @@ def select(table: Observations, design: Design, setting: Setting) -> list[Candid
     held = hold_outs(table, design)
     found: list[Candidate] = []
     seen: set[tuple[str, ...]] = set()
-    problem: FitError | None = None
+    problem: FitError | UnknownNameError | None = None
     for law in laws:
         try:
             found.append(_try(table, law, setting, held, seen))
         except FitError as error:
             problem = error
+        except UnknownNameError as error:
+            if not setting.known:
+                raise
+            problem = error
+            found.append(Candidate(law=law, n_parameters=0, fitted=None, note=_unheard(error)))
     fitted = [candidate for candidate in found if candidate.fitted is not None]
     if not fitted:
         raise problem or FitError(f"no form can be fitted to {len(table)} runs; add runs")
@@ -163,6 +127,11 @@ def select(table: Observations, design: Design, setting: Setting) -> list[Candid
     return [chosen, *(c for c in order if c is not chosen), *rest]
 
 
+def _unheard(error: UnknownNameError) -> str:
+    """Why a form is not tried that has no parameter of which something is known."""
+    return f"not tried: {str(error).split(';')[0]}"
+
+
 def _common_loss(table: Observations, laws: list[str], setting: Setting) -> Setting:
     """One threshold for all forms, that of the form with the least noise: objectives compare."""
     kind, delta = parse_loss(setting.loss)
@@ -170,7 +139,7 @@ def _common_loss(table: Observations, laws: list[str], setting: Setting) -> Sett
         return setting
     fits = []
     for law in laws:
-        with contextlib.suppress(FitError):
+        with contextlib.suppress(FitError, UnknownNameError):
             fits.append(fit_form(table, law, setting))
     if not fits:
         return setting
@@ -186,7 +155,7 @@ def _try(
     seen: set[tuple[str, ...]],
 ) -> Candidate:
     fitted = fit_form(table, law, setting)
-    p = fitted.form.n_parameters
+    p = fitted.form.n_fitted
     signature = tuple(sorted(fitted.form.formula().split()))
     codes = {warning.code for warning in fitted.design.warnings}
     if signature in seen:
@@ -211,13 +180,16 @@ def hold_outs(table: Observations, design: Design) -> list[NDArray[np.bool_]]:
     """Which rows each hold-out keeps back: the costliest shares, and each power axis's upper end.
 
     An axis's upper end is its highest levels, as few as make SMALLEST_END of the rows. A hold-out must
-    leave the other rows able to carry the additive law: enough of them, and its levels on every axis.
+    leave the other rows able to carry the additive law: enough of them, and its levels on every axis. An
+    axis with a best value inside (a learning rate) is no cost, and nobody plans beyond its upper end.
     """
-    cost = np.log(table.x).sum(1) if table.cost is None else table.cost
+    tuned = [a for a in turning_axes(table, design) if a not in COMPUTE_AXES]
+    bought = [i for i, a in enumerate(table.axes) if a not in tuned] or list(range(len(table.axes)))
+    cost = np.log(table.x[:, bought]).sum(1) if table.cost is None else table.cost
     rank = np.argsort(np.argsort(cost, kind="stable"), kind="stable")
     n = len(table)
     held = [rank >= n - max(round(share * n), 1) for share in HELD_OUT]
-    for axis in design.power_axes:
+    for axis in (a for a in design.power_axes if a not in tuned):
         column = table.x[:, table.axes.index(axis)]
         edge = np.sort(column)[-max(math.ceil(SMALLEST_END * n), 1)]
         held.append(column >= edge * (1.0 - 1e-9))
@@ -237,7 +209,7 @@ def _held_refits(fitted: Fitted, held: list[NDArray[np.bool_]]) -> Floats | None
     All are refitted in one batch: a held-out row has weight 0.
     """
     weights = np.array([~h for h in held], dtype=np.float64)
-    if not held or weights.sum(1).min() < fitted.form.n_parameters + SPARE_RUNS:
+    if not held or weights.sum(1).min() < fitted.form.n_fitted + SPARE_RUNS:
         return None
     return refits(fitted.estimate, fitted.rows, weights, n_steps=HOLD_OUT_STEPS)[0]
 

@@ -13,7 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from planner.errors import FitError, InputError, UnknownNameError
-from planner.laws.fit_law import fit_law
+from planner.laws.axis_links import axis_values, called, columns_in, offset_for, parts_of
+from planner.laws.best import BestValues, best_axes, best_values
+from planner.laws.dropping import dropped_by
 from planner.laws.observations import Floats, Observations
 from planner.laws.result import LawFit
 from planner.words.table_text import figure
@@ -38,44 +40,6 @@ def columns_of(table: Table) -> Columns:
     }
 
 
-def fit_table(
-    table: Table,
-    *,
-    axes: Sequence[str],
-    error: str,
-    group: str | None = None,
-    weight: str | None = None,
-    std_error: str | None = None,
-    cost: str | None = None,
-    law: str = "auto",
-    loss: str = "auto",
-    bootstrap: int = 0,
-    predict: Table | None = None,
-    level: float = 0.9,
-    link: str = "log",
-    seed: int = 0,
-) -> dict[str, Any]:
-    """Fit a law to columns of a table and predict the rows of another one.
-
-    The names of columns are those of `table_observations`, the options those of `fit_law`; `predict` is another
-    table with the axes' columns, or None.
-
-    Returns:
-        `law`, `formula`, `parameters`, `objective` (sum over rows of weight times loss of the log
-        residual), `status`, `warnings`, `forms`, `predictions` and what else the fit carries.
-
-    Raises:
-        FitError: no estimate exists.
-        InputError: a value is no number, or an option is not known.
-        UnknownNameError: a column is not in its table.
-    """
-    runs = table_observations(
-        table, axes=axes, error=error, group=group, weight=weight, std_error=std_error, cost=cost
-    )
-    fit = fit_law(runs, law=law, loss=loss, bootstrap=bootstrap, level=level, link=link, seed=seed)
-    return answer_of(fit, [] if predict is None else predictions(fit, predict, level))
-
-
 def answer_of(fit: LawFit, predicted: list[dict[str, Any]]) -> dict[str, Any]:
     """All of a fit as plain JSON values, with its formula and what was predicted from it."""
     answer = {key: value for key, value in fit.to_json().items() if key != "schema"}
@@ -91,6 +55,7 @@ def table_observations(
     weight: str | None = None,
     std_error: str | None = None,
     cost: str | None = None,
+    drop: Sequence[str] = (),
 ) -> Observations:
     """The columns as observations; rows are judged when they are fitted.
 
@@ -102,6 +67,7 @@ def table_observations(
         weight: column of relative row weights.
         std_error: column of each error's standard error.
         cost: column by which selection holds out the costliest rows.
+        drop: rules by which rows are left out, `loss>10` or `status=diverged`; each is said with its rows.
 
     Raises:
         FitError: the table has no rows.
@@ -113,35 +79,54 @@ def table_observations(
         raise InputError("a fit needs at least one axis column; name them with axes")
     if len(columns[_known(columns, error)]) == 0:
         raise FitError("the table has no rows; a fit needs at least 3 runs")
+    names, x, remarks = _axes_of(columns, axes)
     return Observations(
-        axes=tuple(axes),
-        x=numbers_of(columns, axes),
+        axes=names,
+        x=x,
         error=_numbers(columns, error),
         std_error=None if std_error is None else _numbers(columns, std_error),
         group=None if group is None else _labels(columns, group),
         weight=None if weight is None else _numbers(columns, weight),
         cost=None if cost is None else _numbers(columns, cost),
         metric=error,
+        dropped=dropped_by(columns, drop),
+        remarks=remarks,
     )
+
+
+def _axes_of(
+    columns: Columns, axes: Sequence[str]
+) -> tuple[tuple[str, ...], Floats, tuple[str, ...]]:
+    """Names of the law's axes, their values (n, k), and what must be said: zeros, expressions of columns."""
+    names, values, remarks = [], [], []
+    known = [str(column) for column in columns]
+    for axis in axes:
+        numbers = {name: _numbers(columns, name) for name in columns_in(axis, known)}
+        name, said = called(axis, known), ""
+        if axis in numbers:
+            name, said = offset_for(axis, numbers[axis])
+        names.append(name)
+        values.append(axis_values(name, numbers))
+        remarks += [said] * bool(said)
+    return tuple(names), np.stack(values, axis=1), tuple(remarks)
 
 
 def predictions(fit: LawFit, table: Table, level: float = 0.9) -> list[dict[str, Any]]:
     """One record for each row: the mean's interval, a new run's, and the distance outside the data.
 
+    Axes with a best value inside may be left out of the table: they are then at their best. `best` says where
+    each is best at the row's other axes, with its interval; {} where none is.
+
     Raises:
         InputError: an axis value is missing or not positive; the row is named.
         UnknownNameError: an axis is not among the columns.
     """
-    x = numbers_of(columns_of(table), fit.axes)
-    bad = ~(np.isfinite(x) & (x > 0))
-    if bad.any():
-        row, column = (int(i) for i in np.argwhere(bad)[0])
-        raise InputError(
-            f"row {row + 1} to predict has {fit.axes[column]} {x[row, column]:g}; axes must be positive"
-        )
+    x = points_of(fit, columns_of(table))
+    _check_points(fit, x)
     if len(x) == 0:
         return []
     mean, run = fit.predict(x, level), fit.predict(x, level, "new-run")
+    best = best_values(fit, x, level) if best_axes(fit) else ()
     return [
         {
             "row": row,
@@ -152,9 +137,60 @@ def predictions(fit: LawFit, table: Table, level: float = 0.9) -> list[dict[str,
             "new_run_low": float(run.low[row]),
             "new_run_high": float(run.high[row]),
             "distance": dict(zip(fit.axes, mean.distance[row].tolist(), strict=True)),
+            "best": {one.axis: _best_at(one, row) for one in best},
         }
         for row in range(len(x))
     ]
+
+
+def _best_at(one: BestValues, row: int) -> dict[str, float]:
+    ends = {"value": one.value, "low": one.low, "high": one.high}
+    return {name: float(values[row]) for name, values in ends.items()}
+
+
+def _check_points(fit: LawFit, x: Floats) -> None:
+    bad = ~(np.isfinite(x) & (x > 0))
+    if bad.any():
+        row, column = (int(i) for i in np.argwhere(bad)[0])
+        raise InputError(
+            f"row {row + 1} to predict has {fit.axes[column]} {x[row, column]:g}; axes must be positive"
+        )
+
+
+def points_of(fit: LawFit, columns: Columns) -> Floats:
+    """The law's axes side by side, shape (n, k); those with a best value inside are there where they are left out.
+
+    Raises:
+        UnknownNameError: another axis is not among the columns.
+    """
+    known = [str(column) for column in columns]
+    tuned = [axis for axis in best_axes(fit) if not parts_of(axis, known)]
+    if not tuned:
+        return numbers_of(columns, fit.axes)
+    given = [axis for axis in fit.axes if axis not in tuned]
+    x = np.ones((len(next(iter(columns.values()), ())), len(fit.axes)))
+    for axis in given:
+        x[:, fit.axes.index(axis)] = _axis(columns, axis)
+    # A row with an axis that is no number, or not positive, is told by that axis.
+    usable = (np.isfinite(x) & (x > 0)).all(axis=1)
+    for one in best_values(fit, x[usable]):
+        if one.axis in tuned:
+            x[usable, fit.axes.index(one.axis)] = one.value
+    return x
+
+
+def flat_prediction(row: dict[str, Any]) -> dict[str, Any]:
+    """A prediction without nested values: `distance_AXIS`, `best_AXIS` with `_low` and `_high`."""
+    plain = {k: v for k, v in row.items() if k not in ("distance", "best")}
+    for axis, value in row["distance"].items():
+        plain[f"distance_{axis}"] = value
+    for axis, ends in row["best"].items():
+        plain |= {
+            f"best_{axis}": ends["value"],
+            f"best_{axis}_low": ends["low"],
+            f"best_{axis}_high": ends["high"],
+        }
+    return plain
 
 
 def prediction_frame(fit: LawFit, table: Table, level: float = 0.9) -> pd.DataFrame:
@@ -162,6 +198,7 @@ def prediction_frame(fit: LawFit, table: Table, level: float = 0.9) -> pd.DataFr
 
     >>> import pandas as pd
     >>> runs = pd.DataFrame({"size": [1, 2, 4, 8, 16], "wer": [0.5, 0.4, 0.33, 0.28, 0.245]})
+    >>> from planner.laws.fit_law import fit_law
     >>> fit = fit_law(table_observations(runs, axes=["size"], error="wer"), law="additive")
     >>> list(prediction_frame(fit, runs[:2]).columns)
     ['size', 'mean', 'low', 'high', 'new_run_low', 'new_run_high', 'distance_size']
@@ -173,19 +210,21 @@ def prediction_frame(fit: LawFit, table: Table, level: float = 0.9) -> pd.DataFr
     import pandas as pd
 
     plain = ["mean", "low", "high", "new_run_low", "new_run_high"]
-    rows = [
-        {**{k: row[k] for k in (*fit.axes, *plain)},
-         **{f"distance_{axis}": row["distance"][axis] for axis in fit.axes}}
-        for row in predictions(fit, table, level)
-    ]  # fmt: skip
+    rows = [flat_prediction(row) for row in predictions(fit, table, level)]
     names = [*fit.axes, *plain, *(f"distance_{axis}" for axis in fit.axes)]
+    names += [f"best_{axis}{end}" for axis in best_axes(fit) for end in ("", "_low", "_high")]
     index = None if isinstance(table, Mapping) else table.index
     return pd.DataFrame(rows, columns=names, index=index)
 
 
 def numbers_of(columns: Columns, names: Sequence[str]) -> Floats:
-    """Those columns side by side, shape (n, len(names))."""
-    return np.stack([_numbers(columns, name) for name in names], axis=1)
+    """Those axes side by side, columns or expressions of them, shape (n, len(names))."""
+    return np.stack([_axis(columns, name) for name in names], axis=1)
+
+
+def _axis(columns: Columns, name: str) -> Floats:
+    parts = columns_in(name, [str(column) for column in columns])
+    return axis_values(name, {part: _numbers(columns, part) for part in parts})
 
 
 def _known(columns: Columns, name: str) -> str:

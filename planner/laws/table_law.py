@@ -12,27 +12,31 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 import numpy as np
 
 from planner.errors import InputError, UnknownNameError
+from planner.laws.best import best_values
+from planner.laws.compare.compare_laws import compare_laws
+from planner.laws.compare.records import Asked, LawComparison
+from planner.laws.control import constraints
 from planner.laws.fit_law import fit_law
-from planner.laws.forms.link import Link
-from planner.laws.influence import Influence, influence
-from planner.laws.observations import Observations, usable_rows
+from planner.laws.observations import Observations
 from planner.laws.result import SCHEMA, LawFit
-from planner.laws.table import Table, columns_of, prediction_frame, table_observations
-
-_PREDICTED = ("predicted", "low", "high", "residual")
-_INFLUENCE = tuple(field.name for field in dataclasses.fields(Influence))
+from planner.laws.row_records import row_records
+from planner.laws.table import (
+    Table,
+    columns_of,
+    points_of,
+    prediction_frame,
+    table_observations,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     import altair as alt
     import pandas as pd
 
@@ -129,13 +133,36 @@ class TableLaw:
             InputError: the law was loaded without its table, or the cost is no formula of its axes.
             OutsideDataError: a budget lies outside the table's costs.
         """
-        from planner.laws.allocate.allocation import allocate
+        from planner.laws.allocate.allocation import Resampling, allocate
         from planner.laws.allocate.cost import cost_of_formula
 
         spent, table = cost_of_formula(cost, self.law.axes), self._table()
-        return allocate(
-            table, self.law, spent, budgets, beyond=beyond, bootstrap=bootstrap, seed=seed
-        )
+        how = Resampling(beyond=beyond, bootstrap=bootstrap, seed=seed)
+        return allocate(table, self.law, spent, budgets, how)
+
+    def best(self, table: Table, level: float | None = None) -> pd.DataFrame:
+        """Where each axis with a best value inside is best at the rows' other axes, with intervals.
+
+        Args:
+            table: with the other axes; those that are best somewhere may be left out.
+            level: probability of the intervals; None: that of the fit.
+
+        Raises:
+            FitError: no form of the fit has a best value inside an axis.
+            UnknownNameError: an axis is not among the columns.
+        """
+        import pandas as pd
+
+        x = points_of(self.law, columns_of(table))
+        found = best_values(self.law, x, self.law.level if level is None else level)
+        columns = {}
+        for one in found:
+            columns |= {
+                one.axis: one.value,
+                f"{one.axis}_low": one.low,
+                f"{one.axis}_high": one.high,
+            }
+        return pd.DataFrame(columns, index=getattr(table, "index", None))
 
     def latex(self) -> str:
         """Formula and table of parameters as LaTeX."""
@@ -156,23 +183,47 @@ class TableLaw:
         return self.observations
 
 
+class FitOptions(TypedDict, total=False):
+    """What `fit` takes besides the table, its error and its axes.
+
+    Columns: `group`, whose equal values mark dependent rows; `weight`, relative; `std_error`, of each error;
+    `cost`, by which selection holds out the costliest rows.
+
+    `law`: name of a form, a formula (`E + A*n^-a`), or `auto`; `also`: laws of one's own that `auto` tries
+    besides its own. `loss`: `log`, `huber:auto`, `huber:DELTA`, or `auto`. `bootstrap`: replicates of the
+    parameters. `level`: probability of all intervals. `link`: `log`, `odds` or `signed`. `seed`: of everything
+    random. `fix`, `bounds`, `priors`: of parameters by name (`planner.laws.control`). `drop`: rules by which
+    rows are left out, `loss>10`.
+    """
+
+    group: str | None
+    weight: str | None
+    std_error: str | None
+    cost: str | None
+    law: str
+    loss: str
+    bootstrap: int
+    level: float
+    link: str
+    seed: int
+    also: Sequence[str]
+    fix: Mapping[str, float] | Sequence[str]
+    bounds: Mapping[str, tuple[float | None, float | None]] | Sequence[str]
+    priors: Mapping[str, tuple[float, float]] | Sequence[str]
+    drop: Sequence[str]
+
+
+OF_COLUMNS = ("group", "weight", "std_error", "cost", "drop")
+OF_PARAMETERS = ("fix", "bounds", "priors")
+
+
 def fit(
     table: Table,
     *,
     error: str,
     axes: Sequence[str],
     key: str | None = None,
-    group: str | None = None,
-    weight: str | None = None,
-    std_error: str | None = None,
-    cost: str | None = None,
-    law: str = "auto",
-    loss: str = "auto",
-    bootstrap: int = 0,
-    level: float = 0.9,
-    link: str = "log",
-    seed: int = 0,
-    also: Sequence[str] = (),
+    **options: Unpack[FitOptions],
 ) -> TableLaw:
     """Fit a law to a frame or to columns by name.
 
@@ -181,17 +232,7 @@ def fit(
         error: column of the metric that the law predicts, lower is better.
         axes: columns that it depends on.
         key: column that names a row; None: a frame's index, else the row's number from 1.
-        group: column whose equal values mark dependent rows.
-        weight: column of relative row weights.
-        std_error: column of each error's standard error.
-        cost: column by which selection holds out the costliest rows.
-        law: name of a form, a formula (`E + A*n^-a`), or `auto`.
-        loss: `log`, `huber:auto`, `huber:DELTA`, or `auto`.
-        bootstrap: replicates of the parameters; 0 for none.
-        level: probability of all intervals.
-        link: `log`, `odds` or `signed`.
-        seed: of everything random.
-        also: laws of one's own that `auto` tries besides its own.
+        options: as in `FitOptions`.
 
     >>> sizes = [1, 2, 4, 8, 16, 32]
     >>> found = fit({"n": sizes, "loss": [2 + 3 * n**-0.5 for n in sizes]}, error="loss", axes=["n"])
@@ -201,22 +242,40 @@ def fit(
     Raises:
         FitError: no estimate exists.
         InputError: a value is no number, or an option is not known.
-        UnknownNameError: a column is not in its table.
+        UnknownNameError: a column is not in its table, or a parameter not in the law.
     """
-    runs = table_observations(
-        table, axes=axes, error=error, group=group, weight=weight, std_error=std_error, cost=cost
-    )
-    found = fit_law(
-        runs,
-        law=law,
-        loss=loss,
-        bootstrap=bootstrap,
-        level=level,
-        link=link,
-        seed=seed,
-        also=tuple(also),
-    )
+    given: dict[str, Any] = {"loss": "auto", **options}
+    of_columns = {name: given.pop(name) for name in OF_COLUMNS if name in given}
+    known = constraints(**{name: given.pop(name) for name in OF_PARAMETERS if name in given})
+    runs = table_observations(table, axes=axes, error=error, **of_columns)
+    found = fit_law(runs, known=known, **given)
     return TableLaw(law=found, observations=runs, keys=keys_of(table, key))
+
+
+def difference(
+    table: Table, *, error: str, axes: Sequence[str], by: str, **options: Any
+) -> LawComparison:
+    """Are the laws of a table's groups different: parameters, exponents, curves, and where these cross.
+
+    Args:
+        table: the runs, a row each.
+        error: column of the metric.
+        axes: columns that it depends on.
+        by: column whose equal values make a group.
+        options: `group`, `weight` and `drop` as in `fit`; others as in `planner.laws.compare.records.Asked`.
+
+    `planner.laws.compare.rows.pair_rows` makes rows of it.
+
+    Raises:
+        FitError: fewer than two groups, or one does not carry the law.
+        UnknownNameError: a column, a group or an axis does not exist.
+    """
+    columns = columns_of(table)
+    if by not in columns:
+        raise UnknownNameError("column", by, [str(name) for name in columns])
+    of_table = {name: options.pop(name) for name in ("group", "weight", "drop") if name in options}
+    runs = table_observations(table, axes=axes, error=error, **of_table)
+    return compare_laws(runs, [str(v) for v in columns[by]], Asked(by=by, **options))
 
 
 def keys_of(table: Table, key: str | None) -> tuple[Any, ...]:
@@ -251,40 +310,3 @@ def load(path: str | Path) -> TableLaw:
     if not isinstance(value, dict) or value.get("schema") != SCHEMA:
         raise InputError(f"{path} holds no law of schema {SCHEMA}; save one with fit table --save")
     return TableLaw(law=LawFit.from_json(value))
-
-
-def row_records(
-    fit: LawFit, observations: Observations, keys: tuple[Any, ...]
-) -> list[dict[str, Any]]:
-    """Every row as given: measured, predicted, residual and influence, or why it was left out.
-
-    `row` counts from 1; `low` and `high` are the interval of a new run; `residual` is ln(measured / predicted)
-    on the law's link; what `Influence` holds is of the leading form.
-    """
-    used = usable_rows(observations, signed=fit.link == "signed")
-    reasons = {one.row: one.reason for one in fit.exclusions}
-    fitted = observations.rows(used)
-    band = fit.predict(fitted.x, level=fit.level, kind="new-run")
-    link = Link(fit.link, fit.offset)
-    off = link.forward(fitted.error) - link.forward(band.mean)
-    effects = influence(observations, fit)
-    found = iter(zip(band.mean, band.low, band.high, off, effects, strict=True))
-    records = []
-    for i, use in enumerate(used.tolist()):
-        x = {a: _plain(v) for a, v in zip(observations.axes, observations.x[i], strict=True)}
-        record: dict[str, Any] = {"row": i + 1, "key": keys[i], **x}
-        record[observations.metric] = _plain(observations.error[i])
-        if use:
-            *numbers, effect = next(found)
-            record |= dict(zip(_PREDICTED, map(float, numbers), strict=True))
-            record |= dataclasses.asdict(effect) | {"left_out": None}
-        else:
-            record |= dict.fromkeys((*_PREDICTED, *_INFLUENCE)) | {
-                "left_out": reasons.get(i, "not usable")
-            }
-        records.append(record)
-    return records
-
-
-def _plain(value: float) -> float | None:
-    return None if not math.isfinite(value) else float(value)

@@ -6,8 +6,10 @@ import math
 from typing import Any
 
 from planner.evidence.fit_report import FitReport, StoredFit, warnings_of
+from planner.laws.control import Constraint
 from planner.laws.parts import Parameter
 from planner.laws.result import LawFit
+from planner.laws.table import flat_prediction
 from planner.report.tables import cell, plain_table
 from planner.words.axes import axis, axis_names
 from planner.words.records import to_json
@@ -179,10 +181,13 @@ def table_text(found: dict[str, Any]) -> str:
         f"  {found['n_runs']} rows, objective {found['objective']:.12g} ({found['loss']}), "
         f"status {found['status']}",
     ]
+    known = [Constraint(**one).said() for one in found["known"]]
+    lines += [f"  given {'; '.join(known)}"] * bool(known)
     lines += [f"  note  {w['message']}" for w in found["warnings"]]
     if found["predictions"]:
-        keys = [key for key in found["predictions"][0] if key != "distance"]
-        cells = [[cell(p[k]) for k in keys] for p in found["predictions"]]
+        rows = [flat_prediction({**p, "distance": {}}) for p in found["predictions"]]
+        keys = list(rows[0])
+        cells = [[cell(p[k]) for k in keys] for p in rows]
         lines += ["", *(f"  {line}" for line in plain_table(keys, cells).split("\n"))]
     return "\n".join(lines)
 

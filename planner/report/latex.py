@@ -46,12 +46,15 @@ def _math(formula: str, axes: Sequence[str]) -> str:
         lambda m: f"\\left(\\frac{{\\mathrm{{{_text(m[1])}}}}}{{{m[2]}}}\\right)",
         formula,
     )
+    text = re.sub(rf"(?<= )({names})(?= / )", lambda m: f"\\mathrm{{{_text(m[1])}}}", text)
     text = _POWER.sub(r"^{\1}", text)
     text = _NUMBER.sub(lambda m: f"{m[1]} \\times 10^{{{int(m[2])}}}", text)
     text = re.sub(
         r"(?<=\{)(\d+\.?\d*)e([+-]?\d+)", lambda m: f"{m[1]} \\times 10^{{{int(m[2])}}}", text
     )
-    return text.replace("exp(", "\\exp(").replace("ln\\left", "\\ln\\left")
+    return (
+        text.replace("exp(", "\\exp(").replace("ln\\left", "\\ln\\left").replace("ln( ", "\\ln( ")
+    )
 
 
 def parameter_table(fit: LawFit) -> str:

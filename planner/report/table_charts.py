@@ -83,7 +83,12 @@ def extrapolated(table: Observations, fit: LawFit) -> list[dict[str, Any]]:
     held = rank >= len(table) - max(round(HELD_OUT * len(table)), 1)
     try:
         rest = fit_law(
-            table.rows(~held), law=fit.law, loss=fit.loss, link=fit.link, level=fit.level
+            table.rows(~held),
+            law=fit.law,
+            loss=fit.loss,
+            link=fit.link,
+            level=fit.level,
+            known=fit.known,
         )
     except FitError:
         return []

@@ -33,7 +33,7 @@ def table_page(
         observations: the table that was fitted.
         fit: its law.
         answer: what `soundscale fit table -f json` prints.
-        rows: of `planner.laws.table_law.row_records`.
+        rows: of `planner.laws.row_records.row_records`.
 
     Raises:
         MissingResourceError: Altair or vl-convert is not installed.

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from planner.errors import InputError
-from planner.laws.allocate.allocation import allocate
+from planner.laws.allocate.allocation import Resampling, allocate
 from planner.laws.allocate.cost import cost_of_column, cost_of_formula
 from planner.laws.allocate.records import Allocation
 from planner.laws.allocate.rows import optimum_rows, replicate_rows
@@ -54,11 +54,7 @@ def allocate_file(
     error: str,
     cost: str,
     budgets: Sequence[float],
-    beyond: float,
-    bootstrap: int,
-    draws: int,
-    slice_width: float,
-    seed: int,
+    how: Resampling,
     **options: Any,
 ) -> OwnAllocation:
     """Fit a law to a CSV file and say where each budget should go.
@@ -69,12 +65,8 @@ def allocate_file(
         error: column of the error.
         cost: a column of costs, or a formula of the axes.
         budgets: in the cost's unit; none: three over the table's own.
-        beyond: factor by which a budget may leave the table's costs.
-        bootstrap: resamples.
-        draws: of the law.
-        slice_width: of Approach 2, a ratio.
-        seed: of both.
-        options: `group`, `weight`, `std_error`, `law`, `loss`, `level` of the fit.
+        how: resamples, draws, slices and how far a budget may lie outside.
+        options: of the fit, as in `planner.laws.fit`.
 
     Raises:
         FitError: no law, or none that an optimum can be told from.
@@ -85,12 +77,9 @@ def allocate_file(
     columns = read_columns(path, [*axes, error, cost, *filter(None, numeric)])
     column = cost if cost in columns else None
     known = None if column is not None else cost_of_formula(cost, axes)
-    found = fit(columns, error=error, axes=axes, cost=column, seed=seed, **options)
+    found = fit(columns, error=error, axes=axes, cost=column, seed=how.seed, **options)
     table = found.observations
     if table is None or len(axes) < 2:
         raise InputError(f"an allocation needs two or three axes, got {', '.join(axes)}")
-    made = allocate(
-        table, found.law, known or cost_of_column(table, cost), budgets, beyond=beyond,
-        bootstrap=bootstrap, draws=draws, slice_width=slice_width, seed=seed,
-    )  # fmt: skip
+    made = allocate(table, found.law, known or cost_of_column(table, cost), budgets, how)
     return OwnAllocation(found=found, allocation=made)

@@ -13,7 +13,7 @@ import numpy as np
 from planner.errors import InputError, UnknownNameError
 from planner.laws.groups.group_law import GroupLaw, fit_groups
 from planner.laws.table import numbers_of, table_observations
-from planner.service.own_table import Columns, Rows, read_columns
+from planner.service.own_table import Columns, Rows, label_of, read_columns
 
 SCHEMA = "group-law/1"
 
@@ -105,13 +105,11 @@ def group_file(
     if column not in columns:
         raise UnknownNameError("column", column, list(columns))
     table = table_observations(columns, axes=axes, error=error, weight=weight)
-    law = fit_groups(table, [_label(v) for v in columns[column]], level=level, link=link, seed=seed)
+    law = fit_groups(
+        table, [label_of(v) for v in columns[column]], level=level, link=link, seed=seed
+    )
     rows = [] if predict is None else _predicted(law, read_columns(predict, axes), column)
     return OwnGroups(column=column, law=law, predicted=rows, warnings=_beyond(rows, warn_beyond))
-
-
-def _label(value: float | str) -> str:
-    return f"{value:g}" if isinstance(value, float) else value
 
 
 def _predicted(law: GroupLaw, columns: Columns, column: str) -> Rows:
@@ -125,7 +123,7 @@ def _predicted(law: GroupLaw, columns: Columns, column: str) -> Rows:
         raise InputError(
             f"row {int(np.argmax(bad)) + 1} to predict has an axis that is not positive"
         )
-    labels = [_label(v) for v in columns[column]]
+    labels = [label_of(v) for v in columns[column]]
     mean, low, high = law.predict(labels, x)
     _, run_low, run_high = law.predict(labels, x, "new-run")
     beyond = law.distance(x)

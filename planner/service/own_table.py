@@ -15,10 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from planner.errors import InputError, UnknownNameError
+from planner.laws.axis_links import parts_of
 from planner.laws.observations import Observations
 from planner.laws.result import LawFit
-from planner.laws.table import answer_of, predictions
-from planner.laws.table_law import TableLaw, fit, load, row_records
+from planner.laws.row_records import row_records
+from planner.laws.table import answer_of, flat_prediction, predictions
+from planner.laws.table_law import TableLaw, fit, load
 from planner.words.table_text import (
     TableRow,
     column_figures,
@@ -71,7 +73,7 @@ class OwnFit:
     def listing(self, of: str | None) -> Rows:
         """The rows that a listing has: `predictions` (where there are some), else `runs`; or `parameters`, `forms`."""
         if of == "predictions" or (of is None and self.predicted):
-            return [_flat(row) for row in self.predicted]
+            return [flat_prediction(row) for row in self.predicted]
         if of in ("parameters", "forms"):
             rows: Rows = self.law.to_json()[of]
             return [
@@ -123,7 +125,10 @@ def predict_file(
     found = load(law).law
     columns, notes = read_table(path, found.axes)
     rows = predicted(found, columns, key)
-    return [_flat(row) for row in rows], (*notes, *warnings_beyond(found, rows, warn_beyond))
+    return [flat_prediction(row) for row in rows], (
+        *notes,
+        *warnings_beyond(found, rows, warn_beyond),
+    )
 
 
 def predicted(law: LawFit, columns: Columns, key: str | None) -> Rows:
@@ -155,11 +160,6 @@ def warnings_beyond(law: LawFit, rows: Rows, factor: float) -> tuple[dict[str, s
     return tuple(found)
 
 
-def _flat(row: dict[str, Any]) -> dict[str, Any]:
-    plain = {k: v for k, v in row.items() if k != "distance"}
-    return plain | {f"distance_{axis}": value for axis, value in row["distance"].items()}
-
-
 def read_columns(path: str, numeric: Sequence[str] = ()) -> Columns:
     """The columns of `read_table` alone."""
     return read_table(path, numeric)[0]
@@ -182,7 +182,7 @@ def read_table(
     header, rows = table_rows(name, text, delimiter="\t" if name.lower().endswith(".tsv") else ",")
     if not rows:
         raise InputError(f"{name} has no rows below a header; give a CSV file with named columns")
-    wanted = [column for column in dict.fromkeys(numeric) if column in header]
+    wanted = list(dict.fromkeys(part for axis in numeric for part in parts_of(axis, header)))
     numbers = {column: _figures(rows, column, name) for column in wanted}
     said = (read_as([row.cells[column] for row in rows], column) for column in wanted)
     notes = tuple({"code": "read-as", "message": f"{name}: {one}"} for one in said if one)
@@ -211,3 +211,8 @@ def _figures(rows: Sequence[TableRow], column: str, file: str) -> list[float]:
 
 def _cell(text: str) -> float | str:
     return float(text) if is_number(text) else text
+
+
+def label_of(value: float | str) -> str:
+    """A cell as the name of a group."""
+    return f"{value:g}" if isinstance(value, float) else value

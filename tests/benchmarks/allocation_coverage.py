@@ -13,7 +13,7 @@ import sys
 
 import numpy as np
 
-from planner.laws.allocate.allocation import allocate
+from planner.laws.allocate.allocation import Resampling, allocate
 from planner.laws.allocate.cost import cost_of_formula
 from planner.laws.fit_law import fit_law
 from planner.laws.observations import Observations
@@ -70,9 +70,8 @@ def covered(name: str, x: np.ndarray, sigma: float, n_worlds: int) -> None:
     widths: list[list[float]] = [[], [], [], []]
     for seed in range(n_worlds):
         table = world(x, sigma, np.random.default_rng(seed))
-        found = allocate(
-            table, fit_law(table, law="additive"), COST, bootstrap=200, draws=400, seed=seed
-        )
+        how = Resampling(bootstrap=200, draws=400, seed=seed)
+        found = allocate(table, fit_law(table, law="additive"), COST, how=how)
         ends = [(a.exponents[0].low, a.exponents[0].high) for a in found.approaches]
         ends.append(
             (
@@ -97,9 +96,8 @@ def main(n_worlds: int) -> None:
     """Coverage on every design, then the bias."""
     for name, x in DESIGNS.items():
         exact = world(x, 0.0, np.random.default_rng(0))
-        found = allocate(
-            exact, fit_law(exact, law="additive", loss="log"), COST, bootstrap=0, draws=2
-        )
+        law = fit_law(exact, law="additive", loss="log")
+        found = allocate(exact, law, COST, how=Resampling(bootstrap=0, draws=2))
         if found.bias and found.bias[0].exponent_found is not None:
             off = found.bias[0].exponent_found - EXPONENT
             print(

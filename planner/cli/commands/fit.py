@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from planner.cli.asked import study_options
+from planner.cli.commands.fit_difference import fit_difference
 from planner.cli.commands.fit_own import fit_allocate, fit_predict, fit_table_command
 from planner.cli.options import (
     ANSWER_FORMATS,
@@ -86,6 +87,7 @@ def fit_run(
 fit.add_command(fit_table_command)
 fit.add_command(fit_predict)
 fit.add_command(fit_allocate)
+fit.add_command(fit_difference)
 
 
 @fit.command("compare")

@@ -10,6 +10,7 @@ import click
 from planner.cli.law_files import (
     TABLE,
     check_picture,
+    control_options,
     read_count,
     read_factor,
     warn_beyond_option,
@@ -54,6 +55,7 @@ from planner.cli.options import (
 @click.option(
     "--also", multiple=True, help="A law of one's own, or a formula, that auto tries too."
 )
+@control_options
 @click.option(
     "--loss", default="auto", show_default=True, help="log, huber:1e-3, huber:auto, auto."
 )
@@ -89,6 +91,8 @@ def fit_table_command(file: str, axes: str, **asked: Any) -> None:
       soundscale fit table runs.csv --axes params,tokens --error loss --loss huber:1e-3 --predict next.csv -f json
       soundscale fit table runs.csv --axes params,tokens --error loss --law additive --rows runs -f csv
       soundscale fit table runs.csv --axes params,tokens --error loss --save law.json --latex law.tex
+      soundscale fit table runs.csv --axes params,tokens --error loss --fix alpha_tokens=0.3 --bounds floor=1.5:2
+      soundscale fit table runs.csv --axes params,tokens --error loss --prior "alpha=0.3+-0.1" --drop "loss>10"
       soundscale fit table curves.csv --axes params --error wer --group-law set --predict ahead.csv
     """
     from planner.report import answer_text
@@ -131,9 +135,10 @@ def _fit_groups(
         for k, v in (("law", ("auto", "additive")), ("loss", ("auto", "log")))
         if asked.pop(k) not in v
     ]
-    given += ["also"] * bool(asked.pop("also")) + files
+    given += [k for k in ("also", "fix", "bounds", "priors", "drop") if asked.pop(k)] + files
     if given:
-        words = ", ".join(f"--{'report' if k == 'page' else k.replace('_', '-')}" for k in given)
+        said = {"page": "report", "priors": "prior"}
+        words = ", ".join(f"--{said.get(k, k).replace('_', '-')}" for k in given)
         raise click.UsageError(
             f"--group-law fits an additive law by least squares to every curve; it takes no {words}"
         )
@@ -194,6 +199,7 @@ def fit_predict(
 @click.option("--weight", default=None, help="Column of relative row weights.")
 @click.option("--std-error", default=None, help="Column of each error's standard error.")
 @click.option("--law", default="auto", show_default=True, help="Of approach 3: a law, or auto.")
+@control_options
 @click.option(
     "--loss", default="auto", show_default=True, help="log, huber:1e-3, huber:auto, auto."
 )
@@ -231,11 +237,14 @@ def fit_allocate(
       soundscale fit allocate runs.csv --axes params,tokens --error loss --cost "6*params*tokens"
       soundscale fit allocate runs.csv --axes params,tokens --error loss --cost params*tokens --budget 1e17 --beyond 9x
     """
+    from planner.laws.allocate.allocation import Resampling
     from planner.report.allocation_text import allocation_text
     from planner.service.own_allocation import allocate_file
 
+    of_resampling = ("beyond", "bootstrap", "draws", "slice_width", "seed")
+    how = Resampling(**{name: asked.pop(name) for name in of_resampling})
     names = [a.strip() for a in axes.split(",") if a.strip()]
-    found = allocate_file(file, names, **asked)
+    found = allocate_file(file, names, how=how, **asked)
     if replicates is not None:
         from planner.report.delimited import csv_text
 

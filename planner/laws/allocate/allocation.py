@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from planner.errors import FitError, InputError, OutsideDataError
-from planner.laws.allocate.approaches import CostedTable, Lines, by_frontier, by_law, by_slices
+from planner.laws.allocate.approaches import (
+    EXPONENT_BUDGETS,
+    CostedTable,
+    Lines,
+    by_frontier,
+    by_law,
+    by_slices,
+)
 from planner.laws.allocate.cost import Cost
 from planner.laws.allocate.optimum import Scaled, optima
 from planner.laws.allocate.records import (
@@ -33,7 +41,8 @@ from planner.laws.uncertainty.bootstrap import refits, replicate_weights
 
 OFF = (0.25, 0.5, 2.0, 4.0)
 """Factors off the optimum whose penalty is told."""
-DEFAULT_BUDGETS = 3
+DEFAULT_BUDGETS = EXPONENT_BUDGETS
+"""Budgets where none is asked for: those of the exponents, whose optima are known then."""
 CHEAPER = 10.0
 """The optimum as bad as a place off it is looked for down to this part of the budget."""
 BUDGETS_FOR_PENALTY = 9
@@ -41,17 +50,31 @@ BUDGETS_FOR_PENALTY = 9
 NAMES = {1: "envelope", 2: "isoFLOP parabolas", 3: "parametric law"}
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resampling:
+    """How sure an allocation is of itself, and how far it goes.
+
+    Attributes:
+        beyond: factor by which a budget may leave the table's costs.
+        bootstrap: resamples of rows, or of whole groups where the table has them.
+        draws: of the law's parameters.
+        slice_width: ratio of largest to smallest cost in a slice of Approach 2.
+        seed: of resamples and draws.
+    """
+
+    beyond: float = 1.0
+    bootstrap: int = 1000
+    draws: int = 1000
+    slice_width: float = SLICE_WIDTH
+    seed: int = 0
+
+
 def allocate(
     observations: Observations,
     fit: LawFit,
     cost: Cost,
     budgets: Sequence[float] = (),
-    *,
-    beyond: float = 1.0,
-    bootstrap: int = 1000,
-    draws: int = 1000,
-    slice_width: float = SLICE_WIDTH,
-    seed: int = 0,
+    how: Resampling | None = None,
 ) -> Allocation:
     """Where each budget should go, by Hoffmann's three approaches.
 
@@ -60,67 +83,89 @@ def allocate(
         fit: its law, for Approach 3.
         cost: of a row.
         budgets: in the cost's unit; none: three over the table's own costs.
-        beyond: factor by which a budget may leave the table's costs.
-        bootstrap: resamples of rows, or of whole groups where the table has them.
-        draws: of the law's parameters.
-        slice_width: ratio of largest to smallest cost in a slice of Approach 2.
-        seed: of both.
+        how: resamples, draws, slices; None: the usual.
 
     Raises:
         FitError: the law leaves an axis out, or no budget has an optimum inside the search.
         InputError: the law has fewer than two axes or more than three, or a cost cannot be solved.
-        OutsideDataError: a budget lies outside the table's costs by more than `beyond`.
+        OutsideDataError: a budget lies outside the table's costs by more than `how.beyond`.
     """
     _check(fit)
-    fitted, order = leading_form(observations, fit)
-    kept = usable(observations, signed=fit.link == "signed").rows(order)
-    logs = np.log(kept.x)
-    table = CostedTable(logs=logs, log_cost=cost.log_cost(logs)[0], error=kept.error, cost=cost)
-    asked = _asked(table, budgets, beyond)
-    rng = np.random.default_rng(seed)
-    weights = (
-        replicate_weights(len(kept), kept.group, bootstrap, rng)
-        if bootstrap
-        else np.empty((0, len(kept)))
-    )
-    law = _scaled(fit.members[0], fit.axes)
-    theta = fitted.estimate.theta[None]
-    resampled = refits(fitted.estimate, fitted.rows, weights)[0] if bootstrap else theta[:0]
-    every = np.concatenate([np.ones((1, len(kept))), weights])
-    lines = {
-        3: by_law(law, np.concatenate([theta, resampled]), table),
-        1: by_frontier(table, every),
-    }
-    if len(fit.axes) == 2:
-        lines[2] = by_slices(table, every, slice_width)[0]
-    drawn = _drawn(fit, table, draws, rng)
-    by_number = tuple(
-        lines[i].exponent[1:] if i in lines else np.empty((0, len(fit.axes))) for i in (1, 2, 3)
-    )
-    places = optima(law, np.concatenate([theta, resampled]), cost, asked, table.domain)
+    how = how or Resampling()
+    rng = np.random.default_rng(how.seed)
+    seen = _seen(observations, fit, cost, how, rng)
+    asked = _asked(seen.table, budgets, how.beyond)
+    drawn = _drawn(fit, seen.table, how.draws, rng)
+    places = optima(seen.law, seen.theta, cost, asked, seen.table.domain)
+    lines = _lines(seen, how.slice_width, None if budgets else places)
     if not np.isfinite(places[0]).all():
         raise FitError(
             f"the {fit.law} law has no optimum inside the search at every budget: along one axis it falls to the end"
         )
+    of_law = {3: (places, drawn)}
+    log_cost = seen.table.log_cost
     return Allocation(
-        cost=cost.text,
-        unit=cost.unit,
-        law=fit.law,
-        level=fit.level,
-        n_rows=len(kept),
-        cost_range=(float(np.exp(table.log_cost.min())), float(np.exp(table.log_cost.max()))),
+        cost=cost.text, unit=cost.unit, law=fit.law, level=fit.level, n_rows=len(log_cost),
+        cost_range=(float(np.exp(log_cost.min())), float(np.exp(log_cost.max()))),
         approaches=tuple(
-            _approach(
-                i, lines.get(i), places if i == 3 else None, drawn if i == 3 else None, fit, asked
-            )
-            for i in (1, 2, 3)
+            _approach(i, lines.get(i), *of_law.get(i, (None, None)), fit, asked) for i in NAMES
         ),
-        bias=_bias(table, fitted, law, lines[3], slice_width) if 2 in lines else (),
-        penalties=_penalties(law, theta, table, asked, places[0], fit),
-        replicates=Replicates(
-            axes=fit.axes, by_approach=(by_number[0], by_number[1], by_number[2]), draws=drawn
-        ),
+        bias=_bias(seen, lines[3], how.slice_width) if 2 in lines else (),
+        penalties=_penalties(seen, asked, places[0], fit),
+        replicates=_replicates(lines, drawn, fit.axes),
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Seen:
+    """The table with its costs, its leading form, and both under every resample's weights, the table's own first.
+
+    `weight` (1 + b, n), `theta` (1 + b, p).
+    """
+
+    table: CostedTable
+    fitted: Fitted
+    law: Scaled
+    weight: Floats
+    theta: Floats
+
+
+def _seen(
+    observations: Observations, fit: LawFit, cost: Cost, how: Resampling, rng: np.random.Generator
+) -> _Seen:
+    fitted, order = leading_form(observations, fit)
+    kept = usable(observations, signed=fit.link == "signed").rows(order)
+    logs = np.log(kept.x)
+    n, theta = len(kept), fitted.estimate.theta[None]
+    weight = np.ones((1, n))
+    if how.bootstrap:
+        drawn = replicate_weights(n, kept.group, how.bootstrap, rng)
+        weight = np.concatenate([weight, drawn])
+        theta = np.concatenate([theta, refits(fitted.estimate, fitted.rows, drawn)[0]])
+    return _Seen(
+        table=CostedTable(logs=logs, log_cost=cost.log_cost(logs)[0], error=kept.error, cost=cost),
+        fitted=fitted,
+        law=_scaled(fit.members[0], fit.axes),
+        weight=weight,
+        theta=theta,
     )
+
+
+def _lines(seen: _Seen, slice_width: float, places: Floats | None) -> dict[int, Lines]:
+    """Exponents by each approach that can be had; parabolas need two axes."""
+    found = {
+        1: by_frontier(seen.table, seen.weight),
+        3: by_law(seen.law, seen.theta, seen.table, places),
+    }
+    if len(seen.table.cost.axes) == 2:
+        found[2] = by_slices(seen.table, seen.weight, slice_width)[0]
+    return found
+
+
+def _replicates(lines: dict[int, Lines], drawn: Floats, axes: tuple[str, ...]) -> Replicates:
+    none = np.empty((0, len(axes)))
+    first, second, third = (lines[i].exponent[1:] if i in lines else none for i in NAMES)
+    return Replicates(axes=axes, by_approach=(first, second, third), draws=drawn)
 
 
 def _check(fit: LawFit) -> None:
@@ -250,10 +295,9 @@ def _optimum(fit: LawFit, log_budget: float, logs: Floats, predicts: bool) -> Op
     )
 
 
-def _bias(
-    table: CostedTable, fitted: Fitted, law: Scaled, lines: Lines, width: float
-) -> tuple[Bias, ...]:
+def _bias(seen: _Seen, lines: Lines, width: float) -> tuple[Bias, ...]:
     """Approach 2 on the law's own values at the table's places; nothing where it finds no slices."""
+    table, fitted, law = seen.table, seen.fitted, seen.law
     log_mean = law.log_mean(fitted.estimate.theta[None], table.logs)[0]
     exact = dataclasses.replace(table, error=np.exp(log_mean))
     found, slices, first = by_slices(exact, np.ones((1, len(log_mean))), width)
@@ -278,9 +322,8 @@ def _bias(
     )
 
 
-def _penalties(
-    law: Scaled, theta: Floats, table: CostedTable, asked: Floats, places: Floats, fit: LawFit
-) -> tuple[Penalty, ...]:
+def _penalties(seen: _Seen, asked: Floats, places: Floats, fit: LawFit) -> tuple[Penalty, ...]:
+    law, table, theta = seen.law, seen.table, seen.theta[:1]
     out = []
     for log_budget, best in zip(asked.tolist(), places, strict=True):
         ladder = np.linspace(log_budget - np.log(CHEAPER), log_budget, BUDGETS_FOR_PENALTY)

@@ -84,16 +84,18 @@ def by_slices(table: CostedTable, weight: Floats, width: float) -> tuple[Lines, 
     return Lines(exponent=exponent, level=level, n_points=int(use[0].sum())), slices, first
 
 
-def by_law(law: Scaled, theta: Floats, table: CostedTable) -> Lines:
+def by_law(law: Scaled, theta: Floats, table: CostedTable, places: Floats | None = None) -> Lines:
     """Approach 3: the exponents of the law's optima over the table's range of costs.
 
     Args:
         law: the form.
         theta: working parameters of each replicate, shape (b, p).
         table: with costs.
+        places: the optima of `table.budgets(EXPONENT_BUDGETS)`, where they are known already.
     """
     budgets = table.budgets(EXPONENT_BUDGETS)
-    places = optima(law, theta, table.cost, budgets, table.domain)
+    if places is None:
+        places = optima(law, theta, table.cost, budgets, table.domain)
     use: NDArray[np.bool_] = np.all(np.isfinite(places), axis=2)
     x = np.broadcast_to(budgets, use.shape)
     found = [slope_of(x, places[..., i], use) for i in range(places.shape[2])]

@@ -36,12 +36,14 @@ class ParameterSpec:
     formula, in the unit of its axis, held as its logarithm.
     `exponent`: positive. `signed`, `slope`, `change`: exponents of either sign. `bend`: of z^2.
     `break`: a place on an axis, ln(x/s). `width`: of a break, in log units. `shift`: ln(shift/s),
-    added to the axis. `level`: of a saturating term, ln h at the scale.
+    added to the axis. `level`: of a saturating term, ln h at the scale. Of a valley: `curvature`, of
+    u^2; `place`, ln(best/s); `drift`, the power of the axis `by` with which the best value moves; `skew`.
     """
 
     name: str
     kind: str
     axis: str | None = None
+    by: str | None = None
 
     @property
     def is_log(self) -> bool:
@@ -92,6 +94,16 @@ class Form(abc.ABC):
     parameters: tuple[ParameterSpec, ...]
     unscaled: bool = False
     """Whether axes are in their own units, and not over scales of the table."""
+    most_steps: int = 200
+    """Newton steps after which a start is given up."""
+    box: tuple[tuple[int, float, float], ...] = ()
+    """Bounds of the user's own: place in theta, lower and upper; infinite where the usual one stands."""
+    priors: tuple[tuple[int, float, float], ...] = ()
+    """Normal priors of the user's own: place in theta, mean and standard deviation."""
+    fixed: frozenset[int] = frozenset()
+    """Places in theta that the user holds."""
+    noise: float = 0.0
+    """Variance of a row at weight 1, by which priors weigh; 0: they do not."""
 
     @abc.abstractmethod
     def at(self, z: Floats) -> Evaluator:
@@ -108,8 +120,24 @@ class Form(abc.ABC):
 
     @property
     def n_parameters(self) -> int:
-        """Number of fitted parameters p."""
+        """Number of working parameters p."""
         return len(self.parameters)
+
+    derived: bool = False
+    """Whether some parameters are reported otherwise than they are estimated: `natural` says how."""
+
+    def natural(self, theta: Floats) -> Floats:
+        """Working parameters (b, p) as they are reported, logarithms as such."""
+        return theta
+
+    def natural_slopes(self, theta: Floats) -> Floats:
+        """D natural / d theta at theta (p,), shape (p, p)."""
+        return np.eye(len(theta))
+
+    @property
+    def n_fitted(self) -> int:
+        """Number of parameters that the rows are asked for: those that are not held."""
+        return self.n_parameters - len(self.fixed)
 
     @functools.cached_property
     def log_parameters(self) -> NDArray[np.intp]:

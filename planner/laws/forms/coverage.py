@@ -91,6 +91,24 @@ class Covered(Form):
         return self.base.parameters
 
     @property
+    def most_steps(self) -> int:  # type: ignore[override]
+        """Newton steps after which a start is given up."""
+        return self.base.most_steps
+
+    @property
+    def derived(self) -> bool:  # type: ignore[override]
+        """Whether some parameters are reported otherwise than they are estimated."""
+        return self.base.derived
+
+    def natural(self, theta: Floats) -> Floats:
+        """Working parameters (b, p) as they are reported."""
+        return self.base.natural(theta)
+
+    def natural_slopes(self, theta: Floats) -> Floats:
+        """D natural / d theta at theta (p,)."""
+        return self.base.natural_slopes(theta)
+
+    @property
     def term_parameters(self) -> tuple[tuple[int, ...], ...]:
         """Positions in theta of the parameters of each fitted term."""
         return self.base.term_parameters

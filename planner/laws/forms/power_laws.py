@@ -39,6 +39,22 @@ class Term:
     factors: tuple[tuple[str, str, str], ...] = ()
 
 
+def split_outside(text: str, sign: str) -> list[str]:
+    """The parts of a text between signs that stand in no bracket: an axis may be `(share+0.05)`.
+
+    >>> split_outside("n*(share+0.05)+n", "+")
+    ['n*(share+0.05)', 'n']
+    """
+    parts, depth = [""], 0
+    for letter in text:
+        depth += (letter == "(") - (letter == ")")
+        if letter == sign and depth == 0:
+            parts.append("")
+        else:
+            parts[-1] += letter
+    return [part.strip() for part in parts]
+
+
 def used_axes(roles: Roles) -> tuple[str, ...]:
     """Axes that are in the law, in the order given."""
     return tuple(axis for axis, role in roles.items() if role in (POWER, SLOPE))
@@ -212,8 +228,8 @@ def sum_of_products(roles: Roles, *, floor: bool = True, argument: str = "") -> 
         raise InputError("law sum needs its products, e.g. sum:n_params*audio_seconds+n_params")
     power = power_axes(roles)
     products: list[tuple[str, ...]] = []
-    for text in argument.split("+"):
-        names = [name.strip() for name in text.split("*")]
+    for text in split_outside(argument, "+"):
+        names = split_outside(text, "*")
         for name in names:
             if name not in roles:
                 raise UnknownNameError("axis", name, roles)
@@ -241,7 +257,7 @@ def valley(roles: Roles, *, floor: bool = True, argument: str = "") -> Posynomia
     """
     if not argument:
         raise InputError("law valley needs its axes, e.g. valley:audio_seconds")
-    named = tuple(name.strip() for name in argument.split("+"))
+    named = tuple(split_outside(argument, "+"))
     for name in named:
         if name not in roles:
             raise UnknownNameError("axis", name, roles)

@@ -12,7 +12,7 @@ import importlib.metadata
 from collections.abc import Callable
 
 from planner.errors import UnknownNameError
-from planner.laws.forms import curved_laws, power_laws
+from planner.laws.forms import curved_laws, optima, power_laws
 from planner.laws.forms.base import Form
 from planner.laws.forms.formula import formula_law, is_formula
 from planner.laws.forms.power_laws import Roles
@@ -30,6 +30,8 @@ _LAWS: dict[str, Builder] = {
     "add-interact-simple": power_laws.add_interact_simple,
     "sum": power_laws.sum_of_products,
     "valley": power_laws.valley,
+    "optimum": optima.optimum,
+    "optimum-skew": optima.optimum_skew,
     "shifted": curved_laws.shifted,
     "bnsl-1": curved_laws.bnsl_1,
     "bnsl-2": curved_laws.bnsl_2,

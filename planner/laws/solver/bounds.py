@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
 
 import numpy as np
 
 from planner.laws.forms.base import Form, ParameterSpec
 from planner.laws.observations import Floats
 from planner.laws.solver.grid import LEVELS_BY_DIMENSION, Cells, product_cells
+from planner.laws.solver.starts import REGRESSED
 
 SHALLOWEST, STEEPEST = 0.01, 25.0
 """Bounds of an exponent times the axis's log range: a term that changes by 1 % or by e^25 over the
@@ -24,6 +25,10 @@ LARGEST_LEVEL = 15.0
 """Bound of ln h at the scale: beyond it a saturating law is a power law or a constant."""
 WIDEST_BREAK, NARROWEST_BREAK = 1.0, 0.02
 """Bounds of a break's width as a share of the axis's log range."""
+LEAST_ROOT, LARGEST_ROOT = 0.02, 5.0
+"""Bounds of the root of a valley's curvature times the axis's log range: 1 in 2,500 to e^25 over it."""
+STEEPEST_SKEW = 8.0
+"""Largest skew of a valley: one side is e^8 as steep where the other has risen by e."""
 
 
 def axis_range(form: Form, z: Floats, spec: ParameterSpec) -> tuple[float, float]:
@@ -37,7 +42,23 @@ def axis_range(form: Form, z: Floats, spec: ParameterSpec) -> tuple[float, float
 def bounds_of(form: Form, z: Floats, y: Floats) -> tuple[Floats, Floats]:
     """Lower and upper bounds of the working parameters: wide, and free of units."""
     box = [_bounds(spec, axis_range(form, z, spec), y) for spec in form.parameters]
-    return np.array([low for low, _ in box]), np.array([high for _, high in box])
+    low, high = np.array([low for low, _ in box]), np.array([high for _, high in box])
+    for i, lower, upper in form.box:
+        lower, upper = _narrowed(form.parameters[i], (low[i], high[i]), lower, upper)
+        low[i], high[i] = lower, upper
+    return low, high
+
+
+def _narrowed(
+    spec: ParameterSpec, usual: tuple[float, float], lower: float, upper: float
+) -> tuple[float, float]:
+    """The user's bounds, which may be wider than the usual ones; but a positive parameter stays positive."""
+    if lower == upper:
+        held = usual[0] if np.isinf(lower) else lower
+        return held, held
+    positive = spec.kind in ("exponent", "curvature", "width") and lower <= 0
+    low = usual[0] if positive or np.isinf(lower) else lower
+    return low, max(usual[1] if np.isinf(upper) else upper, low)
 
 
 def _bounds(spec: ParameterSpec, ends: tuple[float, float], y: Floats) -> tuple[float, float]:
@@ -60,22 +81,39 @@ def _bounds(spec: ParameterSpec, ends: tuple[float, float], y: Floats) -> tuple[
         return -LARGEST_LEVEL, LARGEST_LEVEL
     if spec.kind == "bend":
         return -STEEPEST / reach**2, STEEPEST / reach**2
+    if spec.kind in ("curvature", "place", "drift", "skew"):
+        return _valley_bounds(spec.kind, ends)
     return -STEEPEST / reach, STEEPEST / reach
 
 
-def cells_of(form: Form, z: Floats, plane: Plane, n_levels: int | None = None) -> Cells:
-    """Grid of the nonlinear parameters; slopes and bends stay at the log regression's."""
+def _valley_bounds(kind: str, ends: tuple[float, float]) -> tuple[float, float]:
+    reach = ends[1] - ends[0]
+    if kind == "curvature":
+        return LEAST_ROOT / reach, LARGEST_ROOT / reach
+    if kind == "place":
+        return -LARGEST_ROOT, LARGEST_ROOT
+    if kind == "drift":
+        return -LARGEST_ROOT / reach, LARGEST_ROOT / reach
+    return -STEEPEST_SKEW, STEEPEST_SKEW
+
+
+def cells_of(
+    form: Form, z: Floats, known: Mapping[int, float], n_levels: int | None = None
+) -> Cells:
+    """Grid of the nonlinear parameters; those that are `known` by a regression stay there."""
     params = [i for i, spec in enumerate(form.parameters) if not spec.is_log]
-    free = [i for i in params if form.parameters[i].kind not in ("slope", "bend")]
-    n = n_levels or LEVELS_BY_DIMENSION.get(len(free), 4)
+    n = n_levels or LEVELS_BY_DIMENSION.get(n_searched(form), 4)
     axes = []
     for i in params:
         spec = form.parameters[i]
-        if spec.kind in ("slope", "bend"):
-            known = plane.slopes if spec.kind == "slope" else plane.bends
-            axes.append(known[[form.axes.index(str(spec.axis))]])
+        if i in known:
+            low, high = _bounds(spec, axis_range(form, z, spec), np.zeros(1))
+            axes.append(np.clip(np.array([known[i]]), low, high))
         else:
             axes.append(_levels(spec, axis_range(form, z, spec), n))
+    if form.box:
+        low, high = bounds_of(form, z, np.zeros(1))
+        axes = [np.unique(np.clip(a, low[i], high[i])) for i, a in zip(params, axes, strict=True)]
     return product_cells(tuple(params), axes)
 
 
@@ -106,21 +144,6 @@ def signed_levels(n: int) -> Floats:
     return np.concatenate([-np.geomspace(0.5, 3.0, n_negative)[::-1], positive])
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Plane:
-    """Regression y = a - sum_k b_k z_k + sum_k c_k z_k^2: slopes b and bends c, shape (k,) each."""
-
-    slopes: Floats
-    bends: Floats
-
-
-def log_regression(form: Form, z: Floats, y: Floats, weight: Floats) -> Plane:
-    """Weighted least squares with a bend on those axes that have one in the form."""
-    k = z.shape[1]
-    bent = [form.axes.index(str(s.axis)) for s in form.parameters if s.kind == "bend"]
-    root = np.sqrt(weight)
-    design = np.column_stack([np.ones(len(y)), -z, z[:, bent] ** 2]) * root[:, None]
-    solution = np.linalg.lstsq(design, y * root, rcond=None)[0]
-    bends = np.zeros(k)
-    bends[bent] = solution[1 + k :]
-    return Plane(solution[1 : 1 + k], bends)
+def n_searched(form: Form) -> int:
+    """Number of nonlinear parameters that a grid is laid over."""
+    return sum(not spec.is_log and spec.kind not in REGRESSED for spec in form.parameters)

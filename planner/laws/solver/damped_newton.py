@@ -39,7 +39,7 @@ class Problem:
     """What is minimised: a form at rows, log errors y (n,), row weights, and a box.
 
     Weights are (1, n), shared, or (b, n), one row for each start; bounds (1, p) or (b, p) likewise.
-    Equal bounds hold a parameter fixed.
+    Equal bounds hold a parameter fixed. Priors add precision (theta - mean)^2 / 2, shape (p,) each.
     """
 
     form: Form
@@ -48,6 +48,8 @@ class Problem:
     weight: Floats
     lower: Floats
     upper: Floats
+    prior_mean: Floats | None = None
+    prior_precision: Floats | None = None
 
     def of(self, active: Index) -> Problem:
         """The problem of those starts alone; what is shared stays shared."""
@@ -58,6 +60,8 @@ class Problem:
             weight=_chosen(self.weight, active),
             lower=_chosen(self.lower, active),
             upper=_chosen(self.upper, active),
+            prior_mean=self.prior_mean,
+            prior_precision=self.prior_precision,
         )
 
 
@@ -123,13 +127,19 @@ def local_model(
     else:
         diagonal = ((jacobian * jacobian) @ np.broadcast_to(major, psi.shape)[:, :, None])[:, :, 0]
     gradient = (jacobian @ psi[:, :, None])[:, :, 0]
+    value = loss.value(residual, np.broadcast_to(weight, residual.shape))
+    if problem.prior_mean is not None and problem.prior_precision is not None:
+        off, precision = theta - problem.prior_mean, problem.prior_precision
+        value = value + 0.5 * (precision * off**2).sum(1)
+        gradient = gradient + precision * off
+        diagonal = diagonal + precision
+        hessian = hessian + np.diag(precision)
     if exact and at.second is not None:
         hessian += at.second(psi)
         logs = problem.form.log_parameters
         # d2F/du2 of c (1 + u) is d2F/dtheta2 - dF/dtheta for theta = ln c.
         hessian[:, logs, logs] -= gradient[:, logs]
     floor = 1e-12 * diagonal.max(axis=1, keepdims=True) + 1e-300
-    value = loss.value(residual, np.broadcast_to(weight, residual.shape))
     return LocalModel(value, gradient, hessian, np.maximum(diagonal, floor))
 
 

@@ -9,11 +9,12 @@ import numpy as np
 
 from planner.laws.forms.base import Form
 from planner.laws.observations import Floats
-from planner.laws.solver.bounds import bounds_of, cells_of, log_regression
+from planner.laws.solver.bounds import bounds_of, cells_of
 from planner.laws.solver.damped_newton import Descent, Problem, descend, local_model
 from planner.laws.solver.dispersion import tuned_threshold
 from planner.laws.solver.grid import projected_starts
 from planner.laws.solver.losses import Loss
+from planner.laws.solver.starts import regressed
 from planner.laws.solver.thresholds import follow
 
 N_STARTS = 6
@@ -80,6 +81,7 @@ class Estimate:
 def problem_of(form: Form, rows: Rows) -> Problem:
     """The minimisation problem of one form on one table."""
     lower, upper = bounds_of(form, rows.z, rows.y)
+    mean, precision = _priors(form)
     return Problem(
         form=form,
         evaluator=form.at(rows.z),
@@ -87,7 +89,19 @@ def problem_of(form: Form, rows: Rows) -> Problem:
         weight=rows.weight[None, :],
         lower=lower[None, :],
         upper=upper[None, :],
+        prior_mean=mean,
+        prior_precision=precision,
     )
+
+
+def _priors(form: Form) -> tuple[Floats | None, Floats | None]:
+    """Means and precisions of priors, in units of the objective: noise variance over prior variance."""
+    if not form.priors or form.noise == 0.0:
+        return None, None
+    mean, precision = np.zeros(form.n_parameters), np.zeros(form.n_parameters)
+    for i, centre, deviation in form.priors:
+        mean[i], precision[i] = centre, form.noise / deviation**2
+    return mean, precision
 
 
 def estimate(
@@ -116,14 +130,13 @@ def estimate(
             problem, evaluator=form.at(few.z), y=few.y, weight=few.weight[None, :]
         )
     )
-    plane = log_regression(form, few.z, few.y, few.weight)
-    cells = cells_of(form, few.z, plane)
+    cells = cells_of(form, few.z, regressed(form, few.z, few.y, few.weight))
     starts = projected_starts(form, sketch.evaluator, few.y, sketch.weight, cells, n_starts)[0]
     if near is not None:
         starts = np.concatenate([near[None], starts])
     first = descend(sketch, Loss(), starts, n_steps=FIRST_STEPS, tolerance=1e-6, n_majorised=2)
     kept, counts = _met(first.theta)
-    ends = follow(problem, loss, first.theta[kept])
+    ends = follow(problem, loss, first.theta[kept], n_steps=form.most_steps)
     return _best(problem, loss, ends, counts)
 
 
@@ -177,5 +190,5 @@ def automatic_threshold(form: Form, rows: Rows, near: Floats | None = None) -> L
         log_mean = problem.evaluator.log_mean(way.theta)[0]
         return way.theta[0], (log_mean - rows.y) * root
 
-    dof = len(rows) - form.n_parameters
+    dof = len(rows) - form.n_fitted
     return tuned_threshold(refit, fitted.theta, fitted.residual * root, dof)

@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 
 from planner.laws.observations import Floats
 from planner.laws.parts import Bootstrap
-from planner.laws.solver.bounds import cells_of, log_regression
+from planner.laws.solver.bounds import cells_of, n_searched
 from planner.laws.solver.damped_newton import Problem, descend
 from planner.laws.solver.estimate import Estimate, Rows, problem_of
 from planner.laws.solver.grid import projected_starts
 from planner.laws.solver.losses import robust_sigma
+from planner.laws.solver.starts import regressed
 from planner.laws.solver.thresholds import approach
 
 BETTER = 1e-7
@@ -81,9 +82,8 @@ def refits(fitted: Estimate, rows: Rows, weights: Floats, n_steps: int = 200) ->
 def _second_starts(problem: Problem, rows: Rows) -> Floats:
     """The best cell of each replicate's own grid, shape (B, p)."""
     form = problem.form
-    plane = log_regression(form, rows.z, rows.y, rows.weight)
-    n_free = sum(not s.is_log and s.kind not in ("slope", "bend") for s in form.parameters)
-    cells = cells_of(form, rows.z, plane, GRID_LEVELS.get(n_free, 3))
+    known = regressed(form, rows.z, rows.y, rows.weight)
+    cells = cells_of(form, rows.z, known, GRID_LEVELS.get(n_searched(form), 3))
     starts = [
         projected_starts(
             form, problem.evaluator, rows.y, problem.weight[begin : begin + CHUNK], cells, 1
@@ -97,6 +97,7 @@ def bootstrap(
     fitted: Estimate,
     rows: Rows,
     group: NDArray[np.int64] | None,
+    scales: Floats,
     *,
     n: int,
     level: float,
@@ -108,6 +109,7 @@ def bootstrap(
         fitted: the estimate.
         rows: its table.
         group: labels of dependent runs, resampled together, or None.
+        scales: of the form's axes, in which places are told.
         n: replicates.
         level: probability of the percentile intervals.
         seed: of the resampling.
@@ -116,9 +118,14 @@ def bootstrap(
     clustered = group is not None and len(np.unique(group)) < len(group)
     weights = replicate_weights(len(rows), group if clustered else None, n, rng)
     theta, wins = refits(fitted, rows, weights)
-    values = theta.copy()
+    values = fitted.form.natural(theta).copy()
     logs = fitted.form.log_parameters
     values[:, logs] = np.exp(values[:, logs])
+    for i in fitted.form.indices("scale", "place"):
+        axis = fitted.form.parameters[i].axis
+        values[:, i] = np.exp(values[:, i]) * (
+            scales[fitted.form.axes.index(axis)] if axis else 1.0
+        )
     tail = 0.5 * (1.0 - level)
     low, high = np.quantile(values, [tail, 1.0 - tail], axis=0)
     return Bootstrap(

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from planner.laws.forms.base import Form
 from planner.laws.observations import Floats
 from planner.laws.solver.dispersion import Dispersion, dispersion
 from planner.laws.solver.estimate import Estimate, Rows
@@ -40,7 +41,7 @@ def condition_number(jacobian: Floats) -> float:
 
 def dispersion_of(fitted: Estimate, rows: Rows) -> Dispersion:
     """The noise of one fitted form, n - p degrees of freedom."""
-    dof = len(rows) - fitted.form.n_parameters
+    dof = len(rows) - fitted.form.n_fitted
     return dispersion(fitted.residual * np.sqrt(rows.weight), fitted.loss, dof)
 
 
@@ -49,8 +50,16 @@ def free_parameters(fitted: Estimate) -> list[int]:
     return [
         i
         for i, spec in enumerate(fitted.form.parameters)
-        if spec.kind == "floor" or spec.name not in fitted.at_bound
+        if i not in fitted.form.fixed and (spec.kind == "floor" or spec.name not in fitted.at_bound)
     ]
+
+
+def with_priors(form: Form, jacobian: Floats, variance: float) -> Floats:
+    """The Jacobian with a row for each prior, as if it were a run that measured its parameter."""
+    rows = np.zeros((len(form.priors), jacobian.shape[1]))
+    for row, (i, _, deviation) in zip(rows, form.priors, strict=True):
+        row[i] = np.sqrt(variance) / deviation
+    return np.concatenate([jacobian, rows])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -89,29 +98,30 @@ def uncertainty_of(
     weights account for the scatter already.
     """
     p, n = fitted.form.n_parameters, len(rows)
-    dof = min(float(n - p), fitted.loss.dof)
+    spare = n - fitted.form.n_fitted
+    dof = min(float(spare), fitted.loss.dof)
     free = free_parameters(fitted)
     plain = np.zeros((p, p))
     if not free:
         return Uncertainty(covariance=plain, dof=dof, stretch=np.ones(p), scatter="equal")
-    length = np.maximum(np.linalg.norm(jacobian[:, free], axis=0), 1e-300)
-    root = np.linalg.pinv(jacobian[:, free] / length, rcond=1e-14) / length[:, None]
+    told = with_priors(fitted.form, jacobian, noise.variance)[:, free]
+    length = np.maximum(np.linalg.norm(told, axis=0), 1e-300)
+    root = np.linalg.pinv(told / length, rcond=1e-14) / length[:, None]
     plain[np.ix_(free, free)] = noise.variance * (root @ root.T)
     covariance, scatter = plain.copy(), "equal"
     scaled = fitted.residual * np.sqrt(rows.weight)
     if group is not None and len(np.unique(group)) < n:
-        scatter, dof = "grouped", float(max(min(len(np.unique(group)) - p, dof), 1))
-        covariance[np.ix_(free, free)] += noise.variance * _between(root, scaled, group)
-    else:
-        rest = 1.0 - np.minimum(np.einsum("pn,np->n", root, jacobian[:, free]), MOST_LEVERAGE)
-        if (
-            not equal
-            and n - p >= SPARE_FOR_SCATTER
-            and scatter_changes(scaled / np.sqrt(rest), rows.z)
-        ):
+        spare_groups = len(np.unique(group)) - fitted.form.n_fitted
+        scatter, dof = "grouped", float(max(min(spare_groups, dof), 1))
+        covariance[np.ix_(free, free)] += noise.variance * _between(root[:, :n], scaled, group)
+    elif not equal and spare >= SPARE_FOR_SCATTER:
+        rest = 1.0 - np.minimum(np.einsum("pn,np->n", root[:, :n], told[:n]), MOST_LEVERAGE)
+        if scatter_changes(scaled / np.sqrt(rest), rows.z):
             scatter = "unequal"
-            moved = root * (noise.influence * fitted.loss.slope(scaled) / rest)
-            covariance[np.ix_(free, free)] = moved @ moved.T
+            moved = root[:, :n] * (noise.influence * fitted.loss.slope(scaled) / rest)
+            believed = root[:, n:]
+            beside = noise.variance * (believed @ believed.T)
+            covariance[np.ix_(free, free)] = moved @ moved.T + beside
     before, after = np.diag(plain), np.diag(covariance)
     stretch = np.where(before > 0, after / np.where(before > 0, before, 1.0), 1.0)
     return Uncertainty(covariance=covariance, dof=dof, stretch=stretch, scatter=scatter)

@@ -10,10 +10,11 @@ falls far from the truth also decides which way is taken: with 12 to 27 runs 85 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 
-from planner.laws.forms.base import ParameterSpec
+from planner.laws.forms.base import Form, ParameterSpec
 from planner.laws.forms.link import Link
 from planner.laws.observations import Floats
 from planner.laws.parts import Parameter
@@ -29,6 +30,8 @@ UNBOUNDED = 13.8
 """Half-width of a log interval beyond which no bound is given: a factor of a million."""
 PROFILED = ("floor", "exponent", "signed")
 """Kinds whose intervals are profiled."""
+NO_FLOOR = -20.0
+"""Ln floor over the smallest error, from which down it is 0 to nine digits."""
 WIDEST_LOG_STEP = 2.0
 """Largest half-width, in logarithms, that sets a profile's first step."""
 
@@ -41,6 +44,7 @@ def parameters_of(
     level: float,
     metric: str,
     link: Link,
+    scales: Floats,
 ) -> tuple[Parameter, ...]:
     """Parameters in natural units with their intervals.
 
@@ -52,30 +56,64 @@ def parameters_of(
         level: probability of the intervals.
         metric: name of the error, the unit of floor and amplitudes.
         link: of the error; under `signed` floors are reported without its offset.
+        scales: of the form's axes, in which places are reported.
     """
     reach = t_quantile(0.5 + 0.5 * level, spread.dof)
-    specs = fitted.form.parameters
-    errors = [math.sqrt(max(float(v), 0.0)) for v in np.diag(spread.covariance)]
-    for i in fitted.form.indices("floor"):
-        if specs[i].name in fitted.at_bound:
-            errors[i] = math.inf
+    values, errors = _natural(fitted, spread)
     profiled = _profiled(fitted, rows, errors, reach, rise * spread.stretch)
+    words = _Words(metric=metric, link=link, nothing=float(rows.y.min()) + NO_FLOOR)
     made = []
-    for i, (spec, error) in enumerate(zip(specs, errors, strict=True)):
-        theta, pressed = float(fitted.theta[i]), spec.name in fitted.at_bound
-        if i in profiled:
-            ends = profiled[i]
-        elif pressed:
-            ends = Profile(low=None, high=None)
-        else:
-            ends = _wald(theta, reach * error)
-        if spec.kind == "scale":
-            made.append(_scale(spec, theta, error, pressed, ends))
-        elif spec.is_log:
-            made.append(_positive(spec, theta, error, pressed, ends, metric, link))
-        else:
-            made.append(_exponent(spec, theta, error, pressed, ends))
+    for i, (spec, error) in enumerate(zip(fitted.form.parameters, errors, strict=True)):
+        unit = _unit_of(fitted.form, spec, scales)
+        if i in fitted.form.fixed:
+            made.append(_held(spec, float(values[i]), unit, words))
+            continue
+        ends = profiled.get(i) or _ends(fitted, i, float(values[i]), reach * error)
+        ends = _within(ends, fitted.form, i)
+        made.append(
+            _told(spec, float(values[i]), error, spec.name in fitted.at_bound, ends, unit, words)
+        )
     return tuple(made)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Words:
+    """What parameters are told in; `nothing` is ln of a floor that is 0."""
+
+    metric: str
+    link: Link
+    nothing: float
+
+
+def _natural(fitted: Estimate, spread: Uncertainty) -> tuple[Floats, list[float]]:
+    """Parameters as they are reported, logarithms as such, and their standard errors."""
+    form, covariance, values = fitted.form, spread.covariance, fitted.theta
+    if form.derived:
+        slopes = form.natural_slopes(fitted.theta)
+        covariance = slopes @ covariance @ slopes.T
+        values = form.natural(fitted.theta[None])[0]
+    errors = [math.sqrt(max(float(v), 0.0)) for v in np.diag(covariance)]
+    boxed = {i for i, *_ in form.box}
+    for i in form.indices("floor"):
+        if form.parameters[i].name in fitted.at_bound and i not in boxed:
+            errors[i] = math.inf
+    return values, errors
+
+
+def _ends(fitted: Estimate, i: int, theta: float, half: float) -> Profile:
+    """Student's interval; none where the parameter lies on its bound."""
+    pressed = fitted.form.parameters[i].name in fitted.at_bound
+    return Profile(low=None, high=None) if pressed else Profile(low=theta - half, high=theta + half)
+
+
+def _told(
+    spec: ParameterSpec, theta: float, error: float, pressed: bool, ends: Profile, unit: float, words: _Words,
+) -> Parameter:  # fmt: skip
+    if spec.kind in ("scale", "place"):
+        return _scale(spec, theta, error, pressed, ends, unit)
+    if spec.is_log:
+        return _positive(spec, theta, error, pressed, ends, words)
+    return _exponent(spec, theta, error, pressed, ends)
 
 
 def _profiled(
@@ -85,7 +123,7 @@ def _profiled(
     asked = []
     for i in fitted.form.indices(*PROFILED):
         spec = fitted.form.parameters[i]
-        if spec.name in fitted.at_bound and spec.kind != "floor":
+        if i in fitted.form.fixed or (spec.name in fitted.at_bound and spec.kind != "floor"):
             continue
         half = WIDEST_LOG_STEP if spec.is_log else abs(float(fitted.theta[i]))
         half = min(reach * errors[i], half)
@@ -98,30 +136,51 @@ def _profiled(
     return {one.index: ends for one, ends in zip(asked, found, strict=True)}
 
 
-def _wald(theta: float, half: float) -> Profile:
-    """Symmetric interval of the working parameter."""
-    return Profile(low=theta - half, high=theta + half)
+def _unit_of(form: Form, spec: ParameterSpec, scales: Floats) -> float:
+    return float(scales[form.axes.index(spec.axis)]) if spec.axis in form.axes else 1.0
+
+
+def _held(spec: ParameterSpec, theta: float, scale: float, words: _Words) -> Parameter:
+    """A parameter that the user fixed; a floor of 0 is as deep as floors go."""
+    if spec.kind in ("scale", "place"):
+        value, unit = scale * math.exp(theta), spec.axis or "1"
+    elif spec.is_log:
+        value = math.exp(theta) - (words.link.offset if spec.kind == "floor" else 0.0)
+        unit = _unit(spec, words.metric, words.link)
+        value = 0.0 if spec.kind == "floor" and theta < words.nothing else value
+    else:
+        value, unit = theta, "1"
+    return Parameter(
+        name=spec.name, value=value, low=value, high=value, std_error=None, unit=unit,
+        kind=spec.kind, axis=spec.axis, flags=("fixed",),
+    )  # fmt: skip
+
+
+def _within(ends: Profile, form: Form, i: int) -> Profile:
+    """An interval that ends where the user's bounds do."""
+    own = next(((low, high) for place, low, high in form.box if place == i), None)
+    if own is None:
+        return ends
+    low, high = (
+        [e for e in pair if e is not None and math.isfinite(e)]
+        for pair in zip((ends.low, ends.high), own, strict=True)
+    )
+    return Profile(low=max(low, default=None), high=min(high, default=None))
 
 
 def _positive(
-    spec: ParameterSpec,
-    theta: float,
-    error: float,
-    pressed: bool,
-    ends: Profile,
-    metric: str,
-    link: Link,
+    spec: ParameterSpec, theta: float, error: float, pressed: bool, ends: Profile, words: _Words
 ) -> Parameter:
-    """A floor or amplitude; a floor that is pressed to its bound is 0."""
+    """A floor or amplitude; a floor that is pressed to the usual bound is 0."""
     floor = spec.kind == "floor"
     low, high = ends.low, ends.high
     if low is not None and theta - low > UNBOUNDED:
         low = None
     if high is not None and not floor and high - theta > UNBOUNDED:
         high = None
-    value = 0.0 if floor and pressed else math.exp(theta)
-    offset = link.offset if floor else 0.0
-    lowest = None if not floor or link.name == "signed" else 0.0
+    value = 0.0 if floor and pressed and theta < words.nothing else math.exp(theta)
+    offset = words.link.offset if floor else 0.0
+    lowest = None if not floor or words.link.name == "signed" else 0.0
     vague = (floor and low is None) or (error > NOT_IDENTIFIED and not (pressed and not floor))
     if spec.kind == "natural-amplitude":
         # In the formula's unit it moves with its exponent: a wide interval says nothing of the law.
@@ -133,7 +192,7 @@ def _positive(
         low=lowest if low is None else math.exp(low) - offset,
         high=None if high is None else math.exp(min(high, 700.0)) - offset,
         std_error=None if pressed else error,
-        unit=_unit(spec, metric, link),
+        unit=_unit(spec, words.metric, words.link),
         kind=spec.kind,
         axis=spec.axis,
         flags=flags,
@@ -147,17 +206,17 @@ def _unit(spec: ParameterSpec, metric: str, link: Link) -> str:
 
 
 def _scale(
-    spec: ParameterSpec, theta: float, error: float, pressed: bool, ends: Profile
+    spec: ParameterSpec, theta: float, error: float, pressed: bool, ends: Profile, unit: float
 ) -> Parameter:
-    """A formula's scale, in the unit of its axis."""
+    """A formula's scale, or the best value of an axis, in the unit of its axis."""
     vague = error > NOT_IDENTIFIED and not pressed
     bounded = [
-        None if end is None or abs(end - theta) > UNBOUNDED else math.exp(end)
+        None if end is None or abs(end - theta) > UNBOUNDED else unit * math.exp(end)
         for end in (ends.low, ends.high)
     ]
     return Parameter(
         name=spec.name,
-        value=math.exp(theta),
+        value=unit * math.exp(theta),
         low=bounded[0],
         high=bounded[1],
         std_error=None if pressed else error,

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize
 
 from planner.errors import FitError, InputError, OutsideDataError, UnknownNameError
-from planner.laws.allocate.allocation import allocate
+from planner.laws.allocate.allocation import Resampling, allocate
 from planner.laws.allocate.cost import cost_of_column, cost_of_formula
 from planner.laws.allocate.optimum import Scaled, optima
 from planner.laws.allocate.slices import frontier, minima, slices_of
@@ -46,10 +46,9 @@ def slices(decades=2.0, drift=1.0, alpha=0.34, beta=0.37):
     return np.stack([n.ravel(), (budgets[:, None] / 6 / n).ravel()], axis=1)
 
 
-def allocated(table, **options):
-    return allocate(
-        table, fit_law(table, law="additive"), COST, **{"bootstrap": 0, "draws": 2, **options}
-    )
+def allocated(table, budgets=(), **options):
+    how = Resampling(**{"bootstrap": 0, "draws": 2, **options})
+    return allocate(table, fit_law(table, law="additive"), COST, budgets, how)
 
 
 @settings(max_examples=25)
@@ -202,7 +201,7 @@ def test_replicates_are_the_seeds():
 def test_the_published_critique_of_the_240_points(clean_chinchilla):
     table = dataclasses.replace(clean_chinchilla, axes=AXES)
     fit = fit_law(table, law="additive", loss="huber:1e-3")
-    found = allocate(table, fit, COST, bootstrap=300, draws=2)
+    found = allocate(table, fit, COST, how=Resampling(bootstrap=300, draws=2))
     exponent = found.approaches[2].exponents[0]
     # Besiroglu et al. 2024 publish .513 with a standard error of .020, and reject Hoffmann's .46 and .54.
     assert exponent.value == pytest.approx(0.513, abs=0.002)

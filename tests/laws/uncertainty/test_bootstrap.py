@@ -42,13 +42,13 @@ def test_a_replicate_ends_where_it_would_alone(delta):
 
 def test_the_bootstrap_finds_several_basins_in_the_raw_points(chinchilla):
     fitted = fit_form(chinchilla, "additive", Setting(loss="huber:1e-3", link=Link()))
-    found = bootstrap(fitted.estimate, fitted.rows, None, n=60, level=0.9, seed=0)
+    found = bootstrap(fitted.estimate, fitted.rows, None, fitted.scales, n=60, level=0.9, seed=0)
     assert found.second_start_wins > 0
 
 
 def test_bootstrap_deviations_match_the_published_ones(clean_chinchilla):
     fitted = fit_form(clean_chinchilla, "additive", Setting(loss="huber:1e-3", link=Link()))
-    found = bootstrap(fitted.estimate, fitted.rows, None, n=300, level=0.9, seed=0)
+    found = bootstrap(fitted.estimate, fitted.rows, None, fitted.scales, n=300, level=0.9, seed=0)
     names = [spec.name for spec in fitted.form.parameters]
     deviation = dict(zip(names, found.std_errors, strict=True))
     # 1,000 pairs replicates gave E .0252, alpha .0147, beta .0204 (README of the data).

@@ -8,6 +8,7 @@ from typing import Any
 from planner.plan.wording import NAMES, amount, title
 from planner.report.answer_text import is_tie, percent
 from planner.report.tables import plain_table
+from planner.words.engine_records import OWN_ENGINE
 
 N_ALTERNATIVES = 3
 N_REASONS = 2
@@ -49,7 +50,9 @@ def _sentence(answer: dict[str, Any]) -> str:
     p = best["prediction"]
     on_new = "on new speech like the test set" if "same_set" in p else ""
     measured = p["measured_error"]
-    ran = "never run" if measured is None else f"measured {percent(measured)}"
+    engine = best["config"].get("engine")
+    where = "" if engine in (None, OWN_ENGINE) else " in this engine"
+    ran = f"never run{where}" if measured is None else f"measured {percent(measured)}"
     ends = f"{100 * p['low']:.2f} to {100 * p['high']:.2f} %"
     what = f"errors: {percent(p['error'])} {on_new}".rstrip()
     return (

@@ -58,11 +58,11 @@ def named(engine: Any, which: str) -> Named:
     if which.isdigit() and len(which) < 12:
         return Named(row=_finished(engine, int(which)))
     answer_id = read.plan(engine, which).answer_id
-    best = _recommended(engine, answer_id)
-    config = best["config"]
+    answer = _answered(engine, answer_id)
+    config = answer["best"]["config"]
     ours = config.get("engine") in (None, OWN_ENGINE)
     return Named(
-        row=_finished(engine, int(best["prediction"]["run_ids"][0])),
+        row=_recommended(engine, answer),
         answer_id=answer_id,
         engine=None if ours else config["engine"],
         precision=None if ours else config["precision"],
@@ -83,13 +83,32 @@ def _finished(engine: Any, run_id: int) -> RunRow:
     return row
 
 
-def _recommended(engine: Any, answer_id: str) -> dict[str, Any]:
-    best: dict[str, Any] | None = json.loads(read.plan(engine, answer_id).answer_json).get("best")
-    if best is None:
+def _answered(engine: Any, answer_id: str) -> dict[str, Any]:
+    answer: dict[str, Any] = json.loads(read.plan(engine, answer_id).answer_json)
+    if answer.get("best") is None:
         raise InputError(f"answer {answer_id} recommends nothing; ask again with wider limits")
-    if not best["prediction"]["run_ids"]:
-        raise InputError(
-            f"answer {answer_id} recommends {best['label']}, which nobody has trained; train it with "
-            "soundscale sweep run, or ask with --measured-only"
-        )
-    return best
+    return answer | {"answer_id": answer_id}
+
+
+def _recommended(engine: Any, answer: dict[str, Any]) -> RunRow:
+    """The run of what is recommended: scored in its engine, or trained and never scored there."""
+    best = answer["best"]
+    if best["prediction"]["run_ids"]:
+        return _finished(engine, int(best["prediction"]["run_ids"][0]))
+    for run_id in answer.get("evidence", ()):
+        row = read.run(engine, int(run_id))
+        if row.provenance == "measured" and _is_of(row, best["config"]):
+            return _finished(engine, row.run_id)
+    raise InputError(
+        f"answer {answer['answer_id']} recommends {best['label']}, which nobody has trained; train it with "
+        "soundscale sweep run, or ask with --measured-only"
+    )
+
+
+def _is_of(row: RunRow, config: dict[str, Any]) -> bool:
+    trial = row.trial
+    said = {
+        "backbone": trial.backbone, "audio_seconds": trial.audio_seconds, "padding": trial.padding,
+        "reduction": str(trial.reduction), "adaptation": str(trial.adaptation),
+    }  # fmt: skip
+    return all(config[name] == value for name, value in said.items())

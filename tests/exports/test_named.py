@@ -3,7 +3,12 @@
 import pytest
 
 from planner.errors import InputError, UnknownNameError
-from runner.exports.named import Named
+from planner.store.claims import finish
+from planner.store.read import runs
+from planner.store.write import register_sweep
+from planner.words.records import Reduction, Resources
+from runner.exports.named import Named, _recommended
+from tests.store.samples import LEASE, WORKER, claim_any, finished, trial
 
 
 def chosen(to, asked, **answer):
@@ -35,3 +40,25 @@ def test_a_run_and_an_answer_in_our_own_engine_must_be_told_to_what():
 def test_a_precision_that_the_answers_engine_lacks_is_refused():
     with pytest.raises(UnknownNameError, match="precision of onnx 'int16'"):
         chosen(None, "int16", **ANSWER)
+
+
+def test_a_run_that_was_never_scored_in_the_answers_engine_is_what_it_recommends(sqlite_store):
+    """A sweep measures the runs on the frontier in other engines; an answer may name another run in one of them."""
+    kinds = [trial(reduction=Reduction.parse(text)) for text in ("none", "stem:2")]
+    sweep = register_sweep(
+        sqlite_store, "two", "{}", [(one, Resources()) for one in kinds]
+    ).sweep_id
+    for _ in kinds:
+        finish(sqlite_store, claim_any(sqlite_store, sweep, WORKER, LEASE), finished())
+    rows = runs(sqlite_store)
+    wanted = next(row for row in rows if row.trial.reduction.factor == 2)
+    config = {
+        "backbone": "whisper-tiny", "audio_seconds": 8.0, "padding": wanted.trial.padding, "reduction": "stem:2",
+        "adaptation": str(wanted.trial.adaptation), "engine": "ctranslate2", "precision": "int8",
+    }  # fmt: skip
+    best = {"label": "that", "prediction": {"run_ids": []}, "config": config}
+    answer = {"answer_id": "a1", "evidence": [row.run_id for row in rows], "best": best}
+    assert _recommended(sqlite_store, answer).run_id == wanted.run_id
+    nobody = answer | {"best": best | {"config": config | {"audio_seconds": 3.0}}}
+    with pytest.raises(InputError, match="recommends that, which nobody has trained"):
+        _recommended(sqlite_store, nobody)

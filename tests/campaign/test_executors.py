@@ -150,25 +150,6 @@ def test_a_worker_that_gets_sigterm_gives_its_trial_back_uncharged(disturbed):
     assert row.max_attempts - row.n_attempts == 2
 
 
-def test_a_driver_killed_at_any_moment_is_resumed_by_the_same_command(
-    campaign, write_spec, tmp_path
-):
-    spec = write_spec(("steps = 2", "steps = 10"), ('["none", "stem:2"]', '"none"'), NO_LATENCY)
-    driver = start(spec, tmp_path, "--ray", "local", "--workers", "1")
-    wait_for(tmp_path, "finished")
-    driver.send_signal(signal.SIGKILL)
-    driver.wait()
-    before = [row for row in rows_of(tmp_path) if row.status == "finished"]
-    result = campaign(spec)
-    rows = rows_of(tmp_path)
-    assert (result.n_finished, result.n_failed) == (2, 0)
-    assert sum(row.status == "finished" for row in rows) == 2
-    assert all(row in rows for row in before)
-    assert {row.status for row in rows} <= {"finished", "lost"}
-    with opened(f"sqlite:///{tmp_path}/runs.db") as engine:
-        assert audited(engine) == {}
-
-
 INTERRUPTS = [
     pytest.param(signal.SIGINT, ["none"], id="ctrl-c-inline"),
     pytest.param(signal.SIGTERM, ["local", "--workers", "1"], id="sigterm-ray"),

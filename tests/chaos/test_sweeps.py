@@ -30,7 +30,6 @@ def after_faults(ray: str, n_faults: int, seed: int) -> dict[str, Any]:
 
 
 @needs_postgres
-@pytest.mark.slow
 @pytest.mark.postgres
 def test_real_sweeps_whose_drivers_and_server_die_store_every_trial_once():
     found = after_faults("none", 40, seed=3)

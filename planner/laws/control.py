@@ -10,6 +10,7 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from planner.errors import InputError, UnknownNameError
 from planner.laws.forms.base import Form, ParameterSpec
@@ -77,7 +78,7 @@ def constraints(
     return tuple(made)
 
 
-def _pairs(given: Mapping[str, object] | Iterable[str], kind: str) -> dict[str, object]:
+def _pairs(given: Mapping[str, Any] | Iterable[str], kind: str) -> dict[str, Any]:
     if isinstance(given, Mapping):
         return dict(given)
     return dict(_read(text, kind) for text in given)

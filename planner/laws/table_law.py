@@ -155,7 +155,7 @@ class TableLaw:
 
         x = points_of(self.law, columns_of(table))
         found = best_values(self.law, x, self.law.level if level is None else level)
-        columns = {}
+        columns: dict[str, Any] = {}
         for one in found:
             columns |= {
                 one.axis: one.value,

@@ -185,9 +185,9 @@ def table_text(found: dict[str, Any]) -> str:
     lines += [f"  given {'; '.join(known)}"] * bool(known)
     lines += [f"  note  {w['message']}" for w in found["warnings"]]
     if found["predictions"]:
-        rows = [flat_prediction({**p, "distance": {}}) for p in found["predictions"]]
-        keys = list(rows[0])
-        cells = [[cell(p[k]) for k in keys] for p in rows]
+        flat = [flat_prediction({**p, "distance": {}}) for p in found["predictions"]]
+        keys = list(flat[0])
+        cells = [[cell(p[k]) for k in keys] for p in flat]
         lines += ["", *(f"  {line}" for line in plain_table(keys, cells).split("\n"))]
     return "\n".join(lines)
 

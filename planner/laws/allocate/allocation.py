@@ -102,13 +102,15 @@ def allocate(
         raise FitError(
             f"the {fit.law} law has no optimum inside the search at every budget: along one axis it falls to the end"
         )
-    of_law = {3: (places, drawn)}
     log_cost = seen.table.log_cost
     return Allocation(
         cost=cost.text, unit=cost.unit, law=fit.law, level=fit.level, n_rows=len(log_cost),
         cost_range=(float(np.exp(log_cost.min())), float(np.exp(log_cost.max()))),
         approaches=tuple(
-            _approach(i, lines.get(i), *of_law.get(i, (None, None)), fit, asked) for i in NAMES
+            _approach(
+                i, lines.get(i), places if i == 3 else None, drawn if i == 3 else None, fit, asked
+            )
+            for i in NAMES
         ),
         bias=_bias(seen, lines[3], how.slice_width) if 2 in lines else (),
         penalties=_penalties(seen, asked, places[0], fit),

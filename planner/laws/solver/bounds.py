@@ -112,8 +112,8 @@ def cells_of(
         else:
             axes.append(_levels(spec, axis_range(form, z, spec), n))
     if form.box:
-        low, high = bounds_of(form, z, np.zeros(1))
-        axes = [np.unique(np.clip(a, low[i], high[i])) for i, a in zip(params, axes, strict=True)]
+        lows, highs = bounds_of(form, z, np.zeros(1))
+        axes = [np.unique(np.clip(a, lows[i], highs[i])) for i, a in zip(params, axes, strict=True)]
     return product_cells(tuple(params), axes)
 
 

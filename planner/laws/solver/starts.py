@@ -40,7 +40,9 @@ def regressed(form: Form, z: Floats, y: Floats, weight: Floats) -> dict[int, flo
 def _solved(features: list[Floats], y: Floats, weight: Floats) -> Floats:
     root = np.sqrt(weight)
     design = np.column_stack(features) * root[:, None]
-    solution: Floats = np.linalg.lstsq(design, y * root, rcond=None)[0]
+    solution: Floats = np.asarray(
+        np.linalg.lstsq(design, y * root, rcond=None)[0], dtype=np.float64
+    )
     return solution
 
 

@@ -11,12 +11,14 @@ from numpy.typing import NDArray
 
 from planner.errors import FitError, InputError
 from planner.laws.fit_law import fit_law
+from planner.laws.forms.base import Form
 from planner.laws.forms.link import Link, link_for
 from planner.laws.groups.coordinates import Coordinates
 from planner.laws.groups.pooling import GroupedRows, Population, pool
+from planner.laws.groups.shared import KEPT
 from planner.laws.observations import Exclusion, Floats, Observations, usable, usable_rows
 
-HYPER, OWN = 160, 120
+HYPER, OWN = KEPT, 120
 """Draws of what groups share, and of a group for each: ends are then known to a twentieth of the interval."""
 WIDER = 1.3
 """Scale of the proposal over the linearised covariance; with PROPOSAL_DOF it sees the tails (assumption)."""
@@ -125,23 +127,22 @@ class GroupLaw:
     def _draws(self, group: int | None) -> tuple[Floats, Floats, Floats]:
         """Coordinates of one group, their weights and the row spread of each draw: shapes (s, p), (s,), (s,).
 
-        What groups share is drawn from its approximate posterior, a group given that by importance sampling from a
+        What groups share is drawn from its posterior, a group given that by importance sampling from a
         wide t about its estimate, weighted by its own rows and the drawn population. Weights add up to one share for
         each draw of what is shared, whose posterior knows the group's rows already.
         """
         found, p = self.population, self.coordinates.form.n_parameters
         rng = np.random.default_rng([self.seed, -1 % 2**31 if group is None else group])
-        mu = found.mu + rng.standard_normal((HYPER, p)) @ _root(found.mu_covariance).T
-        tau = found.tau * np.sqrt(found.tau_dof / rng.chisquare(found.tau_dof, (HYPER, p)))
-        sigma = found.sigma * np.sqrt(found.sigma_dof / rng.chisquare(found.sigma_dof, HYPER))
+        mu, tau, sigma = found.shared.mu, found.shared.tau, found.shared.sigma
         if group is None:
             phi = mu[:, None] + tau[:, None] * rng.standard_normal((HYPER, OWN, p))
             flat = np.full(HYPER * OWN, 1.0 / (HYPER * OWN))
             return self._inside(phi.reshape(-1, p)), flat, np.repeat(sigma, OWN)
-        root = _root(WIDER**2 * found.covariance[group])
+        centre, root = self._given(group)
         normal = rng.standard_normal((HYPER, OWN, p))
         chi = rng.chisquare(PROPOSAL_DOF, (HYPER, OWN)) / PROPOSAL_DOF
-        phi = found.phi[group] + (normal @ root.T) / np.sqrt(chi)[..., None]
+        step = (root[:, None] @ normal[..., None])[..., 0] / np.sqrt(chi)[..., None]
+        phi = centre[:, None] + WIDER * step
         proposed = -0.5 * (PROPOSAL_DOF + p) * np.log1p((normal**2).sum(-1) / chi / PROPOSAL_DOF)
         mine = self.rows.group == group
         flat_phi = self._inside(phi.reshape(-1, p))
@@ -154,16 +155,21 @@ class GroupLaw:
         weight /= weight.sum(axis=1, keepdims=True) * HYPER
         return flat_phi, weight.ravel(), np.repeat(sigma, OWN)
 
+    def _given(self, group: int) -> tuple[Floats, Floats]:
+        """Mean (h, p) and root of the covariance (h, p, p) of a group given each draw of what is shared, linearised."""
+        told, shared = self.population.told, self.population.shared
+        noise, spread = shared.sigma[:, None] ** 2, shared.tau**2
+        own = told.information[group] / noise[:, :, None]
+        own = own + spread[:, None, :] ** -1.0 * np.eye(spread.shape[1])
+        right = told.right[group] / noise + shared.mu / spread
+        centre = np.linalg.solve(own, right[:, :, None])[:, :, 0]
+        return centre, np.linalg.cholesky(np.linalg.inv(own))
+
     def _inside(self, phi: Floats) -> Floats:
         """Logarithms of exponents where their exponential is finite."""
         out = phi.copy()
         out[:, self.coordinates.exponents] = np.clip(out[:, self.coordinates.exponents], -20.0, 4.0)
         return out
-
-
-def _root(covariance: Floats) -> Floats:
-    values, vectors = np.linalg.eigh(0.5 * (covariance + covariance.T))
-    return np.asarray(vectors * np.sqrt(np.maximum(values, 0.0)))
 
 
 def _quantiles(values: Floats, weight: Floats, level: float) -> Floats:
@@ -200,9 +206,28 @@ def fit_groups(
     """
     if len(labels) != len(observations):
         raise InputError(f"{len(labels)} group labels for {len(observations)} rows")
-    chosen = link_for(observations, link)
-    used = usable_rows(observations)
-    kept = usable(observations)
+    chosen, kept = link_for(observations, link), usable(observations)
+    names, group = _named(labels, usable_rows(observations))
+    y = chosen.forward(kept.error)
+    overall = fit_law(_levelled(kept, y, group), law=LAW)
+    leading = overall.members[0]
+    at, scales = Coordinates(form=leading.form()), np.array(leading.scales)
+    rows = _grouped(kept, y, group, at.form, scales)
+    theta = np.tile(np.array(leading.theta), (len(names), 1))
+    off = _means(y - at.form.at(rows.z).log_mean(theta[:1])[0], group)
+    theta[:, at.form.log_parameters] += off[:, None]
+    return GroupLaw(
+        law=LAW, metric=observations.metric, axes=observations.axes, names=names,
+        n_rows=tuple(np.bincount(group).tolist()), scales=scales, link=chosen, coordinates=at,
+        population=pool(rows, at, at.phi(theta), overall.sigma, seed), rows=rows,
+        domain=tuple(kept.domain(axis) for axis in kept.axes), exclusions=kept.exclusions, level=level, seed=seed,
+    )  # fmt: skip
+
+
+def _named(
+    labels: Sequence[str], used: NDArray[np.bool_]
+) -> tuple[tuple[str, ...], NDArray[np.intp]]:
+    """Names of the groups that have a usable row, and the group of each such row."""
     given = [label for label, use in zip(labels, used.tolist(), strict=True) if use]
     names = tuple(dict.fromkeys(given))
     if len(names) < LEAST_GROUPS:
@@ -210,27 +235,16 @@ def fit_groups(
             f"a law of groups needs at least {LEAST_GROUPS} groups to tell what they share, got {len(names)}: "
             f"{', '.join(names)}; fit each alone with fit table"
         )
-    group = np.array([names.index(label) for label in given], dtype=np.intp)
-    y = chosen.forward(kept.error)
-    overall = fit_law(_levelled(kept, y, group), law=LAW)
-    form, scales = overall.members[0].form(), np.array(overall.members[0].scales)
-    columns = [observations.axes.index(axis) for axis in form.axes]
+    return names, np.array([names.index(label) for label in given], dtype=np.intp)
+
+
+def _grouped(
+    kept: Observations, y: Floats, group: NDArray[np.intp], form: Form, scales: Floats
+) -> GroupedRows:
+    columns = [kept.axes.index(axis) for axis in form.axes]
     weight = np.ones(len(y)) if kept.weight is None else kept.weight / kept.weight.mean()
-    rows = GroupedRows(
-        z=np.log(kept.x[:, columns] / scales), y=y, weight=weight, group=group, n_groups=len(names)
-    )
-    at = Coordinates(form=form)
-    theta = np.tile(np.array(overall.members[0].theta), (len(names), 1))
-    theta[:, form.log_parameters] += _means(y - form.at(rows.z).log_mean(theta[:1])[0], group)[
-        :, None
-    ]
-    found = pool(rows, at, at.phi(theta), overall.sigma)
-    return GroupLaw(
-        law=LAW, metric=observations.metric, axes=observations.axes, names=names,
-        n_rows=tuple(int((group == g).sum()) for g in range(len(names))), scales=scales, link=chosen,
-        coordinates=at, population=found, rows=rows,
-        domain=tuple(kept.domain(axis) for axis in kept.axes), exclusions=kept.exclusions, level=level, seed=seed,
-    )  # fmt: skip
+    z = np.log(kept.x[:, columns] / scales)
+    return GroupedRows(z=z, y=y, weight=weight, group=group, n_groups=int(group.max()) + 1)
 
 
 def _means(values: Floats, group: NDArray[np.intp]) -> Floats:

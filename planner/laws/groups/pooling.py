@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from planner.laws.forms.base import Evaluator
 from planner.laws.groups.coordinates import Coordinates
+from planner.laws.groups.shared import Guess, SharedDraws, Told, shared_draws
 from planner.laws.observations import Floats
 
 MOST_ROUNDS = 400
@@ -52,6 +53,8 @@ class Population:
         mu: mean of the groups, shape (p,); mu_covariance: its own, (p, p).
         tau: spread of the groups, shape (p,); tau_dof: groups that told it, (p,).
         sigma: spread of a row about its law; sigma_dof: rows that told it.
+        shared: what is not known of mu, tau and sigma: draws of them.
+        told: what each group's rows say of its coordinates, linearised at its estimate.
         n_rounds: of the search; converged: whether it settled.
     """
 
@@ -63,6 +66,8 @@ class Population:
     tau_dof: Floats
     sigma: float
     sigma_dof: float
+    shared: SharedDraws
+    told: Told
     n_rounds: int
     converged: bool
 
@@ -139,7 +144,9 @@ class _Search:
         self.sigma2 = max(float(squares.mean()), 1e-14)
 
 
-def pool(rows: GroupedRows, at: Coordinates, start: Floats, sigma: float) -> Population:
+def pool(
+    rows: GroupedRows, at: Coordinates, start: Floats, sigma: float, seed: int = 0
+) -> Population:
     """Estimate all groups and what they share.
 
     Args:
@@ -147,6 +154,7 @@ def pool(rows: GroupedRows, at: Coordinates, start: Floats, sigma: float) -> Pop
         at: coordinates of the form.
         start: of each group, shape (g, p).
         sigma: first guess of the spread of a row.
+        seed: of the draws of what groups share.
     """
     search = _search(rows, at, start, sigma)
     settled, n_rounds = False, 0
@@ -157,7 +165,7 @@ def pool(rows: GroupedRows, at: Coordinates, start: Floats, sigma: float) -> Pop
         after = np.concatenate([search.mu, np.sqrt(search.tau2), [np.sqrt(search.sigma2)]])
         settled = bool((np.abs(after - before) <= SETTLED * (np.abs(before) + 0.01)).all())
         n_rounds += 1
-    return _population(search, covariance, n_rounds, settled)
+    return _population(search, covariance, n_rounds, settled, np.random.default_rng(seed))
 
 
 def _search(rows: GroupedRows, at: Coordinates, start: Floats, sigma: float) -> _Search:
@@ -180,23 +188,48 @@ def _search(rows: GroupedRows, at: Coordinates, start: Floats, sigma: float) -> 
     )  # fmt: skip
 
 
-def _population(search: _Search, covariance: Floats, rounds: int, settled: bool) -> Population:
+def _told_by(search: _Search) -> Told:
+    """What each group's rows say of its coordinates, linearised at its estimate."""
+    log_mean, jacobian = search.looked(search.phi)
+    weight = search.rows.weight
+    own = search.phi[search.rows.group]
+    target = search.rows.y - log_mean + np.einsum("np,np->n", jacobian, own)
+    return Told(
+        information=search.summed(
+            weight[:, None, None] * jacobian[:, :, None] * jacobian[:, None, :]
+        ),
+        right=search.summed((weight * target)[:, None] * jacobian),
+        square=search.summed(weight * target**2),
+        n_rows=np.bincount(search.rows.group, minlength=search.rows.n_groups).astype(np.float64),
+        usual=search.usual,
+        mu_precision=search.mu_precision,
+    )
+
+
+def _population(
+    search: _Search, covariance: Floats, rounds: int, settled: bool, rng: np.random.Generator
+) -> Population:
     inverse = np.diag(1.0 / search.tau2)
     # Sigma^-1 - Sigma^-1 V Sigma^-1 is what a group's rows say of mu, also where they are fewer than parameters.
     told = inverse - inverse @ covariance @ inverse
     information = told.sum(0) + np.diag(search.mu_precision)
     mu_covariance = np.linalg.pinv(0.5 * (information + information.T), hermitian=True)
     reliable = np.clip(1.0 - np.einsum("gii->gi", covariance) / search.tau2, 0.0, 1.0).sum(0)
+    tau, tau_dof = np.sqrt(search.tau2), np.maximum(reliable, 1.0) + 1.0
     used = float((search.at.form.n_parameters - np.einsum("ij,gji->g", inverse, covariance)).sum())
+    told = _told_by(search)
+    sigma, sigma_dof = float(np.sqrt(search.sigma2)), max(len(search.rows.y) - used, 2.0)
     return Population(
         phi=search.phi,
         covariance=covariance,
         mu=search.mu,
         mu_covariance=mu_covariance,
-        tau=np.sqrt(search.tau2),
-        tau_dof=np.maximum(reliable, 1.0) + 1.0,
-        sigma=float(np.sqrt(search.sigma2)),
-        sigma_dof=max(len(search.rows.y) - used, 2.0),
+        tau=tau,
+        tau_dof=tau_dof,
+        sigma=sigma,
+        sigma_dof=sigma_dof,
+        shared=shared_draws(told, Guess(tau, tau_dof, sigma, sigma_dof), rng),
+        told=told,
         n_rounds=rounds,
         converged=settled,
     )

@@ -217,7 +217,7 @@ def _population(
     reliable = np.clip(1.0 - np.einsum("gii->gi", covariance) / search.tau2, 0.0, 1.0).sum(0)
     tau, tau_dof = np.sqrt(search.tau2), np.maximum(reliable, 1.0) + 1.0
     used = float((search.at.form.n_parameters - np.einsum("ij,gji->g", inverse, covariance)).sum())
-    told = _told_by(search)
+    by_rows = _told_by(search)
     sigma, sigma_dof = float(np.sqrt(search.sigma2)), max(len(search.rows.y) - used, 2.0)
     return Population(
         phi=search.phi,
@@ -228,8 +228,8 @@ def _population(
         tau_dof=tau_dof,
         sigma=sigma,
         sigma_dof=sigma_dof,
-        shared=shared_draws(told, Guess(tau, tau_dof, sigma, sigma_dof), rng),
-        told=told,
+        shared=shared_draws(by_rows, Guess(tau, tau_dof, sigma, sigma_dof), rng),
+        told=by_rows,
         n_rounds=rounds,
         converged=settled,
     )

@@ -14,7 +14,7 @@ from typing import Any, Literal, TypeVar
 import click
 
 from planner.errors import InputError, SoundscaleError
-from planner.report.tables import cell, number_columns, plain_table
+from planner.report.tables import cell, number_columns, plain_table, within
 from planner.words.terminal import shown, shown_json
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -116,8 +116,12 @@ def talk(message: str) -> None:
 
 
 def echo(text: str) -> None:
-    """Text for people, on stdout; what would steer their terminal is shown, not sent."""
-    click.echo(shown(text))
+    """Text for people, on stdout; what would steer their terminal is shown, not sent.
+
+    On a terminal a line that is wider than it goes on in the next one, broken between words.
+    """
+    clean = shown(text)
+    click.echo(within(clean, terminal_columns()) if sys.stdout.isatty() else clean)
 
 
 def echo_json(value: Any) -> None:
@@ -236,7 +240,7 @@ def _echo_parquet(rows: Sequence[Mapping[str, Any]]) -> None:
 def echo_table(
     headings: Sequence[str], rows: Sequence[Sequence[str]], *, drop: Sequence[str] = ()
 ) -> None:
-    """A table on stdout: rich on a terminal, aligned plain text elsewhere.
+    """A table on stdout: rich on a terminal (plain there where NO_COLOR is set), aligned plain text elsewhere.
 
     On a terminal no word is broken: where the longest words of all columns are wider than it, columns
     go, and a line on stderr names them.
@@ -246,7 +250,7 @@ def echo_table(
         rows: their cells.
         drop: headings that go first, in this order; then others go from the right.
     """
-    if not is_terminal():
+    if not sys.stdout.isatty():
         echo(plain_table(headings, rows))
         return
     from rich import box
@@ -267,7 +271,7 @@ def echo_table(
         table.add_column(headings[i], width=width, justify=justify)
     for row in rows:
         table.add_row(*(Text(str(row[i])) for i in kept))
-    Console(width=terminal_columns()).print(table)
+    Console(width=terminal_columns(), color_system="auto" if is_terminal() else None).print(table)
     left = [heading for heading in headings if heading not in shown]
     if left:
         talk(f"too narrow for: {', '.join(left)}; a wider terminal shows them, -f json has all")
@@ -309,6 +313,9 @@ def spread_over(least: Sequence[int], natural: Sequence[int], room: int) -> list
 
 
 def _least_widths(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> list[int]:
-    """Of each column the width of its longest word, so that no id or number is broken in two."""
+    """Of each column the width of its longest word, so that no id is broken; a number keeps its unit beside it."""
     columns = zip(headings, *rows, strict=True)
-    return [max(len(w) for c in column for w in [*str(c).split(), ""]) for column in columns]
+    words = [max(len(w) for c in column for w in [*str(c).split(), ""]) for column in columns]
+    whole = [max(len(str(c)) for c in column) for column in zip(*rows, strict=True)]
+    numbers = number_columns(rows)
+    return [max(w, n) if right else w for w, n, right in zip(words, whole, numbers, strict=True)]

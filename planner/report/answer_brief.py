@@ -7,7 +7,7 @@ from typing import Any
 
 from planner.plan.wording import NAMES, amount, title
 from planner.report.answer_text import is_tie, percent
-from planner.report.tables import plain_table
+from planner.report.tables import table_within
 from planner.words.engine_records import OWN_ENGINE
 
 N_ALTERNATIVES = 3
@@ -36,7 +36,11 @@ def plan_brief(answer: dict[str, Any], width: int = 80) -> str:
     lines = textwrap.wrap(_sentence(answer), width, **_BY_WORDS)
     lines += ["", *_costs(answer, width), ""]
     lines += _alternatives(answer, width)
-    lines += ["", *_reasons(answer, width), *_caveats(answer, width)]
+    lines += ["", *_reasons(answer, width)]
+    room = max(
+        MOST_LINES - 2 - len(lines), 1
+    )  # less the line that counts further ones, and the last
+    lines += _caveats(answer, width, min(N_CAVEATS, room))
     for text in answer.get("advice", ()):
         if "soundscale compare" in text and len(lines) < MOST_LINES - 1:
             lines.append(f"the ties: soundscale {text.partition('soundscale ')[2]}")
@@ -126,33 +130,6 @@ def _without_shared_end(labels: list[str]) -> list[str]:
     return [" · ".join(p) for p in parts]
 
 
-def table_within(headings: list[str], rows: list[list[str]], width: int) -> list[str]:
-    """A plain table no wider than `width`, whose first column is a mark and whose second is a label.
-
-    Columns go from the right until it fits, the third stays. A label that is still too wide takes several
-    lines and is broken between words only.
-    """
-    shown = len(headings)
-    while shown > 3 and _width(headings[:shown], [r[:shown] for r in rows]) > width:
-        shown -= 1
-    table = [r[:shown] for r in [headings, *rows]]
-    over = _width(table[0], table[1:]) - width
-    if over > 0:
-        room = max(max(len(r[1]) for r in table) - over, 20)
-        table = [line for row in table for line in _label_lines(row, room)]
-    return plain_table(table[0], table[1:]).split("\n")
-
-
-def _label_lines(row: list[str], room: int) -> list[list[str]]:
-    """A row as rows of its own width: the label goes on below, beside empty cells."""
-    first, *more = textwrap.wrap(row[1], room, **_BY_WORDS) or [""]
-    return [[row[0], first, *row[2:]], *(["", part, *("" for _ in row[2:])] for part in more)]
-
-
-def _width(headings: list[str], rows: list[list[str]]) -> int:
-    return max(len(line) for line in plain_table(headings, rows).split("\n"))
-
-
 def _reasons(answer: dict[str, Any], width: int) -> list[str]:
     lines: list[str] = []
     for reason in answer["reasons"][:N_REASONS]:
@@ -165,7 +142,7 @@ def _reasons(answer: dict[str, Any], width: int) -> list[str]:
     return lines
 
 
-def _caveats(answer: dict[str, Any], width: int) -> list[str]:
+def _caveats(answer: dict[str, Any], width: int, most: int) -> list[str]:
     """Words lost at window borders, the verdict on the untrained reference, then notes, each on one line."""
     borders = answer.get("borders") or {}
     # Words that are surely lost change what is typed next; what is not shown is in the whole answer.
@@ -174,7 +151,7 @@ def _caveats(answer: dict[str, Any], width: int) -> list[str]:
     said += [("note", w["message"]) for w in answer["warnings"]]
     lines = [
         f"{kind:<{_PREFIX}}{textwrap.shorten(text, width - _PREFIX, placeholder=' …')}"
-        for kind, text in said[:N_CAVEATS]
+        for kind, text in said[:most]
     ]
-    left = len(said) - N_CAVEATS
+    left = len(said) - most
     return lines + ([f"note    and {left} more"] if left > 0 else [])

@@ -15,7 +15,7 @@ from planner.report.fit_text import (
     stored_fit_text,
     table_text,
 )
-from planner.report.tables import plain_table
+from planner.report.tables import plain_table, table_within
 from planner.words.axes import axis
 
 __all__ = [
@@ -184,21 +184,22 @@ def target_text(found: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def suggest_text(found: dict[str, Any]) -> str:
-    """Runs to do next on one screen, or that none is worth it."""
+def suggest_text(found: dict[str, Any], width: int = 80) -> str:
+    """Runs to do next, in their order, or that none is worth it; the table is at most `width` wide."""
     lines = [f"  {found['verdict']}"]
     rows = [
         [
+            "first" if s["value"] is None else str(place),
             s["label"],
-            "first" if s["value"] is None else f"{100 * s['value']:.2g} points",
+            "–" if s["value"] is None else f"{100 * s['value']:.2g} points",
             "–" if s["hours"] is None else f"{s['hours']:.2g} h",
             "" if s["p_change"] is None else f"{s['p_change']:.2f}",
         ]
-        for s in found["suggestions"]
+        for place, s in enumerate(found["suggestions"], 1)
     ]
     if rows:
-        headings = ["run", "worth", "takes", "P(changes the choice)"]
-        lines += ["", *(f"  {line}" for line in plain_table(headings, rows).split("\n"))]
+        headings = ["", "run", "worth", "takes", "P(changes the choice)"]
+        lines += ["", *(f"  {line}" for line in table_within(headings, rows, width - 2)), ""]
     lines += [f"  first {s['why']}" for s in found["suggestions"] if s["value"] is None]
     lines += [f"  speech {found['more_speech']}"] if found.get("more_speech") else []
     lines += [f"  speech {found['scoring']['text']}"] if found.get("scoring") else []

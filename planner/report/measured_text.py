@@ -6,8 +6,8 @@ import textwrap
 from typing import Any
 
 from planner.plan.wording import NAMES, amount, said, title
-from planner.report.answer_brief import table_within
 from planner.report.answer_text import percent
+from planner.report.tables import table_within
 
 MOST_ROWS = 8
 """Configurations that are listed (assumption: one screen)."""

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
+import textwrap
 from collections.abc import Sequence
 from typing import Any
 
 from planner.words.terminal import shown
+
+_BY_WORDS: dict[str, Any] = {"break_long_words": False, "break_on_hyphens": False}
 
 
 def cell(value: Any) -> str:
@@ -38,14 +42,24 @@ def plain_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def number_columns(rows: Sequence[Sequence[str]]) -> list[bool]:
-    """Of each column whether it holds numbers alone, which stand to the right; empty without rows."""
+    """Of each column whether it holds numbers alone, which stand to the right; empty without rows.
+
+    >>> number_columns([["4.07 % ± 0.50", "2 min 05 s", "3 of 4"], ["–", "51 s", "4 of 4"]])
+    [True, True, False]
+    """
     return [all(_numeric(str(cell)) for cell in column) for column in zip(*rows, strict=True)]
 
 
+_DURATION = re.compile(r"\d+ (h|min) \d+ (min|s)")
+
+
 def _numeric(text: str) -> bool:
+    value, _, spread = text.partition(" ± ")
+    if spread:
+        return _numeric(value) and _numeric(spread)
     words = text.split(" ")
-    # A number with its unit, or with an interval; a sentence that opens with a number is text.
-    if len(words) > 2 and not text.endswith("]"):
+    # A number with its unit, twice in a duration, or with an interval; a sentence that opens with a number is text.
+    if len(words) > 2 and not text.endswith("]") and not _DURATION.fullmatch(text):
         return False
     bare = words[0].rstrip("%")
     try:
@@ -53,3 +67,58 @@ def _numeric(text: str) -> bool:
     except ValueError:
         return text in ("–", "")
     return True
+
+
+def table_within(headings: list[str], rows: list[list[str]], width: int) -> list[str]:
+    """A plain table no wider than `width`, whose first column is a mark and whose second is a label.
+
+    Columns go from the right until it fits, the third stays. A label that is still too wide takes several
+    lines and is broken between words only.
+    """
+    shown = len(headings)
+    while shown > 3 and _width(headings[:shown], [r[:shown] for r in rows]) > width:
+        shown -= 1
+    table = [r[:shown] for r in [headings, *rows]]
+    over = _width(table[0], table[1:]) - width
+    if over > 0:
+        room = max(max(len(r[1]) for r in table) - over, 20)
+        table = [line for row in table for line in _label_lines(row, room)]
+    return plain_table(table[0], table[1:]).split("\n")
+
+
+def _label_lines(row: list[str], room: int) -> list[list[str]]:
+    """A row as rows of its own width: the label goes on below, beside empty cells."""
+    first, *more = textwrap.wrap(row[1], room, **_BY_WORDS) or [""]
+    return [[row[0], first, *row[2:]], *(["", part, *("" for _ in row[2:])] for part in more)]
+
+
+def _width(headings: list[str], rows: list[list[str]]) -> int:
+    return max(len(line) for line in plain_table(headings, rows).split("\n"))
+
+
+def within(text: str, width: int) -> str:
+    """Text whose lines are at most `width` wide, broken between words alone and indented as they began.
+
+    A line that opens with one word and a gap, as `note  …` does, goes on below what follows the gap. A word that
+    is wider than `width` stays whole.
+
+    >>> print(within("why   fewest errors of all", 18))
+    why   fewest
+          errors of
+          all
+    """
+    return "\n".join(
+        line if len(line) <= width else "\n".join(_wrapped(line, width))
+        for line in text.split("\n")
+    )
+
+
+_LEAD = re.compile(r"\s*(?:\S+\s{2,})?")
+
+
+def _wrapped(line: str, width: int) -> list[str]:
+    found = _LEAD.match(line)
+    lead = len(found.group()) if found else 0
+    return textwrap.wrap(
+        line, width, subsequent_indent=" " * (lead if lead <= width // 3 else 2), **_BY_WORDS
+    )

@@ -11,7 +11,7 @@ COLUMNS = (
     ("label", "trial"),
     ("split", "split"),
     ("scorer", "scorer"),
-    ("error_shown", "error"),
+    ("error_shown", "error ± se"),
     ("n_errors", "errors"),
     ("n_units", "of"),
     ("n_deletions", "deleted"),

@@ -23,7 +23,7 @@ def lines(found: dict[str, Any]) -> list[str]:
     name, error = found["metric"], 100 * parity["error"]
     apart = "" if parity["error_difference"] is None else (
         f" ({100 * parity['error_difference']:+.2f} points ± "
-        f"{196 * (parity['error_difference_std_error'] or 0.0):.2f} against the run)"
+        f"{100 * (parity['error_difference_std_error'] or 0.0):.2f} (se) against the run)"
     )  # fmt: skip
     out.append(
         f"  {name} {error:.2f} %{apart}, {parity['n_equal_texts']} of {parity['n_utterances']} texts equal"
@@ -35,8 +35,8 @@ def lines(found: dict[str, Any]) -> list[str]:
     )
     if (borders := parity.get("borders")) is not None:
         out.append(
-            f"  window borders cost {100 * borders['error_share']:+.2f} points of error (± "
-            f"{196 * (borders['std_error'] or 0.0):.2f}) against cutting at silence"
+            f"  window borders cost {100 * borders['error_share']:+.2f} points of error ± "
+            f"{100 * (borders['std_error'] or 0.0):.2f} (se) against cutting at silence"
         )
     for utterance, new, old in parity["different"][:3]:
         out.append(f"  differs on {utterance}: {new[:70]!r} for {old[:70]!r}")

@@ -71,7 +71,8 @@ def shown_engine(row: Mapping[str, Any]) -> dict[str, Any]:
     """A row of an engine for people."""
     shown = dict(row)
     shown["error"] = f"{100 * row['error']:.2f} %"
-    shown["n_equal_texts"] = f"{row['n_equal_texts']} of {row['n_utterances']}"
+    same = row["n_equal_texts"]
+    shown["n_equal_texts"] = None if same is None else f"{same} of {row['n_utterances']}"
     for key, show in (
         ("request_p50_ms", format_ms), ("request_p95_ms", format_ms),
         ("size_bytes", format_bytes), ("peak_memory_bytes", format_bytes),
@@ -168,7 +169,7 @@ def verdict(row: Mapping[str, Any]) -> str:
     else:
         bought = "nothing: take the untrained checkpoint"
     interval = "" if gap is None else f" {100 * gap:+.2f} points" + (
-        "" if half is None else f" ± {100 * half:.2f}"
+        "" if half is None else f" [{100 * (gap - half):+.2f}, {100 * (gap + half):+.2f}] (95 %)"
     )  # fmt: skip
     return (
         f"untrained {row['label']} makes {100 * row['error']:.2f} % errors; {row['best_label']}"

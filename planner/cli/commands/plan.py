@@ -254,4 +254,4 @@ def suggest(
     if output_format != "table":
         echo_json(found)
         return
-    echo(answer_text.suggest_text(found))
+    echo(answer_text.suggest_text(found, terminal_columns()))

@@ -6,7 +6,7 @@ import os
 
 import click
 
-from planner.cli.options import db_option, echo, echo_rows, format_option
+from planner.cli.options import db_option, echo_rows, format_option
 
 _SETTINGS = (
     ("db", "SOUNDSCALE_DB", "soundscale.db"),
@@ -77,4 +77,6 @@ def completion(shell: str) -> None:
 
     found = get_completion_class(shell)
     assert found is not None
-    echo(found(cli, {}, "soundscale", VARIABLE).source())
+    click.echo(
+        found(cli, {}, "soundscale", VARIABLE).source()
+    )  # a script: its lines stay as they are

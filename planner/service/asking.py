@@ -34,8 +34,11 @@ from planner.words.records import canonical_json, to_json
 N_TIES = 20
 """Ties that an answer lists."""
 
-LATENCY_RULE = "requests/1"
-"""How latency of an utterance is worked out: quantiles over requests (planner/plan/workload.py)."""
+LATENCY_RULE = "requests/1+imported"
+"""How latency of an utterance is worked out: quantiles over requests (planner/plan/workload.py).
+
+Before `+imported` a latency that a table told without output tokens was taken to be of none, and so was no
+measurement of its own configuration."""
 FORMAT = "answer/4"
 """Of an answer's JSON, in its id: what an earlier format stored for the same question stays as it was."""
 

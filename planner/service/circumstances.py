@@ -19,7 +19,7 @@ from planner.store import read
 from planner.store.device_sheets import data_sheet
 from planner.store.row_types import StoredLatency
 from planner.words.question import PlanQuery
-from planner.words.records import Latency
+from planner.words.records import IMPORTED, Latency
 
 DEFAULT_OUTPUT_TOKENS_PER_SECOND = 3.3
 """Output tokens for each second of speech where no run tells: assumption (English, 2.8 words/s in
@@ -31,7 +31,7 @@ class AsOf:
     """What an earlier answer knew: the runs its law looked at, the last measurement, and the law.
 
     `engines` are the last score and latency in other engines, `by_window` says that latency was windows
-    times the quantile of one.
+    times the quantile of one, `untold_as_none` that a latency without output tokens was of none.
     Without `fit_id` the law of those runs is fitted by this version of the code.
     """
 
@@ -40,6 +40,7 @@ class AsOf:
     fit_id: str | None = None
     engines: tuple[int, int] = (0, 0)
     by_window: bool = False
+    untold_as_none: bool = False
 
 
 def resolved(engine: Engine, query: PlanQuery) -> PlanQuery:
@@ -93,17 +94,40 @@ def latencies_of(
 
 
 def latency_model(
-    engine: Engine, query: PlanQuery, stored: list[StoredLatency], evidence: Evidence
+    engine: Engine,
+    query: PlanQuery,
+    stored: list[StoredLatency],
+    evidence: Evidence,
+    as_of: AsOf | None = None,
 ) -> LatencyModel | None:
     """The model of the query's device, None where latency is not asked on any.
 
-    What requests took is known of the study's own utterances alone: runs on others tell of windows.
+    What requests took is known of the study's own utterances alone: runs on others tell of windows. A latency that
+    a table told of a run of the study without its output tokens is of those that the study's utterances have.
     """
     if query.device is None:
         return None
     own = {row.run_id for row in evidence.rows}
     known = [s.latency if s.run_id in own else _of_a_window(s.latency) for s in stored]
+    untold = {s.latency_id for s in stored if s.run_id in own and _untold(s.latency)}
+    if untold and not (as_of and as_of.untold_as_none):
+        workload = workload_of(engine, evidence)
+        known = [
+            _with_tokens(m, workload) if s.latency_id in untold else m
+            for s, m in zip(stored, known, strict=True)
+        ]
     return devices.model_of(engine, query.device, known)
+
+
+def _untold(latency: Latency) -> bool:
+    """Whether a table told a latency and not what was written in that time."""
+    return latency.method.startswith(IMPORTED) and latency.n_output_tokens == 0
+
+
+def _with_tokens(latency: Latency, workload: Workload) -> Latency:
+    """The latency as one of a window with the study's own output; of a task without a decoder as it is."""
+    tokens = round(workload.output_tokens / workload.windows(latency.audio_seconds))
+    return dataclasses.replace(latency, n_output_tokens=tokens)
 
 
 def _of_a_window(latency: Latency) -> Latency:

@@ -57,7 +57,7 @@ def prepare(engine: Engine, query: PlanQuery, as_of: AsOf | None = None) -> Prep
         raise NoLawError(str(problem), measured(engine, query, problem)) from None
     query = resolved(engine, query)
     stored = latencies_of(engine, query, as_of)
-    latency = latency_model(engine, query, stored, report.evidence)
+    latency = latency_model(engine, query, stored, report.evidence, as_of)
     deployed = engines_of(
         engine, query, report.evidence, latency, None if as_of is None else as_of.engines
     )

@@ -10,13 +10,14 @@ from sqlalchemy import Engine
 
 from planner.errors import InputError
 from planner.laws.result import LawFit
-from planner.service.asking import answer_from
+from planner.service.asking import LATENCY_RULE, answer_from
 from planner.service.circumstances import AsOf
 from planner.service.prepared import Prepared, prepare
 from planner.store import read
 from planner.store.engine import opened
 from planner.store.removal import note_of_removed, removed_runs
 from planner.words.question import PlanQuery
+from planner.words.records import IMPORTED
 
 ROUNDING = 1e-9
 """Relative difference of numbers that processors' orders of summing may leave (measured: 3e-13 at most
@@ -65,6 +66,7 @@ def prepared_then(engine: Engine, answer: dict[str, Any], query_json: str) -> Pr
         latency_id=answer["evidence_latency_id"],
         engines=tuple(answer.get("evidence_engines", (0, 0))),
         by_window="latency_rule" not in answer,
+        untold_as_none=answer.get("latency_rule") != LATENCY_RULE,
     )
     return prepare(engine, PlanQuery(**json.loads(query_json)), as_of)
 
@@ -78,8 +80,8 @@ def rule_of(db: str | None, fit_id: str) -> str:
 def as_stored(now: dict[str, Any], before: dict[str, Any]) -> dict[str, Any]:
     """The answer as its version wrote it: its id is of that version, and some keys are newer."""
     now = {**now, "answer_id": before["answer_id"]}
-    if "latency_rule" not in before:
-        del now["latency_rule"]
+    if before.get("latency_rule") != LATENCY_RULE:
+        now = _with_older_latency(now, before.get("latency_rule"))
     for newer in ("utterance_seconds", "almost"):
         if newer not in before:
             now.pop(newer, None)
@@ -99,3 +101,21 @@ def as_stored(now: dict[str, Any], before: dict[str, Any]) -> dict[str, Any]:
         return now
     bare = [{k: v for k, v in entry.items() if k != "tie"} for entry in now["runners_up"]]
     return {**now, "runners_up": bare}
+
+
+def _with_older_latency(now: dict[str, Any], rule: str | None) -> dict[str, Any]:
+    """The answer in the words of an older rule of latency: what a table told was called measured."""
+    called = "measured" if rule is None else "measured window"
+
+    def renamed(value: Any) -> Any:
+        if isinstance(value, list):
+            return [renamed(v) for v in value]
+        if not isinstance(value, dict):
+            return value
+        return {
+            k: called if k == "source" and v == IMPORTED and "unit" in value else renamed(v)
+            for k, v in value.items()
+        }
+
+    renamed_now: dict[str, Any] = renamed({k: v for k, v in now.items() if k != "latency_rule"})
+    return renamed_now if rule is None else {**renamed_now, "latency_rule": rule}

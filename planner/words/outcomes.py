@@ -75,6 +75,8 @@ class Device:
 
 IN_TURNS = " in turns"
 """Ends the method of a latency that a stage of the sweep took: alone on its host, contestants in turns."""
+IMPORTED = "imported"
+"""Begins the method of a latency that a table told."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

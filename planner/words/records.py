@@ -17,6 +17,7 @@ from typing import Any
 from planner.errors import InputError
 from planner.words.asked import UNSAID
 from planner.words.languages import language_of
+from planner.words.outcomes import IMPORTED as IMPORTED
 from planner.words.outcomes import IN_TURNS as IN_TURNS
 from planner.words.outcomes import Device as Device
 from planner.words.outcomes import Evaluation as Evaluation

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 
 import pytest
 
@@ -10,6 +11,8 @@ from planner.errors import FitError, InputError
 from planner.evidence.fit_report import warnings_of
 from planner.evidence.published.tables import load_table
 from planner.service import asking, fitting, lists
+from planner.service.circumstances import AsOf
+from planner.service.prepared import prepare
 from planner.service.replay import replay
 from planner.store.engine import opened
 from planner.words.question import PlanQuery
@@ -233,3 +236,43 @@ def test_a_window_that_the_backbone_cannot_hear_is_refused(files, seconds):
     write, db = files
     with pytest.raises(InputError, match="is longer than a window of whisper-tiny, at most 30 s"):
         fitting.import_results(db, write(f"asr,whisper-tiny,{seconds},0.1"))
+
+
+TIMED = f"{HEADER},device,latency_p50_ms,latency_p95_ms,mean_output_tokens"
+SOON = PlanQuery(task="asr", latency_ms=60_000.0)
+
+
+@pytest.mark.parametrize(("tokens", "p50"), [("", "400"), ("", ""), ("70", "400"), ("0", "400")])
+def test_a_latency_that_a_table_tells_is_what_a_plan_shows_and_calls_imported(files, tokens, p50):
+    write, db = files
+    rows = [("tiny", 0.163, "100", 120), ("base", 0.12, "200", 220), ("small", 0.09, p50, 500)]
+    told = [f"asr,whisper-{n},30,{e},gpu,{p50},{p95},{tokens}" for n, e, p50, p95 in rows]
+    fitting.import_results(db, write(*told, header=TIMED))
+    best = asking.plan(db, SOON).json["best"]
+    assert best["config"]["backbone"] == "whisper-small"
+    assert best["costs"]["latency_ms"]["value"] == pytest.approx(500)
+    assert best["costs"]["latency_ms"]["source"] == "imported"
+
+
+def test_an_answer_of_before_keeps_the_latency_that_it_gave(files):
+    write, db = files
+    told = [
+        f"asr,whisper-{n},30,{e},gpu,{p50},{p95},{tokens}"
+        for n, e, p50, p95, tokens in (
+            ("tiny", 0.163, 100, 120, 60), ("base", 0.12, 200, 220, ""), ("small", 0.09, 400, 500, ""),
+        )
+    ]  # fmt: skip
+    fitting.import_results(db, write(*told, header=TIMED))
+    fresh = asking.plan(db, SOON).json
+    known = AsOf(
+        run_ids=frozenset(fresh["evidence"]), latency_id=fresh["evidence_latency_id"],
+        fit_id=fresh["fit_id"], untold_as_none=True,
+    )  # fmt: skip
+    with opened(db) as engine:
+        answer = asking.answer_from(prepare(engine, SOON, known)).json
+        as_told = json.dumps(answer).replace('"source": "imported"', '"source": "measured window"')
+        before = {**json.loads(as_told), "latency_rule": "requests/1", "answer_id": "0" * 12}
+        asking.keep(engine, before)
+    assert replay(db, "0" * 12)[0]
+    shown, now = (a["best"]["costs"]["latency_ms"]["value"] for a in (before, fresh))
+    assert abs(shown - now) > 1

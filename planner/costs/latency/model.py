@@ -12,9 +12,9 @@ measurements that timed them; elsewhere planner.plan.workload has them from `tok
 
 Sources: `measured` (this very configuration on this device, its requests timed), `measured window` (one
 window of it was repeated), either with `under load` where the device was not quiet and no quiet one is
-known, `interpolated` (inside the measured range of every quantity in use), `transferred` (outside it, or
-another device's costs scaled to a few anchors), `datasheet` (peak FLOP/s and bandwidth alone,
-planner.costs.datasheet).
+known, `imported` (a table told it of this very configuration), `interpolated` (inside the measured range
+of every quantity in use), `transferred` (outside it, or another device's costs scaled to a few anchors),
+`datasheet` (peak FLOP/s and bandwidth alone, planner.costs.datasheet).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from planner.costs.latency.stages import COLUMNS, quantities, regressors
 from planner.costs.windows import Floats, Placed, Windows, together, windows_of
 from planner.errors import InputError, MissingResourceError
 from planner.words.catalogue import BUILT_IN, Backbone, Catalogue
-from planner.words.records import IN_TURNS, Latency
+from planner.words.records import IMPORTED, IN_TURNS, Latency
 from planner.words.student import t_quantile_95
 
 LEAST_SD = 0.02
@@ -221,6 +221,8 @@ class LatencyModel:
             else np.zeros(2)
         )
         source = "measured" if requests else "measured window"
+        if all(m.method.startswith(IMPORTED) for m in near):
+            source = IMPORTED
         if any(m.quiet is False for m in near):
             source += " under load"
         return float(np.mean(p50)), half, ratio, half, timed, source

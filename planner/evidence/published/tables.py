@@ -20,6 +20,7 @@ from planner.evidence.published.cells import check_agreement, number_in, whole_i
 from planner.evidence.published.readers import READERS, public_table
 from planner.words.catalogue import BUILT_IN, Catalogue
 from planner.words.records import (
+    IMPORTED,
     TASKS,
     Adaptation,
     Decoding,
@@ -341,6 +342,6 @@ def _latency(cells: Mapping[str, str], trial: Trial) -> tuple[Latency, ...]:
             n_samples=1,
             n_warmup=0,
             synchronised=False,
-            method=f"imported{lone}",
+            method=f"{IMPORTED}{lone}",
         ),
     )

@@ -80,6 +80,10 @@ WHISPER_ALONE = ("ctranslate2", "ggml", "hf", "peft")
 """Formats that hold a recogniser of that family alone."""
 
 
+WRITTEN = ("whisper", "wav2vec2")
+"""Families of which some format is written: the rest are trained, scored and planned alone."""
+
+
 def format_of(name: str) -> Format:
     """The format of that name.
 
@@ -148,16 +152,16 @@ def require_possible(form: Format, trial: Trial, family: str) -> None:
     """
     reason = why_not(form, trial, family)
     if reason is not None:
-        others = [f for f in FORMATS.values() if why_not(f, trial, family) is None]
-        raise InputError(
-            f"{trial.label} cannot be exported to {form.name}: {reason}; "
-            f"use {' or '.join(f.name for f in others)}"
-        )
+        others = [f.name for f in FORMATS.values() if why_not(f, trial, family) is None]
+        instead = f"use {' or '.join(others)}" if others else f"take one of {', '.join(WRITTEN)}"
+        raise InputError(f"{trial.label} cannot be exported to {form.name}: {reason}; {instead}")
 
 
 def why_not(form: Format, trial: Trial, family: str) -> str | None:
     """Why a format cannot hold a trial's model, of a backbone's family; None where it can."""
     cut = trial.reduction
+    if family not in WRITTEN:
+        return f"models of the family {family} are not exported yet"
     if form.name in WHISPER_ALONE and family != "whisper" and trial.task == "asr":
         return f"it holds Whisper alone, and {trial.backbone} is of the family {family}"
     if form.name == "ctranslate2":

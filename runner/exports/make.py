@@ -267,6 +267,7 @@ def _installed(row: RunRow, family: str) -> Format:
         here = all(find_spec(name) for name in (*form.to_run, *form.to_write))
         if here and why_not(form, row.trial, family) is None:
             return form
+    require_possible(FORMATS["onnx"], row.trial, family)
     raise InputError(
         f"no engine that can run {row.trial.label} is installed; pip install 'soundscale[onnx]'"
     )

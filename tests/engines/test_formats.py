@@ -3,16 +3,24 @@
 import json
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
 from planner.errors import InputError, MissingResourceError, UnknownNameError
+from planner.words.catalogue import BUILT_IN, backbone
 from planner.words.records import GUARDED
 from runner.engines import formats
 from runner.engines.description import is_readable
-from runner.engines.formats import format_of, precision_of, require_installed, require_possible
+from runner.engines.formats import (
+    format_of,
+    precision_of,
+    require_installed,
+    require_possible,
+    why_not,
+)
 from runner.engines.runtime import open_folder
 from runner.engines.stem import Stem
 from runner.engines.writing.export import write_export
@@ -187,6 +195,44 @@ def test_only_quantising_needs_the_quantiser(monkeypatch):
 def test_what_a_format_cannot_hold_is_refused_with_what_can(form, asked, reason):
     with pytest.raises(InputError, match=f"cannot be exported to {form}: .*{reason}.*; use onnx"):
         require_possible(format_of(form), make_trial(**asked), "whisper")
+
+
+@pytest.mark.parametrize("form", formats.FORMATS)
+def test_a_family_that_no_format_holds_is_refused_before_anything_is_built(form):
+    with pytest.raises(
+        InputError, match=r"family moonshine are not exported yet; take one of whis"
+    ):
+        require_possible(format_of(form), make_trial("moonshine-micro"), "moonshine")
+
+
+README = Path(__file__).parents[2] / "README.md"
+CALLED = {
+    "ONNX Runtime": "onnx", "OpenVINO": "openvino", "CTranslate2": "ctranslate2",
+    "torch.export": "pt2", "whisper.cpp": "ggml", "transformers": "hf", "PEFT": "peft",
+}  # fmt: skip
+
+
+def can_hold(name, task):
+    trial, family = make_trial(name, task=task, adaptation="lora:2"), backbone(name).family
+    return {f.name for f in formats.FORMATS.values() if why_not(f, trial, family) is None}
+
+
+def test_the_readmes_table_says_what_each_family_does_and_is_exported_to():
+    rows = [line.split("|")[1:4] for line in README.read_text().splitlines() if line[:1] == "|"]
+    told = {name.split()[0].strip(","): (does, to) for name, does, to in rows}
+    micro_of = {
+        "Whisper": "whisper-micro",
+        "wav2vec2": "wav2vec2-micro",
+        "Moonshine": "moonshine-micro",
+    }
+    assert {b.family for b in BUILT_IN.backbones} == {backbone(m).family for m in micro_of.values()}
+    for family, name in micro_of.items():
+        does, to = told[family]
+        both, _, of_text = to.partition("; text also ")
+        always = {CALLED[n] for n in CALLED if n in both}
+        assert can_hold(name, "asr") == always | {CALLED[n] for n in CALLED if n in of_text}
+        assert ("emotion" in does) == (family != "Moonshine")
+        assert "emotion" not in does or can_hold(name, "emotion") == always
 
 
 def test_a_folder_without_a_model_says_how_to_make_one(tmp_path):

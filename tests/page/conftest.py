@@ -12,7 +12,9 @@ from urllib.request import urlopen
 
 import pytest
 
+from planner.store.engine import upgrade
 from tests.http import worlds
+from tests.notebooks.conftest import STORED
 
 pytest.importorskip("fastapi", reason="the service is not installed: pip install '.[service]'")
 pytest.importorskip("selenium", reason="selenium is not installed: pip install selenium")
@@ -156,12 +158,41 @@ def page(driver: webdriver.Chrome, server: Served, screenshots: Path) -> Page:
     return found
 
 
-@pytest.fixture
-def client_json(server: Served) -> Callable[[str], dict]:
-    """What the service answers to a program."""
+@pytest.fixture(scope="session")
+def scored_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """A server of runs that kept their utterances, steps and durations: a real quickstart's."""
+    folder = tmp_path_factory.mktemp("scored")
+    db = str(shutil.copy(STORED, folder / "quickstart.db"))
+    upgrade(db)
+    found = serve(db, "--rate", "0", "--log", "none", log=folder / "log")
+    yield found
+    found.stop()
 
+
+@pytest.fixture
+def scored_page(driver: webdriver.Chrome, scored_server: Served, screenshots: Path) -> Page:
+    found = Page(driver, scored_server.url, screenshots)
+    found.size(1280, 900)
+    found.scheme("light")
+    driver.get_log("browser")
+    return found
+
+
+def _json_of(server: Served) -> Callable[[str], dict]:
     def get(path: str) -> dict:
         with urlopen(server.url + path, timeout=WAIT_SECONDS) as answer:
             return json.load(answer)
 
     return get
+
+
+@pytest.fixture
+def client_json(server: Served) -> Callable[[str], dict]:
+    """What the service answers to a program."""
+    return _json_of(server)
+
+
+@pytest.fixture
+def scored_json(scored_server: Served) -> Callable[[str], dict]:
+    """The same of the quickstart's runs."""
+    return _json_of(scored_server)

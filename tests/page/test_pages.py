@@ -1,15 +1,33 @@
 """Runs, fits, SQL and a sweep as it runs, in a real browser."""
 
-import shutil
-
 import pytest
 
 from planner.store import claims
-from planner.store.engine import open_store, upgrade
+from planner.store.engine import open_store
 from tests.http.conftest import serve
-from tests.notebooks.conftest import STORED
 from tests.page.conftest import Page
 from tests.store.samples import LEASE, WORKER, claim_any, finished, sweep_of
+
+WIDTHS = (390, 768, 1280)
+SHOWN = {
+    "plan": ("/?task=asr&flops=30G&latency_ms=60ms", "#frontier svg"),
+    "runs": ("/runs", "#list table"),
+    "fits": ("/fits", "#list table, #list .trouble"),
+    "sweeps": ("/sweeps", "#list table, #list .trouble"),
+    "sql": ("/sql", "#result table"),
+}
+
+
+@pytest.mark.parametrize("name", SHOWN)
+def test_a_page_is_no_wider_than_its_window_in_light_and_in_dark(page, name):
+    path, ready = SHOWN[name]
+    page.open(path, wait_for=ready)
+    for width in WIDTHS:
+        page.size(width, 900)
+        for scheme in ("light", "dark"):
+            page.scheme(scheme)
+            assert page.run("return document.documentElement.scrollWidth") <= width
+            page.shoot(f"{name}-{width}-{scheme}")
 
 
 def test_runs_are_listed_filtered_and_shown_in_full(page):
@@ -24,19 +42,6 @@ def test_runs_are_listed_filtered_and_shown_in_full(page):
     assert "whisper-tiny" in page.text("#detail")
     assert "run=" in page.driver.current_url
     page.shoot("runs")
-
-
-@pytest.fixture
-def scored_page(driver, screenshots, tmp_path):
-    """The page of a database with runs that kept their utterances: a real quickstart's."""
-    db = str(shutil.copy(STORED, tmp_path / "quickstart.db"))
-    upgrade(db)
-    found = serve(db, "--rate", "0", "--log", "none", log=tmp_path / "log")
-    page = Page(driver, found.url, screenshots)
-    page.size(1280, 900)
-    page.scheme("light")
-    yield page
-    found.stop()
 
 
 def test_a_run_shows_how_its_latency_was_taken(scored_page):
@@ -76,6 +81,24 @@ def test_a_comparison_has_an_address_and_fits_a_phone(scored_page):
     page.shoot("compare-phone")
 
 
+def seen(page):
+    """Rows of the list that are not hidden."""
+    return page.run("return document.querySelectorAll('#list tbody tr:not([hidden])').length")
+
+
+def test_a_search_leaves_the_rows_that_have_each_word_and_holds_while_they_are_sorted(page):
+    page.open("/runs", wait_for="#list table")
+    page.slide("#search", "base STEM:2")
+    assert seen(page) == 3
+    assert page.text("#found") == "3 of 35 rows have all of it"
+    page.run("document.querySelectorAll('#list thead button')[6].click()")
+    assert seen(page) == 3
+    page.slide("#search", "no such word")
+    assert seen(page) == 0
+    page.slide("#search", "")
+    assert (seen(page), page.text("#found")) == (35, "")
+
+
 def test_runs_without_utterances_say_why_they_cannot_be_compared(page):
     page.open("/runs?compare=1,2", wait_for="#comparison h2")
     assert "no utterances, so nothing can be paired" in page.text("#comparison")
@@ -84,11 +107,11 @@ def test_runs_without_utterances_say_why_they_cannot_be_compared(page):
 def test_a_heading_sorts_the_table_both_ways(page):
     page.open("/runs", wait_for="#list table")
     errors = (
-        "return [...document.querySelectorAll('#list tbody tr td:nth-child(7)')]"
+        "return [...document.querySelectorAll('#list tbody tr td:nth-child(8)')]"
         ".map((t) => parseFloat(t.innerText))"
     )
     for order in (sorted, lambda v: sorted(v, reverse=True)):
-        page.run("document.querySelectorAll('#list thead button')[5].click()")
+        page.run("document.querySelectorAll('#list thead button')[6].click()")
         found = page.run(errors)
         assert found == order(found)
 
@@ -100,6 +123,7 @@ def test_a_fit_shows_its_formula_parameters_and_what_it_cannot_say(page, client_
     page.wait(lambda: page.text("#detail pre"))
     assert "wer =" in page.text("#detail pre")
     assert "not resolved" in page.text("#detail .notes")
+    assert "law of word errors" in page.text("#detail h2")
     page.shoot("fits")
 
 
@@ -113,6 +137,23 @@ def test_a_select_gives_rows_and_anything_else_is_refused(page):
     page.run("document.querySelector('#sql').value = 'SELECT count(*) AS n FROM runs'")
     page.click("#run")
     page.wait(lambda: "35" in page.text("#result"))
+
+
+def test_the_columns_of_a_view_stand_beside_the_statement_and_go_into_it(page, client_json):
+    page.open("/sql", wait_for="#schema summary")
+    page.run("document.querySelectorAll('#schema details')[0].open = true")
+    page.wait(lambda: page.text("#schema .columns"))
+    told = page.text("#schema .columns").split(" · ")
+    query = "SELECT%20*%20FROM%20v_results%20LIMIT%200"
+    assert told == ["v_results", *client_json(f"/v1/sql?sql={query}")["columns"]]
+    words = "[...document.querySelectorAll('#schema .columns button')]"
+    for before, word in (("SELECT ", "backbone"), ("SELECT backbone, ", "error")):
+        page.run(
+            "const s = document.querySelector('#sql'); s.value = arguments[0];"
+            "s.setSelectionRange(s.value.length, s.value.length);"
+            f"{words}.find((b) => b.textContent === arguments[1]).click()", before, word,
+        )  # fmt: skip
+    assert page.run("return document.querySelector('#sql').value") == "SELECT backbone, error"
 
 
 def test_a_stored_text_never_becomes_markup(page):

@@ -8,6 +8,12 @@ from tests.page.conftest import Page
 
 __all__ = ["quickstart_db"]
 
+MOST_BYTES = 400_000
+SENT = (
+    "return ['resource', 'navigation'].flatMap((kind) => performance.getEntriesByType(kind))"
+    ".map((one) => [one.name, one.encodedBodySize])"
+)
+"""Bytes of the bodies as they were sent, the page's own included."""
 QUESTION = "/?task=asr&flops=30G&latency_ms=60ms"
 
 
@@ -77,6 +83,13 @@ def test_no_request_leaves_the_host_and_nothing_is_complained_about(page):
     assert page.complaints() == []
 
 
+def test_all_that_the_page_asks_for_is_less_than_400_kb_as_it_is_sent(page):
+    opened(page)
+    sent = page.run(SENT)
+    assert len(sent) > 15
+    assert 100_000 < sum(n for _, n in sent) < MOST_BYTES, sent
+
+
 def test_typed_limits_take_units_and_wrong_ones_say_so(page):
     opened(page)
     page.type("#limit-flops", "8 GFLOPs")
@@ -109,7 +122,11 @@ def test_a_click_on_a_point_asks_what_if_and_the_address_remembers(page):
     assert "What if" in page.text("#whatif-card")
     page.wait(lambda: "whisper-" in address(page).get("pick", ""))
     page.wait(lambda: "look at" in page.text("#axes-of"))
-    page.run("document.querySelector('#trade').scrollIntoView()")
+    top, bottom, height = page.run(
+        "const r = document.querySelector('#whatif').getBoundingClientRect(); return [r.top, r.bottom, innerHeight]"
+    )
+    assert top >= 0
+    assert bottom <= height + 1
     page.shoot("plan-what-if")
 
 
@@ -196,6 +213,12 @@ def test_at_phone_width_nothing_is_cut_off(page):
         ".filter((n) => n.getBoundingClientRect().right > 391).map((n) => n.outerHTML.slice(0, 80))"
     )
     assert wide == []
+    boxes = page.run(
+        "return [...document.querySelectorAll('main table')].map((t) => t.parentElement)"
+        ".map((b) => [b.className, getComputedStyle(b).backgroundImage, b.scrollWidth > b.clientWidth])"
+    )
+    assert any(scrolls for _, _, scrolls in boxes)
+    assert all(name == "table-scroll" and "gradient" in hint for name, hint, _ in boxes)
     page.shoot("plan-phone")
 
 
@@ -388,7 +411,9 @@ def test_charts_and_reports_leave_the_page_as_files(page, tmp_path):
     page.wait(lambda: {p.suffix for p in tmp_path.iterdir()} == set(kinds))
     for path in tmp_path.iterdir():
         assert path.read_bytes().startswith(kinds[path.suffix])
-    assert "limit 30" in next(tmp_path.glob("*.svg")).read_text().replace("\u00a0", " ")
+    chart = next(tmp_path.glob("*.svg")).read_text().replace("\u00a0", " ")
+    for shown in ("limit 30", "Word errors against FLOPs per utterance", "● measured", ">base · "):
+        assert shown in chart
     assert (
         page.text("#answer-id").removeprefix("answer ") in next(tmp_path.glob("*.html")).read_text()
     )

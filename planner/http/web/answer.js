@@ -43,7 +43,7 @@ export function use({ best, query, study }) {
   if (study.provenance && study.provenance !== "measured") return null; // its tensors are elsewhere
   const told = run === undefined
     ? el("p", { class: "soft" }, `Nobody has trained ${best.label} yet: put it into a sweep file and run it (soundscale sweep run), or ask for measured configurations only.`)
-    : [el("p", { class: "soft" }, `Its model, of run ${run}, to take along and to use:`), el("pre", {}, lines.join("\n"))];
+    : [el("p", { class: "soft" }, `Its model, of run ${run}, to take along and to use:`), el("pre", { tabindex: "0" }, lines.join("\n"))];
   return el("details", { class: "more", id: "use" }, el("summary", {}, "Use it"), told);
 }
 
@@ -137,7 +137,7 @@ export function everything(sheet, best, onPick) {
     { key: "low", title: "from", num: true, show: (r) => percent(r.low, 2) },
     { key: "high", title: "to", num: true, show: (r) => percent(r.high, 2) },
     ...Object.keys(sheet.frontiers).filter((n) => n in COSTS).map(cost),
-    { key: "kind", title: "" },
+    { key: "kind", title: "known how" },
     { key: "run_ids", title: "runs", show: (r) => r.run_ids.slice(0, 4).map((id, i) => [i ? ", " : "", el("a", { href: `/runs?run=${id}` }, String(id))]).flat().reduce((a, b) => (a.append(b), a), el("span")) },
     { title: "", show: (r) => el("button", { type: "button", onclick: () => onPick(r) }, "What if") },
   ];

@@ -32,7 +32,10 @@ export async function embed(node, spec) {
     tooltip: { disableDefaultStyle: true, offsetX: 14 }, logLevel: 1,
   };
   // eslint-disable-next-line no-undef
-  return (await vegaEmbed(node, shown, options)).view;
+  const { view } = await vegaEmbed(node, shown, options);
+  // The box has the drawing's description; its marks have no names of their own.
+  node.querySelector("svg")?.setAttribute("aria-hidden", "true");
+  return view;
 }
 
 // The scale of errors over all that is drawn, with a little room; logarithmic where they differ much.

@@ -20,7 +20,7 @@ export function fill(node, ...children) {
 
 export const byId = (id) => document.getElementById(id);
 
-// Columns: {key, title, num, show(row)}. Rows may be clicked; a click on a heading sorts.
+// Columns: {key, title, num, show(row)}. Rows may be clicked; a click on a heading sorts, then `drawn` is called.
 export function table(columns, rows, options = {}) {
   let sorted = options.sort ?? null;
   let rising = options.rising ?? true;
@@ -51,6 +51,7 @@ export function table(columns, rows, options = {}) {
     });
     fill(body, shown.map((row) => el("tr", { class: options.chosen?.(row) ? "chosen" : null },
       columns.map((c) => el("td", { class: c.num ? "num" : c.wide ? "wide" : null }, c.show ? c.show(row) : cell(row[c.key]))))));
+    options.drawn?.();
   }
 
   draw();

@@ -1,7 +1,7 @@
 // Fitted laws: formula, parameters with intervals, forms tried, and what a law cannot say.
 import { ask, post, Problem } from "./api.js";
 import { byId, cell, el, fill, table } from "./dom.js";
-import { when } from "./format.js";
+import { metricWord, when } from "./format.js";
 import { banner, overview, shell, trouble } from "./shell.js";
 
 let tasks = [];
@@ -20,7 +20,7 @@ async function load() {
   }
   const columns = [
     { key: "fit_id", title: "fit", show: (r) => el("button", { type: "button", class: "link", onclick: () => open(r.fit_id) }, r.fit_id) },
-    { key: "task", title: "task" }, { key: "metric", title: "metric" }, { key: "law", title: "law" },
+    { key: "task", title: "task" }, { key: "metric", title: "metric", show: (r) => metricWord(r.metric) }, { key: "law", title: "law" },
     { key: "status", title: "status", show: (r) => el("span", { class: `tag ${r.status}` }, r.status) },
     { key: "n_runs", title: "runs", num: true },
     { key: "objective", title: "objective", num: true },
@@ -54,12 +54,12 @@ function show(detail, fit) {
     { key: "note", title: "", wide: true },
   ], fit.forms, { label: "Forms tried" });
   fill(detail,
-    el("div", { class: "chart-head" }, el("h2", {}, `${fit.law} law of ${fit.metric}, fit ${fit.fit_id}`),
+    el("div", { class: "chart-head" }, el("h2", {}, `${fit.law} law of ${metricWord(fit.metric)}, fit ${fit.fit_id}`),
       el("button", { type: "button", onclick: () => {
         detail.hidden = true;
         history.replaceState(null, "", "/fits");
       } }, "Close")),
-    el("pre", {}, `${fit.metric} = ${fit.formula}`),
+    el("pre", { tabindex: "0" }, `${fit.metric} = ${fit.formula}`),
     fit.warnings.length ? el("ul", { class: "notes" }, fit.warnings.map((w) => el("li", {}, w.message))) : null,
     parameters,
     el("p", { class: "soft" }, `${fit.n_runs} runs; one run scatters ${(100 * fit.sigma).toPrecision(2)} % about the law; objective ${cell(fit.objective)} (${fit.loss}); ${fit.n_agree} of ${fit.n_starts} starts agree; condition number ${cell(fit.condition_number)}; ${fit.statuses.join(", ")}`),

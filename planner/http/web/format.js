@@ -94,7 +94,7 @@ export function points(error) {
 }
 
 export const TASKS = { asr: "speech", emotion: "emotion" };
-export const METRICS = { wer: "word errors", cer: "character errors", error: "errors", unweighted_error: "errors in emotion (1 − mean recall)" };
+export const METRICS = { wer: "word errors", cer: "character errors", error: "errors", unweighted_error: "errors in emotion (1 − mean recall)", macro_f1_error: "errors in emotion (1 − macro-F1)" };
 export const metricWord = (metric) => METRICS[metric] ?? `${metric} errors`;
 
 // `never meets all limits`, `certainly met`, `met with probability 0.98`.

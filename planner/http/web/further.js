@@ -6,9 +6,13 @@ import { question, study } from "./state.js";
 
 const asked = { error: "", minimise: "flops", hours: "2" };
 
+let of = ""; // the question that the answers below are to
+
 export function further(node, state) {
-  if (node.childElementCount) return; // a question that is being typed stays
-  fill(node, target(state), next(state));
+  const now = JSON.stringify(question(state));
+  if (!node.childElementCount) fill(node, target(state), next(state)); // what is being typed stays
+  else if (now !== of) for (const said of node.querySelectorAll("[role=status]")) fill(said);
+  of = now;
 }
 
 function form(summary, fields, button, answer) {

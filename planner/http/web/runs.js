@@ -33,6 +33,7 @@ async function load(after = null) {
     { key: "backbone", title: "backbone" },
     { key: "audio_seconds", title: "window (s)", num: true },
     { key: "tokens_per_second", title: "tokens/s", num: true },
+    { key: "reduction", title: "reduction" },
     { key: "adaptation", title: "adaptation" },
     { key: "error", title: "error ± se", num: true, show: (r) => (r.error === null ? "–" : `${percent(r.error, 2)}${r.std_error === null ? "" : ` ± ${(100 * r.std_error).toFixed(2)}`}`) },
     { key: "flops", title: "FLOPs a window", num: true, show: (r) => (r.flops === null ? "–" : COSTS.flops.show(r.flops)) },
@@ -41,7 +42,7 @@ async function load(after = null) {
     { key: "status", title: "status", show: (r) => el("span", { class: `tag ${r.status}`, title: r.failure_text ?? "" }, r.status) },
     { key: "provenance", title: "from" },
   ];
-  fill(list, el("div", { class: "actions picking", id: "picking" }), table(columns, rows, { sortable: true, label: "Runs" }),
+  fill(list, el("div", { class: "actions picking", id: "picking" }), table(columns, rows, { sortable: true, label: "Runs", drawn: search }),
     page.next === null ? el("p", { class: "soft" }, `${rows.length} runs`)
       : el("div", { class: "actions" }, el("button", { type: "button", onclick: () => guarded(() => load(page.next)) }, "More"), `${rows.length} runs so far`));
   picking();
@@ -51,10 +52,13 @@ async function load(after = null) {
 // Of the rows that are loaded: those that have every word somewhere.
 function search() {
   const words = byId("search").value.toLowerCase().split(/\s+/).filter(Boolean);
+  let n = 0;
   for (const row of document.querySelectorAll("#list tbody tr")) {
     const shown = row.textContent.toLowerCase();
     row.hidden = !words.every((w) => shown.includes(w));
+    n += row.hidden ? 0 : 1;
   }
+  byId("found").textContent = words.length ? `${n} of ${rows.length} rows have ${words.length > 1 ? "all of it" : "it"}` : "";
 }
 
 function box(id) {
@@ -184,7 +188,7 @@ function show(detail, run) {
     steps.length > 1 ? drawing : null,
     el("dl", {}, facts.map(([k, v]) => el("div", {}, el("dt", {}, k), el("dd", {}, v)))),
     run.latencies?.length ? el("div", { id: "latencies" }, el("h3", {}, "Latency"), table(LATENCIES, run.latencies, { label: "Latency" })) : null,
-    el("details", { class: "more" }, el("summary", {}, "The whole trial"), el("pre", {}, JSON.stringify(run.trial, null, 2))),
+    el("details", { class: "more" }, el("summary", {}, "The whole trial"), el("pre", { tabindex: "0" }, JSON.stringify(run.trial, null, 2))),
     el("details", { class: "more", ontoggle: (e) => e.target.open && utterances(scored, run.run_id) }, el("summary", {}, "What it heard, utterance by utterance"), scored));
   if (steps.length > 1) lossChart(drawing, steps);
 }

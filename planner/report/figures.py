@@ -7,6 +7,7 @@ solid, predicted ones hollow. Rendering to PNG or SVG needs no browser (vl-conve
 from __future__ import annotations
 
 import functools
+import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -40,6 +41,14 @@ def altair() -> Any:
             "charts need Altair, which is not installed; run: pip install 'soundscale[notebooks]'"
         ) from None
     return altair
+
+
+def titled(chart: Any, title: str, see: str) -> Any:
+    """A chart, or several side by side, under its title and one sentence of what to see in it."""
+    lines = textwrap.wrap(see, 90)
+    return chart.properties(
+        title=altair().TitleParams(text=title, subtitle=lines, anchor="start", offset=12)
+    )
 
 
 def error_by_axis(

@@ -1,5 +1,6 @@
 """Every notebook runs from top to bottom on a small stored database."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -34,5 +35,15 @@ def test_the_notebook_runs(path, quickstart_db, tmp_path, monkeypatch):
         resources={"metadata": {"path": str(tmp_path)}},
     )
     client.execute()
+    drawn = [
+        (c.source, o.data["image/svg+xml"])
+        for c in notebook.cells
+        for o in c.get("outputs", [])
+        if "image/svg+xml" in o.get("data", {})
+    ]
+    for source, svg in drawn:
+        title = re.search(r'figures\.titled\(.*?"([^"]+)",\s+"[^"]+\."\)', source, re.DOTALL)
+        assert title, source
+        assert title[1] in svg
     errors = [o for c in notebook.cells for o in c.get("outputs", []) if o.output_type == "error"]
     assert errors == []

@@ -27,7 +27,7 @@ from planner.words.records import Resources
 from planner.words.units import format_bytes
 from runner.campaign.host import short_folder
 from runner.campaign.notice import sigterm_stays
-from runner.campaign.outages import first_line, outages, require_own_node, starts
+from runner.campaign.outages import alive_nodes, first_line, outages, require_own_node, starts
 from runner.campaign.ray_options import GPU_CALLS, ray_resources, task_options
 from runner.campaign.ray_security import (
     ask_for_tokens,
@@ -235,8 +235,7 @@ class RayExecutor:
 
     def alive_nodes(self) -> list[dict[str, Any]]:
         """Ray's description of each node that is up."""
-        with outages(self._ray):
-            return [node for node in self._ray.nodes() if node["Alive"]]
+        return alive_nodes(self._ray)
 
     def submit(self, job: TrialJob) -> None:
         """Hand a trial to Ray; it claims the trial when it starts, not while it waits."""

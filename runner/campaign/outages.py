@@ -91,16 +91,42 @@ def require_own_node(ray: Any) -> None:
         OutageError: the node or the head is dead.
     """
     with outages(ray):
-        head = ray.get_runtime_context().gcs_address
-        host, _, port = head.rpartition(":")
-        try:
-            socket.create_connection((host.strip("[]"), int(port)), HEAD_SECONDS).close()
-        except OSError as problem:
-            raise OutageError(f"Ray's head at {head} does not answer: {problem}") from problem
         mine = ray.get_runtime_context().get_node_id()
-        alive = {node["NodeID"] for node in ray.nodes() if node["Alive"]}
-    if mine not in alive:
+    if mine not in {node["NodeID"] for node in alive_nodes(ray)}:
         raise OutageError("Ray does not work any more: its node on this machine is dead")
+
+
+def require_same_head(ray: Any) -> None:
+    """Refuse a head that does not answer, or was started anew at the address of the one that was joined.
+
+    A new one knows nothing of what runs here, and Ray answers the next question about its nodes by ending this process
+    ("Check failed: WrongClusterID", exit code 1; Ray 2.60, notebooks/LOG.md 2026-11-30).
+
+    Raises:
+        OutageError: it is away, or another.
+    """
+    from ray._raylet import GcsClient
+
+    mine = ray._private.worker.global_worker.gcs_client
+    head = ray.get_runtime_context().gcs_address
+    host, _, port = head.rpartition(":")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), HEAD_SECONDS).close()
+    except OSError as problem:
+        raise OutageError(f"Ray's head at {head} does not answer: {problem}") from problem
+    if GcsClient(address=head).cluster_id != mine.cluster_id:
+        raise OutageError(f"Ray's head at {head} was started anew")
+
+
+def alive_nodes(ray: Any) -> list[dict[str, Any]]:
+    """Ray's description of each node that is up.
+
+    Raises:
+        OutageError: Ray does not work any more, or its head is another.
+    """
+    with outages(ray):
+        require_same_head(ray)
+        return [node for node in ray.nodes() if node["Alive"]]
 
 
 class SteadyExecutor:

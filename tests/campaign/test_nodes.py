@@ -20,6 +20,7 @@ from runner.campaign import display
 from runner.campaign.drive import CampaignSetting, run_campaign
 from runner.campaign.executors import InlineExecutor
 from runner.sweep import prepare
+from tests.campaign.made import NO_LATENCY
 from tests.campaign.nodes import Nodes
 from tests.chaos.invariants import audited
 from tests.chaos.network import NEAR, Link
@@ -123,6 +124,26 @@ def test_a_campaign_whose_node_and_then_whose_head_dies_ends_as_an_undisturbed_o
     assert kinds.count("finished") == len(expected) == 4
     assert 1 <= kinds.count("lost") <= 3
     assert set(kinds) == {"finished", "lost"}
+
+
+def test_a_driver_outlives_a_head_that_is_started_anew_at_its_address(
+    write_spec, tmp_path, postgres_url
+):
+    """Ray itself ends a process that asks the new head about nodes of the old one."""
+    spec = write_spec(("steps = 2", "steps = 40"), NO_LATENCY)
+    with Nodes() as nodes:
+        bring_up(nodes)
+        driver = command(spec, nodes, postgres_url, tmp_path / "a")
+        until(lambda: running(postgres_url), "a trial runs")
+        for number in (1, 0):
+            nodes.kill(number)
+        bring_up(nodes)
+        _, said = driver.communicate(timeout=300)
+    assert driver.returncode == 0, said
+    assert "the cluster answers again" in said
+    engine = open_store(postgres_url)
+    assert audited(engine) == {}
+    engine.dispose()
 
 
 def test_trials_run_on_the_nodes_that_have_their_device_label(write_spec, tmp_path):

@@ -105,7 +105,7 @@ def require_same_head(ray: Any) -> None:
     Raises:
         OutageError: it is away, or another.
     """
-    from ray._raylet import GcsClient
+    from ray._raylet import GcsClient  # type: ignore[attr-defined]
 
     mine = ray._private.worker.global_worker.gcs_client
     head = ray.get_runtime_context().gcs_address

@@ -9,7 +9,7 @@ import click
 
 from planner.cli.options import db_option, echo, echo_json, echo_rows, format_option, talk
 from planner.words import normalisers
-from runner.commands import doctor, drain, export, latency, probe, rescore, transcribe
+from runner.commands import doctor, drain, export, latency, probe, rescore, study, transcribe
 
 SWEEP_COLUMNS = (
     ("label", "trial"),
@@ -21,7 +21,7 @@ SWEEP_COLUMNS = (
 
 def register(group: click.Group) -> None:
     """Add the runner's commands to `soundscale` (entry point of the group `soundscale.commands`)."""
-    for command in (sweep, quickstart, data, probe.probe):
+    for command in (sweep, study.study, quickstart, data, probe.probe):
         group.add_command(command)
     sweep.add_command(latency.latency)
     sweep.add_command(drain.drain)

@@ -17,6 +17,7 @@ import pytest
 
 from planner.cli.config import KEYS
 from runner.sweep.file import load_spec
+from runner.sweep.study_file import load_study
 from tests.campaign.test_promises import defined_tests
 from tests.cli.examples import SLOW, fill, run_line, whole, words_of
 
@@ -104,7 +105,8 @@ def use(block: Block, slow: bool) -> None:
         if "axes" in values:
             path = Path(f"{values['name']}.toml")
             path.write_text(block.text)
-            load_spec(path)
+            load = load_study if "limits" in values else load_spec
+            load(path)
         else:
             assert set(values) <= set(KEYS)
     if block.held:

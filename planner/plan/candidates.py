@@ -56,7 +56,7 @@ def configs_of(evidence: Evidence, query: PlanQuery, ran: Sequence[Config]) -> t
     padding = evidence.rows[0].trial.padding
     if query.candidates:
         first = ran[0]
-        return tuple(dict.fromkeys(_listed(text, first, catalogue) for text in query.candidates))
+        return tuple(dict.fromkeys(listed(text, first, catalogue) for text in query.candidates))
     if query.measured_only:
         return tuple(measured)
     levels = {}
@@ -74,9 +74,14 @@ def configs_of(evidence: Evidence, query: PlanQuery, ran: Sequence[Config]) -> t
     return tuple(out)
 
 
-def _listed(text: str, like: Config, catalogue: Catalogue) -> Config:
-    """A configuration from `backbone,audio_seconds,reduction[,adaptation]`, the rest as in `like`."""
-    parts = [p.strip() for p in text.split(",")]
+def listed(text: str, like: Config, catalogue: Catalogue) -> Config:
+    """A configuration from `backbone,audio_seconds,reduction[,adaptation]`, the rest as in `like`.
+
+    Raises:
+        InputError: the text cannot be read, or no such window is possible.
+    """
+    # Targets of an adaptation, `lora:8[q_proj,v_proj]`, have commas of their own.
+    parts = [p.strip() for p in text.split(",", 3)]
     try:
         backbone, seconds, reduction, *rest = parts
         config = dataclasses.replace(

@@ -71,12 +71,13 @@ def repeated(points: Sequence[tuple[int, ...]], runs: int) -> list[tuple[int, ..
     return [points[i % len(points)] for i in range(runs)]
 
 
-def optimal(jacobian: Floats, runs: int) -> list[int]:
-    """Rows of the Jacobian that maximise the determinant of the information, repeats allowed.
+def optimal(jacobian: Floats, runs: int, *, repeats: bool = True) -> list[int]:
+    """Rows of the Jacobian that maximise the determinant of the information.
 
     Args:
         jacobian: d ln error / d parameter at every candidate point, shape (m, p).
-        runs: how many to choose, at least p.
+        runs: how many to choose, at least p; at most m without repeats.
+        repeats: whether a row may be chosen again.
 
     Raises:
         InputError: there are fewer runs than parameters.
@@ -90,10 +91,12 @@ def optimal(jacobian: Floats, runs: int) -> list[int]:
     chosen: list[int] = []
     for _ in range(runs):
         gain = np.einsum("ij,jk,ik->i", scaled, inverse, scaled)
+        if not repeats:
+            gain[chosen] = -np.inf
         j = int(gain.argmax())
         chosen.append(j)
         inverse = _with_row(inverse, scaled[j], 1.0)
-    return _exchanged(scaled, chosen)
+    return _exchanged(scaled, chosen, repeats)
 
 
 def _with_row(inverse: Floats, row: Floats, sign: float) -> Floats:
@@ -102,15 +105,18 @@ def _with_row(inverse: Floats, row: Floats, sign: float) -> Floats:
     return np.asarray(inverse - sign * np.outer(v, v) / (1.0 + sign * float(row @ v)))
 
 
-def _exchanged(scaled: Floats, chosen: list[int]) -> list[int]:
+def _exchanged(scaled: Floats, chosen: list[int], repeats: bool) -> list[int]:
     """Swap one point for another while that raises the determinant."""
     p = scaled.shape[1]
     for _ in range(MAX_EXCHANGES):
         better = False
         for i in range(len(chosen)):
-            rest = scaled[[c for k, c in enumerate(chosen) if k != i]]
+            others = [c for k, c in enumerate(chosen) if k != i]
+            rest = scaled[others]
             inverse = np.linalg.inv(rest.T @ rest + 1e-9 * np.eye(p))
             gain = np.einsum("ij,jk,ik->i", scaled, inverse, scaled)
+            if not repeats:
+                gain[others] = -np.inf
             j = int(gain.argmax())
             if gain[j] > gain[chosen[i]] * (1 + 1e-9):
                 chosen[i] = j

@@ -9,6 +9,7 @@ of the choice becomes by knowing. Several runs are chosen one by one, the covari
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +21,8 @@ NODES = np.linspace(-6.0, 6.0, 241)
 """Nodes of the standard normal for E[min], equally far apart: the value of a run that changes the choice
 once in a million times is within 2 % too (tests/plan/test_suggest.py). Nodes of equal probability end at
 2.8 and called such runs worthless: hours that could have taught something were left over."""
+MOST_RUNS = 24
+"""Suggested at once (assumption: a screen)."""
 N_NORMALS = 1024
 """Normals by which a batch of observations is valued: to a few per cent, as its value is set against hours."""
 PROBABILITIES = np.exp(-0.5 * NODES**2) / np.exp(-0.5 * NODES**2).sum()
@@ -101,14 +104,16 @@ def suggest(
     feasible: np.ndarray,
     budget_hours: float,
     worth: float,
-    max_runs: int = 24,
+    max_runs: int = MOST_RUNS,
 ) -> tuple[Suggestion, ...]:
     """Runs to do within a budget, the most valuable an hour first; empty when none is worth it.
+
+    Each is chosen as if those before it were known: runs that are under way count.
 
     Args:
         draws: joint draws of the candidates' mean errors, shape (n, m).
         noise_variance: of one run's error, shape (m,).
-        hours: compute that a run at each candidate takes, shape (m,), > 0.
+        hours: compute that a run at each candidate takes, shape (m,), > 0; infinite where none can be made.
         feasible: which candidates may be chosen, shape (m,).
         budget_hours: most hours in all.
         worth: least value of a run, in error, to be suggested.
@@ -120,7 +125,7 @@ def suggest(
     out: list[Suggestion] = []
     while len(out) < max_runs and feasible.any():
         value, change = values(mean, covariance, noise_variance, feasible)
-        allowed = (hours <= left) & (value >= worth)
+        allowed = np.isfinite(hours) & (hours <= left) & (value >= worth)
         if not allowed.any():
             break
         rate = np.where(allowed, value / hours, -np.inf)
@@ -134,3 +139,29 @@ def suggest(
         left -= float(hours[j])
         covariance = after(covariance, noise_variance, j)
     return tuple(out)
+
+
+def one_round(hours: Sequence[float], n_workers: int) -> int:
+    """How many of the runs, in their order, go together: one for each worker, and what they have room for.
+
+    A round lasts as long as the longest of its first `n_workers` runs; a worker that would wait takes further
+    runs that end by then, the next in order first, until one does not fit anywhere.
+
+    Args:
+        hours: of each run, the most valuable first.
+        n_workers: that work at once.
+
+    >>> one_round([1.0, 0.4, 0.5, 0.2], n_workers=2), one_round([1.0, 1.0, 1.0], n_workers=2)
+    (3, 2)
+    """
+    load = sorted(hours[:n_workers])
+    if len(load) < n_workers:
+        return len(load)
+    longest, n = load[-1], n_workers
+    for each in hours[n_workers:]:
+        if load[0] + each > longest:
+            break
+        load[0] += each
+        load.sort()
+        n += 1
+    return n

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Collection
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -57,32 +59,74 @@ def suggest_from(prepared: Prepared, hours: float, worth: float = WORTH) -> dict
     """As `suggest_runs`, from what was prepared."""
     check(SUGGEST, hours=hours, worth=worth)
     query, table, report = prepared.query, prepared.table, prepared.report
-    feasible = joint_probability(table, query.limits) >= query.min_prob
-    if not feasible.any():
-        feasible = np.ones(len(table), dtype=bool)
-    noise = run_noise(report.evidence, report.fit, table)
-    each = _hours(report.evidence, table)
-    best = int(np.where(feasible, table.error, np.inf).argmin())
-    first = needed_first(report.evidence, report.fit, table.run_ids, best)
-    needs = np.cumsum([each[n.index] for n in first])
-    first = tuple(n for n, used in zip(first, needs.tolist(), strict=True) if used <= hours)
-    left = hours - float(sum(each[n.index] for n in first))
-    chosen = suggest(table.draws, noise, each, feasible, left, worth)
-    offered = [
-        *(_needed_json(table, n, float(each[n.index])) for n in first),
-        *(_suggestion_json(table, s) for s in chosen),
-    ]
+    found = worthwhile(prepared, hours, worth)
+    offered = offered_json(table, found)
     return {
         "query": {**to_json(query), "limits": query.limits},
         "fit_id": report.fit_id,
         "hours": hours,
         "worth": worth,
         "suggestions": offered,
-        "more_speech": more_speech(report.fit, table.draws[:, best]),
-        "scoring": _scoring(prepared, feasible, worth, offered),
+        "more_speech": more_speech(report.fit, table.draws[:, found.best]),
+        "scoring": _scoring(prepared, found.feasible, worth, offered),
         "verdict": _verdict(table, offered, hours, worth),
         "warnings": warnings_of(report),
     }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Worthwhile:
+    """Runs that are worth their time, those that are needed first apart.
+
+    Attributes:
+        first: needed before any value can be told.
+        chosen: by value an hour.
+        hours: that a run of each candidate takes, shape (m,); infinite where none can be made.
+        feasible: which candidates may be chosen, shape (m,).
+        best: the candidate that errs least among them.
+    """
+
+    first: tuple[Needed, ...]
+    chosen: tuple[Suggestion, ...]
+    hours: Floats
+    feasible: NDArray[np.bool_]
+    best: int
+
+
+def worthwhile(
+    prepared: Prepared, hours: float, worth: float, barred: Collection[int] = ()
+) -> Worthwhile:
+    """Which runs to do within so many hours, the most valuable an hour first.
+
+    Args:
+        prepared: the question.
+        hours: that may be spent; infinite where there is no end.
+        worth: least value of a run, in error.
+        barred: candidates of which no further run can be made.
+    """
+    query, table, report = prepared.query, prepared.table, prepared.report
+    feasible = joint_probability(table, query.limits) >= query.min_prob
+    if not feasible.any():
+        feasible = np.ones(len(table), dtype=bool)
+    noise = run_noise(report.evidence, report.fit, table)
+    each = _hours(report.evidence, table)
+    each[list(barred)] = np.inf
+    best = int(np.where(feasible, table.error, np.inf).argmin())
+    first = needed_first(report.evidence, report.fit, table.run_ids, best)
+    needs = np.cumsum([each[n.index] for n in first])
+    first = tuple(n for n, used in zip(first, needs.tolist(), strict=True) if used <= hours)
+    first = tuple(n for n in first if np.isfinite(each[n.index]))
+    left = hours - float(sum(each[n.index] for n in first))
+    chosen = suggest(table.draws, noise, each, feasible, left, worth)
+    return Worthwhile(first=first, chosen=chosen, hours=each, feasible=feasible, best=best)
+
+
+def offered_json(table: CandidateTable, found: Worthwhile) -> list[dict[str, Any]]:
+    """The runs as plain values, in the order in which they are to be done."""
+    return [
+        *(_needed_json(table, n, float(found.hours[n.index])) for n in found.first),
+        *(_suggestion_json(table, s) for s in found.chosen),
+    ]
 
 
 def _scoring(

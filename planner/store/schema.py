@@ -3,7 +3,7 @@
 `trials` <- `runs` (attempts) <- `evaluations` <- `utterances`; `runs` <- `scorings`, `latencies`, `run_steps`;
 `devices`; `sweeps` <- `sweep_trials`, `forecasts`; `law_fits` <- `law_fit_runs`; `plans`; `backbones`; the service's
 `api_tokens` and `jobs`; of exported models `exports`, `engine_evaluations` <- `engine_utterances`, `engine_latencies`;
-of latency that is measured by itself `latency_stages` <- `latency_turns`, `host_leases`.
+of latency that is measured by itself `latency_stages` <- `latency_turns`, `host_leases`; `studies` <- `study_rounds`.
 
 Names: plural snake case, `trial_id` keys, unit suffixes, `n_` for counts, named constraints.
 `_utc` is ISO 8601 text in UTC with milliseconds (`2026-11-24T09:39:54.120Z`), which sorts as time on
@@ -46,8 +46,11 @@ from planner.store.scoring_schema import scorings as scorings
 from planner.store.service_schema import JOB_STATES as JOB_STATES
 from planner.store.service_schema import api_tokens as api_tokens
 from planner.store.service_schema import jobs as jobs
+from planner.store.study_schema import STUDY_STATES as STUDY_STATES
+from planner.store.study_schema import studies as studies
+from planner.store.study_schema import study_rounds as study_rounds
 
-SCHEMA_REVISION = "0012"
+SCHEMA_REVISION = "0013"
 """The Alembic revision of the tables below; a test compares it with the newest migration."""
 
 TRIAL_STATES = ("queued", "running", "finished", "failed", "cancelled")

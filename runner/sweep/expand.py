@@ -182,6 +182,37 @@ def expand(
     Raises:
         InputError: learning rates are searched, and the corpus has no validation split to choose by.
     """
+    trials = [
+        _trial(spec, corpus, catalogue, combination, optimisation, seed)
+        for combination in combinations(spec, catalogue)
+        for optimisation in spec.optimisation.each(
+            combination.audio_seconds, combination.adaptation
+        )
+        for seed in dict.fromkeys(spec.seeds)
+    ]
+    return _ordered(spec, corpus, catalogue, trials)
+
+
+def expand_runs(
+    spec: SweepSpec,
+    corpus: Corpus,
+    runs: Sequence[tuple[Combination, int]],
+    catalogue: Catalogue = BUILT_IN,
+) -> list[tuple[Trial, Resources]]:
+    """As `expand`, of exactly these combinations, each with its seed."""
+    trials = [
+        _trial(
+            spec, corpus, catalogue, c, spec.optimisation.at(c.audio_seconds, c.adaptation), seed
+        )
+        for c, seed in runs
+    ]
+    return _ordered(spec, corpus, catalogue, trials)
+
+
+def _ordered(
+    spec: SweepSpec, corpus: Corpus, catalogue: Catalogue, made: Sequence[Trial]
+) -> list[tuple[Trial, Resources]]:
+    """The trials and the untrained references, none twice, the longest first, with what each needs."""
     resources = spec.resources.on(cluster_gpus=0.0)
     if spec.optimisation.searches:
         if not corpus.validation:
@@ -190,17 +221,7 @@ def expand(
                 "none; set data.validation_fraction or data.validation_split, or give one rate"
             )
         resources = replace(resources, validate=True)
-    trials = [
-        *_untrained(spec, corpus, catalogue),
-        *(
-            _trial(spec, corpus, catalogue, combination, optimisation, seed)
-            for combination in combinations(spec, catalogue)
-            for optimisation in spec.optimisation.each(
-                combination.audio_seconds, combination.adaptation
-            )
-            for seed in dict.fromkeys(spec.seeds)
-        ),
-    ]
+    trials = [*_untrained(spec, corpus, catalogue), *made]
     unique = {trial.fingerprint: trial for trial in trials}
 
     def flops(trial: Trial) -> float:

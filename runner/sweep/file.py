@@ -38,19 +38,31 @@ def load_spec(path: str | Path, catalogue: Catalogue = BUILT_IN) -> SweepSpec:
             the key and the file.
     """
     where = Path(path)
+    return with_own_path(parse_spec(read_table(where), where.name, catalogue), where)
+
+
+def read_table(where: Path, kind: str = "sweep") -> dict[str, Any]:
+    """What a TOML file holds.
+
+    Raises:
+        InputError: it cannot be read, or is not TOML; one line that names it.
+    """
     try:
-        table = tomllib.loads(where.read_text(encoding="utf-8-sig"))
+        return tomllib.loads(where.read_text(encoding="utf-8-sig"))
     except OSError as problem:
         raise InputError(
-            f"cannot read sweep file {where}: {problem.strerror or problem}; give a TOML file"
+            f"cannot read {kind} file {where}: {problem.strerror or problem}; give a TOML file"
         ) from None
     except UnicodeDecodeError as problem:
         raise InputError(
-            f"sweep file {where} is not UTF-8 (byte {problem.start}); save it as UTF-8"
+            f"{kind} file {where} is not UTF-8 (byte {problem.start}); save it as UTF-8"
         ) from None
     except tomllib.TOMLDecodeError as problem:
-        raise InputError(f"sweep file {where} is not TOML: {problem}") from None
-    spec = parse_spec(table, where.name, catalogue)
+        raise InputError(f"{kind} file {where} is not TOML: {problem}") from None
+
+
+def with_own_path(spec: SweepSpec, where: Path) -> SweepSpec:
+    """The spec with a relative `data.path` from its file's folder."""
     if spec.data.path is None:
         return spec
     there = where.parent / Path(spec.data.path).expanduser()

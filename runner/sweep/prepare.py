@@ -51,10 +51,14 @@ def prepare(path: str | Path, db: str, say: Say) -> PreparedSweep:
         InputError: the file or a row of the data is wrong.
         MissingResourceError: the data cannot be had.
     """
+    catalogue = stored_catalogue(db)
+    return prepare_spec(load_spec(path, catalogue), catalogue, say)
+
+
+def prepare_spec(spec: SweepSpec, catalogue: Catalogue, say: Say) -> PreparedSweep:
+    """As `prepare`, of a file that was read and checked."""
     from runner.data.corpus import load_corpus
 
-    catalogue = stored_catalogue(db)
-    spec = load_spec(path, catalogue)
     corpus = load_corpus(spec.data_request, say=say)
     say(
         f"data {corpus.name}: {len(corpus.train)} clips to train on, {len(corpus.test)} to score, "

@@ -56,10 +56,10 @@ def end(engine: Engine, study: StudyRow, last: Next) -> dict[str, Any]:
         **_report(engine, study, last, answer),
     }
     # As it will be read back: the same text whoever ended it.
-    told: dict[str, Any] = json.loads(canonical_json(report))
+    stored: dict[str, Any] = json.loads(canonical_json(report))
     answer_id = None if answer is None else answer["answer_id"]
-    studies.end_study(engine, study.study_id, last.verdict, answer_id, told)
-    return told
+    studies.end_study(engine, study.study_id, last.verdict, answer_id, stored)
+    return stored
 
 
 def _report(

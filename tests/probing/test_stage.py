@@ -88,7 +88,7 @@ def test_runs_of_one_configuration_are_timed_once_and_each_gets_its_latency(stor
     contestants = of_runs(store, "micro", finished_runs(store, "micro"))
     assert [len(c.also) for c in contestants] == [1, 1]
     measure(store, asked(), lambda line: None)
-    assert fake.turns == 2 * 2
+    assert fake.turns == 2 * FEWEST_ROUNDS
     for run in runs(store, status="finished"):
         stored = latencies(store, run_id=run.run_id)[-1].latency
         assert (stored.quiet, stored.method) == (True, "requests/3 in turns")
@@ -114,7 +114,7 @@ def test_a_stage_that_was_stopped_goes_on_where_it_was(store, fake):
     measure(store, asked(), lambda line: None)
     (ended,) = the_stages(store)
     assert (ended.latency_stage_id, ended.state) == (cut.latency_stage_id, "finished")
-    assert fake.turns == 2 * 2
+    assert fake.turns == 2 * FEWEST_ROUNDS
 
 
 def test_rounds_are_as_many_as_fit_and_never_fewer_than_the_least(store, fake):
@@ -123,7 +123,7 @@ def test_rounds_are_as_many_as_fit_and_never_fewer_than_the_least(store, fake):
     assert (whole.n_rounds, whole.n_rounds_whole) == (8, 8)
     measure(store, asked(again=True, seconds=0.0), lambda line: None)
     least = the_stages(store)[-1]
-    assert (least.n_rounds, least.details["left_out"]) == (2, ["6 of 8 rounds"])
+    assert (least.n_rounds, least.details["left_out"]) == (4, ["4 of 8 rounds"])
 
 
 def test_what_was_timed_beside_a_trial_is_timed_again(store, fake, monkeypatch):
@@ -131,9 +131,9 @@ def test_what_was_timed_beside_a_trial_is_timed_again(store, fake, monkeypatch):
     monkeypatch.setattr(host_leases, "n_running", lambda *_: next(beside, 0))
     monkeypatch.setattr(holding, "LOOK_SECONDS", 0.01)
     measure(store, asked(), lambda line: None)
-    assert fake.turns > 2 * 2
+    assert fake.turns > 2 * FEWEST_ROUNDS
     (stage,) = the_stages(store)
-    assert len(latency_stages.turns(store, stage.latency_stage_id)) == 2 * 2
+    assert len(latency_stages.turns(store, stage.latency_stage_id)) == 2 * FEWEST_ROUNDS
 
 
 def test_a_host_where_trials_go_on_is_left_alone_and_free_again(store, fake, monkeypatch):
@@ -155,7 +155,7 @@ def test_a_stage_waits_for_another_that_measures_there(store, fake, monkeypatch)
     assert "another process measures latency on here" in said[0]
     host_leases.give_up(store, HOST, "another")
     waiting.join()
-    assert fake.turns == 2 * 2
+    assert fake.turns == 2 * FEWEST_ROUNDS
 
 
 def test_a_holder_that_lost_its_lease_stops(store):
@@ -173,9 +173,9 @@ def test_the_report_shows_what_a_stage_took_and_how_noisy_it_was(store, fake):
     assert json.dumps(stage)
     line = stage_line(stage)
     for words in (
-        "latency on here: 2 configurations in 2 rounds",
+        "latency on here: 2 configurations in 4 rounds",
         "A against A",
-        "left out: 6 of 8",
+        "left out: 4 of 8",
     ):
         assert words in line
 
@@ -216,7 +216,7 @@ def test_exported_models_join_in_the_same_turns(store, fake, tmp_path):
     measure(store, asked(engines=("any",)), lambda line: None)
     (stage,) = the_stages(store)
     assert "1/onnxruntime/int8" in stage.details["measured"]
-    assert fake.turns == 3 * 2
+    assert fake.turns == 3 * FEWEST_ROUNDS
     (stored,) = engine_latencies(store)
     assert (stored.run_id, stored.measured.engine, stored.measured.latency.dtype) == (
         1, "onnxruntime", "int8",

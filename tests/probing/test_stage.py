@@ -221,7 +221,7 @@ def test_exported_models_join_in_the_same_turns(store, fake, tmp_path):
     assert (stored.run_id, stored.measured.engine, stored.measured.latency.dtype) == (
         1, "onnxruntime", "int8",
     )  # fmt: skip
-    assert (stored.measured.latency.quiet, stored.measured.latency.n_requests) == (True, 2)
+    assert (stored.measured.latency.quiet, stored.measured.latency.n_requests) == (True, 4)
     with pytest.raises(InputError, match="no run has an export for engine openvino"):
         measure(store, asked(engines=("openvino",)), lambda line: None)
 

@@ -72,9 +72,9 @@ def test_the_only_device_is_taken_and_an_unknown_one_named(measured):
         ask(measured, latency_ms=500.0, device="desc")
 
 
-def test_a_measured_configuration_shows_its_latency_as_measured(measured):
+def test_an_imported_configuration_shows_its_latency_as_it_was_told(measured):
     answer = ask(measured, flops=60e9, measured_only=True)
-    assert answer["best"]["costs"]["latency_ms"]["source"] == "measured window"
+    assert answer["best"]["costs"]["latency_ms"]["source"] == "imported"
 
 
 def test_a_configuration_that_was_never_run_says_where_its_numbers_come_from(measured):

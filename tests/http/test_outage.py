@@ -14,6 +14,8 @@ from tests.http.worlds import rows, write_table
 URL = "/v1/plan?task=asr&flops=20G"
 
 
+# Seen to answer 500 in place of the first 503 in 3 of 6 runs beside other heavy work, in none alone; cause not found.
+@pytest.mark.slow
 @pytest.mark.postgres
 def test_a_server_that_is_gone_is_an_outage_until_it_is_back(tmp_path):
     pytest.importorskip("psycopg", reason="psycopg is not installed: pip install psycopg[binary]")

@@ -22,6 +22,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 from urllib.parse import urlsplit
 
+from planner.errors import SoundscaleError
 from planner.http import problems
 from planner.http.access import Access
 from planner.http.settings import LOOPBACK, Settings
@@ -199,6 +200,11 @@ class _Exchange:
             metrics.refused.labels(refused.reason).inc()
             if not self._status:
                 await self._refuse(refused.status, refused.detail, refused.headers)
+        except SoundscaleError as problem:
+            # Of the checks themselves, which read tokens from the database; the application answers its own.
+            if not self._status:
+                response = problems.error_response(problem, scope["path"])
+                await response(scope, self._receive, self._answer)
         except Exception as bug:
             guard._log.error(
                 "bug", request_id=self._request_id, error=type(bug).__name__, exc_info=bug

@@ -16,6 +16,8 @@ import click
 import pytest
 
 from planner.cli.config import KEYS
+from runner.data import prompts
+from runner.data.corpus import FOLDERS
 from runner.sweep.file import load_spec
 from runner.sweep.study_file import load_study
 from tests.campaign.test_promises import defined_tests
@@ -107,6 +109,9 @@ def use(block: Block, slow: bool) -> None:
             path.write_text(block.text)
             load = load_study if "limits" in values else load_spec
             load(path)
+            # A file names its data, which reading it does not ask for.
+            source = values.get("data", {}).get("name", "manifest")
+            assert "/" in source or source in (*prompts.NAMES, *FOLDERS)
         else:
             assert set(values) <= set(KEYS)
     if block.held:

@@ -13,7 +13,8 @@ from typing import Any
 
 from sqlalchemy import Engine
 
-from planner.costs.latency.model import LatencyModel, configuration, fit_latency_model
+from planner.costs.latency.measured import configuration
+from planner.costs.latency.model import LatencyModel, fit_latency_model
 from planner.costs.latency.transfer import DataSheet, datasheet_model, transfer_model
 from planner.errors import InputError
 from planner.store import read, write

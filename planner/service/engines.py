@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from sqlalchemy import Engine
 
-from planner.costs.latency.model import LatencyModel, configuration, fit_latency_model
+from planner.costs.latency.measured import configuration
+from planner.costs.latency.model import LatencyModel, fit_latency_model
 from planner.costs.latency.transfer import transfer_model
 from planner.errors import InputError, UnknownNameError
 from planner.evidence.study import Evidence

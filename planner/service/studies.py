@@ -21,6 +21,7 @@ from planner.service.study_rounds import Next, Ran, belief_json, configs_of_stud
 from planner.store import read, studies
 from planner.store.engine import opened
 from planner.store.studies import RoundRow, StudyRow
+from planner.words.engine_records import OWN_ENGINE
 from planner.words.question import PlanQuery
 from planner.words.records import canonical_json
 
@@ -207,13 +208,15 @@ def _use(answer: dict[str, Any] | None) -> list[str]:
     """The commands that go on from the answer."""
     if answer is None:
         return []
-    answer_id = answer["answer_id"]
-    trained = bool(answer["best"]["prediction"]["run_ids"])
-    if not trained:
+    answer_id, best = answer["answer_id"], answer["best"]
+    if not best["prediction"]["run_ids"]:
         return [f"soundscale answers show {answer_id}"]
+    verb = "transcribe" if answer["query"]["task"] == "asr" else "classify"
+    # Torch is what it was trained in, and no format of an export.
+    to = "--to onnx " if best["config"].get("engine") in (None, OWN_ENGINE) else ""
     return [
-        f"soundscale transcribe FILE.wav --answer {answer_id}",
-        f"soundscale export {answer_id} OUT",
+        f"soundscale {verb} FILE.wav --answer {answer_id}",
+        f"soundscale export {answer_id} {to}OUT",
         f"soundscale answers show {answer_id}",
     ]
 

@@ -10,7 +10,8 @@ from collections import defaultdict
 
 import numpy as np
 
-from planner.costs.latency.model import configuration, window_of
+from planner.costs.latency.measured import configuration
+from planner.costs.latency.model import window_of
 from planner.service import devices
 from planner.service.engines import model_of_engine
 from planner.store import read

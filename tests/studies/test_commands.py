@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from planner.cli import main
+from planner.service.studies import _use
 from tests.campaign.made import write_tones
 
 MICRO = """
@@ -100,3 +101,20 @@ def test_bad_input_is_one_line_and_exit_2(arguments, said, soundscale, tmp_path)
     assert code == 2
     assert said in err
     assert len(err.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("task", "engine", "commands"),
+    [
+        ("asr", None, ["transcribe FILE.wav --answer a1", "export a1 --to onnx OUT"]),
+        ("asr", "ctranslate2", ["transcribe FILE.wav --answer a1", "export a1 OUT"]),
+        ("emotion", "torch", ["classify FILE.wav --answer a1", "export a1 --to onnx OUT"]),
+    ],
+)
+def test_a_report_names_commands_that_take_its_answer(task, engine, commands):
+    """Torch is no format of an export, and classes are no text."""
+    best = {"config": {"engine": engine}, "prediction": {"run_ids": [3]}}
+    answer = {"answer_id": "a1", "query": {"task": task}, "best": best}
+    assert _use(answer)[:-1] == [f"soundscale {command}" for command in commands]
+    never_run = best | {"prediction": {"run_ids": []}}
+    assert _use(answer | {"best": never_run}) == ["soundscale answers show a1"]

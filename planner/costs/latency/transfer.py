@@ -15,15 +15,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from planner.costs.latency.model import (
-    LatencyModel,
+from planner.costs.latency.measured import (
     by_configuration,
     configuration,
     noise_of,
     tail_ratio,
     usable,
-    window_of,
 )
+from planner.costs.latency.model import LatencyModel, window_of
 from planner.costs.latency.nonnegative import NonNegativeFit
 from planner.costs.latency.stages import COLUMNS, GROUPS, columns_of, regressors
 from planner.costs.memory.peak import element_bytes

@@ -107,10 +107,7 @@ def allocate(
         cost=cost.text, unit=cost.unit, law=fit.law, level=fit.level, n_rows=len(log_cost),
         cost_range=(float(np.exp(log_cost.min())), float(np.exp(log_cost.max()))),
         approaches=tuple(
-            _approach(
-                i, lines.get(i), places if i == 3 else None, drawn if i == 3 else None, fit, asked
-            )
-            for i in NAMES
+            _approach(i, lines.get(i), (places, drawn) if i == 3 else None, fit, asked) for i in NAMES
         ),
         bias=_bias(seen, lines[3], how.slice_width) if 2 in lines else (),
         penalties=_penalties(seen, asked, places[0], fit),
@@ -235,11 +232,12 @@ def _ends(values: Floats, level: float) -> tuple[float | None, float | None]:
 def _approach(
     number: int,
     lines: Lines | None,
-    places: Floats | None,
-    drawn: Floats | None,
+    of_law: tuple[Floats, Floats] | None,
     fit: LawFit,
     asked: Floats,
 ) -> Approach:
+    """One approach; `of_law`: optima under the law and its drawn exponents, of the parametric one."""
+    places, drawn = of_law or (None, None)
     if lines is None:
         note = "parabolas need two axes; with three a slice is a surface"
         return Approach(

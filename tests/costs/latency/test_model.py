@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from planner.costs.flops.forward import forward_flops
-from planner.costs.latency.model import fit_latency_model, quietest
+from planner.costs.latency.measured import quietest
+from planner.costs.latency.model import fit_latency_model
 from planner.errors import InputError, MissingResourceError
 from planner.words.catalogue import backbone
 from planner.words.records import Reduction

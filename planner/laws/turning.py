@@ -7,6 +7,7 @@ compared by their distance from the place where a quadratic form in all logarith
 from __future__ import annotations
 
 import math
+from itertools import combinations
 
 import numpy as np
 
@@ -37,7 +38,7 @@ def turning_axes(table: Observations, design: Design) -> list[str]:
     for axis in design.power_axes:
         column = axes.index(axis)
         moved = _from_its_place(z, column, y)
-        if _turns(z, column, y) or (moved is not None and _turns(moved, column, y)):
+        if _turns(z, column, y) or (moved is not None and _turns(moved, column, y, products=True)):
             found.append(axis)
     return found
 
@@ -63,7 +64,12 @@ def _from_its_place(z: Floats, column: int, y: Floats) -> Floats | None:
     return moved
 
 
-def _turns(z: Floats, column: int, y: Floats) -> bool:
+def _turns(z: Floats, column: int, y: Floats, *, products: bool = False) -> bool:
+    """Whether both ends of an axis err more than its best bin, beside parabolas in the other axes.
+
+    With `products` those of the other axes join: where another axis' best value moves too, what is left of its
+    valley lies in them, and as noise it hides this one.
+    """
     levels = np.unique(z[:, column])
     edges = (
         levels if len(levels) <= MOST_BINS else np.quantile(levels, np.linspace(0, 1, MOST_BINS))
@@ -72,7 +78,8 @@ def _turns(z: Floats, column: int, y: Floats) -> bool:
     dummies = np.eye(len(edges))[bins]
     dummies = dummies[:, dummies.any(0)]
     others = np.delete(z, column, axis=1)
-    features = np.column_stack([dummies, others, others**2])
+    crossed = [others[:, i] * others[:, j] for i, j in combinations(range(others.shape[1]), 2)]
+    features = np.column_stack([dummies, others, others**2, *(crossed if products else [])])
     n, p = features.shape
     if n <= p + 1:
         return False

@@ -100,7 +100,7 @@ GRID = np.array(
 )
 
 
-def tuned_loss(x, skew=0.0):
+def tuned_loss(x, skew=0.0, batch_curve=0.01):
     """A loss whose best learning rate falls with size and grows with the batch."""
     lr, batch, n, d = x.T
     best_batch = 128 * (d / 2e10) ** 0.3
@@ -108,14 +108,17 @@ def tuned_loss(x, skew=0.0):
     u, v = np.log(lr / best_lr), np.log(batch / best_batch)
     bowl = u**2 if skew == 0 else 2 * (np.exp(skew * u) - 1 - skew * u) / skew**2
     return (1.7 + 0.6 * (n / 2e8) ** -0.3 + 0.5 * (d / 2e10) ** -0.3) * np.exp(
-        0.02 * bowl + 0.01 * v**2
+        0.02 * bowl + batch_curve * v**2
     )
 
 
-def tuned_table(sigma, skew=0.0):
+def tuned_table(sigma, skew=0.0, batch_curve=0.01):
     noise = np.random.default_rng(5).standard_normal(len(GRID))
     return Observations(
-        axes=AXES, x=GRID, error=tuned_loss(GRID, skew) * np.exp(sigma * noise), metric="loss"
+        axes=AXES,
+        x=GRID,
+        error=tuned_loss(GRID, skew, batch_curve) * np.exp(sigma * noise),
+        metric="loss",
     )
 
 
@@ -142,6 +145,11 @@ def test_auto_finds_the_axes_that_turn_and_beats_the_forms_without():
     assert fit.law.startswith("optimum")
     errors = {form.law: form.cv_error for form in fit.forms if form.cv_error is not None}
     assert errors[fit.law] < 0.3 * errors["additive"]
+
+
+def test_a_steep_valley_of_another_axis_that_moves_does_not_hide_that_this_one_turns():
+    table = tuned_table(0.003, batch_curve=0.1)
+    assert turning_axes(table, design_of(table)) == ["lr", "batch"]
 
 
 def test_an_interval_of_the_best_place_holds_it_and_narrows_with_the_noise():

@@ -4,6 +4,10 @@ VENV ?= .venv
 PYTHON ?= python3
 BIN = $(VENV)/bin
 
+# The environments are made here, and their bytecode is written: where a shell forbids it, every process of the
+# quickstart compiles torch and transformers anew, some 10 to 20 s of a processor each.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: quickstart test docs locks sbom
 
 # The quickstart's runs are measured in two engines that people deploy, so both are installed with the runner.

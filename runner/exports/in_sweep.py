@@ -94,10 +94,9 @@ def export_finished(
         run_ids = [row.run_id for row in rows]
         known = _known(engine, run_ids)
         with_borders = {one.run_id for one in border_losses(engine, run_ids)}
-    wanted = [asked_engine(text) for text in spec.engines]
     asked = []
-    for row in rows:
-        left = [(f, p) for f, p in wanted if (row.run_id, f.engine, p) not in known]
+    for row in longest_first(rows):
+        left = [(f, p) for f, p in engines_of(row, spec) if (row.run_id, f.engine, p) not in known]
         if left:
             asked.append(_requests(row, left, artifacts, weights, row.run_id not in with_borders))
     names = {name for _, name, _ in known}
@@ -157,6 +156,22 @@ def chosen_runs(rows: Sequence[RunRow], spec: SweepSpec, catalogue: Catalogue) -
     fewest = min((error for error, _ in at.values()), default=0.0)
     kept = {i for i in on_it if at[i][0] <= MOST_ERRORS * fewest}
     return [r for r in mine if r.run_id in kept or r.trial.adaptation.kind == "none"]
+
+
+def engines_of(row: RunRow, spec: SweepSpec) -> list[tuple[Format, str]]:
+    """Formats and precisions that a run is exported to: all that the file names.
+
+    On the frontier an untrained checkpoint takes the first of them alone: what users would take without training is
+    one engine's, and at 30 s it is scored longer than all that was trained.
+    """
+    wanted = [asked_engine(text) for text in spec.engines]
+    alone = spec.engine_runs == "frontier" and row.trial.adaptation.kind == "none"
+    return wanted[:1] if alone else wanted
+
+
+def longest_first(rows: Sequence[RunRow]) -> list[RunRow]:
+    """Runs by the time that scoring them took, falling, so that processes end together."""
+    return sorted(rows, key=lambda row: -(row.score_seconds or 0.0))
 
 
 def _flops_a_second(trial: Trial, catalogue: Catalogue) -> float:

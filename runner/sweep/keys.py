@@ -33,7 +33,7 @@
 
 `engines = ["onnxruntime", "ctranslate2:int8"]`: after training the finished runs are exported for these, scored in them
 and timed beside torch; of `engine_runs`: `all`, or those on the `frontier` of error and FLOPs, up to
-twice the fewest errors.
+twice the fewest errors, and the untrained checkpoints in the first engine alone.
 `reference = true` adds what users would take without training, for each backbone: the checkpoint as it is, in windows
 of 30 s without fewer tokens, greedy, on the same test set.
 

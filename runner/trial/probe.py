@@ -23,8 +23,9 @@ from runner.trial.quantiles import measured
 from runner.trial.requests import Requests
 from runner.trial.timing import STAGES, Ready, RequestPlan, Timer
 
-FALLBACK = RequestPlan(n_warmup=1, passes=1, fewest=2, seconds=3.0)
-"""Beside training, where a stage of the sweep measures afterwards: enough for a sweep that is cut off."""
+FALLBACK = RequestPlan(n_warmup=0, passes=1, fewest=2, seconds=1.0)
+"""Beside training, where a stage of the sweep measures afterwards: enough for a sweep that is cut off. The model is
+warm, as it has just scored."""
 
 
 @torch.inference_mode()

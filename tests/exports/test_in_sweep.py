@@ -16,7 +16,7 @@ from planner.store.read import runs
 from planner.words.catalogue import BUILT_IN
 from planner.words.records import Adaptation, Reduction
 from runner.engines import formats
-from runner.exports.in_sweep import checked, chosen_runs
+from runner.exports.in_sweep import checked, chosen_runs, engines_of, longest_first
 from runner.sweep.beside import verdict
 from runner.sweep.file import parse_spec
 from tests.campaign.made import SPEC, write_tones
@@ -150,3 +150,23 @@ def test_the_frontier_ends_where_errors_are_twice_the_fewest():
     rows = [run(1, 0.05), run(2, 0.1, "stem:2"), run(3, 0.11, "stem:4")]
     spec = parse_spec(TABLE | {"engine_runs": "frontier"}, "s.toml")
     assert [r.run_id for r in chosen_runs(rows, spec, BUILT_IN)] == [1, 2]
+
+
+def test_an_untrained_checkpoint_beside_a_frontier_takes_the_first_engine_alone():
+    trained, untrained = run(1, 0.05), run(2, 0.04, kind="none")
+    frontier = parse_spec(TABLE | {"engine_runs": "frontier"}, "s.toml")
+    every = parse_spec(TABLE, "s.toml")
+
+    def names(row, spec):
+        return [form.engine for form, _ in engines_of(row, spec)]
+
+    assert names(untrained, frontier) == ["onnxruntime"]
+    both = ["onnxruntime", "ctranslate2"]
+    assert names(trained, frontier) == names(untrained, every) == names(trained, every) == both
+
+
+def test_the_run_that_was_scored_longest_is_exported_first():
+    rows = [
+        SimpleNamespace(run_id=i, score_seconds=s) for i, s in ((1, 20.0), (2, None), (3, 90.0))
+    ]
+    assert [row.run_id for row in longest_first(rows)] == [3, 1, 2]

@@ -50,16 +50,15 @@ def reader(folder: Path, kind: str, end: int) -> Decode:
         raise MissingResourceError(
             f"tokenizer {path} cannot be read: {problem}; export the model again"
         ) from problem
-    table = _bytes_of()
-    pieces = {
-        number: bytes(table[c] for c in word)
-        for word, number in vocabulary.items()
-        if number < end and all(c in table for c in word)
-    }
+    # A text has a few dozen of the 50,000 words, so each is turned into bytes when it is read.
+    table, words = _bytes_of(), {number: word for word, number in vocabulary.items()}
+
+    def piece(number: int) -> bytes:
+        word = words.get(number, "") if number < end else ""
+        return bytes(table[c] for c in word) if all(c in table for c in word) else b""
 
     def decode(ids: Sequence[int]) -> str:
-        raw = b"".join(pieces.get(int(i), b"") for i in ids)
-        return raw.decode(errors="replace").strip()
+        return b"".join(piece(int(i)) for i in ids).decode(errors="replace").strip()
 
     return decode
 

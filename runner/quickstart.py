@@ -45,6 +45,7 @@ def run(db: str | None, request: RunRequest, spec: Path | None) -> None:
 
     Raises:
         TrialsFailedError: trials failed; what was learnt from the others was printed.
+        StoreError: the history of the sweep breaks a promise.
     """
     began = time.monotonic()
     request = replace(request, lenient=True)
@@ -57,6 +58,7 @@ def run(db: str | None, request: RunRequest, spec: Path | None) -> None:
         _print_engines(db, result.name)
         answer_id = _print_answer(db)
     _print_where(db, result, time.monotonic() - began, answer_id)
+    sweep_commands.audit_in_a_line(db, result.name)
     sweep_commands.raise_if_failed(result)
 
 

@@ -14,7 +14,6 @@ from planner.errors import StoreError, TrialsFailedError
 from planner.words.told_apart import full_labels
 from planner.words.units import format_duration
 from runner.campaign import artifacts, display
-from runner.campaign.display import OPEN_STATES
 from runner.campaign.drive import CampaignResult, CampaignSetting, absolute_db, run_campaign
 from runner.campaign.executors import Executor, InlineExecutor, RayExecutor
 from runner.campaign.outages import SteadyExecutor
@@ -264,7 +263,7 @@ def watch(db: str | None, name: str, seconds: float) -> None:
             while True:
                 status = sweep_status(engine, name)
                 shown.show(status, None)
-                if not any(row.state in OPEN_STATES for row in status.rows):
+                if not any(row.state in display.OPEN_STATES for row in status.rows):
                     break
                 time.sleep(seconds)
     finally:
@@ -280,45 +279,60 @@ def retry(db: str | None, name: str, *, failed: bool, cancelled: bool) -> int:
     return n + (_on_sweep(db, name, retry_cancelled) if cancelled else 0)
 
 
-AUDIT_COLUMNS = (("invariant", "invariant"), ("holds", "holds"), ("trials", "broken by trials"))
-
-
 def audit(db: str | None, name: str, output_format: str) -> None:
     """`sweep audit`: print every invariant of a sweep's history.
 
     Raises:
         StoreError: one was broken.
     """
-    from planner.store.audit import audit
-
-    with existing_store(db) as engine:
-        found = audit(engine, name)
+    found = _audited(db, name)
     rows = [
-        {
-            "invariant": one.invariant,
-            "holds": "no" if one.trial_ids else "yes",
-            "trials": ", ".join(map(str, one.trial_ids)) or None,
-        }
+        {"invariant": one.invariant, "holds": "no" if one.trial_ids else "yes",
+         "trials": ", ".join(map(str, one.trial_ids)) or None}
         for one in found.invariants
-    ]
+    ]  # fmt: skip
     if output_format == "json":
         attempts = found.attempts_by_status
         echo_json({"name": name, "clean": found.clean, "attempts": attempts, "invariants": rows})
     else:
-        echo_rows(rows, output_format, AUDIT_COLUMNS)
+        columns = (("invariant",) * 2, ("holds",) * 2, ("trials", "broken by trials"))
+        echo_rows(rows, output_format, columns)
     talk(_audit_line(found))
+    _raise_if_broken(found)
+
+
+def audit_in_a_line(db: str | None, name: str) -> None:
+    """Say in one line whether a sweep's history kept every promise.
+
+    Raises:
+        StoreError: it did not.
+    """
+    found = _audited(db, name)
+    kept = [not one.trial_ids for one in found.invariants]
+    talk(f"audit: {sum(kept)} of {len(kept)} promises kept; {_audit_line(found)}")
+    _raise_if_broken(found)
+
+
+def _audited(db: str | None, name: str) -> Audit:
+    from planner.store.audit import audit
+
+    with existing_store(db) as engine:
+        return audit(engine, name)
+
+
+def _raise_if_broken(found: Audit) -> None:
     if not found.clean:
         broken = [one.invariant for one in found.invariants if one.trial_ids]
         raise StoreError(
-            f"the history of sweep {name!r} breaks {len(broken)} of {len(rows)} promises, first: "
-            f"{broken[0]}; keep the database as it is (soundscale db export FOLDER) and report it"
+            f"the history of sweep {found.name!r} breaks {len(broken)} of {len(found.invariants)} promises, "
+            f"first: {broken[0]}; keep the database as it is (soundscale db export FOLDER) and report it"
         )
 
 
 def _audit_line(found: Audit) -> str:
     """A sweep's attempts, in one line."""
-    counted = ", ".join(f"{n} {status}" for status, n in found.attempts_by_status.items())
-    return f"sweep {found.name!r}: {counted or 'no attempt yet'}"
+    counted = [f"{n} {status}" for status, n in found.attempts_by_status.items()]
+    return f"sweep {found.name!r}: {', '.join(counted) or 'no attempt yet'}"
 
 
 def cancel(db: str | None, name: str) -> int:

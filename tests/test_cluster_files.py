@@ -26,7 +26,9 @@ KUBERNETES = json.loads((SCHEMAS / "kubernetes.json").read_text())
 POD = {"$ref": "#/definitions/" + KUBERNETES["kinds"]["PodTemplateSpec"]}
 START = {"type": "object", "additionalProperties": {"type": "string"}}
 COUNT = {"type": "integer", "minimum": 0}
-# The fields of KubeRay's API ray.io/v1 (RayClusterSpec, HeadGroupSpec, WorkerGroupSpec) that are used here.
+# The fields that are used here of KubeRay's definition rayclusters.ray.io, version v1, which no package of a registry
+# holds: read in helm-chart/kuberay-operator/crds/ray.io_rayclusters.yaml of its repository at 017710c. Types and what
+# is required are its own; `rayStartParams` it requires before 1.4 alone. Templates of pods there are Kubernetes' own.
 RAY_CLUSTER = {
     "type": "object",
     "required": ["headGroupSpec"],
@@ -98,6 +100,30 @@ def test_a_key_that_kubernetes_does_not_know_is_found():
     broken = json.loads(json.dumps(job))
     broken["spec"]["template"]["spec"]["containers"][0]["arg"] = []
     assert faults(broken, {"$ref": "#/definitions/" + KUBERNETES["kinds"]["Job"]})
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("worker",), []),
+        (("headGroupSpec", "replicas"), 1),
+        (("headGroupSpec", "rayStartParams", "num-cpus"), 0),
+        (("workerGroupSpecs", 0, "minReplicas"), "0"),
+        (("workerGroupSpecs", 0, "template", "spec", "containers", 0, "arg"), []),
+        (("workerGroupSpecs", 0, "groupName"), None),
+    ],
+    ids=str,
+)
+def test_a_cluster_that_kuberay_would_refuse_is_found(path, value):
+    spec = json.loads(json.dumps(next(o for o in OBJECTS if o["kind"] == "RayCluster")["spec"]))
+    place = spec
+    for key in path[:-1]:
+        place = place[key]
+    if value is None:
+        del place[path[-1]]
+    else:
+        place[path[-1]] = value
+    assert faults(spec, RAY_CLUSTER)
 
 
 def containers(value: Any) -> Iterator[dict[str, Any]]:

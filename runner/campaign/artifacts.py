@@ -82,6 +82,41 @@ def _probe_folder(folder: Path, name: str) -> None:
         )
 
 
+@contextmanager
+def marked(location: str) -> Iterator[str]:
+    """The name of a small file that lies there meanwhile, for other machines to look for.
+
+    Raises:
+        InputError, MissingResourceError: as `check`.
+    """
+    name = f".mark-{secrets.token_hex(8)}"
+    if is_url(location):
+        remote = Remote(location)
+        remote.put_text(name, keep=True)
+        try:
+            yield name
+        finally:
+            remote.remove(name)
+        return
+    path = Path(location) / name
+    try:
+        path.write_text(name)
+        yield name
+    except OSError as problem:
+        raise MissingResourceError(
+            f"folder {location} cannot be written to: {problem}; name another with --artifacts"
+        ) from problem
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def sees(location: str, name: str) -> bool:
+    """Whether this machine finds there what another one has marked it with."""
+    if is_url(location):
+        return name in Remote(location).names("")
+    return (Path(location) / name).exists()
+
+
 _found_good: set[str] = set()
 
 
@@ -168,8 +203,8 @@ class Remote:
                 self._fs.rm_file(part)
             raise
 
-    def put_text(self, name: str) -> None:
-        """Write and remove a small file, to see whether that can be done.
+    def put_text(self, name: str, *, keep: bool = False) -> None:
+        """Write and remove a small file, or let it lie, to see whether that can be done.
 
         Raises:
             MissingResourceError: it cannot.
@@ -178,7 +213,8 @@ class Remote:
         try:
             self._fs.makedirs(self._root, exist_ok=True)
             self._fs.pipe_file(path, b"soundscale")
-            self._fs.rm_file(path)
+            if not keep:
+                self._fs.rm_file(path)
         except Exception as problem:
             raise MissingResourceError(
                 f"storage {redacted(self._url)} cannot be written to: {type(problem).__name__}: "

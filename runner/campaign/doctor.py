@@ -8,37 +8,25 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
-import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from planner.errors import SoundscaleError
 from planner.words.secrets import redacted
 from planner.words.units import format_bytes
-from runner.campaign import artifacts
-from runner.campaign.outages import outages
+from runner.campaign import artifacts, doctor_nodes
+from runner.campaign.finding import (
+    CLOCK_SECONDS,
+    LIBRARIES,
+    ROOM_BYTES,
+    Finding,
+    signed_seconds,
+)
 from runner.trial.versions import installed
 
-CLOCK_SECONDS = 5.0
-"""More than this between two clocks is said (s); leases go by the database's clock and do not mind."""
-
-ROOM_BYTES = 2 * 2**30
-"""Less free space than this is said (bytes; assumption: checkpoints of a few adapters)."""
-
-LIBRARIES = ("soundscale", "torch", "transformers", "peft", "ray", "sqlalchemy")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """One thing looked at: `good`, `doubtful` (works, but know it) or `bad`."""
-
-    what: str
-    state: str
-    found: str
-    remedy: str | None = None
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
 
 
 def examine(db: str, artifacts_location: str, ray_address: str | None) -> list[Finding]:
@@ -56,7 +44,7 @@ def examine(db: str, artifacts_location: str, ray_address: str | None) -> list[F
         ("GPU", _gpu),
     ]
     if ray_address is not None:
-        looks.append(("Ray", lambda: _ray(ray_address)))
+        looks.append(("Ray", lambda: _ray(ray_address, db, artifacts_location)))
     findings: list[Finding] = []
     for what, look in looks:
         try:
@@ -95,14 +83,16 @@ def _database(db: str) -> Iterator[Finding]:
         version = connection.execute(text(_VERSION[engine.dialect.name])).scalar_one()
         shown = shown_url(db)
         yield Finding(what="database", state="good", found=f"{shown}, {version}"[:200])
-        before = time.time()
+        yield from _database_tls(connection)
         now = float(connection.execute(select(NowSeconds())).scalar_one())
-        off = now - (before + time.time()) / 2
+        off = doctor_nodes.clock_off_seconds(
+            lambda: float(connection.execute(select(NowSeconds())).scalar_one())
+        )
         far = abs(off) > CLOCK_SECONDS
         yield Finding(
             what="clocks",
             state="doubtful" if far else "good",
-            found=f"the database's is {off:+.1f} s from this machine's",
+            found=f"the database's is {signed_seconds(off)} from this machine's",
             remedy="set both by NTP: times in tables are the database's" if far else None,
         )
         connection.rollback()
@@ -121,6 +111,38 @@ def _database(db: str) -> Iterator[Finding]:
         )
 
 
+def _database_tls(connection: Connection) -> Iterator[Finding]:
+    from sqlalchemy import text
+
+    if connection.dialect.name == "postgresql":
+        version = connection.execute(text(_TLS)).scalar_one()
+        info = connection.connection.driver_connection.info  # type: ignore[union-attr]
+        yield database_tls(version, info.host, info.get_parameters().get("sslmode"))
+
+
+def database_tls(version: str | None, host: str, sslmode: str | None) -> Finding:
+    """Whether what is said to a server can be read on the way, and whether it is the server that is meant.
+
+    Args:
+        version: of TLS as the server says; None: off.
+        host: as the client knows it; a path or nothing is a socket of this machine.
+        sslmode: libpq's word; below `verify-ca` any certificate is taken.
+    """
+    if not host or host.startswith(("/", *doctor_nodes.LOOPBACK)):
+        said, remedy = f"{version or 'off'}, on this machine alone", None
+    elif version is None:
+        said = "off: passwords and results can be read on the way"
+        remedy = "give the server a certificate and add ?sslmode=verify-full to the URL"
+    elif sslmode not in ("verify-ca", "verify-full"):
+        said = f"{version}, with whoever answers at that address"
+        remedy = "add ?sslmode=verify-full&sslrootcert=FILE to the URL"
+    else:
+        said, remedy = f"{version}, its certificate verified", None
+    state = "good" if remedy is None else "doubtful"
+    return Finding(what="TLS to the database", state=state, found=said, remedy=remedy)
+
+
+_TLS = "SELECT CASE WHEN ssl THEN version END FROM pg_stat_ssl WHERE pid = pg_backend_pid()"
 _VERSION = {
     "sqlite": "SELECT 'SQLite ' || sqlite_version()",
     "postgresql": "SELECT split_part(version(), ' on ', 1)",
@@ -155,51 +177,20 @@ def _gpu() -> Iterator[Finding]:
     yield Finding(what="GPU", state="good", found=names or f"none; {os.cpu_count()} CPU cores")
 
 
-def _ray(address: str) -> Iterator[Finding]:
+def _ray(address: str, db: str, location: str) -> Iterator[Finding]:
     from runner.campaign.executors import RayExecutor
 
     executor = RayExecutor(address)
     try:
-        hosts = sorted(executor.hosts)
+        hosts, addresses = (
+            sorted(executor.hosts),
+            [node["NodeManagerAddress"] for node in executor.alive_nodes()],
+        )
         yield Finding(
             what="Ray", state="good", found=f"{address} answers, asks for its token where it must"
         )
-        here = {name: installed(name) for name in LIBRARIES}
-        for host, found, seconds in _ask_each_node():
-            wrong = [f"{k} {found.get(k)} (here {v})" for k, v in here.items() if found.get(k) != v]
-            off = seconds - time.time()
-            if abs(off) > CLOCK_SECONDS:
-                wrong.append(f"its clock is {off:+.0f} s off")
-            yield Finding(
-                what=f"node {host}",
-                state="bad" if wrong else "good",
-                found=", ".join(wrong) or "the same versions as here",
-                remedy="install the driver's versions there" if wrong else None,
-            )
+        yield doctor_nodes.tls(frozenset(addresses), os.environ.get("RAY_USE_TLS"))
         yield Finding(what="nodes", state="good", found=", ".join(hosts))
+        yield from doctor_nodes.nodes(db, location)
     finally:
         executor.close()
-
-
-def _ask_each_node() -> list[Any]:
-    """What every living node of the joined cluster says of itself, each within a minute."""
-    import ray
-    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
-
-    with outages(ray):
-        asked = [
-            ray.remote(node_facts)
-            .options(
-                num_cpus=0,
-                scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False),
-            )
-            .remote()
-            for node in ray.nodes()
-            if node["Alive"]
-        ]
-        return list(ray.get(asked, timeout=60.0))
-
-
-def node_facts() -> tuple[str, dict[str, Any], float]:
-    """What a node says of itself: host, versions, its clock (s)."""
-    return socket.gethostname(), {name: installed(name) for name in LIBRARIES}, time.time()

@@ -26,7 +26,7 @@ COLUMNS = (("what", "looked at"), ("state", "state"), ("found", "found"), ("reme
 )
 @format_option()
 def doctor(db: str | None, ray_address: str | None, artifacts: str, output_format: str) -> None:
-    """Look at versions, database, clocks, leases, artifacts, GPU and Ray; exit code 5 where one is bad.
+    """Look at versions, database, clocks, TLS, leases, artifacts, GPU and Ray's nodes; exit code 5 where one is bad.
 
     \b
     Example:

@@ -19,13 +19,14 @@ from planner.errors import InputError
 from planner.store.engine import open_store, opened
 from planner.store.read import attempts, latencies, runs, sweep_status
 from planner.words.records import Resources
-from runner.campaign import display
+from runner.campaign import artifacts, display, doctor_nodes
 from runner.campaign.drive import CampaignResult, CampaignSetting, run_campaign
 from runner.campaign.executors import RayExecutor, check_fits
 from runner.campaign.host import ProcessIdentity, short_folder
 from runner.campaign.worker import JobOutcome, TrialJob
 from runner.data.clips import DataSpec
 from runner.sweep import prepare
+from runner.trial.device import gpu_models
 from tests.campaign.made import NO_LATENCY, write_sweep, write_tones
 from tests.chaos.invariants import audited
 
@@ -304,3 +305,17 @@ def test_the_folder_of_a_killed_driver_is_removed_and_a_living_ones_kept():
     assert (abandoned.exists(), elsewhere.exists(), first.exists()) == (False, True, True)
     for folder in (elsewhere, first, second):
         shutil.rmtree(folder)
+
+
+def test_each_node_is_asked_by_a_task_of_its_own_what_it_reaches(cluster, sqlite_url, tmp_path):
+    open_store(sqlite_url).dispose()
+    artifacts.check(str(tmp_path))
+    (row,) = doctor_nodes.nodes(sqlite_url, str(tmp_path))
+    # The cluster hands out a GPU that this machine does not have.
+    has = len(gpu_models())
+    assert (row.state, "torch sees 0" in row.found) == (
+        ("doubtful", True) if not has else (row.state, False)
+    )
+    assert not list(tmp_path.glob(".mark-*"))
+    (row,) = doctor_nodes.nodes(f"sqlite:///{tmp_path}/none.db", str(tmp_path))
+    assert (row.state, "does not reach the database: there is no" in row.found) == ("bad", True)

@@ -46,6 +46,7 @@ def test_the_quickstart_ends_with_what_was_trained_learnt_and_answered(tmp_path,
         assert heading in shown.out
     assert f"the database is {db}" in shown.err
     assert "transcribe FILE.wav --answer" in shown.err
+    assert "audit: 10 of 10 promises kept" in shown.err
     engine = open_store(db)
     found = runs(engine, status="finished")
     trained = [row.error for row in found if row.trial.adaptation.kind != "none"]

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     import altair as alt
     import pandas as pd
 
+    from planner.laws.allocate.cost import Cost
     from planner.laws.allocate.records import Allocation
 
 
@@ -112,7 +113,7 @@ class TableLaw:
 
     def allocate(
         self,
-        cost: str,
+        cost: str | Cost,
         budgets: Sequence[float] = (),
         *,
         beyond: float = 1.0,
@@ -122,7 +123,7 @@ class TableLaw:
         """Where each budget should go, by three approaches side by side; `allocate.rows` makes rows of it.
 
         Args:
-            cost: a formula of the axes, `6*n*d`.
+            cost: a formula of the axes, `6*n*d`, or a cost of one's own (`own_allocation.said_cost` has our FLOPs).
             budgets: in its unit; none: three over the table's costs.
             beyond: factor by which a budget may leave the table's costs.
             bootstrap: resamples.
@@ -136,7 +137,8 @@ class TableLaw:
         from planner.laws.allocate.allocation import Resampling, allocate
         from planner.laws.allocate.cost import cost_of_formula
 
-        spent, table = cost_of_formula(cost, self.law.axes), self._table()
+        spent = cost_of_formula(cost, self.law.axes) if isinstance(cost, str) else cost
+        table = self._table()
         how = Resampling(beyond=beyond, bootstrap=bootstrap, seed=seed)
         return allocate(table, self.law, spent, budgets, how)
 

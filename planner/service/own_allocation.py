@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from planner.costs.flops.ladder import flops_of
 from planner.errors import InputError
 from planner.laws.allocate.allocation import Resampling, allocate
-from planner.laws.allocate.cost import cost_of_column, cost_of_formula
+from planner.laws.allocate.cost import Cost, cost_of_column, cost_of_formula
 from planner.laws.allocate.records import Allocation
 from planner.laws.allocate.rows import optimum_rows, replicate_rows
 from planner.laws.table_law import TableLaw, fit
@@ -47,6 +48,26 @@ class OwnAllocation:
         return replicate_rows(self.allocation)
 
 
+OWN_FLOPS = "flops:"
+"""Beginning of a cost that is counted by us."""
+
+
+def said_cost(text: str, axes: Sequence[str]) -> Cost:
+    """A cost that is no column: a formula of the axes, or `flops:whisper`, the FLOPs of a window as we count them.
+
+    >>> said_cost("flops:whisper", ["n_params", "audio_seconds"]).unit
+    'FLOPs of a window'
+
+    Raises:
+        InputError: it is no formula, or the axes are none that FLOPs depend on.
+        UnknownNameError: it names what is no axis, or no family.
+    """
+    if not text.startswith(OWN_FLOPS):
+        return cost_of_formula(text, axes)
+    counted = flops_of(text.removeprefix(OWN_FLOPS), tuple(axes))
+    return Cost(axes=tuple(axes), text=text, of=counted, unit="FLOPs of a window")
+
+
 def allocate_file(
     path: str,
     axes: Sequence[str],
@@ -63,7 +84,7 @@ def allocate_file(
         path: of the file, or `-`.
         axes: two or three columns; the last is what a budget is solved for.
         error: column of the error.
-        cost: a column of costs, or a formula of the axes.
+        cost: a column of costs, a formula of the axes, or `flops:FAMILY`, our own counts.
         budgets: in the cost's unit; none: three over the table's own.
         how: resamples, draws, slices and how far a budget may lie outside.
         options: of the fit, as in `planner.laws.fit`.
@@ -76,7 +97,7 @@ def allocate_file(
     numeric = [options.get(name) for name in ("weight", "std_error")]
     columns = read_columns(path, [*axes, error, cost, *filter(None, numeric)])
     column = cost if cost in columns else None
-    known = None if column is not None else cost_of_formula(cost, axes)
+    known = None if column is not None else said_cost(cost, axes)
     found = fit(columns, error=error, axes=axes, cost=column, seed=how.seed, **options)
     table = found.observations
     if table is None or len(axes) < 2:

@@ -3,13 +3,19 @@
 import csv
 import io
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
 
 from planner.cli.main import cli
-from planner.errors import OutsideDataError
+from planner.costs.flops.forward import forward_flops
+from planner.errors import InputError, OutsideDataError
+from planner.laws.allocate.allocation import Resampling
+from planner.service.own_allocation import allocate_file, said_cost
+from planner.words.catalogue import backbone
+from planner.words.records import Reduction
 
 ASKED = ["fit", "allocate", "t.csv", "--axes", "n,d", "--error", "loss", "--law", "additive", "--draws", "20",
          "--bootstrap", "20"]  # fmt: skip
@@ -64,3 +70,43 @@ def test_the_screen_says_bias_penalty_and_what_lies_outside(folder):
         assert word in text
     refused = CliRunner().invoke(cli, [*ASKED, "--cost", "6*n*d", "--budget", "5e21"])
     assert isinstance(refused.exception, OutsideDataError)
+
+
+PROMPTS = Path(__file__).resolve().parents[2] / "docs" / "data" / "prompts.csv"
+
+
+def allocated(axes, cost, **options):
+    how = Resampling(bootstrap=0, draws=2)
+    return allocate_file(
+        str(PROMPTS), axes, error="wer", cost=cost, budgets=(), how=how, law="additive", loss="log",
+        std_error="std_error", **options,
+    ).allocation  # fmt: skip
+
+
+def test_our_own_flops_are_what_a_budget_is_solved_for():
+    found = allocated(["n_params", "tokens_per_second"], "flops:whisper")
+    assert (found.cost, found.unit) == ("flops:whisper", "FLOPs of a window")
+    base = backbone("whisper-base")
+    dear = forward_flops(base, audio_seconds=30.0, n_output_tokens=20).total
+    cheap = forward_flops(
+        backbone("whisper-tiny"), audio_seconds=30.0, n_output_tokens=20,
+        reduction=Reduction.parse("stem:4"),
+    ).total  # fmt: skip
+    # The table's tiny.en has 384 parameters fewer than tiny, for its vocabulary.
+    assert found.cost_range == pytest.approx((cheap, dear), rel=1e-4)
+    (law,) = [one for one in found.approaches if one.number == 3]
+    cost = said_cost("flops:whisper", ["n_params", "tokens_per_second"])
+    for optimum in law.optima:
+        logs = np.log([[place.value for place in optimum.places]])
+        assert np.exp(cost.log_cost(logs)[0][0]) == pytest.approx(optimum.budget, rel=1e-6)
+
+
+def test_where_a_smaller_budget_has_no_optimum_the_price_of_being_off_is_not_told():
+    found = allocated(["audio_seconds", "tokens_per_second"], "flops:whisper-tiny.en")
+    assert found.penalties
+    assert any(one.extra_cost is None for one in found.penalties)
+
+
+def test_a_column_that_flops_do_not_depend_on_is_named():
+    with pytest.raises(InputError, match="wer is none of them"):
+        allocated(["n_params", "wer"], "flops:whisper")

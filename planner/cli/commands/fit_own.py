@@ -180,7 +180,11 @@ def fit_predict(
 @click.argument("file", type=TABLE)
 @click.option("--axes", required=True, help="Two or three columns, what a budget buys last.")
 @click.option("--error", required=True, help="Column of the error to be predicted.")
-@click.option("--cost", required=True, help='Formula of the axes ("6*n*d"), or a column of costs.')
+@click.option(
+    "--cost",
+    required=True,
+    help='Formula of the axes ("6*n*d"), a column of costs, or flops:FAMILY: FLOPs as counted here.',
+)
 @click.option(
     "--budget",
     "budgets",
@@ -236,6 +240,7 @@ def fit_allocate(
     Examples:
       soundscale fit allocate runs.csv --axes params,tokens --error loss --cost "6*params*tokens"
       soundscale fit allocate runs.csv --axes params,tokens --error loss --cost params*tokens --budget 1e17 --beyond 9x
+      soundscale fit allocate wer.csv --axes n_params,audio_seconds --error wer --cost flops:whisper
     """
     from planner.laws.allocate.allocation import Resampling
     from planner.report.allocation_text import allocation_text

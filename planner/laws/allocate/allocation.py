@@ -41,8 +41,7 @@ from planner.laws.uncertainty.bootstrap import refits, replicate_weights
 
 OFF = (0.25, 0.5, 2.0, 4.0)
 """Factors off the optimum whose penalty is told."""
-DEFAULT_BUDGETS = EXPONENT_BUDGETS
-"""Budgets where none is asked for: those of the exponents, whose optima are known then."""
+DEFAULT_BUDGETS = EXPONENT_BUDGETS  # those of the exponents: their optima are known then
 CHEAPER = 10.0
 """The optimum as bad as a place off it is looked for down to this part of the budget."""
 BUDGETS_FOR_PENALTY = 9
@@ -327,23 +326,24 @@ def _penalties(seen: _Seen, asked: Floats, places: Floats, fit: LawFit) -> tuple
     out = []
     for log_budget, best in zip(asked.tolist(), places, strict=True):
         ladder = np.linspace(log_budget - np.log(CHEAPER), log_budget, BUDGETS_FOR_PENALTY)
-        along = optima(law, theta, table.cost, ladder, table.domain)[0]
-        errors = law.log_mean(theta, along)[0]
-        lowest = errors[-1]
-        cheaper = np.polynomial.Polynomial.fit(errors, ladder, BUDGETS_FOR_PENALTY - 3)
+        errors = law.log_mean(theta, optima(law, theta, table.cost, ladder, table.domain)[0])[0]
+        # A smaller budget may have no optimum inside the search: then no cost is told that is as bad.
+        told = bool(np.isfinite(errors).all())
+        fitted = errors if told else ladder
+        cheaper = np.polynomial.Polynomial.fit(fitted, ladder, BUDGETS_FOR_PENALTY - 3)
         for i, factor in ((i, f) for i in range(len(fit.axes) - 1) for f in OFF):
             moved = best[:-1].copy()
             moved[i] += np.log(factor)
             point = table.cost.completed(moved[None], np.array([log_budget]))
             error = float(law.log_mean(theta, point)[0, 0])
-            same = float(cheaper(error)) if lowest <= error <= errors[0] else None
+            same = float(cheaper(error)) if told and errors[-1] <= error <= errors[0] else None
             out.append(
                 Penalty(
                     budget=float(np.exp(log_budget)),
                     axis=fit.axes[i],
                     factor=factor,
                     error=float(np.exp(error)),
-                    rise=float(np.exp(error - lowest) - 1.0),
+                    rise=float(np.exp(error - errors[-1]) - 1.0),
                     extra_cost=None if same is None else float(np.exp(log_budget - same)),
                 )
             )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -21,24 +22,25 @@ MISFIT = 0.01
 """A column of costs is a power law of the axes where no row lies farther off than this, in logarithms."""
 
 
+Gradient = tuple[Floats, Mapping[str, Floats]]
+"""A value and its derivatives by name; one that does not depend on a name may leave it out."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cost:
-    """A positive formula of the axes that grows with the last of them, which a budget is solved for.
+    """A positive function of the axes that grows with the last of them, which a budget is solved for.
 
     Attributes:
         axes: of the law, in its order.
-        formula: its tree.
+        text: what it is, as it was asked for.
+        of: the cost and its derivatives, from the axes' values by name.
         unit: what budgets are in, for messages and tables.
     """
 
     axes: tuple[str, ...]
-    formula: Node
+    text: str
+    of: Callable[[Mapping[str, Floats]], Gradient]
     unit: str = "cost"
-
-    @property
-    def text(self) -> str:
-        """The formula as text."""
-        return text_of(self.formula)
 
     def log_cost(self, logs: Floats) -> tuple[Floats, Floats]:
         """Ln cost at points of shape (..., k), ln x, and its derivatives by ln x, the same shape.
@@ -47,7 +49,7 @@ class Cost:
             InputError: a cost is not positive.
         """
         values = {axis: np.exp(logs[..., i]) for i, axis in enumerate(self.axes)}
-        value, slopes = gradient_of(self.formula, values, self.axes)
+        value, slopes = self.of(values)
         value = np.broadcast_to(value, logs.shape[:-1])
         if not (np.isfinite(value) & (value > 0)).all():
             raise InputError(
@@ -116,7 +118,11 @@ def cost_of_formula(text: str, axes: Sequence[str]) -> Cost:
         raise InputError(
             f"cost {text!r} does not depend on {axes[-1]}; a budget could buy any amount of it"
         )
-    return Cost(axes=tuple(axes), formula=tree)
+    return _of_tree(tree, tuple(axes))
+
+
+def _of_tree(tree: Node, axes: tuple[str, ...], unit: str = "cost") -> Cost:
+    return Cost(axes=axes, text=text_of(tree), of=partial(gradient_of, tree, by=axes), unit=unit)
 
 
 def cost_of_column(observations: Observations, name: str) -> Cost:
@@ -138,6 +144,5 @@ def cost_of_column(observations: Observations, name: str) -> Cost:
     powers = "*".join(
         f"{axis}^{p:.12g}" for axis, p in zip(observations.axes, solution[1:], strict=True)
     )
-    return Cost(
-        axes=observations.axes, formula=parse(f"{np.exp(solution[0]):.12g}*{powers}"), unit=name
-    )
+    tree = parse(f"{np.exp(solution[0]):.12g}*{powers}")
+    return _of_tree(tree, observations.axes, name)

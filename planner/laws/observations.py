@@ -132,6 +132,11 @@ class Observations:
                 kept.append(value)
         return tuple(kept)
 
+    def n_points(self) -> int:
+        """Distinct rows of x."""
+        ordered = self.x[np.lexsort(self.x.T)]
+        return int((np.diff(ordered, axis=0) != 0).any(axis=1).sum()) + min(len(self), 1)
+
     def domain(self, axis: str) -> tuple[float, float]:
         """Smallest and largest value of an axis."""
         column = self.x[:, self.axes.index(axis)]
@@ -188,10 +193,8 @@ def usable(observations: Observations, *, signed: bool = False) -> Observations:
         FitError: no row is left.
     """
     reasons: dict[int, str] = {}
-    for row in range(len(observations)):
-        reason = _unusable(observations, row, signed)
-        if reason:
-            reasons[row] = reason
+    for row in np.flatnonzero(~usable_rows(observations, signed=signed)).tolist():
+        reasons[row] = _unusable(observations, row, signed)
     if len(reasons) == len(observations):
         first = reasons.get(0, "the table is empty")
         raise FitError(f"no row can be fitted: {first}; {len(observations)} rows were given")
@@ -212,11 +215,22 @@ def usable(observations: Observations, *, signed: bool = False) -> Observations:
 
 def usable_rows(observations: Observations, *, signed: bool = False) -> NDArray[np.bool_]:
     """Which rows `usable` keeps, shape (n,)."""
-    rows = range(len(observations))
-    return np.array([_unusable(observations, row, signed) is None for row in rows], dtype=bool)
+    table = observations
+    x, error = table.x, table.error
+    with np.errstate(invalid="ignore"):
+        good = (np.isfinite(x) & (x > 0)).all(axis=1) & np.isfinite(error)
+        if not signed:
+            good &= error > 0
+        if table.weight is not None:
+            good &= table.weight > 0
+        if table.std_error is not None:
+            good &= table.std_error >= 0
+    good[[rule.row for rule in table.dropped]] = False
+    return good
 
 
-def _unusable(observations: Observations, row: int, signed: bool) -> str | None:
+def _unusable(observations: Observations, row: int, signed: bool) -> str:
+    """Why `usable_rows` leaves a row out."""
     for rule in observations.dropped:
         if rule.row == row:
             return rule.reason
@@ -232,6 +246,5 @@ def _unusable(observations: Observations, row: int, signed: bool) -> str | None:
         return f"{observations.metric} is {error:g}, its logarithm does not exist"
     if observations.weight is not None and not observations.weight[row] > 0:
         return f"weight is {observations.weight[row]:g}"
-    if observations.std_error is not None and not observations.std_error[row] >= 0:
-        return f"std_error is {observations.std_error[row]:g}"
-    return None
+    assert observations.std_error is not None
+    return f"std_error is {observations.std_error[row]:g}"

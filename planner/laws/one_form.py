@@ -175,7 +175,7 @@ def fit_form(
         FitError: the table cannot carry even slopes.
         UnknownNameError: the form has no parameter of which something is known.
     """
-    design = design or design_of(table)
+    design, n_points = design or design_of(table), table.n_points()
     for _ in range(MOST_REDUCTIONS):
         bare = build_form(law, design.roles, floor=design.floor)
         guided = guide is not None and guide.form.parameters == bare.parameters
@@ -186,8 +186,7 @@ def fit_form(
         form = _covered(bare, scales, setting.coverage)
         form = controlled(form, setting.known, scales, setting.link)
         n_needed = form.n_fitted + 1
-        n_distinct = len(np.unique(table.x, axis=0))
-        if len(table) < n_needed or n_distinct < form.n_fitted:
+        if len(table) < n_needed or n_points < form.n_fitted:
             design = flatten_one(table, design, n_needed)
             continue
         fitted, rows, tau2 = _weighted_estimate(form, rows, table, setting, known)

@@ -6,6 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from planner.laws.forms.base import Form
 from planner.laws.observations import Floats
@@ -47,6 +48,27 @@ class Rows:
         chosen = np.unique(np.linspace(0, len(self) - 1, n).astype(np.intp))
         return Rows(z=self.z[chosen], y=self.y[chosen], weight=self.weight[chosen])
 
+    def merged(self, replicates: Floats | None = None) -> tuple[Rows, NDArray[np.intp]]:
+        """Neighbours of one point as one row, and where each of those begins, shape (m,).
+
+        With W = sum w and ybar = sum w y / W over the rows of a point,
+            sum w (f - y)^2 = W (f - ybar)^2 + sum w (y - ybar)^2,
+        whose last sum no parameter moves: least squares has the same optimum, at the cost of the points.
+
+        Args:
+            replicates: factors of the rows' weights in each of B refits, shape (B, n): rows are merged only
+                where they are equal in every one.
+        """
+        ends = (np.diff(self.z, axis=0) != 0).any(axis=1)
+        if replicates is not None:
+            ends |= (np.diff(replicates, axis=1) != 0).any(axis=0)
+        begins = np.concatenate([[0], np.flatnonzero(ends) + 1])
+        if len(begins) == len(self):
+            return self, begins
+        weight = np.add.reduceat(self.weight, begins)
+        y = np.add.reduceat(self.weight * self.y, begins) / np.maximum(weight, 1e-300)
+        return Rows(z=self.z[begins], y=y, weight=weight), begins
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Estimate:
@@ -76,6 +98,19 @@ class Estimate:
     at_bound: tuple[str, ...]
     runner_up: float | None
     converged: bool
+
+    def on_all(self, rows: Rows) -> Estimate:
+        """The estimate with the residuals and the objective of all rows, where it was made of their points."""
+        if len(self.residual) == len(rows):
+            return self
+        residual = self.form.at(rows.z).log_mean(self.theta[None])[0] - rows.y
+        objective = float(self.loss.value(residual, rows.weight))
+        runner_up = self.runner_up
+        if runner_up is not None:
+            runner_up += objective - self.objective
+        return dataclasses.replace(
+            self, residual=residual, objective=objective, runner_up=runner_up
+        )
 
 
 def problem_of(form: Form, rows: Rows) -> Problem:
@@ -121,6 +156,11 @@ def estimate(
         n_starts: cells of the grid that Newton starts from.
         near: working parameters to start from besides the grid, shape (p,).
     """
+    points = rows if loss.delta is not None else rows.merged()[0]
+    return _estimated(form, points, loss, n_starts, near).on_all(rows)
+
+
+def _estimated(form: Form, rows: Rows, loss: Loss, n_starts: int, near: Floats | None) -> Estimate:
     problem = problem_of(form, rows)
     few = rows if len(rows) <= GRID_ROWS else rows.thinned(GRID_ROWS)
     sketch = (

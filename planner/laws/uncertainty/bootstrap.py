@@ -56,6 +56,9 @@ def refits(fitted: Estimate, rows: Rows, weights: Floats, n_steps: int = 200) ->
         Working parameters, shape (B, p), and in how many replicates the second start, the best cell of
         the replicate's own grid, ended lower.
     """
+    if fitted.loss.delta is None:
+        rows, begins = rows.merged(weights)
+        weights = weights[:, begins]
     problem = dataclasses.replace(problem_of(fitted.form, rows), weight=weights * rows.weight)
     warm = np.repeat(fitted.theta[None], len(weights), axis=0)
     first = descend(problem, fitted.loss, warm, n_steps=n_steps, tolerance=TOLERANCE)

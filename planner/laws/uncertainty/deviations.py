@@ -113,7 +113,8 @@ def row_weights(own: Floats, group: NDArray[np.int64], tau2: float, omega2: floa
 def deviations_of(s: Scatter) -> Deviations:
     """The weights of all pairs of the grid, given the residuals."""
     tau2 = TAUS**2
-    scores = np.array([_restricted(s, tau2, float(o**2)) for o in OMEGAS])
+    first = np.unique(s.group, return_index=True)[1]
+    scores = np.array([_restricted(s, first, tau2, float(o**2)) for o in OMEGAS])
     prior = -np.log1p((TAUS / TAU_SCALE) ** 2)[None, :] + np.log(_steps(TAUS))[None, :]
     z = (np.log(OMEGAS) - np.log(OMEGA_MEDIAN)) / OMEGA_SPREAD
     prior = prior - 0.5 * z[:, None] ** 2
@@ -132,8 +133,11 @@ def _steps(values: Floats) -> Floats:
     return np.diff(edges)
 
 
-def _restricted(s: Scatter, tau2: Floats, omega2: float) -> Floats:
-    """Ln restricted likelihood at each tau^2 for one omega^2, shape (t,), up to a constant."""
+def _restricted(s: Scatter, first: NDArray[np.intp], tau2: Floats, omega2: float) -> Floats:
+    """Ln restricted likelihood at each tau^2 for one omega^2, shape (t,), up to a constant.
+
+    `first` is a row of each configuration, shape (m,).
+    """
     if s.pairs is not None:
         noise = row_covariance(s.own, s.pairs, s.group, 0.0, omega2)
         alike = (s.group[:, None] == s.group[None, :]).astype(np.float64)
@@ -144,7 +148,6 @@ def _restricted(s: Scatter, tau2: Floats, omega2: float) -> Floats:
     within = s.residual - mean[s.group]
     inside = -0.5 * float((within**2 * precision).sum() - np.log(precision).sum())
     inside -= 0.5 * float(np.log(of_group).sum())
-    first = np.unique(s.group, return_index=True)[1]
     jacobian = s.jacobian[first]
     weight = 1.0 / (tau2[:, None] + 1.0 / of_group[None, :])
     information = (jacobian.T[None] * weight[:, None, :]) @ jacobian

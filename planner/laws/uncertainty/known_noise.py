@@ -49,9 +49,8 @@ def by_known_noise(
     # Where rows are whitened that is the second weighing.
     for turn in range(WEIGHINGS if table.noise.pairs is None else 1):
         rows = _weighed(rows, given * row_weights(own, group, *pair))
-        fitted = _on_all(
-            fit(_joined(rows, own, group, pair[1]), near, N_STARTS if turn == 0 else 1), rows
-        )
+        joined = _joined(rows, own, group, pair[1])
+        fitted = fit(joined, near, N_STARTS if turn == 0 else 1).on_all(rows)
         near = fitted.theta
         scatter = scatter_of(fitted, rows, own, group, table.noise.pairs)
         previous, pair = pair, deviations_of(scatter).mean()
@@ -103,15 +102,3 @@ def _joined(rows: Rows, own: Floats, group: NDArray[np.int64], omega2: float) ->
         y=mean,
         weight=np.asarray(np.bincount(group, rows.weight), dtype=np.float64),
     )
-
-
-def _on_all(fitted: Estimate, rows: Rows) -> Estimate:
-    """The estimate with the residuals and the objective of all runs."""
-    if len(fitted.residual) == len(rows):
-        return fitted
-    residual = fitted.form.at(rows.z).log_mean(fitted.theta[None])[0] - rows.y
-    objective = float(fitted.loss.value(residual, rows.weight))
-    runner_up = fitted.runner_up
-    if runner_up is not None:
-        runner_up += objective - fitted.objective
-    return dataclasses.replace(fitted, residual=residual, objective=objective, runner_up=runner_up)

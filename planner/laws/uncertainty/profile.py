@@ -150,7 +150,7 @@ def profiles(
         objective: its objective.
         asked: the intervals wanted.
     """
-    valley = _Valley(problem=problem_of(form, rows), loss=loss, objective=objective)
+    valley = _valley(form, rows, loss, theta, objective)
     ways = [walker for one in asked for walker in _walkers(valley, theta, one)]
     for _ in range(MOST_POINTS):
         active = [walker for walker in ways if not walker.done]
@@ -158,6 +158,15 @@ def profiles(
             break
         _advance(valley, active)
     return [_interval(low, high) for low, high in zip(ways[::2], ways[1::2], strict=True)]
+
+
+def _valley(form: Form, rows: Rows, loss: Loss, theta: Floats, objective: float) -> _Valley:
+    """The problem by points, where least squares allows it: the rise of the objective is the same."""
+    points = rows if loss.delta is not None else rows.merged()[0]
+    problem = problem_of(form, points)
+    if len(points) < len(rows):
+        objective = float(local_model(problem, loss, theta[None]).value[0])
+    return _Valley(problem=problem, loss=loss, objective=objective)
 
 
 def _walkers(valley: _Valley, theta: Floats, one: ProfiledParameter) -> list[_Walker]:
@@ -234,7 +243,7 @@ def curve(
     Returns:
         Values of the working parameter, ascending, and the rise of the objective at each.
     """
-    valley = _Valley(problem=problem_of(form, rows), loss=loss, objective=objective)
+    valley = _valley(form, rows, loss, theta, objective)
     down, up = _walkers(valley, theta, asked)
     for walker in (down, up):
         walker.step *= 0.5 * CURVE_STEP / FIRST_STEP

@@ -64,7 +64,7 @@ def test_the_restricted_likelihood_is_that_of_contrasts_which_the_law_cannot_see
     from planner.laws.uncertainty.deviations import _restricted
 
     s = Scatter(residual=y, jacobian=jacobian, own=own, group=group, pairs=pairs)
-    found = _restricted(s, np.array([0.01, 0.2]), 0.003)
+    found = _restricted(s, np.arange(len(s.residual)), np.array([0.01, 0.2]), 0.003)
     assert found[1] - found[0] == pytest.approx(
         by_contrasts(0.2, 0.003) - by_contrasts(0.01, 0.003)
     )

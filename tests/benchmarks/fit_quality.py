@@ -1,14 +1,23 @@
 """Quality of fits: objectives, recovery, extrapolation and flags, each beside its reference.
 
-Run: python tests/benchmarks/fit_quality.py
+Run: python tests/benchmarks/fit_quality.py [PYTHON_WITH_PEERS]
+
+The optional argument is an interpreter of another environment with `simple-scaling-laws` of PyPI (0.2.0): the costliest
+15 % of the rows of public tables are then foretold from the others by it, by scipy's least squares and by us.
 """
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import fit_data
 import numpy as np
+from scipy.optimize import curve_fit
 
 from planner.laws.fit_law import fit_law
 from planner.laws.observations import Observations
@@ -127,9 +136,83 @@ def _show(name: str, status: str, warnings: tuple) -> None:
     print(f"  {name:30s} {status:22s} {', '.join(codes) or '-'}")
 
 
+KEPT_BACK = 0.15
+"""Share of the rows, costliest first, that no fit sees."""
+
+
+def against_peers(python: str) -> None:
+    """Mean relative error and share of 90 % intervals that hold, on the costliest rows of public tables."""
+    print(
+        "\nkept back: the costliest 15 %     who                    error %   90 % held   seconds"
+    )
+    tables = {"chinchilla 240": fit_data.chinchilla()}
+    for name in ("hot", "cool_end", "hot_100b+"):
+        tables[f"gemstones {name}"] = fit_data.gemstones(name, 2)
+    for name, table in tables.items():
+        rank = np.argsort(np.argsort(table.x.prod(axis=1), kind="stable"), kind="stable")
+        seen = rank < round((1 - KEPT_BACK) * len(table))
+        train, test = table.rows(seen), table.rows(~seen)
+        for who, (foretold, low, high, seconds) in {
+            "ours, auto": _ours(train, test, "auto"),
+            "ours, additive": _ours(train, test, "additive"),
+            "simple-scaling-laws": _peers(python, train, test),
+            "scipy curve_fit": _by_scipy(train, test),
+        }.items():
+            error = 100 * np.abs(foretold / test.error - 1).mean()
+            held = f"{np.mean((low <= test.error) & (test.error <= high)):.2f}" if len(low) else "-"
+            print(f"{name:32s} {who:22s} {error:7.3f}   {held:>9s}   {seconds:7.2f}", flush=True)
+
+
+Foretold = tuple[np.ndarray, np.ndarray, np.ndarray, float]
+
+
+def _ours(train: Observations, test: Observations, law: str) -> Foretold:
+    start = time.perf_counter()
+    found = fit_law(train, law=law)
+    seconds = time.perf_counter() - start
+    band = found.predict(test.x, kind="new-run")
+    return band.mean, band.low, band.high, seconds
+
+
+def _peers(python: str, train: Observations, test: Observations) -> Foretold:
+    told = {"train": [*train.x.T.tolist(), train.error.tolist()], "test": test.x.T.tolist()}
+    script = str(Path(__file__).with_name("fit_rival_ssl.py"))
+    apart = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    done = subprocess.run(
+        [python, script],
+        input=json.dumps(told),
+        capture_output=True,
+        text=True,
+        check=True,
+        env=apart,
+    )
+    found = json.loads(done.stdout.splitlines()[-1])
+    return *(np.array(found[end]) for end in ("mean", "low", "high")), found["seconds"]
+
+
+def _by_scipy(train: Observations, test: Observations) -> Foretold:
+    """E + A n^-a + B d^-b by least squares of logarithms, from Hoffmann's own values."""
+    scale = np.exp(np.log(train.x).mean(axis=0))
+
+    def log_mean(
+        x: np.ndarray, e: float, a: float, alpha: float, b: float, beta: float
+    ) -> np.ndarray:
+        z = np.log(x / scale)
+        return np.logaddexp.reduce([np.full(len(x), e), a - alpha * z[:, 0], b - beta * z[:, 1]])
+
+    start = time.perf_counter()
+    first = [np.log(0.7 * train.error.min()), -1.5, 0.34, -1.5, 0.28]
+    found, _ = curve_fit(log_mean, train.x, np.log(train.error), first, maxfev=20000)
+    seconds = time.perf_counter() - start
+    none = np.empty(0)
+    return np.exp(log_mean(test.x, *found)), none, none, seconds
+
+
 if __name__ == "__main__":
     recovery()
     if fit_data.available():
         objectives()
         extrapolation()
         flags()
+        if len(sys.argv) > 1:
+            against_peers(sys.argv[1])

@@ -1,6 +1,6 @@
 """Groups that borrow: how often their intervals hold the truth, and how wide they are beside fits of each group alone.
 
-Run: python tests/benchmarks/group_coverage.py [N_WORLDS]
+Run: python tests/benchmarks/group_coverage.py [N_WORLDS] [WORDS_OF_SCENES]
 
 Worlds of groups E_g + A_g n^-alpha_g: levels differ by e^.7, floors' shares by .8 in log odds, exponents by a share.
 All groups are measured at 39 M, 244 M and 1.5 B but the first fifth, which lacks the largest. Asked are each group's
@@ -119,10 +119,13 @@ def recognisers() -> None:
         print(f"  {name}: held {held:.3f}, half-width {100 * np.expm1(width):.0f} %", flush=True)
 
 
-def main(n_worlds: int) -> None:
-    """The recognisers, then all scenes."""
-    recognisers()
+def main(n_worlds: int, words: str) -> None:
+    """The recognisers, then the scenes whose name begins with those words; each share with its error over worlds."""
+    if not words:
+        recognisers()
     for name, (n_groups, spread, sigma) in SCENES.items():
+        if not name.startswith(words):
+            continue
         found: Found = defaultdict(list)
         for seed in range(n_worlds):
             try:
@@ -131,11 +134,13 @@ def main(n_worlds: int) -> None:
                 print(f"seed {seed}: {problem}")
         print(name)
         for what, both in found.items():
-            held, width = np.mean([b[0] for b in both]), np.median([b[1] for b in both])
+            shares, width = [b[0] for b in both], np.median([b[1] for b in both])
+            error = np.std(shares, ddof=1) / np.sqrt(len(shares)) if len(shares) > 1 else np.nan
             print(
-                f"  {what}: held {held:.3f}, half-width {100 * np.expm1(width):.1f} %", flush=True
+                f"  {what}: held {np.mean(shares):.3f} +- {error:.3f}, half-width {100 * np.expm1(width):.1f} %",
+                flush=True,
             )
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 40)
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 40, " ".join(sys.argv[2:]))

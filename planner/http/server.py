@@ -13,6 +13,7 @@ from planner.errors import InputError
 from planner.http.app import create
 from planner.http.connections import PER_ADDRESS, ByAddress, address_of
 from planner.http.settings import Settings
+from planner.http.telemetry import in_one_form
 from planner.http.transcribing import Transcriber
 from planner.store import api_tokens
 from planner.store.engine import opened
@@ -166,6 +167,7 @@ def listen(settings: Settings) -> socket.socket:
 
 def server(settings: Settings, transcriber: Transcriber | None = None) -> uvicorn.Server:
     """A server that is ready to run on a socket."""
+    in_one_form(settings.log_format)
     config = uvicorn.Config(
         create(settings, transcriber), loop="asyncio", ws="none", lifespan="on",
         http=protocol(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import sys
 from typing import Any
@@ -65,6 +66,26 @@ def logger(log_format: str) -> Any:
             last,
         ],
     )
+
+
+class OneForm(logging.Handler):
+    """What uvicorn says of itself, in the form of all other lines: a collector of JSON reads every one."""
+
+    def __init__(self, log: Any) -> None:
+        super().__init__()
+        self._log = log
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Pass a line on, its exception below its own key."""
+        self._log.warning(
+            record.getMessage(), **({"exc_info": record.exc_info} if record.exc_info else {})
+        )
+
+
+def in_one_form(log_format: str) -> None:
+    """Let the server's own lines leave as `logger(log_format)` writes them."""
+    own = logging.getLogger("uvicorn")
+    own.handlers, own.propagate = [OneForm(logger(log_format))], False
 
 
 def _without_passwords(logger: Any, name: str, event: Any) -> Any:

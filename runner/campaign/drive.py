@@ -210,10 +210,12 @@ class Campaign:
             try:
                 self._check(executor)
                 self._loop(executor, left, asked)
-            except KeyboardInterrupt:
-                self._give_back(executor)
-                raise
-            except Exception:
+            except BaseException as problem:
+                if (
+                    isinstance(problem, KeyboardInterrupt) or asked.is_set()
+                ):  # in a lock it is the lock's error
+                    self._give_back(executor)
+                    raise KeyboardInterrupt from problem
                 executor.stop(STOP_SECONDS)
                 raise
             finally:

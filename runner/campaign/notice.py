@@ -83,7 +83,9 @@ class Notice:
 def sigterm_interrupts() -> Iterator[threading.Event]:
     """SIGTERM (a scheduler's notice, `kill`) gives the trials back just as Ctrl-C does.
 
-    The event is set too: an exception out of a signal's handler may be lost.
+    The event is set too: an exception out of a signal's handler may be lost, or come out as another where it meets
+    a lock that is being taken (`RuntimeError: release unlocked lock` of threading.Condition). Only the first of several
+    is raised: a second one would end the giving back that the first has begun.
     """
     asked = threading.Event()
     if threading.current_thread() is not threading.main_thread():
@@ -91,14 +93,18 @@ def sigterm_interrupts() -> Iterator[threading.Event]:
         return
 
     def interrupt(*_: object) -> None:
-        asked.set()
-        raise KeyboardInterrupt
+        if not asked.is_set():
+            asked.set()
+            raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, interrupt)
+    # A shell starts what runs in the background deaf to Ctrl-C.
+    heard = [one for one in ASKING if signal.getsignal(one) is not signal.SIG_IGN]
+    before = {one: signal.signal(one, interrupt) for one in heard}
     try:
         yield asked
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for one, handler in before.items():
+            signal.signal(one, signal.SIG_DFL if handler is None else handler)
 
 
 @contextmanager

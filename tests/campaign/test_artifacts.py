@@ -11,6 +11,8 @@ from planner.errors import InputError, MissingResourceError
 from runner.campaign import artifacts
 from runner.campaign.artifacts import no_room, workplace
 
+pytestmark = pytest.mark.usefixtures("clean_history")
+
 FINGERPRINT = "f" * 64
 
 

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
+import signal
 import socket
 import subprocess
 import threading
@@ -294,6 +296,33 @@ def test_a_cancelled_sweep_stays_cancelled_until_it_is_queued_again(campaign, tm
 
 def interrupted(job: TrialJob, stopped: Callable[[], bool]) -> JobOutcome:
     raise KeyboardInterrupt
+
+
+def test_a_driver_that_is_asked_to_end_while_it_takes_a_lock_gives_its_trials_back(
+    campaign, tmp_path, monkeypatch
+):
+    """The interrupt comes out of `threading.Condition` as an error of its own."""
+    collect = InlineExecutor.collect
+
+    def in_a_lock(self: InlineExecutor, seconds: float) -> list[JobOutcome]:
+        try:
+            return collect(self, seconds)
+        except KeyboardInterrupt:
+            raise RuntimeError("release unlocked lock") from None
+
+    def asks_to_end(job: TrialJob, stopped: Callable[[], bool]) -> JobOutcome:
+        os.kill(os.getpid(), signal.SIGTERM)
+        while not stopped():
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGINT)
+        return JobOutcome(trial_id=job.trial_id, kind="released")
+
+    monkeypatch.setattr(InlineExecutor, "collect", in_a_lock)
+    with pytest.raises(KeyboardInterrupt):
+        campaign(work=asks_to_end)
+    assert "the same command again" in (tmp_path / "said.txt").read_text()
+    monkeypatch.undo()
+    assert campaign(work=quick).n_finished == 3
 
 
 def test_two_drivers_on_one_sweep_store_each_trial_once(campaign, tmp_path, db_url):

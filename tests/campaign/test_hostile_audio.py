@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from pathlib import Path
 
+import pytest
 import soundfile
 
 from planner.store.engine import opened
@@ -14,6 +15,8 @@ from runner.campaign.drive import CampaignSetting, run_campaign
 from runner.campaign.executors import InlineExecutor
 from runner.sweep import prepare
 from tests.campaign.made import NO_LATENCY
+
+pytestmark = pytest.mark.usefixtures("clean_history")
 
 ONE = ('kind = "star"', 'kind = "list"\nruns = [{audio_seconds = 2, reduction = "stem:2"}]')
 

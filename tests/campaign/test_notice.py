@@ -45,6 +45,29 @@ def test_a_cancelled_task_is_asked_to_end_and_its_process_goes_on(passed_on):
     assert passed_on == []
 
 
+@pytest.mark.parametrize("first", ["SIGINT", "SIGTERM"])
+@pytest.mark.parametrize("second", ["SIGINT", "SIGTERM"])
+def test_a_driver_that_is_asked_twice_is_interrupted_once(first, second):
+    before = [signal.getsignal(number) for number in notice.ASKING]
+    with notice.sigterm_interrupts() as asked:
+        with pytest.raises(KeyboardInterrupt):
+            ask_this_process(signal.Signals[first])
+        ask_this_process(signal.Signals[second])
+        assert asked.is_set()
+    assert [signal.getsignal(number) for number in notice.ASKING] == before
+
+
+def test_a_driver_in_the_background_stays_deaf_to_ctrl_c():
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with notice.sigterm_interrupts() as asked:
+            ask_this_process(signal.SIGINT)
+            assert not asked.is_set()
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 class Collected:
     """Sends this process a signal from a garbage collection, where exceptions are lost."""
 

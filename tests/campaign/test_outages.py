@@ -25,6 +25,8 @@ from runner.sweep import prepare
 from tests.campaign.test_executors import wait_for
 from tests.chaos.invariants import audited
 
+pytestmark = pytest.mark.usefixtures("clean_history")
+
 JOB = SimpleNamespace(trial_id=4)
 
 

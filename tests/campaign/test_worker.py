@@ -30,6 +30,9 @@ from runner.campaign.worker import (
 )
 from runner.data.clips import DataSpec
 from runner.trial.progress import StopKeeping
+from tests.store.samples import finished
+
+pytestmark = pytest.mark.usefixtures("clean_history")
 
 NOW = SimpleNamespace(phase="train", step=3, n_steps=9, loss=1.5)
 TRIAL = Trial(
@@ -228,9 +231,9 @@ def test_only_failures_that_may_end_better_are_tried_again(failure, micro_batch,
 def test_a_result_under_an_old_token_is_refused(held, tmp_path):
     finish_nothing(held)
     newer = claim_trial(held.engine, held.claim.trial_id, this_worker(), 60.0)
-    late = worker.store_record(held.engine, held.claim, RunRecord(status="finished"))
+    late = worker.store_record(held.engine, held.claim, finished())
     assert late.kind == "fenced"
-    assert finish(held.engine, newer, RunRecord(status="finished"))
+    assert finish(held.engine, newer, finished())
     statuses = [row.status for row in attempts(held.engine, held.claim.trial_id)]
     assert statuses == ["lost", "finished"]
 
@@ -264,7 +267,7 @@ def test_a_run_that_moves_to_another_node_goes_on_from_its_checkpoint(held, tmp_
         rest["on_checkpoint"](new)
         if len(seen) == 1:
             return RunRecord(status="failed", failure_class="preempted", failure_text="notice")
-        return RunRecord(status="finished")
+        return finished()
 
     monkeypatch.setattr("runner.trial.run.run_trial", interrupted)
     job = job_of(held, tmp_path, artifacts=location)

@@ -16,10 +16,10 @@ import time
 from planner.store.claims import RunProgress, claim_trial, finish, heartbeat
 from planner.store.engine import open_store, opened
 from planner.store.write import register_sweep
-from planner.words.records import Resources, RunRecord
+from planner.words.records import Resources
 from runner.campaign.recovery import recover
 from runner.campaign.worker import this_worker
-from tests.store.samples import trial
+from tests.store.samples import finished, trial
 
 LEASE_SECONDS = 5.0
 TRIAL_SECONDS = 0.3
@@ -42,7 +42,7 @@ def main(url: str, n_trials: int, n_before: int) -> None:
                 heartbeat(engine, claim, LEASE_SECONDS, RunProgress(phase="train"))
                 recover(engine, sweep_id)
             if claim is not None:
-                finish(engine, claim, RunRecord(status="finished"))
+                finish(engine, claim, finished())
 
 
 if __name__ == "__main__":

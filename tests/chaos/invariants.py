@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import pytest
 from sqlalchemy import Engine
 
+from planner.errors import StoreError
 from planner.store.audit import audit
-from planner.store.engine import open_store
+from planner.store.engine import open_store, opened
 from tests.store.samples import rows_of
 
 COUNTS = {
@@ -63,6 +66,40 @@ def audited(engine: Engine) -> dict[str, list[int]]:
         for one in audit(engine, name).invariants
         if one.trial_ids
     }
+
+
+class LastAudit:
+    """Looks, when a test is over, at every database that it left in its folder or on a server.
+
+    Args:
+        request: of the test; what it asks for is made here, so that it is still there at the end.
+    """
+
+    def __init__(self, request: pytest.FixtureRequest) -> None:
+        asked = {name: request.getfixturevalue(name) for name in self._known(request)}
+        self._folder: Path | None = asked.pop("tmp_path", None)
+        self._urls = [
+            one.url.render_as_string(hide_password=False) if isinstance(one, Engine) else one
+            for one in asked.values()
+        ]
+
+    def _known(self, request: pytest.FixtureRequest) -> list[str]:
+        known = ("tmp_path", "db_url", "postgres_url", "store", "postgres_store")
+        return [name for name in known if name in request.fixturenames]
+
+    def broken(self) -> dict[str, dict[str, list[int]]]:
+        """What `sweep audit` finds broken in each; of many files of one folder, in the last 20."""
+        urls = dict.fromkeys([*self._urls, *(f"sqlite:///{path}" for path in self._files())])
+        found = {}
+        for url in urls:
+            with suppress(StoreError), opened(url, must_exist=True) as engine:
+                found[url] = audited(engine)
+        return {url: what for url, what in found.items() if what}
+
+    def _files(self) -> list[Path]:
+        if self._folder is None:
+            return []
+        return sorted(self._folder.glob("*.db"), key=lambda path: path.stat().st_mtime)[-20:]
 
 
 def noted(folder: Path, kind: str) -> list[int]:

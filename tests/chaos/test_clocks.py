@@ -10,6 +10,8 @@ from tests.chaos.invariants import broken_invariants, noted
 from tests.chaos.shim import library
 from tests.store.samples import WORKER, claim_any, rows_of, sweep_of
 
+pytestmark = pytest.mark.usefixtures("clean_history")
+
 DEAD_LEASE, LEASE = 2.0, 120.0
 FORMS = [
     pytest.param(20, (-600, 600), id="short"),

@@ -13,6 +13,8 @@ from tests.chaos.test_crash_points import recovered
 from tests.store.processes import CONTEXT
 from tests.store.samples import rows_of
 
+pytestmark = pytest.mark.usefixtures("clean_history")
+
 
 def campaign_without_room(path: str, limit: int | None, answers) -> None:
     """The campaign where no file may grow beyond `limit` bytes; its error's text, or None."""

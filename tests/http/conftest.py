@@ -112,7 +112,7 @@ def serve(db: str, *options: str, log: Path, wait: Callable[[], None] | None = N
 @pytest.fixture(scope="session")
 def served(bench: str) -> Iterator[Served]:
     folder = Path(tempfile.mkdtemp(prefix="soundscale_http_"))
-    found = serve(bench, "--rate", "0", "--log", "json", log=folder / "log")
+    found = serve(bench, "--rate", "0", log=folder / "log")
     yield found
     found.stop()
     shutil.rmtree(folder, ignore_errors=True)

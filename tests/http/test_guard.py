@@ -313,6 +313,19 @@ def test_a_request_has_an_id_a_line_in_the_log_and_a_place_in_the_metrics(served
     assert b'route="/v1/plan",status="200"' in wire.getresponse().read()
 
 
+def test_without_a_terminal_every_line_is_json_also_of_what_is_no_request(served):
+    with socket.create_connection(("127.0.0.1", served.port), timeout=30) as wire:
+        wire.sendall(b"\x1b]0;no request\x07\r\n\r\n")
+        assert wire.recv(1000).startswith(b"HTTP/1.1 400 ")
+    wire = http.client.HTTPConnection("127.0.0.1", served.port)
+    wire.request("GET", "/livez", headers={"X-Request-Id": "after-it"})
+    assert wire.getresponse().status == 200
+    assert logged(served.log, "after-it")["status"] == 200
+    first, *lines = served.log.read_text().splitlines()
+    assert "on http://127.0.0.1" in first
+    assert "Invalid HTTP request received." in [json.loads(line)["event"] for line in lines]
+
+
 def test_a_path_that_steers_a_terminal_is_written_out_in_the_log(bench, capsys):
     with client_of(bench, log_format="text") as client:
         assert client.get("/v1/%1b]52;c;aGk=%07%9b31m").status_code == 404

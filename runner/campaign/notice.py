@@ -9,6 +9,7 @@ lost, and what notices it may first finish its step and keep what it has.
 
 from __future__ import annotations
 
+import math
 import signal
 import threading
 import time
@@ -23,6 +24,10 @@ GRACE_SECONDS = 15.0
 Below the 20 s that a driver waits for its workers, and the 30 s after which Kubernetes and spot
 instances kill (`terminationGracePeriodSeconds`).
 """
+
+AGAIN_SECONDS = 30.0
+"""After how long a driver that is asked once more is interrupted once more (s): the first interrupt was lost, or the
+giving back, which waits 20 s for workers, does not end."""
 
 ASKING = (signal.SIGTERM, signal.SIGINT)
 """What asks: a drained node, and Ray's cancellation of a task, which comes as an interrupt."""
@@ -84,17 +89,22 @@ def sigterm_interrupts() -> Iterator[threading.Event]:
     """SIGTERM (a scheduler's notice, `kill`) gives the trials back just as Ctrl-C does.
 
     The event is set too: an exception out of a signal's handler may be lost, or come out as another where it meets
-    a lock that is being taken (`RuntimeError: release unlocked lock` of threading.Condition). Only the first of several
-    is raised: a second one would end the giving back that the first has begun.
+    a lock that is being taken (`RuntimeError: release unlocked lock` of threading.Condition). Of several within
+    `AGAIN_SECONDS` the first alone is raised: a second one would end the giving back that the first has begun.
     """
     asked = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield asked
         return
 
+    raised_at = -math.inf
+
     def interrupt(*_: object) -> None:
-        if not asked.is_set():
-            asked.set()
+        nonlocal raised_at
+        asked.set()
+        now = time.monotonic()
+        if now >= raised_at + AGAIN_SECONDS:
+            raised_at = now
             raise KeyboardInterrupt
 
     # A shell starts what runs in the background deaf to Ctrl-C.

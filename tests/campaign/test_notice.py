@@ -47,13 +47,16 @@ def test_a_cancelled_task_is_asked_to_end_and_its_process_goes_on(passed_on):
 
 @pytest.mark.parametrize("first", ["SIGINT", "SIGTERM"])
 @pytest.mark.parametrize("second", ["SIGINT", "SIGTERM"])
-def test_a_driver_that_is_asked_twice_is_interrupted_once(first, second):
+def test_a_driver_that_is_asked_twice_at_once_is_interrupted_once(first, second, monkeypatch):
     before = [signal.getsignal(number) for number in notice.ASKING]
     with notice.sigterm_interrupts() as asked:
         with pytest.raises(KeyboardInterrupt):
             ask_this_process(signal.Signals[first])
         ask_this_process(signal.Signals[second])
         assert asked.is_set()
+        monkeypatch.setattr(notice, "AGAIN_SECONDS", 0.0)
+        with pytest.raises(KeyboardInterrupt):
+            ask_this_process(signal.Signals[second])
     assert [signal.getsignal(number) for number in notice.ASKING] == before
 
 

@@ -9,7 +9,12 @@ import numpy as np
 
 from planner.plan.candidates import CandidateTable
 from planner.plan.choice import Decision, cheapest, ladder, relaxations
-from planner.plan.explain import _infeasible_message, _unlikely_message, rejection
+from planner.plan.explain import (
+    _infeasible_message,
+    _unlikely_message,
+    of_an_utterance,
+    rejection,
+)
 from planner.plan.frontier import kind_of
 from planner.plan.target import TargetDecision
 from planner.plan.wording import MAX_LISTED, _limits, title
@@ -144,7 +149,9 @@ def almost(table: CandidateTable, decision: Decision, query: PlanQuery) -> list[
     return [option(table, decision, int(j), query) for j in near[order][:MAX_LISTED]]
 
 
-def nothing_fits(table: CandidateTable, decision: Decision, query: PlanQuery) -> dict[str, Any]:
+def nothing_fits(
+    table: CandidateTable, decision: Decision, query: PlanQuery, utterance_seconds: float | None
+) -> dict[str, Any]:
     """When nothing meets the limits: the nearest configuration and the smallest relaxations."""
     single = relaxations(table, query.limits, query.min_prob)
     likeliest = _likeliest(table, decision, query)
@@ -156,7 +163,7 @@ def nothing_fits(table: CandidateTable, decision: Decision, query: PlanQuery) ->
         found = {"likeliest": option(table, decision, likeliest, query)}
     return {
         **found,
-        "message": message,
+        "message": message + of_an_utterance(query, utterance_seconds),
         "nearest": option(table, decision, near, query),
         "relaxations": [
             {"limit": r.limit, "value": r.value, "config": table.configs[r.index].to_json()}

@@ -16,6 +16,9 @@ from planner.plan.frontier import kind_of
 from planner.plan.wording import LIMIT_NAMES, MAX_LISTED, _limits, amount, points, said
 from planner.words.question import PlanQuery
 
+PER_QUESTION = {"flops", "latency_ms"}
+"""Limits that are of an utterance or of a window, as the question says."""
+
 
 def rejection(table: CandidateTable, decision: Decision, j: int, query: PlanQuery) -> str:
     """Why candidate j is not the answer."""
@@ -150,8 +153,18 @@ def _unlikely_message(
 
 
 def _ways(table: CandidateTable, single: tuple[Relaxation, ...], opening: str) -> str:
-    ways = [f"{said(r.limit, r.value)} ({table.configs[r.index].label})" for r in single]
+    ways = [
+        f"{said(r.limit, r.value)} ({table.configs[r.index].label}, {100 * table.error[r.index]:.3g} % errors)"
+        for r in single
+    ]
     return opening + ", or ".join(ways) if ways else ""
+
+
+def of_an_utterance(query: PlanQuery, utterance_seconds: float | None) -> str:
+    """What limits of work and time are of, where a shorter question is open; nothing otherwise."""
+    if query.per != "utterance" or not utterance_seconds or not PER_QUESTION & set(query.limits):
+        return ""
+    return f"; that is of an utterance of {utterance_seconds:.3g} s: --per window asks of one encoder window"
 
 
 def _infeasible_message(

@@ -137,7 +137,8 @@ def _answer(prepared: Prepared, decision: Decision) -> dict[str, Any]:
         "warnings": warnings_of(report),
     }
     if decision.best is None:
-        return {**answer, "best": None, **answer_json.nothing_fits(table, decision, query)}
+        seconds = prepared.utterance_seconds
+        return {**answer, "best": None, **answer_json.nothing_fits(table, decision, query, seconds)}
     best = decision.best
     return {
         **answer,

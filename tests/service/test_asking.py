@@ -136,6 +136,23 @@ def test_no_probability_helps_where_nothing_fits(measured):
     assert not isinstance(caught.value, ProbabilityError)
 
 
+def test_where_nothing_fits_the_nearest_limit_the_errors_there_and_the_shorter_question_are_told(
+    measured,
+):
+    with pytest.raises(InfeasibleError) as caught:
+        ask(measured, flops=1.0, utterance_seconds=20.0)
+    (way,) = caught.value.details["relaxations"]
+    there = ask(measured, flops=1.0001 * way["value"], utterance_seconds=20.0)["best"]
+    error = 100 * there["prediction"]["error"]
+    assert there["config"] == way["config"]
+    assert caught.value.details["message"].endswith(
+        f", {error:.3g} % errors); that is of an utterance of 20 s: --per window asks of one encoder window"
+    )
+    with pytest.raises(InfeasibleError) as caught:
+        ask(measured, flops=1.0, utterance_seconds=20.0, per="window")
+    assert "--per" not in caught.value.details["message"]
+
+
 def test_far_outside_the_data_is_refused_unless_asked_for(measured):
     query = PlanQuery(task="asr")
     with pytest.raises(OutsideDataError, match="--extrapolate"):

@@ -51,7 +51,10 @@ export function use({ best, query, study }) {
 function costBar(name, cost, query) {
   const unit = COSTS[name];
   const limited = cost.limit !== undefined && cost.limit !== null;
-  const value = cost.high > cost.low ? `${unit.show(cost.value)} [${unit.show(cost.low)}, ${unit.show(cost.high)}]` : unit.show(cost.value);
+  // Of the other way round the larger end is the smaller value: seconds a second are shown as times real time.
+  const [first, last] = unit.inverse ? [cost.high, cost.low] : [cost.low, cost.high];
+  const end = unit.inverse ? unit.terse : unit.show;
+  const value = cost.high > cost.low ? `${unit.show(cost.value)} [${end(first)}, ${end(last)}]` : unit.show(cost.value);
   const where = name === "latency_ms" ? `${query.quantile} on ${query.device}, ${cost.source}` : cost.source;
   const met = limited ? `${likely("met", cost.probability)} · ` : "no limit · ";
   const row = el("div", { class: "cost" },

@@ -41,7 +41,7 @@ export const COSTS = {
   // What deployment costs: there where a price or an engine is asked for (`later`).
   real_time_factor: {
     // Seconds of compute a second of audio; people ask for the other way round (`--rtfx`), at least so many.
-    name: "speed", short: "rtfx", field: "rtfx", later: true,
+    name: "speed", short: "rtfx", field: "rtfx", later: true, inverse: true,
     show: (v, n = 3) => `${digits(1 / v, n)}x real time`,
     terse: (v) => digits(1 / v, 3),
     read: (t) => {

@@ -75,16 +75,29 @@ def configs_of(evidence: Evidence, query: PlanQuery, ran: Sequence[Config]) -> t
 
 
 def listed(text: str, like: Config, catalogue: Catalogue) -> Config:
-    """A configuration from `backbone,audio_seconds,reduction[,adaptation]`, the rest as in `like`.
+    """As `parsed`, of a window that is possible.
 
     Raises:
         InputError: the text cannot be read, or no such window is possible.
+    """
+    config = parsed(text, like, catalogue)
+    encoder_tokens(
+        catalogue.backbone(config.backbone), config.audio_seconds, config.reduction, config.padding
+    )
+    return config
+
+
+def parsed(text: str, like: Config, catalogue: Catalogue) -> Config:
+    """A configuration from `backbone,audio_seconds,reduction[,adaptation]`, the rest as in `like`.
+
+    Raises:
+        InputError: the text cannot be read.
     """
     # Targets of an adaptation, `lora:8[q_proj,v_proj]`, have commas of their own.
     parts = [p.strip() for p in text.split(",", 3)]
     try:
         backbone, seconds, reduction, *rest = parts
-        config = dataclasses.replace(
+        return dataclasses.replace(
             like,
             backbone=catalogue.backbone(backbone).name,
             audio_seconds=float(seconds),
@@ -95,10 +108,6 @@ def listed(text: str, like: Config, catalogue: Catalogue) -> Config:
         raise InputError(
             f"candidate {text!r} cannot be read: {problem}; write backbone,audio_seconds,reduction"
         ) from None
-    encoder_tokens(
-        catalogue.backbone(config.backbone), config.audio_seconds, config.reduction, config.padding
-    )
-    return config
 
 
 def _possible_lengths(

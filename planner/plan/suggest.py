@@ -9,8 +9,9 @@ of the choice becomes by knowing. Several runs are chosen one by one, the covari
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +27,17 @@ MOST_RUNS = 24
 N_NORMALS = 1024
 """Normals by which a batch of observations is valued: to a few per cent, as its value is set against hours."""
 PROBABILITIES = np.exp(-0.5 * NODES**2) / np.exp(-0.5 * NODES**2).sum()
+COARSE, FINER = np.linspace(-6.0, 6.0, 3), np.linspace(-6.0, 6.0, 13)
+"""Nodes of upper bounds of a run's value, by which most candidates are passed over."""
+LEFT_OUT = 0.01
+"""Of the least value worth a run: what all candidates that are passed over may add to it together."""
+MOST_RIVALS = 1024
+"""Candidates that a run is taken to be able to make the choice, the likeliest ones: among so many that are near the
+choice those left out have neighbours that are not (assumption), and a value without them is a lower one."""
+MOST_TRIED = 2048
+"""Runs that are weighed again after each choice: those of the largest upper bound an hour at first (assumption)."""
+BLOCK = 128
+"""Candidates whose bounds are worked out together (assumption: what a processor's cache holds)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,16 +63,67 @@ def values(
         feasible: which candidates may be chosen, shape (m,); a run may be done at any.
     """
     columns = np.flatnonzero(feasible)
-    m = mean[columns]
-    scale = np.sqrt(np.diag(covariance) + noise_variance)
-    b = covariance[columns, :] / np.where(scale > 0, scale, 1.0)
-    now, best = m.min(), int(m.argmin())
-    gain, change = np.zeros(len(mean)), np.zeros(len(mean))
-    for j in range(len(mean)):
-        shifted = m[:, None] + b[:, j, None] * NODES[None, :]
-        gain[j] = now - shifted.min(axis=0) @ PROBABILITIES
-        change[j] = (shifted.argmin(axis=0) != best) @ PROBABILITIES
-    return np.maximum(gain, 0.0), change
+    gaps, best = mean[columns] - mean[columns].min(), int(mean[columns].argmin())
+    slopes = _slopes(covariance[columns], np.diag(covariance), noise_variance, best)
+    return _exact(gaps, slopes)
+
+
+def _slopes(beside: Floats, variance: Floats, noise_variance: Floats, best: int) -> Floats:
+    """How far below the choice each of k candidates moves by a run at each of m, for Z = 1, shape (k, m).
+
+    Args:
+        beside: covariance of the k candidates with all, shape (k, m).
+        variance: of all, shape (m,).
+        noise_variance: of one run at each, shape (m,).
+        best: which of the k is the choice.
+    """
+    scale = np.sqrt(variance + noise_variance)
+    inverse = np.divide(1.0, scale, out=np.ones_like(scale), where=scale > 0)
+    return np.asarray((beside[best] - beside) * inverse.astype(beside.dtype))
+
+
+def _exact(gaps: Floats, slopes: Floats) -> tuple[Floats, Floats]:
+    """E[max(0, max_i(s_i Z - g_i))] for each column of the slopes, and P(the maximum is above 0)."""
+    gain, change = np.zeros(slopes.shape[1]), np.zeros(slopes.shape[1])
+    for j, s in enumerate(slopes.T):
+        # A line that is above 0 nowhere between the ends is above 0 at neither.
+        near = np.abs(s) * NODES[-1] > gaps
+        if near.any():
+            above = (s[near, None] * NODES - gaps[near, None]).max(axis=0)
+            gain[j] = np.maximum(above, 0.0) @ PROBABILITIES
+            change[j] = (above > 0) @ PROBABILITIES
+    return gain, change
+
+
+def _at_most(gaps: Floats, slopes: Floats, nodes: Floats) -> Floats:
+    """Upper bounds of `_exact`'s values, (m,): the maximum of lines is convex, so it lies below its own chords.
+
+    Args:
+        gaps: shape (k,).
+        slopes: shape (k, m).
+        nodes: between which the chords go, the two ends of NODES among them.
+    """
+    out = np.zeros(slopes.shape[1])
+    lower = gaps[:, None].astype(slopes.dtype)
+    weights = np.array([np.interp(NODES, nodes, row) for row in np.eye(len(nodes))]) @ PROBABILITIES
+    # At 0 nothing is above the choice.
+    used = [(z, w) for z, w in zip(nodes.astype(slopes.dtype), weights, strict=True) if z != 0]
+    for start in range(0, slopes.shape[1], BLOCK):
+        block = slopes[:, start : start + BLOCK]
+        for z, weight in used:
+            out[start : start + BLOCK] += weight * np.maximum((block * z - lower).max(axis=0), 0.0)
+    # Beyond what single precision rounds away.
+    return out * (1.0 + 1e-5)
+
+
+def _normal_loss(gaps: Floats, sd: Floats) -> Floats:
+    """E[(sd Z - gap)+] by the nodes, of each, shape (k,): 0 where sd is."""
+    z = np.divide(gaps, sd, out=np.full(len(gaps), NODES[-1]), where=sd > 0)
+    ahead = np.cumsum((PROBABILITIES * NODES)[::-1])[::-1]
+    tail = np.cumsum(PROBABILITIES[::-1])[::-1]
+    first = np.searchsorted(NODES, z)
+    ahead, tail = np.append(ahead, 0.0), np.append(tail, 0.0)
+    return np.asarray(np.maximum(sd * ahead[first] - gaps * tail[first], 0.0))
 
 
 def value_of_scoring(
@@ -119,26 +182,131 @@ def suggest(
         worth: least value of a run, in error, to be suggested.
         max_runs: most runs suggested.
     """
-    mean = draws.mean(axis=0)
-    covariance = np.cov(draws, rowvar=False).reshape(len(mean), len(mean))
-    left = budget_hours
+    if not feasible.any():
+        return ()
+    whole, n_seen, left = _Known.of(draws, feasible, worth), 0, budget_hours
+    known = whole.narrowed(noise_variance, hours, left)
     out: list[Suggestion] = []
-    while len(out) < max_runs and feasible.any():
-        value, change = values(mean, covariance, noise_variance, feasible)
-        allowed = np.isfinite(hours) & (hours <= left) & (value >= worth)
-        if not allowed.any():
+    while len(out) < max_runs:
+        found = known.most_valuable(noise_variance, hours, left, worth)
+        if found is None and len(out) > n_seen and len(known.tried) == MOST_TRIED:
+            # Those passed over at first may be worth it by now.
+            for one in out[n_seen:]:
+                whole = whole.after(noise_variance, one.index)
+            n_seen, known = len(out), whole.narrowed(noise_variance, hours, left)
+            found = known.most_valuable(noise_variance, hours, left, worth)
+        if found is None:
             break
-        rate = np.where(allowed, value / hours, -np.inf)
-        j = int(rate.argmax())
-        out.append(
-            Suggestion(
-                index=j, value=float(value[j]), hours=float(hours[j]),
-                value_per_hour=float(rate[j]), p_change=float(change[j]),
-            )
-        )  # fmt: skip
-        left -= float(hours[j])
-        covariance = after(covariance, noise_variance, j)
+        out.append(found)
+        left -= found.hours
+        known = known.after(noise_variance, found.index)
     return tuple(out)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Known:
+    """Means and covariances of the candidates that a run could make the choice, beside all.
+
+    Those that are left out could together add at most LEFT_OUT of `worth` to the value of any run: of one candidate
+    that is at most E[(sd Z - gap)+], sd that of its difference to the choice, and of several their sum.
+
+    Attributes:
+        gaps: by how much more each of k candidates is expected to err than the choice, shape (k,).
+        best: which of them is the choice, whose gap is 0.
+        tried: where each of t candidates that a run can be made of lies among all, shape (t,).
+        beside: covariance of the k with the t, shape (k, t); variance: of the t, shape (t,).
+        draws: of the t, centred, shape (n, t).
+        seen: what each run so far took from the covariances, (t,) each.
+    """
+
+    gaps: Floats
+    best: int
+    tried: np.ndarray
+    beside: np.ndarray
+    variance: np.ndarray
+    draws: np.ndarray
+    seen: tuple[np.ndarray, ...] = ()
+
+    @classmethod
+    def of(cls, draws: Draws, feasible: np.ndarray, worth: float) -> _Known:
+        mean = draws.mean(axis=0, dtype=np.float64)
+        centred = draws - mean.astype(draws.dtype)
+        n = len(draws) - 1
+        columns = np.flatnonzero(feasible)
+        gaps = mean[columns] - mean[columns].min()
+        apart = centred[:, columns] - centred[:, [columns[gaps.argmin()]]]
+        sd = np.sqrt(np.einsum("ij,ij->j", apart, apart) / n)
+        most = _normal_loss(gaps, sd)
+        order = np.argsort(most, kind="stable")
+        near = order[np.cumsum(most[order]) > LEFT_OUT * worth][-MOST_RIVALS:]
+        # The choice moves against itself by nothing, and stays.
+        kept = np.union1d(near, gaps.argmin())
+        columns, gaps = columns[kept], gaps[kept]
+        return cls(
+            gaps=gaps, best=int(gaps.argmin()), tried=np.arange(draws.shape[1]),
+            beside=(centred[:, columns].T @ centred) / n,
+            variance=np.einsum("ij,ij->j", centred, centred) / n, draws=centred,
+        )  # fmt: skip
+
+    def slopes(self, noise_variance: Floats) -> Floats:
+        """As `_slopes`, of the runs that are weighed."""
+        return _slopes(self.beside, self.variance, noise_variance[self.tried], self.best)
+
+    def narrowed(self, noise_variance: Floats, hours: Floats, left: float) -> _Known:
+        """Without runs that cannot be made, and with MOST_TRIED of the others at most."""
+        keep = np.flatnonzero(np.isfinite(hours) & (hours <= left))
+        if len(keep) > MOST_TRIED:
+            rate = _at_most(self.gaps, self.slopes(noise_variance), FINER) / hours
+            keep = np.sort(keep[np.argsort(-rate[keep], kind="stable")[:MOST_TRIED]])
+        if len(keep) == len(self.tried):
+            return self
+        return replace(
+            self, tried=keep, beside=self.beside[:, keep], variance=self.variance[keep],
+            draws=self.draws[:, keep], seen=tuple(one[keep] for one in self.seen),
+        )  # fmt: skip
+
+    def most_valuable(
+        self, noise_variance: Floats, hours: Floats, left: float, worth: float
+    ) -> Suggestion | None:
+        """The run of most value an hour among those that fit and are worth it; None where there is none."""
+        slopes, each = self.slopes(noise_variance), hours[self.tried]
+        bound = np.where(each <= left, _at_most(self.gaps, slopes, COARSE), -np.inf)
+        rate = np.where(bound >= worth, bound / each, -np.inf)
+        out: Suggestion | None = None
+        most = -math.inf
+        order = np.argsort(-rate, kind="stable")
+        for block in np.split(order, range(BLOCK, len(order), BLOCK)):
+            if not len(block) or not rate[block[0]] > most:
+                break
+            finer = np.minimum(_at_most(self.gaps, slopes[:, block], FINER), bound[block])
+            for i in np.argsort(-finer / each[block], kind="stable").tolist():
+                j = int(block[i])
+                if finer[i] < worth or finer[i] / each[j] <= most:
+                    continue
+                (value,), (change,) = _exact(self.gaps, slopes[:, [j]])
+                if value >= worth and value / each[j] > most:
+                    most = float(value / each[j])
+                    out = Suggestion(
+                        index=int(self.tried[j]), value=float(value), hours=float(each[j]),
+                        value_per_hour=most, p_change=float(change),
+                    )  # fmt: skip
+        return out
+
+    def after(self, noise_variance: Floats, index: int) -> _Known:
+        """What is known once a run at a candidate that is weighed is: as `after`, of the k rows alone."""
+        (j,) = np.flatnonzero(self.tried == index)
+        column = self.draws.T @ self.draws[:, j] / (len(self.draws) - 1)
+        for one in self.seen:
+            column = column - one * one[j]
+        total = float(column[j]) + float(noise_variance[index])
+        if total <= 0:
+            return self
+        root = np.asarray(math.sqrt(total), dtype=column.dtype)
+        moved = column / root
+        return replace(
+            self, beside=self.beside - np.outer(self.beside[:, j] / root, moved),
+            variance=np.maximum(self.variance - moved**2, 0.0), seen=(*self.seen, moved),
+        )  # fmt: skip
 
 
 def one_round(hours: Sequence[float], n_workers: int) -> int:

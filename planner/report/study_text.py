@@ -70,12 +70,23 @@ def _answer(report: dict[str, Any]) -> Section:
         f"The best of {report['n_candidates']} candidates errs less by {points(regret['expected'])} as expected, "
         f"and by {points(regret['bound_95'])} at most (95 %).",
         why,
+        _correction(answer["best"]["prediction"]),
     )
     return Section(
         title="The answer",
         sentences=sentences,
         headings=("cost", "value", "limit", "P(met)", "from"),
         rows=tuple(_costs(answer)),
+    )
+
+
+def _correction(prediction: dict[str, Any]) -> str:
+    """How the interval counts that the choice was made with the runs that it is told from."""
+    if not prediction["run_ids"]:
+        return "The interval is the law's alone, as the choice was never run: no run of its own was selected."
+    return (
+        "That it was chosen by the runs that it is told from is corrected for by the law: the interval is of joint "
+        "draws in which its own runs are shrunk towards what the law says of it; nothing was scored anew."
     )
 
 

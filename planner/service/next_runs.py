@@ -20,7 +20,7 @@ from planner.plan.candidates import CandidateTable
 from planner.plan.choice import joint_probability
 from planner.plan.cost import Floats
 from planner.plan.needed_first import Needed, more_speech, needed_first
-from planner.plan.suggest import Suggestion, suggest, value_of_scoring
+from planner.plan.suggest import MOST_RUNS, Suggestion, suggest, value_of_scoring
 from planner.service import sweep_file
 from planner.service.few_runs import suggested_without_law
 from planner.service.prepared import Prepared, prepared_of
@@ -94,7 +94,11 @@ class Worthwhile:
 
 
 def worthwhile(
-    prepared: Prepared, hours: float, worth: float, barred: Collection[int] = ()
+    prepared: Prepared,
+    hours: float,
+    worth: float,
+    barred: Collection[int] = (),
+    max_runs: int = MOST_RUNS,
 ) -> Worthwhile:
     """Which runs to do within so many hours, the most valuable an hour first.
 
@@ -103,6 +107,7 @@ def worthwhile(
         hours: that may be spent; infinite where there is no end.
         worth: least value of a run, in error.
         barred: candidates of which no further run can be made.
+        max_runs: most runs by value.
     """
     query, table, report = prepared.query, prepared.table, prepared.report
     feasible = joint_probability(table, query.limits) >= query.min_prob
@@ -117,7 +122,7 @@ def worthwhile(
     first = tuple(n for n, used in zip(first, needs.tolist(), strict=True) if used <= hours)
     first = tuple(n for n in first if np.isfinite(each[n.index]))
     left = hours - float(sum(each[n.index] for n in first))
-    chosen = suggest(table.draws, noise, each, feasible, left, worth)
+    chosen = suggest(table.draws, noise, each, feasible, left, worth, min(max_runs, MOST_RUNS))
     return Worthwhile(first=first, chosen=chosen, hours=each, feasible=feasible, best=best)
 
 

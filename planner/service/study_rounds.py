@@ -19,7 +19,7 @@ import numpy as np
 from sqlalchemy import Engine
 
 from planner.errors import FitError, InputError, UnknownNameError
-from planner.plan.candidates import listed
+from planner.plan.candidates import parsed
 from planner.plan.choice import Decision, decide
 from planner.plan.configurations import Columns, Config, axis_columns, config_of
 from planner.plan.first_runs import LEAST_RUNS, first_runs
@@ -38,6 +38,8 @@ from planner.words.records import Adaptation, Reduction
 Chosen = dict[str, Any]
 """A run to make: `candidate`, `label`, `seed`, `hours`, `value`, `p_change` and `why`."""
 
+ROUND_RUNS = 2
+"""Runs weighed for each worker of a round: further short ones beside a long one wait for the next (assumption)."""
 TRAINED_FIRST = "the choice was never run: it is trained and measured before it is the answer"
 
 
@@ -72,11 +74,14 @@ class Next:
 
 
 def configs_of_study(query: PlanQuery, catalogue: Catalogue) -> dict[str, Config]:
-    """The candidates of a study's question by their text; padding and the like are the runs' own."""
+    """The candidates of a study's question by their text; padding and the like are the runs' own.
+
+    That each window is possible was seen when the study began.
+    """
     like = Config(
         backbone="", audio_seconds=1.0, reduction=Reduction(), adaptation=Adaptation.parse("none")
     )
-    return {text: listed(text, like, catalogue) for text in query.candidates}
+    return {text: parsed(text, like, catalogue) for text in query.candidates}
 
 
 def next_of_study(engine: Engine, study: StudyRow, expected_hours: Mapping[str, float]) -> Next:
@@ -200,13 +205,14 @@ def decided(study: StudyRow, prepared: Prepared, ran: Ran) -> Next:
     left = math.inf if spend.hours is None else spend.hours - ran.hours
     texts = texts_of(prepared)
     barred = [j for j, text in enumerate(texts) if text in ran.failed]
-    found = worthwhile(prepared, max(left, 0.0), spend.worth, barred)
+    most = ROUND_RUNS * spend.n_workers
+    found = worthwhile(prepared, max(left, 0.0), spend.worth, barred, most)
     until = spend.until_regret
     enough = until is not None and decision.regret_bound <= until
-    offered = [] if enough else offered_json(table, found)
+    offered = [] if enough else _offered(found, prepared, texts, ran)
     if offered:
         together = one_round([run["hours"] for run in offered], spend.n_workers)
-        return Next(runs=_numbered(offered[:together], prepared, ran), **known)
+        return Next(runs=tuple(offered[:together]), **known)
     mine = float(found.hours[decision.best])
     if not table.run_ids[decision.best] and mine <= left:
         text = texts[decision.best]
@@ -216,20 +222,17 @@ def decided(study: StudyRow, prepared: Prepared, ran: Ran) -> Next:
     return Next(verdict=_verdict(study, decision, found, left, ran, enough), **known)
 
 
-def _numbered(offered: list[Chosen], prepared: Prepared, ran: Ran) -> tuple[Chosen, ...]:
+def _offered(found: Worthwhile, prepared: Prepared, texts: list[str], ran: Ran) -> list[Chosen]:
     """The runs with their candidates' texts and with seeds that were not run; engines share one training."""
     seen = Counter(ran.n_trials)
-    known = {
-        json.dumps(config.trained.to_json(), sort_keys=True): (text, config.trained)
-        for text, config in zip(texts_of(prepared), prepared.table.configs, strict=True)
-    }
     out = []
-    for run in offered:
-        text, config = known[json.dumps(run["config"], sort_keys=True)]
+    indices = [one.index for one in found.first] + [one.index for one in found.chosen]
+    for j, run in zip(indices, offered_json(prepared.table, found), strict=True):
+        text, config = texts[j], prepared.table.configs[j].trained
         told = {name: run[name] for name in ("value", "value_per_hour", "p_change")}
         out.append(_chosen(text, config, seen[text], run["hours"], run["why"]) | told)
         seen[text] += 1
-    return tuple(out)
+    return out
 
 
 def texts_of(prepared: Prepared) -> list[str]:

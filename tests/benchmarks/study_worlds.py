@@ -1,17 +1,19 @@
-"""A study against a full grid, a star, random and Optuna's TPE: worker-hours to the same regret over simulated worlds.
+"""A study against a full grid, a star, random, Optuna's TPE and ASHA: hours to the same regret, simulated worlds.
 
-Run: python tests/benchmarks/study_worlds.py [WORLDS]     (needs optuna: pip install optuna)
+Run: python tests/benchmarks/study_worlds.py [WORLDS] [law]     (needs optuna: pip install optuna)
 
 A world has a true error for each of 80 configurations (simulated.py: a law times a deviation of its own), and one
 test set whose utterances differ in difficulty, the same for all runs; a run meets each with a luck of its own and
 counts its words. The truth is that of new speech. Every strategy spends hours of runs, one worker, under one limit
 on FLOPs that it knows; infeasible configurations cost a rival nothing, as it never tries them. The study is the
 product's: first runs, law, next round, end. Its choice is the answer's; a rival's is the configuration that it
-measured lowest, and beside it, for grid, star and random, what the product's law chooses from the same runs.
+measured lowest, and beside it, with `law` (twice the time), what the product's law chooses from the same runs of
+grid, star and random. ASHA is told errors after 1/9 and 1/3 of the steps, from curves that are assumed here.
 
 The figure: the hours at which the mean regret over worlds comes, for good, below the study's mean regret at its end,
 over the hours at which the study's own does, with a 95 % bootstrap interval over worlds. Beside it whether the stated
-95 % bound of the regret held, and whether the 90 % interval of the chosen configuration's error did.
+95 % bound of the regret held, and whether the 90 % interval of the chosen configuration's error did, at the end and
+after every round.
 """
 
 from __future__ import annotations
@@ -20,103 +22,20 @@ import math
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
-from simulated import WORKLOAD, World, all_configs, axes_of, world
+from simulated import axes_of, world
+from study_lab import CONFIGS, TEXTS, Curve, Lab
+from study_rivals import asha, rival, star, tpe
 
-from planner.evidence.fit_report import FitReport
-from planner.evidence.study import gather, with_counts
-from planner.laws.fit_law import fit_law
-from planner.plan import candidates
-from planner.plan.choice import decide
 from planner.plan.cost import Floats
 from planner.plan.first_runs import first_runs
-from planner.service.prepared import Prepared
 from planner.service.study_rounds import Ran, decided
-from planner.store.row_types import RunRow, ScoredCounts
 from planner.store.studies import Spend, StudyRow
-from planner.words import catalogue
-from planner.words.question import PlanQuery
-from planner.words.records import Trial
 
-N_UTTERANCES, N_SPEAKERS = 300, 40
-WORDS = (10, 31)
-HARD, LUCK, SEEDS = 0.5, 0.3, 0.02
-"""ln standard deviations: of utterances' difficulty, of a run's luck in one, of training seeds (assumption)."""
 BUDGET = 16.0
 """Hours of the study, in median hours of a run."""
-LAW_EVERY = 16
-"""Runs of a rival between two answers by the product's law."""
-CONFIGS = all_configs()
-TEXTS = tuple(f"{c.backbone},{c.audio_seconds!r},{c.reduction},{c.adaptation}" for c in CONFIGS)
-Curve = list[tuple[float, float]]
-"""Hours spent and the true regret of the choice then."""
-
-
-@dataclass
-class Lab:
-    """Runs of one world so far: each costs its hours and gives counts on the world's test set."""
-
-    made: World
-    seed: int
-    limit: float
-    rows: list[RunRow] = field(default_factory=list)
-    counts: list[Floats] = field(default_factory=list)
-    ran: list[int] = field(default_factory=list)
-    hours: float = 0.0
-
-    def __post_init__(self) -> None:
-        rng = np.random.default_rng([self.seed, 21])
-        self._words = rng.integers(*WORDS, N_UTTERANCES)
-        self._speaker = np.sort(rng.integers(0, N_SPEAKERS, N_UTTERANCES))
-        self._hard = rng.normal(-(HARD**2) / 2, HARD, N_UTTERANCES)
-
-    def run(self, j: int) -> float:
-        """Train and score configuration j once more; its measured error."""
-        rng = np.random.default_rng([self.seed, 22, j, self.ran.count(j)])
-        level = math.log(self.made.error[j]) + SEEDS * rng.standard_normal()
-        rate = np.exp(level + self._hard + rng.normal(-(LUCK**2) / 2, LUCK, N_UTTERANCES))
-        errors = rng.poisson(rate * self._words)
-        n, total = int(errors.sum()), int(self._words.sum())
-        config, i = CONFIGS[j], len(self.rows) + 1
-        trial = Trial(
-            task="asr", dataset="simulated", dataset_digest="0", split_policy="official", n_train=1000,
-            n_test=N_UTTERANCES, backbone=config.backbone, audio_seconds=config.audio_seconds,
-            reduction=config.reduction, adaptation=config.adaptation, seed=self.ran.count(j),
-        )  # fmt: skip
-        self.rows.append(
-            RunRow(
-                run_id=i, trial_id=i, trial=trial, state="finished", attempt=1, status="finished",
-                provenance="measured", metric="wer", split="test",
-                n_params=catalogue.backbone(config.backbone).n_params,
-                tokens_per_second=config.reduction.tokens_per_second, error=max(n, 1) / total,
-                std_error=math.sqrt(max(n, 1)) / total, n_units=total, n_errors=n,
-                n_utterances=N_UTTERANCES, train_seconds=3600 * float(self.made.hours[j]),
-                started_utc="2026-01-01T00:00:00Z",
-            )
-        )  # fmt: skip
-        self.counts.append(errors)
-        self.ran.append(j)
-        self.hours += float(self.made.hours[j])
-        return n / total
-
-    def prepared(self) -> Prepared:
-        """The law of the runs and the table of all configurations, by the product's own path."""
-        ids = np.array([r.run_id for r in self.rows])
-        n = len(ids)
-        told = ScoredCounts(
-            run_id=np.repeat(ids, N_UTTERANCES), utterance=np.tile(np.arange(N_UTTERANCES), n),
-            speaker=np.tile(self._speaker, n), errors=np.concatenate(self.counts).astype(np.int64),
-            words=np.tile(self._words, n).astype(np.int64),
-        )  # fmt: skip
-        evidence = with_counts(gather(self.rows, "asr"), told)
-        fit = fit_law(evidence.observations, law="auto")
-        query = PlanQuery(task="asr", flops=self.limit, extrapolate=True, candidates=TEXTS)
-        table = candidates.build(query, evidence, fit, WORKLOAD, None, CONFIGS)
-        report = FitReport(fit_id="simulated", fit=fit, evidence=evidence, notes=())
-        return Prepared(query=query, table=table, report=report)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,14 +43,14 @@ class Found:
     """One world: the curve of each strategy, and what the study stated at its end."""
 
     curves: dict[str, Curve]
-    bound_held: bool
-    interval_held: bool
+    bounds_held: list[bool]
+    intervals_held: list[bool]
     n_runs: int
     seconds: float
 
 
-def study(lab: Lab, fits: np.ndarray) -> tuple[Curve, bool, bool]:
-    """The product's study: its regret after each round, and whether its last statements hold."""
+def study(lab: Lab, fits: np.ndarray) -> tuple[Curve, list[bool], list[bool]]:
+    """The product's study: after each round its regret, and whether the bound and the interval held."""
     made = lab.made
     budget = BUDGET * float(np.median(made.hours))
     spend = Spend(hours=budget, until_regret=None, worth=1e-4, n_workers=1)
@@ -142,6 +61,8 @@ def study(lab: Lab, fits: np.ndarray) -> tuple[Curve, bool, bool]:
     for j in first_runs(axes_of(CONFIGS), made.hours, 1, budget):
         lab.run(j)
     curve: Curve = []
+    bounds: list[bool] = []
+    intervals: list[bool] = []
     place = {text: j for j, text in enumerate(TEXTS)}
     while True:
         prepared = lab.prepared()
@@ -156,82 +77,16 @@ def study(lab: Lab, fits: np.ndarray) -> tuple[Curve, bool, bool]:
         assert best is not None
         regret = float(made.error[best] - made.error[fits].min())
         curve.append((lab.hours, regret))
+        table = prepared.table
+        bounds.append(regret <= found.decision.regret_bound + 1e-12)
+        intervals.append(bool(table.error_low[best] <= made.error[best] <= table.error_high[best]))
         if found.verdict is not None:
-            table = prepared.table
-            held = bool(table.error_low[best] <= made.error[best] <= table.error_high[best])
-            return curve, regret <= found.decision.regret_bound + 1e-12, held
+            return curve, bounds, intervals
         for chosen in found.runs:
             lab.run(place[chosen["candidate"]])
 
 
-def rival(lab: Lab, fits: np.ndarray, order: Iterator[int], *, law: bool) -> tuple[Curve, Curve]:
-    """A strategy that runs in some order: regret by the lowest measured, and by the law of the same runs."""
-    measured: dict[int, list[float]] = {}
-    by_run: Curve = []
-    by_law: Curve = []
-    allowed = set(fits.tolist())
-    least = float(lab.made.error[fits].min())
-    for j in order:
-        error = lab.run(j)
-        if j in allowed:
-            measured.setdefault(j, []).append(error)
-        if measured:
-            best = min(measured, key=lambda k: float(np.mean(measured[k])))
-            by_run.append((lab.hours, float(lab.made.error[best]) - least))
-        if law and len(lab.rows) % LAW_EVERY == 0 and len(lab.rows) >= 2 * LAW_EVERY:
-            table = lab.prepared().table
-            decision = decide(table, {"flops": lab.limit}, 0.9)
-            assert decision.best is not None
-            by_law.append((lab.hours, float(lab.made.error[decision.best]) - least))
-    return by_run, by_law
-
-
-def star() -> list[int]:
-    """Each backbone at the longest window unreduced, and from there each other length and rate."""
-    full = {(c.backbone, c.audio_seconds, str(c.reduction)): j for j, c in enumerate(CONFIGS)}
-    out = []
-    for backbone in dict.fromkeys(c.backbone for c in CONFIGS):
-        out += [full[backbone, s, "none"] for s in sorted({c.audio_seconds for c in CONFIGS})]
-        out += [
-            full[backbone, 30.0, r]
-            for r in dict.fromkeys(str(c.reduction) for c in CONFIGS)
-            if r != "none"
-        ]
-    return out
-
-
-def tpe(lab: Lab, fits: np.ndarray, n: int) -> Curve:
-    """Optuna's TPE over the axes as ordered numbers, told each measured error; what is infeasible is not run."""
-    import optuna
-
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    sampler = optuna.samplers.TPESampler(seed=lab.seed)
-    asked = optuna.create_study(sampler=sampler)
-    levels = [
-        list(dict.fromkeys(getattr(c, name) for c in CONFIGS))
-        for name in ("backbone", "audio_seconds", "reduction")
-    ]
-    at = {(c.backbone, c.audio_seconds, c.reduction): j for j, c in enumerate(CONFIGS)}
-    allowed, measured = set(fits.tolist()), dict[int, list[float]]()
-    curve: Curve = []
-    least, tried = float(lab.made.error[fits].min()), 0
-    while len(lab.rows) < n and tried < 20 * n:
-        tried += 1
-        trial = asked.ask()
-        picked = [v[trial.suggest_int(f"axis{k}", 0, len(v) - 1)] for k, v in enumerate(levels)]
-        j = at[picked[0], picked[1], picked[2]]
-        if j not in allowed:
-            asked.tell(trial, 1.0)
-            continue
-        error = lab.run(j)
-        asked.tell(trial, error)
-        measured.setdefault(j, []).append(error)
-        best = min(measured, key=lambda k: float(np.mean(measured[k])))
-        curve.append((lab.hours, float(lab.made.error[best]) - least))
-    return curve
-
-
-def found_in(seed: int) -> Found:
+def found_in(seed: int, law: bool = False) -> Found:
     """One world, every strategy."""
     start = time.process_time()
     made = world(seed)
@@ -243,18 +98,21 @@ def found_in(seed: int) -> Found:
     limit = float(np.quantile(flops, rng.uniform(0.3, 0.9)))
     fits = np.flatnonzero(flops <= limit)
     lab = Lab(made, seed, limit)
-    curve, bound, interval = study(lab, fits)
+    curve, bounds, intervals = study(lab, fits)
     curves = {"study": curve}
     for name, order in (
         ("grid", rng.permutation(fits)),
         ("star", np.array(star())),
         ("random", rng.choice(fits, len(CONFIGS))),
     ):
-        by_run, by_law = rival(Lab(made, seed, limit), fits, iter(order.tolist()), law=True)
-        curves[name], curves[f"{name}, our law"] = by_run, by_law
+        by_run, by_law = rival(Lab(made, seed, limit), fits, iter(order.tolist()), law=law)
+        curves[name] = by_run
+        if law:
+            curves[f"{name}, our law"] = by_law
     curves["TPE"] = tpe(Lab(made, seed, limit), fits, len(CONFIGS))
+    curves["ASHA"] = asha(Lab(made, seed, limit), fits, 3 * len(CONFIGS))
     return Found(
-        curves=curves, bound_held=bound, interval_held=interval, n_runs=len(lab.rows),
+        curves=curves, bounds_held=bounds, intervals_held=intervals, n_runs=len(lab.rows),
         seconds=time.process_time() - start,
     )  # fmt: skip
 
@@ -283,8 +141,11 @@ def show(found: list[Found]) -> None:
     print(
         f"{len(found)} worlds: the study ends after {ends[:, 0].mean():.2f} h and "
         f"{np.mean([f.n_runs for f in found]):.1f} runs with a regret of {100 * ends[:, 1].mean():.3f} points; "
-        f"95 % bound holds {np.mean([f.bound_held for f in found]):.3f}, 90 % interval of the choice "
-        f"{np.mean([f.interval_held for f in found]):.3f}; {np.mean([f.seconds for f in found]):.0f} s a world"
+        f"95 % bound holds {np.mean([f.bounds_held[-1] for f in found]):.3f}, 90 % interval of the choice "
+        f"{np.mean([f.intervals_held[-1] for f in found]):.3f}; after every round "
+        f"{np.mean(np.concatenate([f.bounds_held for f in found])):.3f} and "
+        f"{np.mean(np.concatenate([f.intervals_held for f in found])):.3f}; "
+        f"{np.mean([f.seconds for f in found]):.0f} s a world"
     )
     rng = np.random.default_rng(0)
     for name in names:
@@ -303,14 +164,14 @@ def show(found: list[Found]) -> None:
         )
 
 
-def main(n: int = 100) -> None:
+def main(n: int = 100, law: bool = False) -> None:
     """Print the figures after every quarter of the worlds: the last block counts."""
     found = []
     for seed in range(n):
-        found.append(found_in(seed))
+        found.append(found_in(seed, law))
         if (seed + 1) % max(n // 4, 1) == 0 or seed + 1 == n:
             show(found)
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 100)
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 100, "law" in sys.argv[2:])

@@ -117,6 +117,8 @@ def test_the_report_has_every_part_on_a_page_and_as_markdown(ended):
     ):  # fmt: skip
         assert f"<h2>{part}</h2>" in page
         assert f"## {part}" in text
+    for said in (page, text):
+        assert "shrunk towards what the law says of it; nothing was scored anew" in said
     assert "<script" not in page
     assert page.count("<circle") == 2 * len(report["regret"])
 

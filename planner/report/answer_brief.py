@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from typing import Any
 
-from planner.plan.wording import NAMES, amount, title
+from planner.plan.wording import NAMES, amount, title, with_interval
 from planner.report.answer_text import is_tie, percent
 from planner.report.tables import table_within
 from planner.words.engine_records import OWN_ENGINE
@@ -80,7 +80,7 @@ def _cost_row(
     value = amount(name, cost["value"])
     if cost["high"] > cost["low"]:
         ends = ("high", "low") if name == "real_time_factor" else ("low", "high")
-        value += "  [" + ", ".join(amount(name, cost[end]) for end in ends) + "]"
+        value = with_interval(name, cost["value"], (cost[ends[0]], cost[ends[1]]))
     source = f"{query['quantile']}, {cost['source']}" if name == "latency_ms" else cost["source"]
     limit = amount(name, cost["limit"]) if "limit" in cost else "–"
     met = f"{cost['probability']:.2f}" if "limit" in cost else "–"

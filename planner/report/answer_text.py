@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from planner.plan.wording import NAMES, amount, title
+from planner.plan.wording import NAMES, amount, title, with_interval
 from planner.report.fit_text import (
     compare_rows,
     compare_text,
@@ -99,7 +99,7 @@ def _cost_line(name: str, cost: dict[str, Any], query: dict[str, Any]) -> str:
     if cost["high"] > cost["low"]:
         # A speed is the inverse of the cost behind it.
         ends = ("high", "low") if name == "real_time_factor" else ("low", "high")
-        value += "  [" + ", ".join(amount(name, cost[end]) for end in ends) + "]"
+        value = with_interval(name, cost["value"], (cost[ends[0]], cost[ends[1]]))
     remark = cost["source"]
     if name == "latency_ms":
         of = " of requests" if cost.get("per") == "utterance" else ""

@@ -19,6 +19,7 @@ from planner.costs.latency.transfer import COMMON_SD, EFFICIENCIES, DataSheet
 from planner.costs.memory.peak import Memory
 from planner.errors import InputError
 from planner.words.catalogue import Backbone, Wav2Vec2
+from planner.words.families.base import Conformer
 from planner.words.student import t_quantile_95
 from planner.words.units import format_bytes
 
@@ -144,7 +145,7 @@ def launch_seconds(
     """
     reached = EFFICIENCIES[kind]
     encoder = shape.encoder_layers * reached.layer_ms
-    layers = 0 if isinstance(shape, Wav2Vec2) else shape.decoder_layers
+    layers = 0 if isinstance(shape, Wav2Vec2 | Conformer) else shape.decoder_layers
     step = layers * reached.layer_step_ms + (reached.step_ms if layers else 0.0)
     scoring = n_score_batches * (encoder + n_output_tokens * step)
     return (3.0 * n_passes * (encoder + step) + scoring) / 1e3

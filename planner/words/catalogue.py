@@ -17,7 +17,7 @@ from typing import Any
 from planner.errors import InputError, UnknownNameError
 from planner.words.config_checks import check_config
 from planner.words.families import families
-from planner.words.families.base import SampleListener
+from planner.words.families.base import Conformer, SampleListener
 
 WHISPER_WINDOW_SECONDS = 30.0
 """Longest window of a Whisper encoder: 1500 positions of 20 ms (s)."""
@@ -141,12 +141,12 @@ class Wav2Vec2:
         return 60.0
 
 
-Backbone = Whisper | Wav2Vec2 | SampleListener
+Backbone = Whisper | Wav2Vec2 | SampleListener | Conformer
 
 
 def writes_by_ctc(backbone: Backbone, task: str) -> bool:
     """Whether text is read off the encoder's own states, without a decoder."""
-    return task == "asr" and isinstance(backbone, Wav2Vec2)
+    return task == "asr" and isinstance(backbone, Wav2Vec2 | Conformer)
 
 
 def _whisper(name: str, d: int, layers: int, heads: int, **kw: Any) -> Whisper:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from itertools import pairwise
 
@@ -131,6 +131,45 @@ class Characters:
         raise InputError(
             f"the vocabulary of {name} lacks {len(lacking)} characters of the training texts: {listed}{more}; "
             "write them out in the transcripts, or take a checkpoint that has them or no vocabulary of its own"
+        )
+
+
+PIECE = "\u2581"
+"""What SentencePiece writes before the first piece of a word."""
+
+
+def is_of_pieces(tokens: Sequence[str]) -> bool:
+    """Whether a vocabulary is of pieces of words and not of characters."""
+    return any(t.startswith(PIECE) and len(t) > 1 for t in tokens)
+
+
+class Pieces:
+    """A vocabulary of pieces of words, as SentencePiece makes it; a checkpoint's own tokenizer cuts words into them.
+
+    Attributes:
+        tokens: all of them, in the order of their ids.
+        blank: id of CTC's blank.
+    """
+
+    def __init__(
+        self, tokens: Sequence[str], blank: int, encode: Callable[[str], list[int]]
+    ) -> None:
+        """Take a vocabulary and what cuts a text into ids of it."""
+        self.tokens, self.blank, self._encode = tuple(tokens), blank, encode
+
+    def encode(self, text: str) -> list[int]:
+        """Ids of a text."""
+        return self._encode(text)
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text of ids without blanks and special tokens.
+
+        >>> Pieces(["<unk>", "\u2581he", "llo", "\u2581all", "<pad>"], 4, lambda text: []).decode([1, 2, 4, 3])
+        'hello all'
+        """
+        written = (self.tokens[i] for i in ids if i != self.blank)
+        return " ".join(
+            "".join(t for t in written if not _is_special(t)).replace(PIECE, " ").split()
         )
 
 

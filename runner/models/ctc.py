@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -21,27 +21,51 @@ from torch import Tensor, nn
 from planner.costs.flops.lengths import SAMPLE_RATE, encoder_tokens
 from planner.errors import InputError
 from planner.words.catalogue import Wav2Vec2
+from planner.words.families.base import Conformer
 from planner.words.records import Decoding, Trial
 from runner.models.base import Audio, BuildRequest, Prediction, own_length
-from runner.models.characters import ENGLISH, Characters, collapsed, needed_frames
+from runner.models.characters import ENGLISH, Characters, Pieces, collapsed, needed_frames
 from runner.models.wav2vec2 import WaveLengths, module_of
 
 HEAD = "lm_head"
+
+
+class Lengths(Protocol):
+    """Features of windows at x_T's length, or as long as the longest of them."""
+
+    varies: bool
+    full_length: int
+    features_per_second: float
+
+    def features(self, windows: Sequence[Audio]) -> Tensor:
+        """At x_T's length."""
+        ...
+
+    def own_features(self, windows: Sequence[Audio]) -> Tensor:
+        """As long as the longest window."""
+        ...
+
+    def lengthen(self, features: Tensor, length: int) -> Tensor:
+        """With silence up to a length."""
+        ...
 
 
 class CtcRecogniser:
     """An encoder that writes text: features, CTC loss and greedy decoding at the trial's x_T and x_V."""
 
     n_prompt_tokens = 1
+    head_name = HEAD
+    layers_within = "encoder.layers"
+    """Name of the transformer layers inside the encoder."""
 
     def __init__(
         self,
         module: nn.Module,
-        backbone: Wav2Vec2,
+        backbone: Wav2Vec2 | Conformer,
         labels: Sequence[str],
-        vocabulary: Characters,
+        vocabulary: Characters | Pieces,
         trial: Trial,
-        lengths: WaveLengths,
+        lengths: Lengths,
         device: torch.device,
         encoder_name: str,
     ) -> None:
@@ -58,7 +82,7 @@ class CtcRecogniser:
         self._trial = trial
 
     @property
-    def vocabulary(self) -> Characters:
+    def vocabulary(self) -> Characters | Pieces:
         """The tokens that the head names."""
         return self._text
 
@@ -93,7 +117,7 @@ class CtcRecogniser:
         return nn.functional.ctc_loss(
             scores,
             labels.to(self.device),
-            torch.full((len(targets),), len(scores), dtype=torch.long),
+            self.heard(states),
             torch.tensor([len(target) for target in targets], dtype=torch.long),
             blank=self._text.blank,
             reduction="sum",
@@ -105,9 +129,13 @@ class CtcRecogniser:
         states: Tensor = getattr(self.module, self.encoder_root)(features).last_hidden_state
         return states
 
+    def heard(self, states: Tensor) -> Tensor:
+        """Encoder tokens of each window that hear its clip, shape (n,), on the CPU: all of them."""
+        return torch.full((len(states),), states.shape[1], dtype=torch.long)
+
     def logits(self, states: Tensor) -> Tensor:
         """Scores of the tokens before the softmax, shape (n, tokens, vocabulary)."""
-        logits: Tensor = self.module.lm_head(states)  # type: ignore[operator]
+        logits: Tensor = getattr(self.module, self.head_name)(states)
         return logits
 
     @torch.inference_mode()
@@ -122,8 +150,10 @@ class CtcRecogniser:
         scores = self.logits(encoded).float().log_softmax(-1)
         best, ids = scores.max(-1)
         return [
-            self._prediction(row.tolist(), chosen.tolist())
-            for row, chosen in zip(best.cpu(), ids.cpu(), strict=True)
+            self._prediction(row[:n].tolist(), chosen[:n].tolist())
+            for row, chosen, n in zip(
+                best.cpu(), ids.cpu(), self.heard(encoded).tolist(), strict=True
+            )
         ]
 
     def _prediction(self, scores: Sequence[float], ids: Sequence[int]) -> Prediction:
@@ -137,13 +167,13 @@ class CtcRecogniser:
 
     def encoder_layers(self) -> Sequence[tuple[str, nn.Module]]:
         """The transformer layers, lowest first."""
-        name = f"{self.encoder_root}.encoder.layers"
+        name = f"{self.encoder_root}.{self.layers_within}"
         layers: Any = self.module.get_submodule(name)
         return [(f"{name}.{i}", layer) for i, layer in enumerate(layers)]
 
     def head_names(self) -> tuple[str, ...]:
         """The projection to the vocabulary: trained in full."""
-        return (HEAD,)
+        return (self.head_name,)
 
     def frozen_linear_names(self) -> tuple[str, ...]:
         """The gates of WavLM's position bias: tables of distances, not projections."""
@@ -168,9 +198,8 @@ def build(request: BuildRequest) -> CtcRecogniser:
     # Of models that are only timed the tokens have any names.
     padding = tuple(f"<{i}>" for i in range(len(tokens), size))
     blank = next((i for i, t in enumerate(tokens) if t in ("<pad>", "[PAD]")), 0)
-    named = tuple(t if len(t) == 1 or t[0] in "<[" else f"<{t}>" for t in (*tokens, *padding))
-    vocabulary = Characters(named, blank)
-    state = _with_head(request.state, size, tokens, backbone.name)
+    vocabulary = characters_of((*tokens, *padding), blank)
+    state = with_head(request.state, size, len(tokens), backbone.name)
     module, shape, kind = module_of(
         replace(request, state=state, backbone=replace(backbone, vocab_size=size)),
         "CTC", vocab_size=size, pad_token_id=blank,
@@ -181,18 +210,24 @@ def build(request: BuildRequest) -> CtcRecogniser:
     )
 
 
-def _with_head(
-    state: Mapping[str, Tensor] | None, size: int, tokens: Sequence[str], name: str
+def characters_of(tokens: Sequence[str], blank: int) -> Characters:
+    """A vocabulary of those tokens; names of several characters, as of classes, stand for themselves alone."""
+    named = (t if len(t) == 1 or t[0] in "<[" else f"<{t}>" for t in tokens)
+    return Characters(tuple(named), blank)
+
+
+def with_head(
+    state: Mapping[str, Tensor] | None, size: int, n_tokens: int, name: str, head_name: str = HEAD
 ) -> Mapping[str, Tensor] | None:
     """The checkpoint's tensors, with its head.
 
     Raises:
         InputError: its head has another size than the vocabulary.
     """
-    head = None if state is None else state.get(f"{HEAD}.weight")
+    head = None if state is None else state.get(f"{head_name}.weight")
     if head is not None and head.shape[0] != size:
         raise InputError(
-            f"the CTC head of the weights of {name} has {head.shape[0]} rows and its vocabulary {len(tokens)} "
+            f"the CTC head of the weights of {name} has {head.shape[0]} rows and its vocabulary {n_tokens} "
             "tokens; give the checkpoint's own vocab.json beside its weights"
         )
     return state

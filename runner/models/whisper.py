@@ -35,6 +35,8 @@ NEW_TENSORS = (
     "classifier.",
     "proj_out.",
     "lm_head.",
+    "ctc_head.",
+    "wav2vec2_bert.masked_spec",
     "wav2vec2.masked_spec",
     "hubert.masked_spec",
     "wavlm.masked_spec",

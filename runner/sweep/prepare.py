@@ -164,10 +164,12 @@ def _check_windows(trials: Sequence[Trial], corpus: Corpus) -> None:
 def _check_frames(trials: Sequence[Trial], corpus: Corpus, catalogue: Catalogue) -> None:
     """CTC writes at most a token a frame, so that a reduction must leave frames enough for the texts.
 
-    Counted in characters, whatever vocabulary a checkpoint brings; each trial counts again in its own tokens.
+    Counted in characters, whatever vocabulary a checkpoint brings; each trial counts again in its own tokens. A
+    conformer whose front end strides writes pieces of words where it was trained, and is left to that.
     """
     from planner.costs.flops.lengths import encoder_tokens
     from planner.words.catalogue import writes_by_ctc
+    from planner.words.families.base import Conformer
     from runner.data.packing import joined_reference, pack
     from runner.models.characters import Characters, needed_frames
     from runner.trial.alignable import require_frames
@@ -177,6 +179,8 @@ def _check_frames(trials: Sequence[Trial], corpus: Corpus, catalogue: Catalogue)
         shape = catalogue.backbone(trial.backbone)
         key = shape.family, trial.audio_seconds, trial.reduction
         whole = trial.padding != "bucketed"  # windows of their own length are counted by the trial
+        pieces = isinstance(shape, Conformer) and shape.stem_strides
+        whole = whole and not (pieces and trial.initialisation == "pretrained")
         if (
             not (trial.optimisation.steps and whole and writes_by_ctc(shape, trial.task))
             or key in seen

@@ -12,7 +12,7 @@ from planner.words.records import Trial
 from runner.data.audio import Audio
 from runner.data.clips import BrokenDataError, Clip, Corpus, DataSpec
 from runner.data.packing import joined_reference, joined_seconds, load_example, pack, windows
-from runner.models.characters import Characters
+from runner.models.characters import Characters, is_of_pieces
 from runner.trial.features import Example
 
 
@@ -89,6 +89,8 @@ def head_labels(
     texts = [clip.reference for clip in corpus.train]
     if not vocabulary:
         return Characters.of_texts(texts).tokens
+    if is_of_pieces(vocabulary):
+        return tuple(vocabulary)
     own = Characters(vocabulary)
     if trial.adaptation.kind != "none":
         own.require(texts, backbone.name)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from planner.words.catalogue import Backbone
+from planner.words.families.base import Conformer
 from runner.models.base import Tokenizer
 from runner.weights.ctc_vocabulary import ctc_vocabulary
 from runner.weights.resolve import SpeechTokenizer, load_state, resolve_weights
@@ -17,7 +18,7 @@ from runner.weights.tokenizer import PlainTokenizer
 if TYPE_CHECKING:
     from torch import Tensor
 
-CTC_HEAD = "lm_head."
+CTC_HEADS = ("lm_head.", "ctc_head.")
 """Names of a CTC head's tensors in transformers."""
 
 KEPT = 2
@@ -54,13 +55,16 @@ def base_weights(backbone: Backbone, folder: Path | None) -> BaseWeights:
     if key not in _kept:
         weights = resolve_weights(backbone, folder=folder)
         state, config, tokenizer = load_state(weights)
+        read = None if tokenizer is None else tokenizer_of(backbone, tokenizer)
         vocabulary = () if tokenizer is not None else ctc_vocabulary(weights.folder)
+        if isinstance(backbone, Conformer) and isinstance(read, PlainTokenizer):
+            vocabulary = read.tokens
         if tokenizer is None and not vocabulary:
-            state = {k: v for k, v in state.items() if not k.startswith(CTC_HEAD)}
+            state = {k: v for k, v in state.items() if not k.startswith(CTC_HEADS)}
         _kept[key] = BaseWeights(
             state=state,
             vocabulary=vocabulary,
-            tokenizer=None if tokenizer is None else tokenizer_of(backbone, tokenizer),
+            tokenizer=read,
             config=config,
             source=weights.source,
             digest=weights.digest,

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from planner.errors import InputError, MissingResourceError
 from planner.words import catalogue
+from planner.words.families.base import Conformer
 from runner.weights import hub, seals
 from runner.weights.ctranslate2 import read_variables, to_transformers
 from runner.weights.packages import (
@@ -296,6 +297,8 @@ def load_state(weights: Weights) -> tuple[dict[str, torch.Tensor], dict[str, Any
     _check_config(backbone, config, weights.folder)
     text = weights.folder / "tokenizer.json"
     tokenizer = text if text.is_file() else weights.folder
+    if isinstance(backbone, Conformer):  # of pieces of words, or else of characters in vocab.json
+        return state, config, text if text.is_file() else None
     writes = getattr(backbone, "decoder_layers", 0) > 0
     return state, config, tokenizer if writes else None
 

@@ -77,6 +77,12 @@ class PlainTokenizer:
         """
         self._tokenizer = _from_json(path / "tokenizer.json" if path.is_dir() else path)
 
+    @property
+    def tokens(self) -> tuple[str, ...]:
+        """All tokens in the order of their ids."""
+        ids = self._tokenizer.get_vocab(with_added_tokens=True)
+        return tuple(sorted(ids, key=ids.__getitem__))
+
     def to_json(self) -> str:
         """The tokenizer as the text of a tokenizer.json."""
         return str(self._tokenizer.to_str())

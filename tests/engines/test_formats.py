@@ -224,6 +224,8 @@ def test_the_readmes_table_says_what_each_family_does_and_is_exported_to():
         "Whisper": "whisper-micro",
         "wav2vec2": "wav2vec2-micro",
         "Moonshine": "moonshine-micro",
+        "Parakeet": "parakeet-micro",
+        "w2v-BERT": "w2v-bert-micro",
     }
     assert {b.family for b in BUILT_IN.backbones} == {backbone(m).family for m in micro_of.values()}
     for family, name in micro_of.items():
@@ -231,7 +233,7 @@ def test_the_readmes_table_says_what_each_family_does_and_is_exported_to():
         both, _, of_text = to.partition("; text also ")
         always = {CALLED[n] for n in CALLED if n in both}
         assert can_hold(name, "asr") == always | {CALLED[n] for n in CALLED if n in of_text}
-        assert ("emotion" in does) == (family != "Moonshine")
+        assert ("emotion" in does) == (family in ("Whisper", "wav2vec2"))
         assert "emotion" not in does or can_hold(name, "emotion") == always
 
 

@@ -23,11 +23,19 @@ ROWS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("padding", ["dynamic", "bucketed"])
-def test_a_trial_trains_scores_and_comes_back(manifest, tmp_path, padding):
+@pytest.mark.parametrize(
+    ("name", "reduction", "padding"),
+    [
+        ("wav2vec2-micro", "layer1:2", "dynamic"),
+        ("wav2vec2-micro", "layer1:2", "bucketed"),
+        ("parakeet-micro", "none", "dynamic"),
+        ("w2v-bert-micro", "stem:2:mean-pool", "bucketed"),
+    ],
+)
+def test_a_trial_trains_scores_and_comes_back(manifest, tmp_path, name, reduction, padding):
     data = manifest(ROWS)
     trial = trial_of(
-        data, "wav2vec2-micro", 2.0, "layer1:2", "lora:2+top1",
+        data, name, 2.0, reduction, "lora:2+top1",
         initialisation="random", padding=padding,
     )  # fmt: skip
     record = run_trial(trial, Resources(), data_request=data, artifacts=tmp_path)

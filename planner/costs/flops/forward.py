@@ -16,10 +16,10 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from planner.costs.flops import same2026
+from planner.costs.flops.layers import FROZEN
 from planner.costs.flops.ledger import PARTS, Ledger
 from planner.costs.flops.lengths import encoder_positions, encoder_tokens, mel_frames
 from planner.costs.flops.modules import (
-    FROZEN,
     decodes,
     encoder_walk,
     generation_entries,
@@ -27,8 +27,8 @@ from planner.costs.flops.modules import (
 )
 from planner.costs.windows import NO_REDUCTION, Ints, Windows, windows_of
 from planner.errors import InputError, UnknownNameError
-from planner.words.catalogue import Backbone, Wav2Vec2, Whisper
-from planner.words.families.base import SampleListener
+from planner.words.catalogue import Backbone, Whisper
+from planner.words.families.base import Conformer, SampleListener
 from planner.words.languages import ENGLISH_VOCABULARY
 from planner.words.records import TASKS, Reduction
 
@@ -82,7 +82,7 @@ def check_task(backbone: Backbone, task: str | None) -> str:
     chosen = backbone.task if task is None else task
     if chosen not in TASKS:
         raise InputError(f"task must be one of {', '.join(TASKS)}, got {task!r}")
-    if chosen != "asr" and isinstance(backbone, SampleListener):
+    if chosen != "asr" and isinstance(backbone, SampleListener | Conformer):
         raise InputError(
             f"{backbone.name} writes text alone; choose a wav2vec2, HuBERT, WavLM or Whisper backbone for {chosen}"
         )
@@ -214,6 +214,6 @@ def forward_parts(
 
 def check_all_tokens(windows: Windows, n_prompt: int) -> None:
     """As `check_tokens`, of all windows."""
-    assert not isinstance(windows.backbone, Wav2Vec2)
+    assert isinstance(windows.backbone, Whisper | SampleListener)
     for end in (windows.n_output_tokens.min(), windows.n_output_tokens.max()):
         check_tokens(windows.backbone, n_prompt, int(end))

@@ -7,12 +7,15 @@ that does not divide 1500) does a `layer` or `output` reduction start from the w
 `padded30` is the study's execution: always `2 * max_source_positions` frames, whatever was cut. `bucketed`
 is counted as `dynamic`: a window of full length.
 
+Conformers: as many samples give mel features, and these tokens (`Conformer.lengths`): 126 of Parakeet's for
+10 s. The shape counts; how much of it a short clip fills is the runner's mask.
+
 wav2vec2: `round(16000 * audio_seconds)` samples (of 30 s when padded) go through unpadded convolutions,
 `(n - kernel) // stride + 1` each: 99, 199 and 299 frames for 2, 4 and 6 s.
 
 Every reduction by k keeps `ceil(n / k)` of n tokens: Whisper's stem by a stride of 2 * k in its second
 convolution (an encoder on samples widens its last stride alike), wav2vec2's stem on the convolutional
-features before the feature projection, `layer L` on the hidden states after encoder layer L (from 1),
+features before the feature projection (as w2v-BERT's), `layer L` on the hidden states after encoder layer L (from 1),
 `output` on the last hidden states.
 
 Lengths are decided for `Windows`, as arrays; the functions that take one window's seconds give its integer.
@@ -29,7 +32,7 @@ import numpy as np
 from planner.costs.windows import NO_REDUCTION, Floats, Ints, Windows, windows_of
 from planner.errors import InputError
 from planner.words.catalogue import WHISPER_WINDOW_SECONDS, Backbone, Wav2Vec2, Whisper
-from planner.words.families.base import SampleListener
+from planner.words.families.base import Conformer, SampleListener
 from planner.words.records import Reduction
 
 MEL_FRAMES_PER_SECOND = 100
@@ -120,7 +123,7 @@ def _whisper(windows: Windows) -> Whisper:
 
 
 def conv_lengths_of(windows: Windows) -> tuple[Ints, ...]:
-    """Frames after each convolution of the wav2vec2 front end, each of shape (m,).
+    """Frames after each convolution of a front end on samples, or of a conformer's features, each of shape (m,).
 
     Raises:
         InputError: the seconds are not allowed or too short for one frame.
@@ -132,16 +135,24 @@ def conv_lengths_of(windows: Windows) -> tuple[Ints, ...]:
     if windows.padding == "padded30":
         heard = np.full_like(seconds, WHISPER_WINDOW_SECONDS)
     n = rounded(SAMPLE_RATE * heard)
+    if isinstance(backbone, Conformer):
+        if n.min() < backbone.shortest_samples:
+            raise _too_short(backbone, float(np.min(seconds)), backbone.shortest_samples)
+        return backbone.lengths(n)
     lengths: list[Ints] = []
     for kernel, stride in zip(backbone.conv_kernel, backbone.conv_stride, strict=True):
         n = (n - kernel) // stride + 1
         if n.min() < 1:
-            raise InputError(
-                f"audio_seconds {np.min(seconds):g} is too short for one frame of {backbone.name}; "
-                f"use at least {_shortest_samples(backbone) / SAMPLE_RATE:g} s"
-            )
+            raise _too_short(backbone, float(np.min(seconds)), _shortest_samples(backbone))
         lengths.append(n)
     return tuple(lengths)
+
+
+def _too_short(backbone: Backbone, seconds: float, samples: int) -> InputError:
+    return InputError(
+        f"audio_seconds {seconds:g} is too short for one frame of {backbone.name}; "
+        f"use at least {samples / SAMPLE_RATE:g} s"
+    )
 
 
 def _shortest_samples(backbone: Wav2Vec2 | SampleListener) -> int:
@@ -163,7 +174,11 @@ def positions_of(windows: Windows) -> Ints:
         InputError: seconds, padding or reduction are not allowed for this backbone.
     """
     backbone, reduction = windows.backbone, windows.reduction
-    strides = not isinstance(backbone, Wav2Vec2)  # which pools its frames behind the convolutions
+    # wav2vec2 pools its frames behind the convolutions.
+    strides = not isinstance(backbone, Wav2Vec2)
+    if isinstance(backbone, Conformer):
+        _check_operator(backbone, reduction)
+        strides = backbone.stem_strides
     if strides and reduction.place == "stem" and reduction.operator != "stride":
         raise InputError(
             f"reduction {reduction} is not possible on the stem of {backbone.name}; "
@@ -193,6 +208,15 @@ def after_reduction(windows: Windows, positions: Ints) -> Ints:
     return ceil_div(positions, windows.reduction.factor) if inside else positions
 
 
+def _check_operator(backbone: Conformer, reduction: Reduction) -> None:
+    """Refuse merging, which joins silence behind a clip with the clip: its tokens could not be told apart."""
+    if reduction.operator == "merge":
+        raise InputError(
+            f"reduction {reduction} is not possible on {backbone.name}, whose clips end before their window; "
+            "use stride or mean-pool"
+        )
+
+
 def _check_reduction(backbone: Backbone, reduction: Reduction, unreduced: int) -> None:
     if reduction.factor > unreduced:
         raise InputError(
@@ -216,7 +240,7 @@ def mel_frames(
 
 
 def conv_lengths(
-    backbone: Wav2Vec2 | SampleListener, audio_seconds: float, padding: str = "dynamic"
+    backbone: Wav2Vec2 | SampleListener | Conformer, audio_seconds: float, padding: str = "dynamic"
 ) -> tuple[int, ...]:
     """`conv_lengths_of` one window.
 

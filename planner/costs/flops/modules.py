@@ -1,8 +1,8 @@
-"""The two families, operation by operation, entered in a `Ledger`: nothing but dimensions.
+"""The families, operation by operation, entered in a `Ledger`: nothing but dimensions.
 
 A walk follows the modules of transformers (`WhisperForConditionalGeneration`,
 `WhisperForAudioClassification`, `Wav2Vec2ForSequenceClassification`, `Wav2Vec2ForCTC`) in eager attention,
-batch 1.
+batch 1; conformers have a walk of their own (planner/costs/flops/conformer.py).
 Equal layers are entered once with a multiplier, so a walk costs the same for 4 layers and for 32; and
 lengths are arrays, so that it costs about the same for one window and for thousands.
 tests/costs/flops/test_flops_against_torch.py compares every walk, as integers, with torch's own counter.
@@ -10,11 +10,11 @@ tests/costs/flops/test_flops_against_torch.py compares every walk, as integers, 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from itertools import pairwise
+from dataclasses import replace
 from typing import TypeGuard
 
+from planner.costs.flops.conformer import conformer_walk
+from planner.costs.flops.layers import FROZEN, Layer, Treatment, runs_of_layers
 from planner.costs.flops.ledger import Count, Ledger
 from planner.costs.flops.lengths import (
     Whole,
@@ -25,79 +25,13 @@ from planner.costs.flops.lengths import (
 )
 from planner.costs.windows import Ints, Windows
 from planner.words.catalogue import GATE_WIDTH, Backbone, Wav2Vec2, Whisper, writes_by_ctc
-from planner.words.families.base import SampleListener
+from planner.words.families.base import Conformer, SampleListener
 from planner.words.records import Reduction
 
 CLASSIFIER_PROJECTION = 256
 """Width of the classification head on a Whisper encoder (`classifier_proj_size` in transformers)."""
 CLASSIFIER_LABELS = 6
 """Classes of that head (assumption: CREMA-D's six emotions; below 1e-6 of any count)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Treatment:
-    """What is trained, as far as it changes a count.
-
-    Adapters of `rank` on the `adapted` projections, the `top_k` last encoder layers in full (which get
-    no adapters), the `head` on an encoder, or everything (`full`). `decoder_only`: adapters in the
-    decoder alone.
-    """
-
-    adapted: frozenset[str] = frozenset()
-    rank: int = 0
-    top_k: int = 0
-    head: bool = False
-    full: bool = False
-    decoder_only: bool = False
-
-
-FROZEN = Treatment()
-
-
-@dataclass(frozen=True, slots=True)
-class _Layer:
-    """How the linears of a run of equal layers are entered."""
-
-    ledger: Ledger
-    width: int
-    treatment: Treatment
-    trained: bool
-    times: int
-    product_width: int = 0
-    """Width of both attention products, where heads are padded; 0: the width."""
-
-    def linear(self, part: str, name: str, n: Count, n_in: int, n_out: int, grad: bool) -> bool:
-        adapted = name in self.treatment.adapted and not self.trained
-        rank = self.treatment.rank if adapted else 0
-        return self.ledger.linear(
-            part, n, n_in, n_out, grad=grad, rank=rank, trained=self.trained, times=self.times
-        )
-
-    def attention(
-        self, part: str, n_query: Count, n_key: Count, x_grad: bool, kv_grad: bool
-    ) -> bool:
-        """Four projections and both products; heads split the width, so their number cancels."""
-        d, products = self.width, self.product_width or self.width
-        query = self.linear(part, "q", n_query, d, d, x_grad)
-        key = self.linear(part, "k", n_key, d, d, kv_grad)
-        value = self.linear(part, "v", n_key, d, d, kv_grad)
-        product = n_query * n_key * products
-        scores = self.ledger.matmul(part, product, (query, key), times=self.times)
-        mixed = self.ledger.matmul(part, product, (scores, value), times=self.times)
-        return self.linear(part, "o", n_query, d, d, mixed)
-
-    def feed_forward(
-        self, part: str, n: Count, inner: int, grad: bool, *, gated: bool = False
-    ) -> bool:
-        """Two projections; with a gate the first one is twice as wide."""
-        hidden = self.linear(part, "fc1", n, self.width, inner * (2 if gated else 1), grad)
-        return self.linear(part, "fc2", n, inner, self.width, hidden)
-
-
-def runs_of_layers(n_layers: int, *borders: int) -> Iterator[tuple[int, int]]:
-    """Half-open runs of layer indices (from 0) between the borders."""
-    edges = sorted({0, n_layers, *(b for b in borders if 0 < b < n_layers)})
-    yield from pairwise(edges)
 
 
 def encoder_walk(
@@ -111,6 +45,8 @@ def encoder_walk(
     backbone, reduction, n = windows.backbone, windows.reduction, positions_of(windows)
     if treatment.decoder_only:
         treatment = replace(treatment, adapted=frozenset())
+    if isinstance(backbone, Conformer):
+        return conformer_walk(ledger, windows, backbone, treatment)
     if isinstance(backbone, Whisper):
         grad = _whisper_stem(ledger, backbone, mel_frames_of(windows), reduction, treatment)
         pre_norm = True
@@ -127,7 +63,7 @@ def encoder_walk(
     # The first layer stands alone: its input may need no gradient, the others' always alike.
     for first, last in runs_of_layers(backbone.encoder_layers, 1, reduced_from, top_from):
         trained = first >= top_from
-        layer = _Layer(
+        layer = Layer(
             ledger, backbone.d_model, treatment, trained, last - first, product_width(backbone)
         )
         tokens = after if reduction.place == "layer" and first >= reduced_from else n
@@ -158,7 +94,7 @@ def product_width(backbone: Backbone) -> int:
 
 def decodes(backbone: Backbone, task: str) -> TypeGuard[Whisper | SampleListener]:
     """Whether text is written by a decoder that attends to the encoder."""
-    return task == "asr" and not isinstance(backbone, Wav2Vec2)
+    return task == "asr" and isinstance(backbone, Whisper | SampleListener)
 
 
 def _gated(backbone: Whisper | SampleListener) -> bool:
@@ -223,7 +159,7 @@ def decoder_walk(
     """
     grad = treatment.full
     for first, last in runs_of_layers(backbone.decoder_layers, 1):
-        layer = _Layer(
+        layer = Layer(
             ledger,
             backbone.d_model,
             treatment,
@@ -252,7 +188,7 @@ def head_walk(
     """
     trained = treatment.full or treatment.head
     if writes_by_ctc(backbone, task):
-        assert isinstance(backbone, Wav2Vec2)
+        assert isinstance(backbone, Wav2Vec2 | Conformer)
         ledger.linear(
             "head", n_tokens, backbone.d_model, backbone.vocab_size, grad=grad, trained=trained
         )

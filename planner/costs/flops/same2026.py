@@ -15,7 +15,7 @@ from planner.costs.flops.lengths import checked_seconds
 from planner.costs.windows import Ints, Windows
 from planner.errors import InputError
 from planner.words.catalogue import Wav2Vec2
-from planner.words.families.base import SampleListener
+from planner.words.families.base import Conformer, SampleListener
 
 CONVENTION = "same2026/1"
 
@@ -30,7 +30,7 @@ def parts(windows: Windows) -> dict[str, Ints]:
     Raises:
         InputError: the study has no such reduction.
     """
-    if isinstance(windows.backbone, SampleListener):
+    if isinstance(windows.backbone, SampleListener | Conformer):
         raise InputError(
             f"convention {CONVENTION} does not define {windows.backbone.name}; use the convention exact"
         )

@@ -20,33 +20,28 @@ from planner.costs.flops.forward import (
     prompt_tokens,
     resolve_convention,
 )
+from planner.costs.flops.layers import FROZEN, Treatment
 from planner.costs.flops.ledger import Ledger
-from planner.costs.flops.modules import (
-    FROZEN,
-    Treatment,
-    decoder_walk,
-    decodes,
-    encoder_walk,
-    head_walk,
-)
+from planner.costs.flops.modules import decoder_walk, decodes, encoder_walk, head_walk
 from planner.costs.windows import NO_REDUCTION, Ints, Windows, windows_of
 from planner.errors import InputError, UnknownNameError
 from planner.words.catalogue import Backbone, Wav2Vec2
-from planner.words.families.base import SampleListener
+from planner.words.families.base import Conformer, SampleListener
 from planner.words.records import Adaptation, Reduction
 from planner.words.treatments import decoder_only
 
 TARGETS = {
-    "q": ("q", "q_proj"),
-    "k": ("k", "k_proj"),
-    "v": ("v", "v_proj"),
-    "o": ("o", "out_proj", "o_proj"),
-    "fc1": ("fc1", "intermediate_dense"),
-    "fc2": ("fc2", "output_dense"),
-    "projection": ("projection",),
+    "q": ("q", "q_proj", "linear_q"),
+    "k": ("k", "k_proj", "linear_k"),
+    "v": ("v", "v_proj", "linear_v"),
+    "o": ("o", "out_proj", "o_proj", "linear_out"),
+    "fc1": ("fc1", "intermediate_dense", "linear1"),
+    "fc2": ("fc2", "output_dense", "linear2"),
+    "position": ("relative_k_proj",),
+    "projection": ("projection", "linear"),
 }
-"""Projections that LoRA may target, with the names of both families' modules; `projection` is
-wav2vec2's feature projection."""
+"""Projections that LoRA may target, with the names of the families' modules; `projection` is the one of
+wav2vec2's and w2v-BERT's features and behind Parakeet's convolutions, `position` that of Parakeet's distances."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +64,8 @@ def treatment_of(backbone: Backbone, adaptation: Adaptation, task: str | None = 
     """What the adaptation trains, for the ledger.
 
     LoRA's `all-linear` means the six projections of every transformer layer (query, key, value, output,
-    both of the feed-forward), in encoder and decoder, and wav2vec2's feature projection; other targets
+    both of the feed-forward), in encoder and decoder, and wav2vec2's feature projection; a conformer has two
+    feed-forwards a layer, and Parakeet a projection of distances. Other targets
     are a comma-separated list, and `decoder.` before each of them means the decoder alone. With LoRA a
     head on an encoder (of classes, or of a CTC vocabulary) is trained in full. Top-k layers are the last
     k of the encoder; they get no adapters.
@@ -237,6 +233,8 @@ def lora_parameters(backbone: Backbone, adaptation: Adaptation, task: str | None
     width = {"q": 2 * d, "k": 2 * d, "v": 2 * d, "o": 2 * d, "fc1": d + f, "fc2": d + f}
     attention = sum(width[t] for t in treatment.adapted & {"q", "k", "v", "o"})
     layer = sum(width.get(t, 0) for t in treatment.adapted)
+    if isinstance(backbone, Conformer):
+        return treatment.rank * _conformer_blocks(backbone, treatment, layer)
     within = 0 if treatment.decoder_only else backbone.encoder_layers - treatment.top_k
     blocks = within * layer
     if isinstance(backbone, Wav2Vec2) and "projection" in treatment.adapted:
@@ -246,3 +244,12 @@ def lora_parameters(backbone: Backbone, adaptation: Adaptation, task: str | None
         gates = gate if "fc1" in treatment.adapted else 0
         blocks += backbone.decoder_layers * (layer + attention + gates)
     return treatment.rank * blocks
+
+
+def _conformer_blocks(backbone: Conformer, treatment: Treatment, layer: int) -> int:
+    """Inputs and outputs of all adapted projections; `layer` has those of one feed-forward."""
+    d, f = backbone.d_model, backbone.ffn_dim
+    layer += (d + f) * len(treatment.adapted & {"fc1", "fc2"})
+    layer += 2 * d if backbone.projects_positions and "position" in treatment.adapted else 0
+    projection = backbone.projection_width + d if "projection" in treatment.adapted else 0
+    return (backbone.encoder_layers - treatment.top_k) * layer + projection

@@ -10,6 +10,7 @@ from planner.costs.flops.forward import prompt_tokens
 from planner.costs.flops.training import training_totals
 from planner.costs.windows import Floats, Windows
 from planner.words.catalogue import Backbone, Wav2Vec2
+from planner.words.families.base import Conformer
 from planner.words.records import Trial
 
 
@@ -34,7 +35,7 @@ def training_totals_of(trial: Trial, windows: Windows) -> Floats:
 
 def _most_labels(backbone: Backbone) -> int | None:
     """Labels that a decoder has positions for; None without one."""
-    if isinstance(backbone, Wav2Vec2):
+    if isinstance(backbone, Wav2Vec2 | Conformer):
         return None
     return backbone.max_target_positions - prompt_tokens(backbone) + 1
 

@@ -18,6 +18,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from planner.costs.flops.conformer import attention_products, layer_weights
 from planner.costs.flops.forward import prompt_tokens
 from planner.costs.flops.ledger import Ledger
 from planner.costs.flops.lengths import (
@@ -29,7 +30,7 @@ from planner.costs.flops.lengths import (
 from planner.costs.flops.modules import encoder_walk, product_width
 from planner.costs.windows import Floats, Ints, Placed, Windows, together
 from planner.words.catalogue import Wav2Vec2, Whisper
-from planner.words.families.base import SampleListener
+from planner.words.families.base import Conformer, SampleListener
 
 GROUPS: dict[str, tuple[str, ...]] = {
     "features": ("launch", "frames"),
@@ -81,6 +82,12 @@ def _encoder(w: Windows) -> Sequence[Column]:
     # Residuals, norms, query, key, value, result, and both sides of the non-linearity.
     elements = tokens * (8 * d + 2 * f)
     weights = shape.encoder_layers * (4 * d * d + 2 * d * f)
+    if isinstance(shape, Conformer):
+        attention = n_before * attention_products(shape, before)
+        attention = attention + n_after * attention_products(shape, after)
+        # A second feed-forward; the convolution module's input, both halves of its gate, and its three results.
+        elements = elements + tokens * (8 * d + 2 * f)
+        weights = shape.encoder_layers * layer_weights(shape)
     products = ledger.forward["stem"] + ledger.forward["encoder"] - attention
     b = w.batch_size
     return [1.0, b * products, b * attention, shape.encoder_layers, b * elements, weights]
@@ -88,7 +95,7 @@ def _encoder(w: Windows) -> Sequence[Column]:
 
 def _decode(w: Windows) -> Sequence[Column]:
     shape, n = w.backbone, w.n_output_tokens
-    if isinstance(shape, Wav2Vec2) or not w.generates:
+    if isinstance(shape, Wav2Vec2 | Conformer) or not w.generates:
         # A head on an encoder, or nothing: launches, and the products of a CTC vocabulary.
         head = w.batch_size * 2 * tokens_of(w) * shape.d_model * shape.vocab_size
         products = head if w.generates else 0.0

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from planner.costs.flops.forward import prompt_tokens
+from planner.costs.flops.layers import Treatment, runs_of_layers
 from planner.costs.flops.lengths import (
     ceil_div,
     conv_lengths_of,
@@ -20,10 +21,10 @@ from planner.costs.flops.lengths import (
     positions_of,
     tokens_of,
 )
-from planner.costs.flops.modules import CLASSIFIER_PROJECTION, Treatment, decodes, runs_of_layers
+from planner.costs.flops.modules import CLASSIFIER_PROJECTION, decodes
 from planner.costs.windows import Ints, Windows
 from planner.words.catalogue import Backbone, Wav2Vec2, Whisper
-from planner.words.families.base import SampleListener
+from planner.words.families.base import Conformer, SampleListener
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +81,31 @@ class _Block:
         kept += n * f + (n * f if self._keeps("fc2") else 0)
         return kept + self._adapters(n, {"fc1"}, d) + self._adapters(n, {"fc2"}, f)
 
+    def layer(self, n: Ints) -> Ints:
+        """All that one encoder layer keeps."""
+        own = self.attention(n, n) + self.feed_forward(n)
+        if not isinstance(self.backbone, Conformer):
+            return own
+        return own + self.feed_forward(n) + self._conformer(n, self.backbone)
+
+    def _conformer(self, n: Ints, shape: Conformer) -> Ints:
+        """Positions, the convolution module, and the input of the norm that ends the layer.
+
+        The module keeps its norm's input, both halves of the gate, the gated, the convolved (before and
+        after its norm) and, where it is trained, the inputs of both outer convolutions.
+        """
+        d, trained = shape.d_model, self.trained
+        positions = shape.n_heads * n * n  # added to the scores, padded and cut
+        if shape.projects_positions:
+            positions = (
+                positions + 2 * n * d + (2 * n - 1) * d
+            )  # both biased queries, projected distances
+            positions = positions + self._adapters(2 * n - 1, {"position"}, d)
+        else:
+            positions = positions + n * n * (d // shape.n_heads)  # a key of each pair
+        module = n * d * (6 + (2 if trained else 0))
+        return positions + module + n * d
+
     def working(self, n: Ints) -> Ints:
         """Gradients that are alive at once in the backward pass of the widest operation."""
         squares = 2 * self.backbone.n_heads * n * n if self.kept.eager else 0
@@ -115,7 +141,7 @@ def saved_elements(windows: Windows, task: str, kept: SavedTensors) -> tuple[Int
         saved = _Saved(zeros, zeros, zeros)  # nothing is propagated through the encoder
     if decodes(backbone, task):
         _decoder(saved, backbone, after, windows.n_output_tokens, kept)
-    elif isinstance(backbone, Wav2Vec2) and task == "asr":
+    elif isinstance(backbone, Wav2Vec2 | Conformer) and task == "asr":
         # The head's input, log-probabilities, and CTC's table of 2 S + 1 states a frame for S labels.
         table = backbone.vocab_size + 2 * windows.n_output_tokens + 1
         saved.elements = saved.elements + after * (backbone.d_model + table)
@@ -134,7 +160,7 @@ def _encoder(windows: Windows, kept: SavedTensors) -> _Saved:
     for first, last in runs_of_layers(backbone.encoder_layers, reduced_from, top_from):
         tokens = after if first >= reduced_from else n
         block = _Block(backbone, kept, treatment.full or first >= top_from)
-        own = block.attention(tokens, tokens) + block.feed_forward(tokens)
+        own = block.layer(tokens)
         saved.add(own, tokens * d, block.working(tokens), last - first, kept)
     saved.elements = saved.elements + after * d  # input of the last layer norm
     return saved
@@ -173,6 +199,10 @@ def _stem(windows: Windows, n: Ints, treatment: Treatment) -> Ints:
         kernel = d * d // backbone.pos_conv_groups * backbone.pos_conv_kernel
     if not treatment.full:
         return np.full_like(n, kernel)
+    if isinstance(backbone, Conformer):
+        lengths = (*conv_lengths_of(windows)[:-1], n)
+        kept = [2 * lengths[s.at] * s.n_outputs for s in backbone.stem]
+        return sum(kept, np.zeros_like(n)) + n * backbone.projection_width
     if isinstance(backbone, SampleListener):
         widths = zip((*conv_lengths_of(windows)[:-1], n), backbone.conv_dim, strict=True)
         return 2 * sum((a * b for a, b in widths), np.zeros_like(n))

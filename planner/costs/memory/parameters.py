@@ -10,7 +10,7 @@ from planner.costs.flops.modules import CLASSIFIER_LABELS, CLASSIFIER_PROJECTION
 from planner.costs.flops.training import lora_parameters, treatment_of
 from planner.costs.windows import Ints, Windows
 from planner.words.catalogue import Backbone, Wav2Vec2
-from planner.words.families.base import SampleListener
+from planner.words.families.base import Conformer, SampleListener
 from planner.words.records import Adaptation
 
 
@@ -20,7 +20,7 @@ def held_parameters(windows: Windows, task: str | None = None) -> Ints:
     if isinstance(backbone, Wav2Vec2):
         n = backbone.encoder_params + backbone.head_params(chosen)
         return np.full(len(windows), n, dtype=np.int64)
-    if isinstance(backbone, SampleListener):
+    if isinstance(backbone, SampleListener | Conformer):
         return np.full(len(windows), backbone.n_params, dtype=np.int64)
     cut = (backbone.max_source_positions - positions_of(windows)) * backbone.d_model
     if chosen == "asr":
@@ -31,6 +31,8 @@ def held_parameters(windows: Windows, task: str | None = None) -> Ints:
 def _head_parameters(backbone: Backbone, task: str) -> int:
     if isinstance(backbone, Wav2Vec2):
         return backbone.head_params(task)
+    if isinstance(backbone, Conformer):
+        return backbone.head_params
     width, labels = CLASSIFIER_PROJECTION, CLASSIFIER_LABELS
     return backbone.d_model * width + width + width * labels + labels
 
@@ -51,7 +53,7 @@ def trainable_parameters(
     if treatment.full:
         if isinstance(backbone, Wav2Vec2):
             return backbone.encoder_params + backbone.head_params(chosen)
-        if isinstance(backbone, SampleListener):
+        if isinstance(backbone, SampleListener | Conformer):
             return backbone.n_params
         table = backbone.max_source_positions * backbone.d_model
         whole = (
@@ -63,7 +65,7 @@ def trainable_parameters(
     d, f = backbone.d_model, backbone.ffn_dim
     key_bias = d if isinstance(backbone, Wav2Vec2) else 0  # Whisper's key has no bias
     layer = 4 * d * d + 3 * d + key_bias + 2 * d * f + f + d + 4 * d
-    if isinstance(backbone, SampleListener):
+    if isinstance(backbone, SampleListener | Conformer):
         layer = backbone.encoder_layer_params
     head = _head_parameters(backbone, chosen) if treatment.head else 0
     return lora_parameters(backbone, adaptation, task) + treatment.top_k * layer + head

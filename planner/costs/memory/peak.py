@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from planner.costs.flops.forward import check_task, prompt_tokens
+from planner.costs.flops.layers import Treatment
 from planner.costs.flops.lengths import (
     SAMPLE_RATE,
     Whole,
@@ -27,14 +28,14 @@ from planner.costs.flops.lengths import (
     rounded,
     tokens_of,
 )
-from planner.costs.flops.modules import Treatment, decodes
+from planner.costs.flops.modules import decodes
 from planner.costs.flops.training import lora_parameters, treatment_of
 from planner.costs.memory.activations import SavedTensors, saved_elements
 from planner.costs.memory.parameters import held_parameters, trainable_parameters
 from planner.costs.windows import NO_REDUCTION, Ints, Windows, windows_of
 from planner.errors import InputError, UnknownNameError
 from planner.words.catalogue import Backbone, Wav2Vec2, Whisper
-from planner.words.families.base import SampleListener
+from planner.words.families.base import Conformer, SampleListener
 from planner.words.records import Adaptation, Reduction
 
 BYTES = {"float32": 4, "bfloat16": 2, "float16": 2, "int8": 1}
@@ -162,6 +163,8 @@ def _encoder_live(windows: Windows, attention: str) -> Ints:
         frames = mel_frames_of(windows)
         given = frames * backbone.n_mels
         stem = 2 * frames * d  # a convolution's output and its activation
+    elif isinstance(backbone, Conformer):
+        given, stem = _front_end_live(windows, backbone, n)
     else:
         lengths = conv_lengths_of(windows)
         given = rounded(SAMPLE_RATE * checked_seconds(windows))
@@ -173,7 +176,24 @@ def _encoder_live(windows: Windows, attention: str) -> Ints:
     square = backbone.n_heads * n * n if attention == "eager" else 0
     attending = 6 * n * d + 2 * square
     feeding = 4 * n * d + 2 * n * f + square
+    if isinstance(backbone, Conformer):
+        attending = attending + _positions_live(backbone, n)
     return np.asarray(given + np.maximum(np.maximum(stem, attending), feeding))
+
+
+def _front_end_live(windows: Windows, backbone: Conformer, n: Ints) -> tuple[Ints, Ints]:
+    """Elements of the features, and of the widest convolution with its activation."""
+    lengths = (*conv_lengths_of(windows)[:-1], n)
+    widths = [2 * lengths[s.at] * s.n_outputs for s in backbone.stem]
+    return lengths[0] * backbone.n_mels, np.maximum.reduce([np.zeros_like(n), *widths])
+
+
+def _positions_live(backbone: Conformer, n: Ints) -> Ints:
+    """Scores of distances while they are shifted, and what they are of: projected distances or keys of pairs."""
+    d, heads = backbone.d_model, backbone.n_heads
+    if backbone.projects_positions:
+        return 2 * heads * n * 2 * n + 2 * (2 * n - 1) * d
+    return 2 * heads * n * n + 2 * n * n * (d // heads)
 
 
 def _decoder_live(

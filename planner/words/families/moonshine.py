@@ -10,7 +10,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from planner.errors import InputError
-from planner.words.families.base import Family, SampleListener
+from planner.words.families.base import (
+    Family,
+    SampleListener,
+    require_heads,
+    require_plain,
+    whole_sizes,
+)
 
 KERNELS, STRIDES = (127, 7, 3), (64, 3, 2)
 """Of the three convolutions (transformers' MoonshineEncoder)."""
@@ -95,12 +101,7 @@ def read(name: str, config: Mapping[str, Any]) -> dict[str, Any]:
         InputError: a size is no positive whole number, or something that changes the counts is not counted.
         KeyError: a size is missing.
     """
-    sizes = {key: config[key] for key in SIZES}
-    for key, value in sizes.items():
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise InputError(
-                f"config of {name!r}: {key} must be a positive whole number, got {value!r}; correct config.json"
-            )
+    sizes = whole_sizes(name, config, SIZES)
     heads, width = sizes["encoder_num_attention_heads"], sizes["hidden_size"]
     alike = ("decoder_num_attention_heads", "encoder_num_key_value_heads", "decoder_num_key_value_heads")  # fmt: skip
     for key in alike:
@@ -109,13 +110,8 @@ def read(name: str, config: Mapping[str, Any]) -> dict[str, Any]:
                 f"config of {name!r}: {key} {config[key]} is not encoder_num_attention_heads {heads}, and only "
                 "equal ones are counted"
             )
-    if width % heads:
-        raise InputError(f"config of {name!r}: width {width} is no multiple of its {heads} heads")
-    for key, plain in (("attention_bias", False), ("tie_word_embeddings", True)):
-        if config.get(key, plain) != plain:
-            raise InputError(
-                f"config of {name!r}: {key} = {config[key]!r} changes the model in a way that is not counted"
-            )
+    require_heads(name, width, heads)
+    require_plain(name, config, {"attention_bias": False, "tie_word_embeddings": True})
     return {
         "d_model": width, "ffn_dim": sizes["intermediate_size"], "n_heads": heads,
         "encoder_layers": sizes["encoder_num_hidden_layers"],

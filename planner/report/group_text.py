@@ -32,6 +32,8 @@ def group_text(found: dict[str, Any]) -> str:
         f"  {level} intervals; a row scatters by {100 * found['sigma']:.3g} %, status {found['status']}",
     ]
     lines += [f"  note  {w['message']}" for w in found["warnings"]]
+    if found["offsets"]:
+        lines += ["", *_offsets(found)]
     if found["predictions"]:
         keys = list(found["predictions"][0])
         cells = [[cell(p[k]) for k in keys] for p in found["predictions"]]
@@ -41,6 +43,20 @@ def group_text(found: dict[str, Any]) -> str:
 
 def _indented(headings: list[str], rows: list[list[str]]) -> list[str]:
     return [f"  {line}" for line in plain_table(headings, rows).split("\n")]
+
+
+def _offsets(found: dict[str, Any]) -> list[str]:
+    """Errors of groups over the first one's, at the scales."""
+    rows = [
+        [
+            o["group"],
+            f"{o['ratio']:.3g} [{o['low']:.3g}, {o['high']:.3g}]",
+            f"{100 * o['probability_below']:.0f} %",
+        ]
+        for o in found["offsets"]
+    ]
+    against = found["offsets"][0]["against"]
+    return _indented(["group", f"error over that of {against}, at the scales", "P(fewer)"], rows)
 
 
 def _names(found: dict[str, Any]) -> list[str]:

@@ -16,6 +16,8 @@ from planner.laws.table import numbers_of, table_observations
 from planner.service.own_table import Columns, Rows, label_of, read_columns
 
 SCHEMA = "group-law/1"
+MOST_OFFSETS = 8
+"""Groups of which offsets are told: more are a population, whose spread says it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -54,11 +56,19 @@ class OwnGroups:
                 for name, mu, tau, v in shared
             ],
             "parameters": [dataclasses.asdict(p) for p in law.parameters()],
+            "offsets": self._offsets(),
             "predictions": self.predicted,
             "status": "converged" if found.converged else "not-converged",
             "exclusions": [dataclasses.asdict(e) for e in law.exclusions],
             "warnings": list(self.warnings),
         }
+
+    def _offsets(self) -> Rows:
+        """Levels of the groups over the first one's, of tables with few groups: of families, not of test sets."""
+        first, *rest = self.law.names
+        if len(rest) >= MOST_OFFSETS:
+            return []
+        return [dataclasses.asdict(self.law.offset(name, first)) for name in rest]
 
     def listing(self, of: str | None) -> Rows:
         """Predictions where there are some, else the parameters of every group."""
@@ -97,7 +107,7 @@ def group_file(
         seed: of the draws.
 
     Raises:
-        FitError: there are fewer than three groups, or no law exists.
+        FitError: there are fewer than two groups, or no law exists.
         InputError: a cell is no number.
         UnknownNameError: a column does not exist.
     """

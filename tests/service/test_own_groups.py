@@ -39,8 +39,14 @@ def test_known_two_point_and_new_groups_are_foretold(folder):
     assert width == sorted(width)
     assert [w["code"] for w in found["warnings"]] == ["beyond-data"]
     assert {p["group"] for p in found["parameters"]} == {None, *(f"set {i}" for i in range(6))}
+    offsets = found["offsets"]
+    assert [(o["group"], o["against"]) for o in offsets] == [
+        (f"set {i}", "set 0") for i in range(1, 6)
+    ]
+    assert [o["ratio"] for o in offsets] == sorted(o["ratio"] for o in offsets)
     text = CliRunner().invoke(cli, [*ASKED], catch_exceptions=False).stdout
     assert "(a new group)" in text
+    assert "error over that of set 0" in text
     listed = CliRunner().invoke(
         cli, [*ASKED, "--predict", "ahead.csv", "-f", "csv"], catch_exceptions=False
     )

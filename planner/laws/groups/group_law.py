@@ -23,7 +23,7 @@ HYPER, OWN = KEPT, 120
 WIDER = 1.3
 """Scale of the proposal over the linearised covariance; with PROPOSAL_DOF it sees the tails (assumption)."""
 PROPOSAL_DOF = 5.0
-LEAST_GROUPS = 3
+LEAST_GROUPS = 2
 LAW = "additive"
 
 
@@ -36,6 +36,21 @@ class GroupParameter:
     value: float
     low: float
     high: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupOffset:
+    """How many times a group's mean error is another's at the axes' scales, with its interval.
+
+    `probability_below`: that it is below 1.
+    """
+
+    group: str
+    against: str
+    ratio: float
+    low: float
+    high: float
+    probability_below: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -114,6 +129,37 @@ class GroupLaw:
                     GroupParameter(group=name, name=spec.name, value=middle, low=low, high=high)
                 )
         return tuple(out)
+
+    def offset(self, group: str, against: str) -> GroupOffset:
+        """The group's level over the other's: a family's offset, with what both share integrated.
+
+        Given what is shared the two are independent, so that draws of both are paired at random within each draw
+        of it.
+
+        Raises:
+            InputError: the law has no group of that name.
+        """
+        missing = [name for name in (group, against) if name not in self.names]
+        if missing:
+            raise InputError(f"the law has no group {missing[0]!r}; it has {', '.join(self.names)}")
+        mine, other = (self._levels(self.names.index(name)) for name in (group, against))
+        difference = mine - np.random.default_rng(self.seed).permuted(other, axis=1)
+        low, middle, high = np.exp(
+            np.quantile(difference, [0.5 - 0.5 * self.level, 0.5, 0.5 + 0.5 * self.level])
+        )
+        return GroupOffset(
+            group=group, against=against, ratio=float(middle), low=float(low), high=float(high),
+            probability_below=float((difference < 0).mean()),
+        )  # fmt: skip
+
+    def _levels(self, group: int) -> Floats:
+        """Draws of a group's level, as likely as one another, of each draw of what is shared: (h, s)."""
+        phi, weight, _ = self._draws(group)
+        levels = phi[:, self.coordinates.logs[0]].reshape(HYPER, OWN)
+        passed = np.cumsum(weight.reshape(HYPER, OWN), axis=1)
+        places = (np.arange(OWN) + 0.5) / OWN
+        taken = np.array([np.searchsorted(row / row[-1], places) for row in passed])
+        return np.take_along_axis(levels, np.minimum(taken, OWN - 1), axis=1)
 
     def distance(self, x: Floats) -> Floats:
         """Factor by which the farthest axis leaves the data of all groups, shape (m,)."""
@@ -201,7 +247,7 @@ def fit_groups(
         seed: of the draws.
 
     Raises:
-        FitError: fewer than three groups, or no law of all rows exists.
+        FitError: fewer than two groups, or no law of all rows exists.
         InputError: labels do not fit the rows.
     """
     if len(labels) != len(observations):

@@ -121,9 +121,40 @@ def test_one_seed_one_answer_and_units_do_not_matter():
     )
 
 
-def test_two_groups_tell_no_population():
+def families(seed, levels=(-2.3, -1.9), spread=0.1, sigma=0.05):
+    """Two families of four sizes at two lengths, whose exponents are nearly shared."""
+    rng = np.random.default_rng(seed)
+    n, s = np.tile(np.array([39e6, 74e6, 244e6, 769e6]), 4), np.repeat([4.0, 12.0], 8)
+    group = np.tile(np.repeat([0, 1], 4), 2)
+    a, b = (np.exp(spread * rng.standard_normal(2)) * e for e in (0.45, 0.9))
+    shares = 0.4 + 0.4 * (n / 244e6) ** -a[group] + 0.2 * (s / 8) ** -b[group]
+    error = np.exp(np.array(levels)[group]) * shares * np.exp(sigma * rng.standard_normal(16))
+    return Observations(axes=("n", "s"), x=np.c_[n, s], error=error), [f"f{g}" for g in group]
+
+
+def test_two_families_have_an_offset_that_is_the_others_inverse():
+    law = fit_groups(*families(0))
+    there, back = law.offset("f1", "f0"), law.offset("f0", "f1")
+    assert there.low < np.exp(0.4) < there.high
+    assert there.ratio == pytest.approx(1 / back.ratio, rel=0.01)
+    assert (there.low, there.high) == pytest.approx((1 / back.high, 1 / back.low), rel=0.05)
+    assert there.probability_below < 0.05 < 0.95 < back.probability_below
+    with pytest.raises(InputError, match="no group 'f2'; it has f0, f1"):
+        law.offset("f2", "f0")
+
+
+def test_an_offset_scales_with_the_errors_of_its_family():
+    plain, labels = families(1)
+    doubled = np.where(np.array(labels) == "f1", 2.0, 1.0) * plain.error
+    other = Observations(axes=plain.axes, x=plain.x, error=doubled)
+    # The population's prior is weak, and rows tell a level: it moves by nearly all of the factor.
+    one, two = (fit_groups(t, labels).offset("f1", "f0").ratio for t in (plain, other))
+    assert two / one == pytest.approx(2.0, rel=0.05)
+
+
+def test_one_group_tells_no_population():
     table, labels, _ = curves(8)
-    with pytest.raises(FitError, match="at least 3 groups"):
-        fit_groups(table.rows(np.arange(4)), labels[:4])
+    with pytest.raises(FitError, match="at least 2 groups"):
+        fit_groups(table.rows(np.arange(2)), labels[:2])
     with pytest.raises(InputError, match="labels for"):
         fit_groups(table, labels[1:])

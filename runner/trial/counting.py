@@ -27,10 +27,11 @@ from runner.models.whisper import ByteTokenizer, WhisperRecogniser
 
 WITHOUT_PRODUCTS = frozenset(
     """
+    _native_batch_norm_legit_no_training
     _assert_tensor_metadata abs _log_softmax _softmax _to_copy _unsafe_view _weight_norm_interface
     add add_ alias all amax amin any arange argmax as_strided avg_pool2d bitwise_and cos silu
-    bitwise_not cat clamp_min clone constant_pad_nd copy_ cumsum detach div div_ embedding
-    empty empty_like eq expand fill_ full full_like gather ge gelu gt index index_put_ isinf
+    bitwise_not cat clamp clamp_min clone constant_pad_nd copy_ cumsum detach div div_ embedding
+    empty empty_like eq expand fill_ floor_divide full full_like gather ge gelu glu gt index index_put_ isinf
     isnan le lift_fresh linalg_vector_norm log lt masked_fill masked_fill_ max maximum mean min
     minimum mul mul_ native_batch_norm native_dropout native_group_norm native_layer_norm ne
     neg new_zeros ones ones_like permute pow relu repeat reshape rsqrt rsub scalar_tensor

@@ -28,8 +28,16 @@ from planner.errors import InputError, SoundscaleError
 from planner.words.catalogue import BUILT_IN, Catalogue
 from planner.words.records import Device, Latency, Reduction
 from planner.words.units import format_ms
+from runner.engines.formats import asked_engine, why_not
 from runner.probing import in_engine
-from runner.probing.child import Point, ProbeJob, Sampled, read_samples, write_job
+from runner.probing.child import (
+    Point,
+    ProbeJob,
+    Sampled,
+    read_samples,
+    trial_of,
+    write_job,
+)
 from runner.trial.quantiles import METHOD, by_processor, measured
 from runner.trial.timing import TimedRequest
 
@@ -117,9 +125,16 @@ def candidates(request: ProbeRequest, catalogue: Catalogue = BUILT_IN) -> list[P
             n_output_tokens=n if task == "asr" else 0,
             batch_size=batch,
         )
-        if point not in points:
+        if point not in points and _held(request, point, shape.family):
             points.append(point)
     return points
+
+
+def _held(request: ProbeRequest, point: Point, family: str) -> bool:
+    """Whether the engine can hold a point; of points that were asked for by name it says why it cannot."""
+    if request.engine is None or request.reductions:
+        return True
+    return why_not(asked_engine(request.engine)[0], trial_of(point), family) is None
 
 
 def points_of(request: ProbeRequest, catalogue: Catalogue = BUILT_IN) -> list[Point]:

@@ -11,6 +11,7 @@ from planner.store.engine import open_store
 from planner.store.engine_results import engine_latencies
 from planner.words.catalogue import BUILT_IN
 from runner.probing.child import Point
+from runner.probing.drive import ProbeRequest, candidates
 from runner.probing.in_engine import export_points
 
 POINT = Point(
@@ -59,3 +60,14 @@ def test_what_an_engine_cannot_hold_is_refused_before_anything_is_written(tmp_pa
     with pytest.raises(InputError, match="timed at batch size 1"):
         export_points("ctranslate2", [replace(POINT, batch_size=2)], BUILT_IN, tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_points_that_a_probe_chooses_are_those_that_the_engine_holds():
+    chosen = {
+        engine: {p.reduction for p in candidates(ProbeRequest(engine=engine, points=24))}
+        for engine in (None, "onnxruntime:int8", "ctranslate2:int8")
+    }
+    assert chosen[None] == chosen["onnxruntime:int8"] == chosen["ctranslate2:int8"] | {"layer2:2"}
+    # What is asked for by name is refused with the reason, and not left out.
+    named = ProbeRequest(engine="ctranslate2:int8", points=24, reductions=("layer2:2",))
+    assert {p.reduction for p in candidates(named)} == {"layer2:2"}

@@ -26,6 +26,14 @@ def passed_on() -> Iterator[list[int]]:
     signal.signal(signal.SIGTERM, before)
 
 
+@pytest.fixture
+def hears_ctrl_c() -> Iterator[None]:
+    """As at a terminal: what a shell starts in the background, as a test run may be, is deaf to Ctrl-C."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def ask_this_process(number: int) -> None:
     os.kill(os.getpid(), number)
 
@@ -47,6 +55,7 @@ def test_a_cancelled_task_is_asked_to_end_and_its_process_goes_on(passed_on):
 
 @pytest.mark.parametrize("first", ["SIGINT", "SIGTERM"])
 @pytest.mark.parametrize("second", ["SIGINT", "SIGTERM"])
+@pytest.mark.usefixtures("hears_ctrl_c")
 def test_a_driver_that_is_asked_twice_at_once_is_interrupted_once(first, second, monkeypatch):
     before = [signal.getsignal(number) for number in notice.ASKING]
     with notice.sigterm_interrupts() as asked:

@@ -82,6 +82,12 @@ def _fill_tables(folder: Path) -> None:
     loss = [1.5 + 40 * n**-0.3 + 90 * d**-0.3 for n, d in axes]
     rows = [(*a, x) for a, x in zip(axes, loss, strict=True)]
     table(folder / "runs.csv", ["params", "tokens", "loss"], rows)
+    words = [
+        (n, t, 0.03 + 0.05 * (n / 1e8) ** -0.5 + 0.02 * (t / 8) ** -0.9)
+        for n in (39e6, 74e6, 244e6, 769e6)
+        for t in (4, 8, 12, 30)
+    ]
+    table(folder / "wer.csv", ["n_params", "audio_seconds", "wer"], words)
     table(folder / "next.csv", ["params", "tokens"], [(32e6, 3.2e9)])
     curves = [
         (s, n, w * n**-0.1)

@@ -52,15 +52,19 @@ def real(shape, **more):
 
 
 def state_lively(module):
-    """Weights that tell tokens apart, and statistics that are not those of a new batch norm."""
+    """Weights that tell tokens apart, and statistics that are not those of a new batch norm; the same ones always.
+
+    Of 60 other draws 10 read the same text in every clip, which tells nothing of whether clips are kept apart.
+    """
+    drawn = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for name, tensor in module.state_dict().items():
             if tensor.ndim > 1:
-                tensor.normal_(0.0, 0.2)
+                tensor.normal_(0.0, 0.2, generator=drawn)
             elif "running_mean" in name:
-                tensor.normal_(0.0, 0.1)
+                tensor.normal_(0.0, 0.1, generator=drawn)
             elif "running_var" in name:
-                tensor.uniform_(0.5, 2.0)
+                tensor.uniform_(0.5, 2.0, generator=drawn)
     return module
 
 

@@ -65,6 +65,8 @@ def write(folder: Path, hours: float = 0.02) -> Path:
     return path
 
 
+# Micro runs cost its hours so little that it makes some hundred, with a law after each: nine minutes beside other tests.
+@pytest.mark.slow
 def test_a_study_is_run_listed_explained_and_shown_from_the_command_line(soundscale, tmp_path):
     code, out, err = soundscale("study", write(tmp_path), "--ray", "none", "-f", "json")
     assert code == 0, err

@@ -65,7 +65,7 @@ def write(folder: Path, hours: float = 0.02) -> Path:
     return path
 
 
-# Micro runs cost its hours so little that it makes some hundred, with a law after each: nine minutes beside other tests.
+# Micro runs cost so little of its hours that it makes some hundred, with a law after each: nine minutes in CI.
 @pytest.mark.slow
 def test_a_study_is_run_listed_explained_and_shown_from_the_command_line(soundscale, tmp_path):
     code, out, err = soundscale("study", write(tmp_path), "--ray", "none", "-f", "json")

@@ -14,6 +14,9 @@ MODULES = (
     "peft.tuners.tuners_utils",
     "peft.tuners.lora",
     "transformers.audio_utils",
+    "runner.models.moonshine",
+    "runner.models.parakeet",
+    "runner.models.w2v_bert",
     "runner.models.wav2vec2",
     "runner.models.whisper",
     "runner.trial.memory",
@@ -21,9 +24,12 @@ MODULES = (
 )
 CLASSES = (
     *("WhisperConfig", "WhisperForConditionalGeneration", "WhisperForAudioClassification"),
-    *("Wav2Vec2Config", "Wav2Vec2ForSequenceClassification"),
-    *("HubertConfig", "HubertForSequenceClassification"),
-    *("WavLMConfig", "WavLMForSequenceClassification"),
+    *("Wav2Vec2Config", "Wav2Vec2ForSequenceClassification", "Wav2Vec2ForCTC"),
+    *("HubertConfig", "HubertForSequenceClassification", "HubertForCTC"),
+    *("WavLMConfig", "WavLMForSequenceClassification", "WavLMForCTC"),
+    *("MoonshineConfig", "MoonshineForConditionalGeneration"),
+    *("ParakeetCTCConfig", "ParakeetForCTC", "ParakeetFeatureExtractor"),
+    *("Wav2Vec2BertConfig", "Wav2Vec2BertForCTC", "SeamlessM4TFeatureExtractor"),
 )
 """What `runner.models` asks transformers for, each imported by it at that moment."""
 

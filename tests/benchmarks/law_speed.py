@@ -20,13 +20,14 @@ from pathlib import Path
 
 import numpy as np
 
+from planner.laws.fit_law import fit_law
+from planner.laws.observations import Observations, RunNoise
+
 N_CONFIGURATIONS = 500
 
 
-def table(n: int, seed: int = 0):
+def table(n: int, seed: int = 0) -> Observations:
     """n runs of 500 configurations with seeds that differ by 3 % and standard errors of 2 %."""
-    from planner.laws.observations import Observations, RunNoise
-
     rng = np.random.default_rng(seed)
     sizes, seconds = np.geomspace(4e7, 1.5e9, 5), np.linspace(2.0, 30.0, 20)
     rates = np.array([50.0, 25.0, 50 / 3, 12.5, 10.0])
@@ -46,14 +47,12 @@ def table(n: int, seed: int = 0):
 
 def alone(n: int) -> None:
     """One fit in this process, told as JSON."""
-    from planner.laws.fit_law import fit_law
-
     made = table(n)
-    before, start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
+    start = time.process_time()
     fit = fit_law(made)
     seconds = time.process_time() - start
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    told = {"seconds": seconds, "peak_mb": peak / 1024, "before_mb": before / 1024}
+    told = {"seconds": seconds, "peak_mb": peak / 1024}
     print(json.dumps(told | {"law": fit.law, "objective": fit.objective}))
 
 
@@ -68,7 +67,7 @@ def once(checkout: Path, n: int) -> dict:
 def main() -> None:
     """The table."""
     asked = argparse.ArgumentParser(description=__doc__)
-    asked.add_argument("--against", type=Path)
+    asked.add_argument("--against", type=Path, help="another checkout")
     asked.add_argument("--runs", default="1000,10000,100000")
     asked.add_argument("--times", type=int, default=3)
     asked.add_argument("--alone", type=int)
@@ -76,6 +75,8 @@ def main() -> None:
     if given.alone:
         alone(given.alone)
         return
+    if given.against is None:
+        asked.error("--against CHECKOUT is needed: a figure alone says nothing of the change")
     here = Path(__file__).resolve().parents[2]
     for n in map(int, given.runs.split(",")):
         found: dict[Path, list[dict]] = {here: [], given.against.resolve(): []}

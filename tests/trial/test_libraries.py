@@ -1,8 +1,25 @@
 from __future__ import annotations
 
+import re
 import threading
+from pathlib import Path
 
+from planner.words.catalogue import BUILT_IN
 from runner.trial import libraries
+
+MODELS = Path(libraries.__file__).parents[1] / "models"
+
+
+def test_whatever_models_ask_transformers_for_is_imported_before_threads_begin():
+    asked = {
+        name.strip()
+        for file in MODELS.glob("*.py")
+        for names in re.findall(r"^ +from transformers import ([\w, ]+)$", file.read_text(), re.M)
+        for name in names.split(",")
+    }
+    assert {"ParakeetForCTC", "WhisperConfig"} <= asked <= set(libraries.CLASSES)
+    built = {f"runner.models.{shape.family}" for shape in BUILT_IN.backbones}
+    assert built <= set(libraries.MODULES)
 
 
 def test_two_threads_never_import_at_the_same_time(monkeypatch):

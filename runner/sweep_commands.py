@@ -15,7 +15,8 @@ from planner.words.told_apart import full_labels
 from planner.words.units import format_duration
 from runner.campaign import artifacts, display
 from runner.campaign.drive import CampaignResult, CampaignSetting, absolute_db, run_campaign
-from runner.campaign.executors import Executor, InlineExecutor, RayExecutor
+from runner.campaign.executors import Executor, RayExecutor
+from runner.campaign.inline import InlineExecutor
 from runner.campaign.outages import SteadyExecutor
 from runner.exports import in_sweep
 from runner.sweep import forecast, prepare

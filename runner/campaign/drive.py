@@ -274,6 +274,7 @@ class Campaign:
         n_open = sum(row.state in OPEN_STATES for row in rows)
         n_processes = max(1, min(executor.most_on_a_node(first), n_open))
         for row in waiting[: max(0, room)]:
+            self._in_flight.add(row.trial_id)  # before an interrupt can come between
             executor.submit(
                 TrialJob(
                     trial_id=row.trial_id,
@@ -289,7 +290,6 @@ class Campaign:
                     latency=self._spec.latency,
                 )
             )
-            self._in_flight.add(row.trial_id)
 
     def _room(self, executor: Executor, resources: Resources) -> int:
         """How many more trials are handed out now; none while every host that could is drained."""

@@ -1,4 +1,4 @@
-"""Twin executors behind one interface: the same process, or a Ray cluster.
+"""What every executor promises, and the one of a Ray cluster; that of this process is runner.campaign.inline.
 
 Ray executes; it is never asked to remember. Its retries are off (`max_retries=0`): a task that Ray
 repeats would repeat its side effects, and one layer owns retries (runner.campaign.worker by failure class,
@@ -14,11 +14,8 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
-import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -74,57 +71,6 @@ class Executor(Protocol):
     def close(self) -> None:
         """Let go of everything that this executor started."""
         ...
-
-
-class InlineExecutor:
-    """One trial after another in a thread of this process: no cluster, the same path."""
-
-    def __init__(self, n_workers: int = 1, work: Callable[..., JobOutcome] = work_on) -> None:
-        self.hosts = frozenset({socket.gethostname()})
-        self.n_gpus = 0.0
-        self._work, self._n_workers = work, n_workers
-        self._avoided: frozenset[str] = frozenset()
-        self._stop = threading.Event()
-        self._pool = ThreadPoolExecutor(n_workers, thread_name_prefix="trial")
-        self._running: dict[Future[JobOutcome], TrialJob] = {}
-
-    def capacity(self, resources: Resources) -> int:
-        """The number of threads, whatever a trial asks for: this process is all there is."""
-        return 0 if self.hosts <= self._avoided else self._n_workers
-
-    def most_on_a_node(self, resources: Resources) -> int:
-        """The number of threads."""
-        return self._n_workers
-
-    def avoid(self, hosts: frozenset[str]) -> None:
-        """Take nothing more where this host is one of them."""
-        self._avoided = hosts
-
-    def submit(self, job: TrialJob) -> None:
-        """Queue a job for the next free thread."""
-        self._running[self._pool.submit(self._work, job, self._stop.is_set)] = job
-
-    def collect(self, seconds: float) -> list[JobOutcome]:
-        """Outcomes of the jobs that ended; an exception of the machinery itself is raised."""
-        if not self._running:
-            self._stop.wait(seconds)
-        done, _ = wait(self._running, timeout=seconds, return_when=FIRST_COMPLETED)
-        for future in done:
-            self._running.pop(future)
-        return [future.result() for future in done]
-
-    def stop(self, seconds: float) -> list[JobOutcome]:
-        """Stop at the next step; jobs that have not begun are dropped."""
-        self._stop.set()
-        for future in [f for f in self._running if f.cancel()]:
-            self._running.pop(future)
-        done, _ = wait(self._running, timeout=seconds)
-        return [future.result() for future in done if future.exception() is None]
-
-    def close(self) -> None:
-        """End the threads; a job that still runs is stopped at its next step."""
-        self._stop.set()
-        self._pool.shutdown(wait=True, cancel_futures=True)
 
 
 class RayExecutor:

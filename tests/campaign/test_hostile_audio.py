@@ -12,7 +12,7 @@ from planner.store.engine import opened
 from planner.store.read import runs, utterances
 from runner.campaign import display
 from runner.campaign.drive import CampaignSetting, run_campaign
-from runner.campaign.executors import InlineExecutor
+from runner.campaign.inline import InlineExecutor
 from runner.sweep import prepare
 from tests.campaign.made import NO_LATENCY
 

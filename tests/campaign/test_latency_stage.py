@@ -19,7 +19,7 @@ from planner.store.engine import open_store
 from planner.store.read import latencies, sweep_id_of
 from runner.campaign import display
 from runner.campaign.drive import CampaignSetting, run_campaign
-from runner.campaign.executors import InlineExecutor
+from runner.campaign.inline import InlineExecutor
 from runner.sweep import prepare
 from tests.campaign.nodes import Nodes
 

@@ -18,7 +18,7 @@ from planner.store.engine import open_store
 from planner.store.read import attempts, runs, steps, sweep_status, utterances
 from runner.campaign import display
 from runner.campaign.drive import CampaignSetting, run_campaign
-from runner.campaign.executors import InlineExecutor
+from runner.campaign.inline import InlineExecutor
 from runner.sweep import prepare
 from tests.campaign.made import NO_LATENCY
 from tests.campaign.nodes import Nodes

@@ -19,7 +19,7 @@ SWEEP = """
 import sys
 from runner.campaign.display import PlainLines
 from runner.campaign.drive import CampaignSetting, run_campaign
-from runner.campaign.executors import InlineExecutor
+from runner.campaign.inline import InlineExecutor
 from runner.sweep.prepare import prepare
 
 for db in sys.argv[3:]:

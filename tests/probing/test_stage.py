@@ -18,7 +18,7 @@ from planner.store.read import latencies, runs, sweep_id_of
 from planner.words.engine_records import Export
 from runner.campaign import display
 from runner.campaign.drive import CampaignSetting, run_campaign
-from runner.campaign.executors import InlineExecutor
+from runner.campaign.inline import InlineExecutor
 from runner.probing import holding
 from runner.probing.finished import finished_runs, of_runs
 from runner.probing.groups import split

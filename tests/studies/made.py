@@ -18,7 +18,7 @@ from planner.words.records import Evaluation, RunRecord, Trial
 from runner import study
 from runner.campaign.display import Quiet
 from runner.campaign.drive import CampaignSetting
-from runner.campaign.executors import InlineExecutor
+from runner.campaign.inline import InlineExecutor
 from runner.campaign.worker import JobOutcome, TrialJob, store_record, this_worker
 from runner.sweep import prepare
 from runner.sweep.study_file import StudyFile, load_study, with_spending

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from planner.plan.candidates import CandidateTable
-from planner.plan.choice import Decision, cheapest, ladder, relaxations
+from planner.plan.choice import Decision, cheapest, ladder, relaxations, together
 from planner.plan.explain import (
     _infeasible_message,
     _unlikely_message,
@@ -152,15 +152,19 @@ def almost(table: CandidateTable, decision: Decision, query: PlanQuery) -> list[
 def nothing_fits(
     table: CandidateTable, decision: Decision, query: PlanQuery, utterance_seconds: float | None
 ) -> dict[str, Any]:
-    """When nothing meets the limits: the nearest configuration and the smallest relaxations."""
+    """When nothing meets the limits: the nearest configuration and the smallest relaxations.
+
+    `relaxed_together`, where no limit alone can be relaxed: all of them as the nearest needs them.
+    """
     single = relaxations(table, query.limits, query.min_prob)
     likeliest = _likeliest(table, decision, query)
     near = cheapest(table, query.limits) if likeliest is None else likeliest
-    message = _infeasible_message(table, query, single, near)
-    found: dict[str, Any] = {}
+    every = {} if single else together(table, query.limits, query.min_prob, near)
+    message = _infeasible_message(table, query, single, near, every)
+    found: dict[str, Any] = {"relaxed_together": every} if every else {}
     if likeliest is not None:
         message = _unlikely_message(table, decision, query, single, likeliest)
-        found = {"likeliest": option(table, decision, likeliest, query)}
+        found["likeliest"] = option(table, decision, likeliest, query)
     return {
         **found,
         "message": message + of_an_utterance(query, utterance_seconds),

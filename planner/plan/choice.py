@@ -311,6 +311,25 @@ def relaxations(
     return tuple(r for r in found if r is not None)
 
 
+def together(
+    table: CandidateTable, limits: dict[str, float], min_prob: float, j: int
+) -> dict[str, float]:
+    """When no limit alone can be relaxed: all limits, none below what it was, under which candidate j fits.
+
+    Each uncertain cost gets the same share of the probability, min_prob^(1/k) for k of them. Empty where no
+    limits suffice, as at a probability of 1 of a cost that is uncertain.
+    """
+    soft = [name for name in sorted(limits) if table.costs[name].log_sd[j] > 0]
+    share = np.array([min_prob ** (1 / max(1, len(soft)))])
+    needed = {n: float(needed_limit(table.costs[n].at(j), share)[0]) for n in limits}
+    if not all(map(math.isfinite, needed.values())):
+        return {}
+    out = {name: max(limits[name], value) for name, value in needed.items()}
+    for name in soft[-1:]:
+        out[name] = _suffices(table, out, min_prob, name, j, out[name])
+    return out
+
+
 def cheapest(table: CandidateTable, limits: dict[str, float]) -> int:
     """The candidate whose worst ratio of cost to limit is smallest: the nearest to all limits."""
     worst = np.zeros(len(table))

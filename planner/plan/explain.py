@@ -168,12 +168,13 @@ def of_an_utterance(query: PlanQuery, utterance_seconds: float | None) -> str:
 
 
 def _infeasible_message(
-    table: CandidateTable, query: PlanQuery, single: tuple[Relaxation, ...], near: int
-) -> str:
+    table: CandidateTable, query: PlanQuery, single: tuple[Relaxation, ...], near: int, every: dict[str, float],
+) -> str:  # fmt: skip
     head = f"no configuration of {len(table)} meets {_limits(query)}"
     if any(n not in ("flops", "train_flops", "memory_bytes") for n in query.limits):
         head += f" with probability {query.min_prob:g}"
     if single:
         return head + _ways(table, single, "; relax one: ")
-    needs = ", ".join(said(n, float(table.costs[n].value[near])) for n in query.limits)
-    return f"{head}; the nearest, {table.configs[near].label}, needs {needs}"
+    needs = every or {n: float(table.costs[n].value[near]) for n in query.limits}
+    raised = " and ".join(said(n, v) for n, v in needs.items() if v > query.limits[n])
+    return f"{head}; the nearest, {table.configs[near].label}, needs {raised}"

@@ -6,7 +6,9 @@ import base64
 import json
 import os
 import shutil
+import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from urllib.request import urlopen
 
@@ -164,6 +166,10 @@ def scored_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     folder = tmp_path_factory.mktemp("scored")
     db = str(shutil.copy(STORED, folder / "quickstart.db"))
     upgrade(db)
+    with closing(sqlite3.connect(db)) as plain, plain:
+        plain.execute(
+            "UPDATE runs SET artifact = ? WHERE run_id = 1", (f"/srv/sweeps/{'0f' * 32}",)
+        )
     found = serve(db, "--rate", "0", "--log", "none", log=folder / "log")
     yield found
     found.stop()

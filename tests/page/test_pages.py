@@ -198,6 +198,13 @@ def test_a_run_is_told_in_words_and_units(scored_page):
     assert not page.run(
         "return /[0-9a-f]{40}/.test(document.querySelector('#detail dl').innerText)"
     )
+    artifact = (
+        "[...document.querySelectorAll('#detail dl div')]"
+        ".find((n) => n.querySelector('dt').innerText === 'artifact').querySelector('dd')"
+    )
+    whole = str(page.run(f"return {artifact}.querySelector('span').title"))
+    assert whole == f"/srv/sweeps/{'0f' * 32}"
+    assert page.run(f"return {artifact}.innerText") == "…/sweeps/0f0f0f0f0f0f…"
 
 
 def test_runs_side_by_side_show_how_they_learned(scored_page):

@@ -110,6 +110,15 @@ def test_an_impossible_limit_offers_the_smallest_relaxation_and_taking_it_helps(
     page.wait(lambda: address(page)["latency_ms"] != "10ms")
 
 
+def test_where_no_limit_alone_can_be_relaxed_one_click_relaxes_them_together(page):
+    page.open("/?task=asr&flops=1G&latency_ms=10ms", wait_for="#answer .trouble")
+    assert page.text("#answer .ways").count("Allow ") == 1
+    assert " and " in page.text("#answer .ways button")
+    page.click("#answer .ways button")
+    page.wait(lambda: page.text("#sentence"))
+    assert {"flops", "latency_ms"} <= set(address(page))
+
+
 def test_a_click_on_a_point_asks_what_if_and_the_address_remembers(page):
     opened(page)
     page.run(

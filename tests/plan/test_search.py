@@ -8,7 +8,15 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from planner.plan.choice import decide, joint_probability, ladder, relaxations, relaxed
+from planner.plan.choice import (
+    cheapest,
+    decide,
+    joint_probability,
+    ladder,
+    relaxations,
+    relaxed,
+    together,
+)
 from tests.plan.worlds import permuted, world
 
 SEEDS = st.integers(0, 10_000)
@@ -102,6 +110,18 @@ def test_a_proposed_relaxation_suffices_and_a_smaller_one_does_not(seed, a, b, m
         assert decide(table, {**limits, r.limit: r.value}, min_prob).best is not None
         less = {**limits, r.limit: r.value * (1 - 1e-9)}
         assert decide(table, less, min_prob).best is None
+
+
+@settings(max_examples=100, deadline=None)
+@given(SEEDS, st.floats(0.001, 0.2), st.floats(0.001, 0.2), PROBS)
+def test_limits_relaxed_together_let_their_candidate_in_and_lower_none(seed, a, b, min_prob):
+    table = world(seed)
+    limits = limits_of(table, a, b)
+    assume(decide(table, limits, min_prob).best is None)
+    near = cheapest(table, limits)
+    raised = together(table, limits, min_prob, near)
+    assert decide(table, raised, min_prob).feasible[near]
+    assert all(raised[name] >= limits[name] for name in limits)
 
 
 @settings(max_examples=60, deadline=None)

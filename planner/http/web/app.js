@@ -146,9 +146,11 @@ function showProblem(problem) {
   if (details.kind === "measured") return showMeasured(details);
   const title = problem.status === 409 && problem.answer ? "Nothing meets these limits" : capital(problem.title ?? "No answer");
   const near = details.nearest ? el("p", { class: "soft" }, `Nearest: ${details.nearest.label}, ${percent(details.nearest.prediction.error)} ${metricWord(sheet.metric)}.`) : null;
-  const buttons = el("div", { class: "ways" }, ways.map((way) => el("button", { type: "button", class: "primary", onclick: () => relax(way) },
-    `Allow ${COSTS[way.limit].show(upTo3(way.value))} ${COSTS[way.limit].name === "FLOPs" ? "" : COSTS[way.limit].name}`.trim())));
-  fill(byId("answer"), trouble(title, capital(problem.detail), [], [near, ways.length ? buttons : null]),
+  const raised = Object.entries(details.relaxed_together ?? {}).map(([limit, value]) => ({ limit, value }))
+    .filter((r) => r.limit in COSTS && r.value > state[r.limit]);
+  const buttons = el("div", { class: "ways" }, [...ways.map((way) => [way]), ...(raised.length ? [raised] : [])].map((some) => el(
+    "button", { type: "button", class: "primary", onclick: () => relax(some) }, `Allow ${some.map(allowance).join(" and ")}`)));
+  fill(byId("answer"), trouble(title, capital(problem.detail), [], [near, ways.length || raised.length ? buttons : null]),
     details.nearest ? show.bars(details.nearest, details.query) : null, show.warnings(details.warnings ?? []));
   byId("answer").setAttribute("aria-busy", "false");
 }
@@ -167,10 +169,14 @@ function upTo3(value) {
   return Number((Math.ceil(value / size - 1e-9) * size).toPrecision(3));
 }
 
-function relax(way) {
-  // Memory is shown in powers of two, where three digits are other numbers.
-  const unit = way.limit === "memory_bytes" ? 2 ** 20 : 1;
-  state[way.limit] = upTo3(way.value / unit) * unit;
+const allowance = (way) => `${COSTS[way.limit].show(upTo3(way.value))} ${COSTS[way.limit].name === "FLOPs" ? "" : COSTS[way.limit].name}`.trim();
+
+function relax(ways) {
+  for (const way of ways) {
+    // Memory is shown in powers of two, where three digits are other numbers.
+    const unit = way.limit === "memory_bytes" ? 2 ** 20 : 1;
+    state[way.limit] = upTo3(way.value / unit) * unit;
+  }
   panel.show();
   changed("limits");
 }

@@ -76,7 +76,7 @@ export async function frontierChart(node, sheet, cost, titles, onPick) {
     .map((r) => ({ cost: r.costs[cost], error: r.error, low: r.low, high: r.high }));
   // On a phone there is no room for them.
   const labels = node.clientWidth < 560 ? [] : apart((sheet.frontiers[cost] ?? []).map((i) => sheet.items[i])
-    .map((r) => ({ cost: r.costs[cost], error: r.measured_error ?? r.error, shown: `${r.backbone.replace("whisper-", "")} · ${r.audio_seconds} s` })));
+    .map((r) => ({ cost: r.costs[cost], error: r.measured_error ?? r.error, shown: [r.backbone.replace("whisper-", ""), `${r.audio_seconds} s`, ...(r.reduction === "none" ? [] : [r.reduction])].join(" · ") })));
   const costs = rows.map((r) => r.cost);
   const domain = [Math.min(...costs) / 1.18, Math.max(...costs) * 1.18];
   // The frontier holds to the right: nothing dearer is worse than its last point.
@@ -112,8 +112,9 @@ export async function frontierChart(node, sheet, cost, titles, onPick) {
       },
       ...["right", "left"].map((align) => ({
         ...named("limit"), transform: [{ filter: `datum.align == '${align}'` }],
-        mark: { type: "text", align, dx: align === "right" ? -5 : 5, dy: 8, baseline: "top", color: c.soft, fontSize: 11.5, clip: true },
-        encoding: { x: { ...x, field: "value" }, y: { value: 0 }, text: { field: "shown" } },
+        // Errors fall from left to right: beside a low limit there is room below, beside a high one above.
+        mark: { type: "text", align, dx: align === "right" ? -5 : 5, dy: align === "right" ? 8 : -8, baseline: align === "right" ? "top" : "bottom", color: c.soft, fontSize: 11.5, clip: true },
+        encoding: { x: { ...x, field: "value" }, y: { value: align === "right" ? 0 : "height" }, text: { field: "shown" } },
       })),
       {
         ...named("candidates"),
@@ -147,13 +148,13 @@ export async function frontierChart(node, sheet, cost, titles, onPick) {
   return { view, rows, domain };
 }
 
-// Those labels that leave room for each other: a tenth of the cost's decades between two.
+// Those labels that leave room for each other: a sixth of the cost's decades between two.
 function apart(labels) {
   const sorted = [...labels].sort((a, b) => a.cost - b.cost);
   const span = Math.log(sorted.at(-1)?.cost / sorted[0]?.cost) || 1;
   const kept = [];
   for (const one of sorted) {
-    if (!kept.length || Math.log(one.cost / kept.at(-1).cost) > span / 7) kept.push(one);
+    if (!kept.length || Math.log(one.cost / kept.at(-1).cost) > span / 6) kept.push(one);
   }
   return kept;
 }

@@ -146,6 +146,8 @@ function inWords(key) {
   return parts.map((p) => SHORT[p] ?? p).join(" ");
 }
 
+const begun = (text) => text.replace(/[0-9a-f]{24,}/g, (digest) => `${digest.slice(0, 12)}…`);
+
 function factShown(key, value) {
   const unit = key.split("_").at(-1);
   if (typeof value === "number") {
@@ -158,8 +160,12 @@ function factShown(key, value) {
     return cell(value);
   }
   if (unit === "utc") return when(value);
+  // Of a place on a disk or in a bucket the end tells which; the whole is there to look up.
+  if (typeof value === "string" && /^(\/|[A-Za-z]:[\\/]|(?!https?:)[a-z0-9]+:\/\/)/.test(value) && value.split(/[\\/]/).length > 3) {
+    return el("span", { title: value }, `…/${value.split(/[\\/]/).filter(Boolean).slice(-2).map(begun).join("/")}`);
+  }
   // A digest says that two things are the same; its beginning does.
-  if (typeof value === "string" && /[0-9a-f]{24,}/.test(value)) return el("span", { title: value }, value.replace(/[0-9a-f]{24,}/g, (digest) => `${digest.slice(0, 12)}…`));
+  if (typeof value === "string" && /[0-9a-f]{24,}/.test(value)) return el("span", { title: value }, begun(value));
   return cell(value);
 }
 

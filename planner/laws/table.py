@@ -114,8 +114,8 @@ def _axes_of(
 def predictions(fit: LawFit, table: Table, level: float = 0.9) -> list[dict[str, Any]]:
     """One record for each row: the mean's interval, a new run's, and the distance outside the data.
 
-    Axes with a best value inside may be left out of the table: they are then at their best. `best` says where
-    each is best at the row's other axes, with its interval; {} where none is.
+    Axes with a best value inside may be left out of the table, or of a row: they are then at their best. `best` says
+    where each is best at the row's other axes, with its interval; {} where none is.
 
     Raises:
         InputError: an axis value is missing or not positive; the row is named.
@@ -158,24 +158,30 @@ def _check_points(fit: LawFit, x: Floats) -> None:
 
 
 def points_of(fit: LawFit, columns: Columns) -> Floats:
-    """The law's axes side by side, shape (n, k); those with a best value inside are there where they are left out.
+    """The law's axes side by side, shape (n, k).
+
+    Those with a best value inside are there where they are left out, as a column or, blank, in a row.
 
     Raises:
         UnknownNameError: another axis is not among the columns.
     """
-    known = [str(column) for column in columns]
-    tuned = [axis for axis in best_axes(fit) if not parts_of(axis, known)]
-    if not tuned:
-        return numbers_of(columns, fit.axes)
-    given = [axis for axis in fit.axes if axis not in tuned]
-    x = np.ones((len(next(iter(columns.values()), ())), len(fit.axes)))
+    known, best = [str(column) for column in columns], best_axes(fit)
+    left_out = [axis for axis in best if not parts_of(axis, known)]
+    given = [axis for axis in fit.axes if axis not in left_out]
+    if not best:
+        return numbers_of(columns, given)
+    x = np.full((len(next(iter(columns.values()), ())), len(fit.axes)), np.nan)
     for axis in given:
         x[:, fit.axes.index(axis)] = _axis(columns, axis)
-    # A row with an axis that is no number, or not positive, is told by that axis.
+    tuned = [fit.axes.index(axis) for axis in best]
+    blank = np.zeros(x.shape, dtype=bool)
+    blank[:, tuned] = np.isnan(x[:, tuned])
+    # A row with another axis that is no number, or not positive, is told by that axis.
+    x[blank] = 1.0
     usable = (np.isfinite(x) & (x > 0)).all(axis=1)
-    for one in best_values(fit, x[usable]):
-        if one.axis in tuned:
-            x[usable, fit.axes.index(one.axis)] = one.value
+    for one in best_values(fit, x[usable]) if blank.any() else ():
+        column = fit.axes.index(one.axis)
+        x[usable, column] = np.where(blank[usable, column], one.value, x[usable, column])
     return x
 
 

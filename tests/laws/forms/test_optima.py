@@ -17,6 +17,7 @@ from planner.laws.forms.optima import _linex
 from planner.laws.forms.registry import build_form
 from planner.laws.identify import design_of
 from planner.laws.observations import Observations
+from planner.laws.table import predictions
 from planner.laws.turning import turning_axes
 
 AXES = ("lr", "batch", "n", "d")
@@ -160,6 +161,19 @@ def test_an_interval_of_the_best_place_holds_it_and_narrows_with_the_noise():
         assert lr.low[0] < 1e-3 < lr.high[0]
         widths.append(np.log(lr.high[0] / lr.low[0]))
     assert widths[1] == pytest.approx(0.1 * widths[0], rel=0.2)
+
+
+def test_a_row_may_leave_a_tuned_axis_blank_and_no_other():
+    fit = fit_law(tuned_table(1e-7), law="optimum:lr+batch", loss="log")
+    table = {"lr": [1e-4, None], "batch": [32, None], "n": [2e8, 2e8], "d": [2e10, 2e10]}
+    given, at_best = predictions(fit, table)
+    assert (given["lr"], given["batch"]) == (1e-4, 32)
+    assert (at_best["lr"], at_best["batch"]) == pytest.approx((1e-3, 128), rel=1e-3)
+    assert at_best["mean"] < given["mean"]
+    (left_out,) = predictions(fit, {"n": [2e8], "d": [2e10]})
+    assert left_out["mean"] == at_best["mean"]
+    with pytest.raises(InputError, match="row 2 to predict has n"):
+        predictions(fit, table | {"n": [2e8, None]})
 
 
 def test_a_falling_error_has_no_best_value():

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from fastapi import FastAPI, Request
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.responses import Response
 
 from planner import __version__
@@ -30,6 +31,11 @@ and latency budget. The same use cases as the commands, and the same JSON; quest
 query string (quantities may have units: `flops=520G`) or by POST with the same fields as numbers.
 Errors are RFC 9457 problem details. Keys may be added, never renamed.
 """
+
+
+COMPRESSED_BYTES = 16 * 1024
+"""Answers from this size on are compressed for clients that take gzip (bytes): curves and candidates of many runs
+shrink to a seventh, and answers of a few packets would gain no time."""
 
 
 def create(settings: Settings, transcriber: Transcriber | None = None) -> Guard:
@@ -67,7 +73,10 @@ def create(settings: Settings, transcriber: Transcriber | None = None) -> Guard:
         app.include_router(transcribing.router())
     _health(app)
     access = Access(world.engine, loopback=settings.loopback, transcribes=transcriber is not None)
-    return Guard(AskedBefore(app, world), settings, access, metrics, log)
+    answering = GZipMiddleware(
+        AskedBefore(app, world), minimum_size=COMPRESSED_BYTES, compresslevel=6
+    )
+    return Guard(answering, settings, access, metrics, log)
 
 
 @asynccontextmanager

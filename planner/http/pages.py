@@ -51,7 +51,7 @@ def _read_all() -> dict[str, _File]:
 
 def _file(body: bytes, kind: str) -> _File:
     etag = f'"{hashlib.sha256(body).hexdigest()[:20]}"'
-    return _File(body, gzip.compress(body, 6, mtime=0), kind, etag)
+    return _File(body, gzip.compress(body, 9, mtime=0), kind, etag)
 
 
 def _question_module() -> str:

@@ -244,3 +244,15 @@ def test_curves_pass_through_the_configuration_and_mark_what_is_outside(client):
     assert near["low"] < point["error"] < near["high"]
     assert len(seconds["measured"]) == 3
     assert {p["flops"] for p in shown["iso_flops"]["points"]} <= set(shown["iso_flops"]["budgets"])
+
+
+def test_a_large_answer_is_sent_compressed_to_who_takes_that_and_says_the_same(client):
+    query = "/v1/curves?task=asr&backbone=whisper-base&audio_seconds=10&reduction=stem:2"
+    plain = client.get(query, headers={"Accept-Encoding": "identity"})
+    small = client.get(query, headers={"Accept-Encoding": "gzip"})
+    assert "content-encoding" not in plain.headers
+    assert small.headers["content-encoding"] == "gzip"
+    assert "Accept-Encoding" in small.headers["vary"]
+    assert small.content == plain.content
+    assert int(small.headers["content-length"]) < len(plain.content) / 2
+    assert "content-encoding" not in client.get("/livez").headers

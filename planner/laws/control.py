@@ -144,7 +144,7 @@ def controlled(form: Form, known: tuple[Constraint, ...], scales: Floats, link: 
     """The form with what is known of its parameters; itself where nothing is.
 
     Raises:
-        InputError: a positive parameter cannot have the value.
+        InputError: a positive parameter cannot have the value, or two constraints leave none.
         UnknownNameError: the form has no parameter of a name.
     """
     if not known:
@@ -173,10 +173,21 @@ def controlled(form: Form, known: tuple[Constraint, ...], scales: Floats, link: 
                     )
             elif high == -math.inf:
                 raise InputError(f"{spec.name} is positive and cannot be at most {one.second:g}")
-            box[i] = (low, high)
+            box[i] = _both(box[i], (low, high), spec, known) if i in box else (low, high)
     return Controlled(
         base=form, box=tuple((i, *ends) for i, ends in box.items()), priors=tuple(priors), fixed=frozenset(fixed)
     )  # fmt: skip
+
+
+def _both(
+    one: tuple[float, float], other: tuple[float, float], spec: ParameterSpec, known: tuple[Constraint, ...]
+) -> tuple[float, float]:  # fmt: skip
+    """What two constraints of one parameter leave."""
+    low, high = max(one[0], other[0]), min(one[1], other[1])
+    if low > high:
+        said = "; ".join(c.said() for c in known if c.kind != PRIOR)
+        raise InputError(f"{spec.name} is left no value by what is given: {said}")
+    return low, high
 
 
 def _unit(form: Form, i: int, scales: Floats) -> float:

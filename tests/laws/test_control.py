@@ -87,6 +87,13 @@ def test_bounds_that_hold_the_estimate_anyway_change_nothing():
     assert wide.law.objective == pytest.approx(free.law.objective, rel=1e-12)
 
 
+def test_two_constraints_of_one_parameter_hold_together_in_any_order_or_are_refused():
+    for bounds in (["alpha=0:0.3", "alpha_n=0.2:1"], ["alpha_n=0.2:1", "alpha=0:0.3"]):
+        assert 0.2 <= value_of(fitted(bounds=bounds), "alpha_n").value <= 0.3
+    with pytest.raises(InputError, match=r"left no value.*fixed at 0.5.*within 0.6 to 0.8"):
+        fitted(fix=["floor=0.5"], bounds=["floor=0.6:0.8"])
+
+
 def test_a_prior_weighs_like_one_more_measurement_of_its_parameter():
     found, free = fitted(priors={"alpha_n": (0.5, 0.02)}), fitted()
     sigma = float(np.sqrt((np.square(found.law.residuals)).sum() / found.law.dof))

@@ -91,7 +91,7 @@ def options(fields: Iterable[Asked]) -> Callable[[Command], Command]:
 
 def study_options(command: Command) -> Command:
     """Which runs a law is learned from."""
-    for name in ("adaptation", "dataset", "source", "task"):
+    for name in ("test_set", "adaptation", "dataset", "source", "task"):
         command = option(named(STUDY, name))(command)
     return command
 

@@ -69,7 +69,7 @@ class Fitting:
     def _fit(self, question: FitQuestion) -> dict[str, Any]:
         made = fitting.fit(
             self._engine, question.task, source=question.source, dataset=question.dataset,
-            adaptation=question.adaptation, axes=tuple(question.axes or COMPUTE_AXES),
+            adaptation=question.adaptation, test_set=question.test_set, axes=tuple(question.axes or COMPUTE_AXES),
             law=question.law, loss=question.loss, seed=question.seed,
         )  # fmt: skip
         return {"fit_id": made.fit_id, "law": made.fit.law, "status": made.fit.status}

@@ -87,6 +87,7 @@ class FitQuestion(BaseModel):
     source: Name | None = None
     dataset: Name | None = None
     adaptation: Name | None = None
+    test_set: Name | None = Field(None, description="errors on this further test set")
     axes: list[Name] | None = Field(None, max_length=6, description="default: the compute axes")
     law: Name = "auto"
     loss: Name = "log"

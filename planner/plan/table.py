@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from planner.plan.configurations import Config
 from planner.plan.cost import Cost, Draws, Floats
@@ -67,6 +68,25 @@ class CandidateTable:
     def __len__(self) -> int:
         return len(self.configs)
 
+    def among(self, chosen: NDArray[np.bool_]) -> CandidateTable:
+        """The table of the candidates that are True in `chosen`, shape (m,)."""
+        at = np.flatnonzero(chosen)
+        columns = {
+            name: getattr(self, name)[at]
+            for name in (
+                "error", "error_low", "error_high", "measured_error", "distance", "n_windows",
+                "least_draw", "own_weight", "same_low", "same_high",
+            )
+        }  # fmt: skip
+        return replace(
+            self, **columns,
+            configs=tuple(self.configs[j] for j in at),
+            run_ids=tuple(self.run_ids[j] for j in at),
+            # By rows of its transpose, so that the draws of one candidate stay together.
+            draws=self.draws.T[at].T,
+            costs={name: _among(cost, at) for name, cost in self.costs.items()},
+        )  # fmt: skip
+
     def shown(self, limits: Collection[str]) -> dict[str, Cost]:
         """The costs that an answer shows, under limits on those."""
         return {n: c for n, c in self.costs.items() if n not in self.hidden or n in limits}
@@ -77,3 +97,13 @@ class CandidateTable:
             self.memo[name] = make(self)
         found: Value = self.memo[name]
         return found
+
+
+def _among(cost: Cost, at: NDArray[np.intp]) -> Cost:
+    value = cost.value[at]
+    # A cost that is counted has one array for all three, and is told by that.
+    exact = cost.low is cost.high
+    return replace(
+        cost, value=value, low=value if exact else cost.low[at], high=value if exact else cost.high[at],
+        source=tuple(cost.source[j] for j in at),
+    )  # fmt: skip

@@ -52,7 +52,9 @@ def _sentence(answer: dict[str, Any]) -> str:
     """What to take, how many errors it makes, and how sure that is."""
     best = answer["best"]
     p = best["prediction"]
-    on_new = "on new speech like the test set" if "same_set" in p else ""
+    named = answer["query"].get("test_set")
+    like = "the test set" if named is None else f"test set {named}"
+    on_new = f"on new speech like {like}" if "same_set" in p else f"on {like}" if named else ""
     measured = p["measured_error"]
     engine = best["config"].get("engine")
     where = "" if engine in (None, OWN_ENGINE) else " in this engine"
@@ -143,10 +145,13 @@ def _reasons(answer: dict[str, Any], width: int) -> list[str]:
 
 
 def _caveats(answer: dict[str, Any], width: int, most: int) -> list[str]:
-    """Words lost at window borders, the verdict on the untrained reference, then notes, each on one line."""
+    """Further test sets, words lost at window borders, the untrained reference, then notes, each on one line."""
+    kept = [("kept", k["verdict"]) for k in answer.get("kept", ())]
+    others = [("also", o["verdict"]) for o in answer.get("other_sets", ())]
     borders = answer.get("borders") or {}
     # Words that are surely lost change what is typed next; what is not shown is in the whole answer.
-    said = [("edges", borders["verdict"])] if (borders.get("low") or 0) > 0 else []
+    edges = [("edges", borders["verdict"])] if (borders.get("low") or 0) > 0 else []
+    said = [*kept, *edges, *others]
     said += [("plain", r["verdict"]) for r in answer.get("reference", ())]
     said += [("note", w["message"]) for w in answer["warnings"]]
     lines = [

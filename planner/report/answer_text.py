@@ -61,6 +61,8 @@ def plan_text(answer: dict[str, Any]) -> str:
     ]
     lines += [f"  {t}" for t in _alternatives(answer)]
     lines += ["", *(f"  why   {r}" if i == 0 else f"        {r}" for i, r in _numbered(answer))]
+    lines += [f"  kept  {k['verdict']}" for k in answer.get("kept", ())]
+    lines += [f"  also  {o['verdict']}" for o in answer.get("other_sets", ())]
     lines += [f"  plain {r['verdict']}" for r in answer.get("reference", ())]
     lines += [f"  next  {text}" for text in answer.get("advice", ())]
     if "borders" in answer:
@@ -245,6 +247,7 @@ def option_text(found: dict[str, Any]) -> str:
     if found["query"]["limits"]:
         lines.append(f"  meets all limits with probability {found['joint_probability']:.2f}")
     lines.append(f"  {_HOW_KNOWN[found['prediction']['kind']]}")
+    lines += [f"  kept  {k['verdict']}" for k in found.get("kept", ())]
     lines += [f"  note  {w['message']}" for w in found["warnings"]]
     return "\n".join(lines)
 

@@ -24,6 +24,7 @@ from planner.plan.choice import Decision, decide
 from planner.plan.configurations import axis_values
 from planner.service.borders import borders_json
 from planner.service.fitting import check_task, kept_or_why_not
+from planner.service.other_sets import kept_json
 from planner.service.prepared import Prepared, prepare
 from planner.service.reference import references_json
 from planner.store import write
@@ -89,6 +90,7 @@ def answer_from(prepared: Prepared) -> Answer:
     Raises:
         InfeasibleError: nothing meets the limits; `details` holds the nearest and what would do.
     """
+    prepared = prepared.under_rules()
     query, table, report = prepared.query, prepared.table, prepared.report
     decision = decide(table, query.limits, query.min_prob, query.level)
     answer = _answer(prepared, decision)
@@ -171,6 +173,7 @@ def _answer(prepared: Prepared, decision: Decision) -> dict[str, Any]:
         "evidence": [r.run_id for r in report.evidence.rows],
         **_reference(prepared, best),
         **_borders(prepared, best),
+        **_other_sets(prepared, best),
     }
 
 
@@ -183,6 +186,8 @@ def _answer_id(prepared: Prepared) -> str:
     if references:
         # They are no part of the law's evidence, and the answer shows them.
         evidence.append(references)
+    if prepared.sets.fit_ids:
+        evidence.append(list(prepared.sets.fit_ids))
     if prepared.borders:
         evidence.append([b.engine_evaluation_id for b in prepared.borders])
     identity = canonical_json([to_json(prepared.query), evidence, __version__, FORMAT])
@@ -199,6 +204,16 @@ def _borders(prepared: Prepared, best: int) -> dict[str, Any]:
         prepared.query.level,
     )
     return {"borders": found} if found else {}
+
+
+def _other_sets(prepared: Prepared, best: int) -> dict[str, Any]:
+    """The answer on the further test sets that the question has rules for, and on those that it has none for."""
+    sets, found = prepared.sets, prepared.beside(prepared.table.run_ids[best])
+    out: dict[str, Any] = {"other_sets": found} if found else {}
+    if sets.judged:
+        kept = kept_json(sets, best)
+        out |= {"kept": kept, "kept_fit_ids": list(sets.fit_ids), "n_not_kept": sets.n_dropped}
+    return out
 
 
 def _engines(prepared: Prepared) -> dict[str, Any]:

@@ -32,6 +32,7 @@ class AsOf:
 
     `engines` are the last score and latency in other engines, `by_window` says that latency was windows
     times the quantile of one, `untold_as_none` that a latency without output tokens was of none.
+    `set_fits` are the laws of further test sets that the question has rules for.
     Without `fit_id` the law of those runs is fitted by this version of the code.
     """
 
@@ -41,6 +42,7 @@ class AsOf:
     engines: tuple[int, int] = (0, 0)
     by_window: bool = False
     untold_as_none: bool = False
+    set_fits: tuple[str, ...] | None = None
 
 
 def resolved(engine: Engine, query: PlanQuery) -> PlanQuery:
@@ -143,7 +145,7 @@ def workload_of(engine: Engine, evidence: Evidence) -> Workload:
         if r.mean_output_tokens is not None
     ]
     windows_at = {r.setup.audio_seconds: r.mean_windows for r in rows if r.mean_windows is not None}
-    sizes = read.utterance_sizes(engine, rows[0].run_id)
+    sizes = read.utterance_sizes(engine, rows[0].run_id, evidence.study.split or None)
     seconds = tuple(size[0] for size in sizes)
     tokens_each = tuple(float(size[1] or 0) for size in sizes)
     if evidence.study.task != "asr":

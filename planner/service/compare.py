@@ -89,7 +89,7 @@ def compared(found: SameSet, level: float, n_deciding: int = N_DECIDING) -> dict
         "task": first.row.trial.task,
         "metric": first.row.metric,
         "split": first.evaluation.split,
-        "dataset": first.row.trial.dataset,
+        "dataset": _dataset(first),
         "normaliser": first.normaliser,
         "n_utterances": len(found.utterances),
         "n_units": int(pairs[0].n_units.sum()),
@@ -107,6 +107,12 @@ def compared(found: SameSet, level: float, n_deciding: int = N_DECIDING) -> dict
             )
         ],
     }  # fmt: skip
+
+
+def _dataset(run: ScoredRun) -> str:
+    """Where the utterances are from: a further test set's own source, or the trial's."""
+    further = (run.evaluation.details or {}).get("test_set") or {}
+    return str(further.get("dataset") or run.row.trial.dataset)
 
 
 def _scope(pair: Pair, clustered_by: str) -> str:

@@ -20,6 +20,7 @@ from planner.plan.cost import Cost
 from planner.plan.objectives import costs_of
 from planner.service import devices
 from planner.service.circumstances import latencies_of, latency_model, resolved, workload_of
+from planner.service.fitting import check_test_set
 from planner.store import read
 from planner.store.read_evidence import learned_runs
 from planner.words.catalogue import Catalogue
@@ -44,9 +45,10 @@ def measured(engine: Engine, query: PlanQuery, problem: SoundscaleError) -> dict
     Raises:
         InputError: a limit cannot be judged, or a name is unknown.
     """
+    test_set = check_test_set(engine, query.task, query.test_set)
     evidence = gather(
-        learned_runs(engine, query.task), query.task, source=query.source, dataset=query.dataset,
-        adaptation=query.adaptation, catalogue=read.catalogue(engine),
+        learned_runs(engine, query.task, test_set), query.task, source=query.source,
+        dataset=query.dataset, adaptation=query.adaptation, catalogue=read.catalogue(engine),
     )  # fmt: skip
     query = resolved(engine, query)
     latency = latency_model(engine, query, latencies_of(engine, query), evidence)

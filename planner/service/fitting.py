@@ -22,6 +22,8 @@ from planner.store import read, removal, write
 from planner.store.engine import exists, opened
 from planner.store.import_corrections import home_of_before
 from planner.store.read_evidence import fit_json, learned_runs, scored_counts
+from planner.store.results_on import OWN_SPLIT
+from planner.store.test_sets import set_names
 from planner.words.axes import COMPUTE_AXES
 from planner.words.catalogue import BUILT_IN, Catalogue
 from planner.words.records import TASKS, canonical_json, to_json
@@ -53,6 +55,21 @@ def check_task(task: str) -> str:
     if task not in TASKS:
         raise UnknownNameError("task", task, TASKS)
     return task
+
+
+def check_test_set(engine: Engine, task: str, test_set: str | None) -> str | None:
+    """The further test set, if some finished run of the task was scored on it.
+
+    Raises:
+        UnknownNameError: none was.
+    """
+    if test_set is None or test_set == OWN_SPLIT:
+        return None
+    known = set_names(engine, task)
+    if test_set not in known:
+        remedy = "score runs on it: [[data.test]] in a sweep file, then soundscale sweep run"
+        raise UnknownNameError("test set", test_set, [OWN_SPLIT, *known], remedy=remedy)
+    return test_set
 
 
 def import_results(
@@ -165,14 +182,18 @@ def fit(
     seed: int = 0,
     run_ids: frozenset[int] | None = None,
     fit_id: str | None = None,
+    test_set: str | None = None,
 ) -> FitReport:
     """Fit a law to the runs of one study and store it; the same evidence finds the stored fit.
 
     From those runs alone where `run_ids` says so. With `fit_id` it is that stored law, whatever
-    version of the code fitted it.
+    version of the code fitted it. With `test_set` it is of their errors on that further test set.
+
+    Raises:
+        UnknownNameError: no run was scored on the set.
     """
     check_task(task)
-    rows = learned_runs(engine, task)
+    rows = learned_runs(engine, task, check_test_set(engine, task, test_set))
     if run_ids is not None:
         rows = [r for r in rows if r.run_id in run_ids]
     # A stored answer is made again by the rule of its time.
@@ -226,7 +247,7 @@ def _by_older_rule(engine: Engine, fit_id: str) -> bool:
 
 def _speakers(engine: Engine, evidence: Evidence) -> int | None:
     """Speakers that the first run was scored on; None where utterances or speakers are not known."""
-    scored = read.utterances(engine, evidence.rows[0].run_id)
+    scored = read.utterances(engine, evidence.rows[0].run_id, evidence.study.split or None)
     names = {u.speaker for u in scored}
     return len(names) if names and None not in names else None
 

@@ -33,6 +33,7 @@ def frontier_from(prepared: Prepared, x: str) -> dict[str, Any]:
     Keys: `cost` (its key), `points` by rising cost, and `runs`: every configuration that was run, with
     the cost and the error that was measured.
     """
+    prepared = prepared.under_rules()
     check(FRONTIER, x=x)
     table, cost = prepared.table, COSTS[x]
     if cost not in table.costs:

@@ -15,6 +15,7 @@ from planner.costs.latency.data_sheets import DATA_SHEETS
 from planner.evidence.comparable import normaliser_of, older_rule, why_pooled
 from planner.evidence.fit_report import StoredFit
 from planner.laws.result import LawFit
+from planner.service.other_sets import set_rows
 from planner.store import read
 from planner.store.device_sheets import data_sheet
 from planner.store.engine import opened
@@ -134,6 +135,8 @@ def run_detail(db: str | None, run_id: int, *, utterances: bool = False) -> dict
         detail["latencies"] = [latency_line(s) for s in read.latencies(engine, run_id=run_id)]
         if row.trial.task == "asr":
             detail["scorings"] = [to_json(s) for s in scorings(engine, run_id)]
+        if on_sets := set_rows(engine, [row]):
+            detail["test_sets"] = on_sets
         if utterances:
             detail["utterances"] = [to_json(u) for u in read.utterances(engine, run_id)]
         detail["steps"] = [to_json(s) for s in read.steps(engine, run_id)]
@@ -207,7 +210,8 @@ def fit(db: str | None, fit_id: str) -> StoredFit:
 def _why_pooled(engine: Engine, row: FitRow, fitted: LawFit) -> str | None:
     """What a law of an older rule pooled that is apart now, by the runs it was fitted to."""
     used = {run_id for run_id, was_used, _ in row.runs if was_used}
-    rows = [r for r in learned_runs(engine, row.task) if r.run_id in used]
+    study = json.loads(row.selection_json).get("study", {})
+    rows = [r for r in learned_runs(engine, row.task, study.get("split")) if r.run_id in used]
     return why_pooled(rows, fitted.axes) if rows else None
 
 

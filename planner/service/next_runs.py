@@ -58,6 +58,7 @@ def suggest_runs(
 def suggest_from(prepared: Prepared, hours: float, worth: float = WORTH) -> dict[str, Any]:
     """As `suggest_runs`, from what was prepared."""
     check(SUGGEST, hours=hours, worth=worth)
+    prepared = prepared.under_rules()
     query, table, report = prepared.query, prepared.table, prepared.report
     found = worthwhile(prepared, hours, worth)
     offered = offered_json(table, found)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 from sqlalchemy import Engine
 
@@ -19,6 +21,7 @@ from planner.service.circumstances import AsOf, latencies_of, latency_model, res
 from planner.service.engines import Engines, engines_of
 from planner.service.few_runs import measured
 from planner.service.fitting import check_task, fit
+from planner.service.other_sets import Sets, beside, keepers, sets_of
 from planner.service.reference import References, references_of
 from planner.store.engine import opened
 from planner.store.read_engines import border_losses
@@ -40,8 +43,29 @@ class Prepared:
     engines: Engines = field(default_factory=Engines)
     references: References = field(default_factory=References)
     borders: tuple[BorderLoss, ...] = ()
+    sets: Sets = field(default_factory=Sets)
+    beside: Callable[[Sequence[int]], list[dict[str, Any]]] = field(
+        default=lambda run_ids: [], compare=False
+    )
+    """What runs err on the further test sets that the question says nothing of."""
     utterance_seconds: float | None = None
     """Mean length of the utterances that costs are of; None where no run tells it."""
+
+    def under_rules(self) -> Prepared:
+        """The same with the candidates alone that keep the question's rules on further test sets.
+
+        Raises:
+            InfeasibleError: none keeps them.
+        """
+        if not self.sets.judged:
+            return self
+        least = self.query.min_prob
+        key = f"keepers {least!r}"
+        if key not in self.table.memo:
+            met = keepers(self.table, self.sets, least)
+            self.table.memo[key] = self.table.among(met), self.sets.among(met)
+        table, sets = self.table.memo[key]
+        return dataclasses.replace(self, table=table, sets=sets)
 
 
 def prepare(engine: Engine, query: PlanQuery, as_of: AsOf | None = None) -> Prepared:
@@ -78,6 +102,10 @@ def prepare(engine: Engine, query: PlanQuery, as_of: AsOf | None = None) -> Prep
     return Prepared(
         query=query, table=table, report=report, evidence_latency_id=last, engines=deployed,
         references=references,
+        sets=sets_of(
+            engine, query, report.evidence, table, None if as_of is None else as_of.set_fits
+        ),
+        beside=lambda run_ids: beside(engine, query, run_ids),
         borders=tuple(border_losses(engine, [r.run_id for r in report.evidence.rows])),
         utterance_seconds=query.utterance_seconds or workload.mean_seconds,
     )  # fmt: skip
@@ -103,7 +131,7 @@ def usable_fit(engine: Engine, query: PlanQuery, as_of: AsOf | None = None) -> F
     run_ids, fit_id = (None, None) if as_of is None else (as_of.run_ids, as_of.fit_id)
     report = fit(
         engine, query.task, source=query.source, dataset=query.dataset, adaptation=query.adaptation,
-        seed=query.seed, run_ids=run_ids, fit_id=fit_id,
+        seed=query.seed, run_ids=run_ids, fit_id=fit_id, test_set=query.test_set,
     )  # fmt: skip
     if set(report.fit.statuses) & UNUSABLE and not query.accept_status:
         raise FitError(

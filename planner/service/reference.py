@@ -61,8 +61,10 @@ def references_of(
         costs: the table of one trial's configuration in the engines of the question.
     """
     first: dict[str, RunRow] = {}
-    for row in read.runs(engine, task=evidence.study.task, status="finished", adaptation="none"):
-        if is_reference(row, evidence):
+    test_set = evidence.study.split or None
+    for run in read.runs(engine, task=evidence.study.task, status="finished", adaptation="none"):
+        row = read.run_on(engine, run, test_set)
+        if row is not None and is_reference(row, evidence):
             first.setdefault(row.trial.backbone, row)
     rows = sorted(first.values(), key=lambda row: row.n_params)
     split = evidence.study.split

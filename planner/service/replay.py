@@ -67,6 +67,7 @@ def prepared_then(engine: Engine, answer: dict[str, Any], query_json: str) -> Pr
         engines=tuple(answer.get("evidence_engines", (0, 0))),
         by_window="latency_rule" not in answer,
         untold_as_none=answer.get("latency_rule") != LATENCY_RULE,
+        set_fits=tuple(answer["kept_fit_ids"]) if "kept_fit_ids" in answer else None,
     )
     return prepare(engine, PlanQuery(**json.loads(query_json)), as_of)
 
@@ -90,9 +91,10 @@ def as_stored(now: dict[str, Any], before: dict[str, Any]) -> dict[str, Any]:
     known = {r["run_id"] for r in before.get("reference", ())}
     references = [r for r in now.pop("reference", ()) if r["run_id"] in known]
     now |= {"reference": references} if references else {}
-    # Measured beside the answer; a newer measurement takes its place, and the answer keeps its own.
-    now.pop("borders", None)
-    now |= {"borders": before["borders"]} if "borders" in before else {}
+    # Measured beside the answer; newer measurements take their place, and the answer keeps its own.
+    for beside in ("borders", "other_sets"):
+        now.pop(beside, None)
+        now |= {beside: before[beside]} if beside in before else {}
     if isinstance(study := before.get("study"), dict):
         now = {**now, "study": {k: v for k, v in now["study"].items() if k in study}}
         older = [w for w in now["warnings"] if w["code"] != "older-rule"]

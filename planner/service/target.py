@@ -35,6 +35,7 @@ def plan_target(
 
 def target_from(prepared: Prepared, max_error: float, minimise: str) -> dict[str, Any]:
     """As `plan_target`, from what was prepared."""
+    prepared = prepared.under_rules()
     query, table, report = prepared.query, prepared.table, prepared.report
     check(TARGET, error=max_error)
     if minimise not in table.costs:

@@ -58,11 +58,13 @@ def _book(engine: Engine, stored: PlanRow, rows: dict[int, RunRow]) -> dict[str,
     answer = json.loads(stored.answer_json)
     evidence = set(answer["evidence"])
     config, study = answer["best"]["config"], answer["study"]
-    made = [
-        row
+    # An answer for a further test set waits for errors on that set.
+    found = (
+        read.run_on(engine, row, study.get("split") or None)
         for row in rows.values()
-        if row.run_id not in evidence and _same(row, config, study) and row.error
-    ]
+        if row.run_id not in evidence and _same(row, config, study)
+    )
+    made = [row for row in found if row is not None and row.error]
     booked = {
         "answer_id": answer["answer_id"],
         "label": answer["best"]["label"],

@@ -18,6 +18,7 @@ from planner.service import devices
 from planner.service.circumstances import latencies_of, latency_model, resolved, workload_of
 from planner.service.engines import engines_of
 from planner.service.fitting import check_task
+from planner.service.other_sets import kept_json, sets_of
 from planner.service.prepared import usable_fit
 from planner.store.engine import opened
 from planner.words.question import PlanQuery
@@ -67,12 +68,14 @@ def whatif_from(
         device=devices.described(engine, query.device), engines=_one(deployed),
     )  # fmt: skip
     decision = decide(table, query.limits, query.min_prob, query.level)
+    sets = sets_of(engine, query, report.evidence, table)
     return {
         **answer_json.option(table, decision, 0, query),
         "query": {**to_json(query), "limits": query.limits},
         "fit_id": report.fit_id,
         "n_runs": len(report.evidence.rows),
         "warnings": warnings_of(report),
+        **({"kept": kept_json(sets, 0)} if sets.judged else {}),
     }
 
 

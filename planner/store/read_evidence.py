@@ -15,25 +15,29 @@ from sqlalchemy import Connection, Engine, select
 
 from planner.store import schema
 from planner.store.read_runs import without_seed
+from planner.store.results_on import results_on
 from planner.store.row_types import LearnedRun, ScoredCounts
 from planner.store.transactions import read
-from planner.store.views import results
 from planner.words.records import Trial, trial_from_json
 
 _COLUMNS = LearnedRun._fields[4:]
-_QUERY = (
-    select(
-        results.c.run_id, schema.trials.c.trial_json, results.c.evaluation_details_json,
-        *(results.c[name] for name in _COLUMNS),
-    )
-    .select_from(results.join(schema.trials, schema.trials.c.trial_id == results.c.trial_id))
-    .order_by(results.c.run_id)
-)  # fmt: skip
 
 
-def learned_runs(engine: Engine, task: str) -> list[LearnedRun]:
-    """The finished runs of a task in the order of their keys."""
-    query = _QUERY.where(results.c.task == task, results.c.status == "finished")
+def learned_runs(engine: Engine, task: str, test_set: str | None = None) -> list[LearnedRun]:
+    """The finished runs of a task in the order of their keys, with their errors on a named test set.
+
+    None is the test set that their trials name; runs that were not scored on the set are not there.
+    """
+    of = results_on(test_set)
+    query = (
+        select(
+            of.c.run_id, schema.trials.c.trial_json, of.c.evaluation_details_json,
+            *(of.c[name] for name in _COLUMNS),
+        )
+        .select_from(of.join(schema.trials, schema.trials.c.trial_id == of.c.trial_id))
+        .where(of.c.task == task, of.c.status == "finished")
+        .order_by(of.c.run_id)
+    )  # fmt: skip
     rows = read(engine, lambda c: c.execute(query).all())
     setups: dict[str, Trial] = {}
     details: dict[str | None, dict[str, Any]] = {None: {}}

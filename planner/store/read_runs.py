@@ -19,6 +19,11 @@ from planner.words.records import Evaluation, Step, Trial, Utterance, trial_from
 _SOURCE = results.join(schema.trials, schema.trials.c.trial_id == results.c.trial_id)
 _RUNS = select(results, schema.trials.c.trial_json).select_from(_SOURCE).order_by(results.c.run_id)
 _SEED = '"seed":'
+_OF_EVALUATION = (
+    "split", "error", "std_error", "n_units", "n_errors", "n_utterances", "n_broken", "selection",
+    "audio_coverage", "speaker_overlap", "mean_output_tokens",
+)  # fmt: skip
+"""Fields of a `RunRow` that are of its evaluation."""
 _SHOWN = {f.name for f in dataclasses.fields(RunRow)} - {"trial", "evaluation_details"}
 
 
@@ -114,6 +119,18 @@ def run(engine: Engine, run_id: int) -> RunRow:
     return found[0]
 
 
+def run_on(engine: Engine, row: RunRow, test_set: str | None) -> RunRow | None:
+    """The run with its scores on a named test set (None: its trial's own); None where it has none there."""
+    if test_set in (None, row.split):
+        return row
+    found = [e for e in evaluations(engine, row.run_id) if e.split == test_set]
+    mine = [e for e in found if e.metric == row.metric]
+    if not mine:
+        return None
+    scored = {name: getattr(mine[0], name) for name in _OF_EVALUATION}
+    return dataclasses.replace(row, **scored, evaluation_details=mine[0].details or {})
+
+
 def attempts(engine: Engine, trial_id: int) -> list[RunRow]:
     """All runs of one trial, first attempt first."""
     return _run_rows(engine, _RUNS.where(results.c.trial_id == trial_id))
@@ -144,12 +161,14 @@ def utterances(engine: Engine, run_id: int, split: str | None = None) -> list[Ut
     return [Utterance(**row) for row in _all(engine, query)]
 
 
-def utterance_sizes(engine: Engine, run_id: int) -> list[tuple[float, int | None]]:
+def utterance_sizes(
+    engine: Engine, run_id: int, split: str | None = None
+) -> list[tuple[float, int | None]]:
     """Seconds and output tokens of the utterances that a run was scored on, in the order of names."""
     table = schema.utterances
     query = (
         select(table.c.audio_seconds, table.c.n_output_tokens)
-        .where(table.c.evaluation_id == _main_evaluation(run_id, None))
+        .where(table.c.evaluation_id == _main_evaluation(run_id, split))
         .order_by(table.c.utterance_id)
     )
     return [(row["audio_seconds"], row["n_output_tokens"]) for row in _all(engine, query)]

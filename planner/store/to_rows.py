@@ -161,12 +161,13 @@ def record_columns(record: RunRecord, device_id: int | None) -> Row:
 def store_details(connection: Connection, run_id: int, record: RunRecord) -> None:
     """Insert what hangs below a run: evaluations with their utterances, steps, latencies."""
     for evaluation in record.evaluations:
-        _insert_evaluation(connection, run_id, evaluation)
+        insert_evaluation(connection, run_id, evaluation)
     _insert_steps(connection, run_id, record.steps)
     insert_latencies(connection, latency_rows(record.latencies, run_id), record.latencies)
 
 
-def _insert_evaluation(connection: Connection, run_id: int, evaluation: Evaluation) -> None:
+def insert_evaluation(connection: Connection, run_id: int, evaluation: Evaluation) -> None:
+    """Insert one evaluation of a run with its utterances."""
     row = {name: getattr(evaluation, name) for name in _EVALUATION_COLUMNS} | {
         "run_id": run_id,
         "output_tokens_json": optional_json(evaluation.output_tokens),

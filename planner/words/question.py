@@ -27,6 +27,7 @@ from planner.words.asked_beside import FRONTIER as FRONTIER
 from planner.words.asked_beside import SUGGEST as SUGGEST
 from planner.words.asked_beside import TARGET as TARGET
 from planner.words.asked_beside import WHATIF as WHATIF
+from planner.words.keep import rules_of
 
 COST_UNITS = {
     "flops": "FLOPs",
@@ -84,6 +85,8 @@ class PlanQuery:
             at the `price` of an hour of the device, `idle` for a share of it.
         energy_j_per_hour: most energy of an hour of audio; size_bytes: largest model on disk.
         engine, precision: names with commas, or `any`; None is what scored the trials.
+        test_set: a further test set (`[[data.test]]`) whose errors are minimised; None: the trials' own.
+        keep: rules for other test sets (planner.words.keep), each met with `min_prob` by itself; None: none.
     """
 
     flops: float | None = field(
@@ -258,6 +261,20 @@ class PlanQuery:
             title="Precision", example="int8,fp32",
         ),
     )  # fmt: skip
+    test_set: str | None = field(
+        default=None,
+        metadata=later(
+            "name", "Errors on this further test set; else on the one that the runs' trials name.",
+            title="Errors on test set", example="general",
+        ),
+    )  # fmt: skip
+    keep: str | None = field(
+        default=None,
+        metadata=later(
+            "name", "Most errors on further test sets, e.g. general<=9%, or points above the untrained checkpoint.",
+            title="Keep on other test sets", example="general<=+1pt",
+        ),
+    )  # fmt: skip
     more_limits: tuple[tuple[str, float], ...] = ()
     n_draws: int = 1000
     seed: int = 0
@@ -275,6 +292,7 @@ class PlanQuery:
                 raise InputError(f"{name} must be a positive number, got {value!r}")
         for one in QUESTION:
             one.check(getattr(self, one.name))
+        rules_of(self.keep)
         if self.measured_only and (self.grid or self.candidates):
             raise InputError(
                 "measured_only contradicts a finer grid and a list of candidates; drop one of them"

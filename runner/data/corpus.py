@@ -53,7 +53,7 @@ def load_corpus(
         raise InputError(
             f"join_seconds was asked of {listing.name}, but joined clips have no single emotion; leave it out"
         )
-    clips, policy = with_splits(_in_bounds(listing, spec), spec)
+    clips, policy = with_splits(in_bounds(listing, spec), spec)
     # The built-in prompts are what their hash says, and digests of before stay.
     is_counted = spec.copies == "counted" or spec.name in prompts.NAMES
     clips, copies = (clips, ()) if is_counted else once_each(clips)
@@ -95,7 +95,7 @@ def measured(clip: Clip) -> Clip:
         return dataclasses.replace(clip, audio_seconds=0.0, fault=error.fault)
 
 
-def _in_bounds(listing: Listing, spec: DataSpec) -> Listing:
+def in_bounds(listing: Listing, spec: DataSpec) -> Listing:
     """The listing with durations and without clips outside the bounds; broken clips stay."""
     high = spec.max_seconds if spec.max_seconds is not None else float("inf")
     gap = "" if spec.join_gap == "silence" else spec.join_gap

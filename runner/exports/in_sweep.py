@@ -21,6 +21,7 @@ from planner.store.read_engines import border_losses
 from runner import sweep_latency
 from runner.engines.description import is_readable
 from runner.engines.formats import Format, asked_engine, format_of, require_installed
+from runner.exports import on_sets
 from runner.exports.make import ExportRequest
 from runner.exports.together import Came, export_runs, processes
 
@@ -69,7 +70,9 @@ def checked(spec: SweepSpec, say: Say, *, lenient: bool = False) -> SweepSpec:
 def measure(
     db: str, spec: SweepSpec, artifacts: str, weights: Path | None, ray_address: str, say: Say
 ) -> None:
-    """After training: the engines that the file names, then the latency of all of it."""
+    """After training: further test sets, the engines that the file names, then the latency of all of it."""
+    if spec.test_sets:
+        on_sets.score_finished(db, spec, weights, say)
     engines = export_finished(db, spec, artifacts, weights, say) if spec.engines else ()
     if spec.latency == "quiet":
         sweep_latency.after_training(db, spec.name, ray_address, say, engines)

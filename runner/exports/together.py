@@ -1,4 +1,4 @@
-"""Exports of several runs at once: a process of one thread a core, which loads a run and makes all of its exports."""
+"""Work on several runs at once: a process of one thread a core, which loads a run and does all that is asked of it."""
 
 from __future__ import annotations
 
@@ -7,14 +7,17 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from functools import partial
 from multiprocessing import get_context
-from typing import Any
+from typing import Any, TypeVar
 
 from planner.errors import SoundscaleError
 from runner.campaign.notice import sigterm_interrupts
 from runner.exports.make import ExportRequest, export_all
 from runner.probing.groups import COPIES, FLOAT_BYTES, free_bytes
 
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 Came = list[dict[str, Any] | SoundscaleError]
 """What each export of a run came to, or why it did not."""
 
@@ -41,19 +44,43 @@ def export_runs(
     Raises:
         KeyboardInterrupt: Ctrl-C or SIGTERM; exports that are done are stored.
     """
-    n = min(len(runs), at_once)
+
+    def of_lost(requests: Sequence[ExportRequest], lost: SoundscaleError) -> Came:
+        return [lost] * len(requests)
+
+    each_at_once(partial(_made, db), runs, tell, at_once, of_lost)
+
+
+def each_at_once(
+    work: Callable[[Item], Result],
+    items: Sequence[Item],
+    tell: Callable[[int, Result], None],
+    at_once: int,
+    of_lost: Callable[[Item, SoundscaleError], Result],
+) -> None:
+    """Do `work` for each item, in processes of one thread each where there are several.
+
+    Args:
+        work: what to do; a function that a process can be given.
+        items: what it is done for.
+        tell: takes the place of an item and what came of it, as soon as it is there.
+        at_once: processes; see `processes`.
+        of_lost: what comes of an item whose process died.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C or SIGTERM; what is done is stored.
+    """
+    n = min(len(items), at_once)
     if n < 2:
-        for place, requests in enumerate(runs):
-            tell(place, _made(db, requests))
+        for place, item in enumerate(items):
+            tell(place, work(item))
         return
     with sigterm_interrupts(), _one_thread():
         pool = ProcessPoolExecutor(n, mp_context=get_context("spawn"))
         try:
-            asked: dict[Future[Came], int] = {
-                pool.submit(_made, db, requests): place for place, requests in enumerate(runs)
-            }
+            asked = {pool.submit(work, item): place for place, item in enumerate(items)}
             for done in as_completed(asked):
-                tell(asked[done], _result(done, runs[asked[done]]))
+                tell(asked[done], _result(done, items[asked[done]], of_lost))
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
@@ -68,12 +95,14 @@ def _made(db: str, requests: Sequence[ExportRequest]) -> Came:
     return list(export_all(db, requests, lambda line: None))
 
 
-def _result(done: Future[Came], requests: Sequence[ExportRequest]) -> Came:
+def _result(
+    done: Future[Result], item: Item, of_lost: Callable[[Item, SoundscaleError], Result]
+) -> Result:
     try:
         return done.result()
     except BrokenProcessPool:
         lost = SoundscaleError("its process died (out of memory?); the same command tries it again")
-        return [lost] * len(requests)
+        return of_lost(item, lost)
 
 
 @contextmanager

@@ -22,6 +22,7 @@ from planner.words.catalogue import BUILT_IN, Catalogue, writes_by_ctc
 from planner.words.languages import check_language
 from planner.words.records import Reduction
 from planner.words.scorers import SCORERS
+from runner.data.test_set import TestSet
 from runner.sweep.keys import AXIS_NAMES, Level, SweepSpec
 from runner.trial.recipe import OPTIMISERS, PRECISIONS, SCHEDULES
 
@@ -62,11 +63,14 @@ def read_table(where: Path, kind: str = "sweep") -> dict[str, Any]:
 
 
 def with_own_path(spec: SweepSpec, where: Path) -> SweepSpec:
-    """The spec with a relative `data.path` from its file's folder."""
-    if spec.data.path is None:
-        return spec
-    there = where.parent / Path(spec.data.path).expanduser()
-    return spec.model_copy(update={"data": replace(spec.data, path=str(there.resolve()))})
+    """The spec with relative paths of its data and its test sets from its file's folder."""
+
+    def there(path: str | None) -> str | None:
+        return None if path is None else str((where.parent / Path(path).expanduser()).resolve())
+
+    sets = [replace(one, path=there(one.path)) for one in spec.test_sets]
+    data = replace(spec.data, path=there(spec.data.path))
+    return spec.model_copy(update={"data": data, "test_sets": sets})
 
 
 def parse_spec(table: dict[str, Any], where: str, catalogue: Catalogue = BUILT_IN) -> SweepSpec:
@@ -80,6 +84,7 @@ def parse_spec(table: dict[str, Any], where: str, catalogue: Catalogue = BUILT_I
     Raises:
         InputError: a key or a value is wrong.
     """
+    table = _with_test_sets(table, where)
     _refuse_unknown_keys(SweepSpec, table, "", where)
     try:
         spec = SweepSpec.model_validate(table)
@@ -87,12 +92,35 @@ def parse_spec(table: dict[str, Any], where: str, catalogue: Catalogue = BUILT_I
         raise _one_line(problem, where) from None
     try:
         _check_names(spec)
+        _check_test_sets(spec, catalogue)
         _check_against_catalogue(spec, catalogue)
         _check_decoding(table, spec, catalogue)
         _check_design(spec)
     except SoundscaleError as problem:
         raise InputError(f"{where}: {problem}") from None
     return spec
+
+
+def _with_test_sets(table: dict[str, Any], where: str) -> dict[str, Any]:
+    """The table with `[[data.test]]` as `test_sets`, which is how a stored sweep has it.
+
+    Raises:
+        InputError: `data.test` is no list of tables, or a key of one is unknown.
+    """
+    data = table.get("data")
+    given = data.get("test", []) if isinstance(data, dict) else []
+    if not isinstance(given, list) or not all(isinstance(one, dict) for one in given):
+        raise InputError(f"{where}: data.test: must be tables, each under [[data.test]]")
+    known = {f.name: None for f in dataclasses.fields(TestSet)}
+    for i, one in enumerate(given):
+        for key in one:
+            if key not in known:
+                names = [f"data.test[{i}].{k}" for k in known]
+                raise UnknownNameError("key", f"data.test[{i}].{key}", names, remedy=f"in {where}")
+    if not given:
+        return table
+    rest = {k: v for k, v in table["data"].items() if k != "test"}
+    return table | {"data": rest, "test_sets": given}
 
 
 def _keys(kind: Any) -> dict[str, Any] | None:
@@ -135,6 +163,7 @@ def _one_line(problem: ValidationError, where: str) -> InputError:
     key = ""
     for part in first["loc"]:
         key += f"[{part}]" if isinstance(part, int) else (f".{part}" if key else str(part))
+    key = key.replace("test_sets", "data.test", 1) if key.startswith("test_sets") else key
     text = first["msg"].removeprefix("Value error, ")
     text = text[:1].lower() + text[1:]
     if first["type"] == "missing":
@@ -175,6 +204,22 @@ def _check_names(spec: SweepSpec) -> None:
         raise InputError(
             f"data.task: {spec.data.task} is not the sweep's task {spec.task}; leave data.task out"
         )
+
+
+def _check_test_sets(spec: SweepSpec, catalogue: Catalogue) -> None:
+    """Names that are told apart, scorers that there are, and languages that every backbone hears."""
+    names = [one.name for one in spec.test_sets]
+    for i, one in enumerate(spec.test_sets):
+        with _under(f"data.test[{i}]"):
+            if one.name in names[:i]:
+                raise InputError(f"name {one.name!r} is given twice; a set has one name")
+            if one.normaliser is not None and one.normaliser not in SCORERS:
+                raise UnknownNameError("normaliser", one.normaliser, list(SCORERS))
+            if spec.task == "asr":
+                for name in _levels(spec, "backbone"):
+                    check_language(catalogue.backbone(name), one.language)
+            elif one.language is not None or one.normaliser is not None:
+                raise InputError("an emotion has no language and no normaliser; leave them out")
 
 
 DECODERS_OWN = (

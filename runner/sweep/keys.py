@@ -37,6 +37,9 @@ twice the fewest errors, and the untrained checkpoints in the first engine alone
 `reference = true` adds what users would take without training, for each backbone: the checkpoint as it is, in windows
 of 30 s without fewer tokens, greedy, on the same test set.
 
+`[[data.test]]` tables name further test sets (runner.data.test_set): after training every finished run is scored on
+each, from its stored tensors, so that a set may be added later and nothing is trained again.
+
 An unknown key is an error that names the nearest known one: a misspelt `leaning_rate` that is
 silently ignored would train a whole campaign at the wrong rate.
 """
@@ -53,6 +56,8 @@ from pydantic import (
     Field,
     PositiveFloat,
     PositiveInt,
+    SerializerFunctionWrapHandler,
+    model_serializer,
     model_validator,
 )
 
@@ -68,6 +73,7 @@ from planner.words.records import (
 from planner.words.scorers import default_scorer
 from planner.words.units import parse_bytes, parse_flops
 from runner.data.clips import DataSpec
+from runner.data.test_set import TestSet
 from runner.trial.recipe import batch_size_for
 
 AXIS_NAMES = ("backbone", "audio_seconds", "reduction", "adaptation")
@@ -265,6 +271,8 @@ class SweepSpec(Section):
     engines: list[str] = []
     engine_runs: Literal["all", "frontier"] = "all"
     reference: bool = False
+    # `[[data.test]]` of the file: of the trials' data it is no part, and their fingerprints do not know it.
+    test_sets: list[TestSet] = []
 
     @model_validator(mode="before")
     @classmethod
@@ -276,6 +284,14 @@ class SweepSpec(Section):
         if not isinstance(given, dict) or not isinstance(data, dict):
             return table
         return table | {"decoding": _decoding_of(given, data.get("language"))}
+
+    @model_serializer(mode="wrap")
+    def _as_before(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without `test_sets` where there are none: files that were stored before there were any stay equal."""
+        out: dict[str, Any] = write(self)
+        if not out.get("test_sets"):
+            out.pop("test_sets", None)
+        return out
 
     @property
     def scorer(self) -> str:

@@ -67,10 +67,39 @@ def prepare_spec(spec: SweepSpec, catalogue: Catalogue, say: Say) -> PreparedSwe
     _say_faults(corpus, say)
     _say_copies(corpus, say)
     _check_language(spec, corpus, say)
+    _find_test_sets(spec, corpus, say)
     trials = expand(spec, corpus, catalogue)
     _check_windows([trial for trial, _ in trials], corpus)
     _check_frames([trial for trial, _ in trials], corpus, catalogue)
     return PreparedSweep(spec=spec, corpus=corpus, trials=trials, catalogue=catalogue)
+
+
+def _find_test_sets(spec: SweepSpec, corpus: Corpus, say: Say) -> None:
+    """Find the further test sets before anything is spent, and say what each holds.
+
+    Raises:
+        MissingResourceError: a set cannot be had.
+        InputError: nothing of it can be scored, or it has classes that the models do not name.
+    """
+    from runner.data.test_clips import load_test_set
+
+    for one in spec.test_sets:
+        found = load_test_set(one, spec.task, corpus.train, say=say)
+        sound = [clip for clip in found.clips if clip.fault is None]
+        if not sound:
+            raise InputError(f"test set {one.name}: none of {len(found.clips)} clips can be read")
+        strange = sorted({clip.reference for clip in sound} - set(corpus.labels))
+        if spec.task == "emotion" and strange:
+            raise InputError(
+                f"test set {one.name} has {strange[0]!r}, which is no class of {corpus.name}: "
+                f"{', '.join(corpus.labels)}"
+            )
+        broken = len(found.clips) - len(sound)
+        say(
+            f"test set {one.name}: {len(sound)} clips of {found.name} to score, "
+            f"{sum(c.audio_seconds for c in sound) / 60:.1f} minutes, from {found.source}"
+            + (f"; {broken} cannot be read" if broken else "")
+        )
 
 
 def _say_copies(corpus: Corpus, say: Say) -> None:

@@ -51,9 +51,10 @@ REFUSED = {
 }
 NOT_A_LIMIT = (
     "task", "source", "dataset", "adaptation", "candidates", "grid", "measured_only", "extrapolate",
-    "accept_status",
+    "accept_status", "test_set", "keep",
 )  # fmt: skip
-"""What a question may say and a study says by its candidates and its own runs."""
+"""What a question may say and a study does not: it says so by its candidates and its own runs, which are scored
+on one test set."""
 WORTH = 1e-4
 """Least value of a run in error, as for `suggest`: 0.01 points (assumption: nobody decides by less)."""
 _UNTIL = re.compile(r"\s*regret\s*<=\s*(.+?)\s*$")

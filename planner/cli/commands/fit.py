@@ -47,6 +47,7 @@ def fit_run(
     source: str | None,
     dataset: str | None,
     adaptation: str | None,
+    test_set: str | None,
     axes: str | None,
     law: str,
     loss: str,
@@ -71,7 +72,7 @@ def fit_run(
     with opened(db, must_exist=True) as engine:
         result = fitting.fit(
             engine, task, source=source, dataset=dataset, adaptation=adaptation, axes=names,
-            law=law, loss=loss, seed=seed,
+            law=law, loss=loss, seed=seed, test_set=test_set,
         )  # fmt: skip
     if page is not None:
         from planner.report.fit_page import write_page
@@ -96,7 +97,7 @@ fit.add_command(fit_difference)
 @format_option()
 def fit_compare(
     db: str | None, task: str, source: str | None, dataset: str | None, adaptation: str | None,
-    output_format: str,
+    test_set: str | None, output_format: str,
 ) -> None:  # fmt: skip
     """Every form that was tried on the runs of one study, with scores, weights and reasons.
 
@@ -109,7 +110,9 @@ def fit_compare(
     from planner.store.engine import opened
 
     with opened(db, must_exist=True) as engine:
-        result = fitting.fit(engine, task, source=source, dataset=dataset, adaptation=adaptation)
+        result = fitting.fit(
+            engine, task, source=source, dataset=dataset, adaptation=adaptation, test_set=test_set
+        )
     if output_format == "table":
         echo(answer_text.compare_text(result))
         return

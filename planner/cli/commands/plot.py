@@ -50,7 +50,7 @@ def _show(files: dict[str, Path | None], chart: Callable[[], Any], text: Callabl
 @_options
 def plot_frontier(
     db: str | None, task: str, source: str | None, dataset: str | None, adaptation: str | None,
-    cost: str, **files: Path | None,
+    test_set: str | None, cost: str, **files: Path | None,
 ) -> None:  # fmt: skip
     """The frontier with its band, and the runs behind it.
 
@@ -66,7 +66,9 @@ def plot_frontier(
     from planner.service.frontier import frontier
     from planner.words.question import PlanQuery
 
-    query = PlanQuery(task=task, source=source, dataset=dataset, adaptation=adaptation)
+    query = PlanQuery(
+        task=task, source=source, dataset=dataset, adaptation=adaptation, test_set=test_set
+    )
     found = frontier(db, query, cost)
     name, best, runs = found["cost"], found["points"], found["runs"]
 
@@ -85,7 +87,7 @@ def plot_frontier(
 @_options
 def plot_fit(
     db: str | None, task: str, source: str | None, dataset: str | None, adaptation: str | None,
-    **files: Path | None,
+    test_set: str | None, **files: Path | None,
 ) -> None:  # fmt: skip
     """Each run's measured error against what the law says of it.
 
@@ -100,7 +102,9 @@ def plot_fit(
     from planner.store.engine import opened
 
     with opened(db, must_exist=True) as engine:
-        found = fitting.fit(engine, task, source=source, dataset=dataset, adaptation=adaptation)
+        found = fitting.fit(
+            engine, task, source=source, dataset=dataset, adaptation=adaptation, test_set=test_set
+        )
     rows = fit_rows.fit_rows(found)
 
     def text() -> str:
@@ -123,7 +127,7 @@ def _inside(row: dict[str, Any]) -> str:
 @_options
 def plot_axes(
     db: str | None, task: str, source: str | None, dataset: str | None, adaptation: str | None,
-    **files: Path | None,
+    test_set: str | None, **files: Path | None,
 ) -> None:  # fmt: skip
     """Error along each compute axis, one mark for each run.
 
@@ -139,7 +143,9 @@ def plot_axes(
     from planner.words.axes import axis
 
     with opened(db, must_exist=True) as engine:
-        found = fitting.fit(engine, task, source=source, dataset=dataset, adaptation=adaptation)
+        found = fitting.fit(
+            engine, task, source=source, dataset=dataset, adaptation=adaptation, test_set=test_set
+        )
     rows = fit_rows.fit_rows(found)
     names = found.fit.axes
 

@@ -106,7 +106,7 @@ function showAnswer() {
   panel.binding(answer.binding);
   fill(byId("answer"),
     show.sentence(answer), show.certainty(answer),
-    el("div", { class: "body" }, show.bars(best, answer.query), show.reasons([...answer.reasons, ...(answer.advice ?? []), ...(answer.reference ?? []).map((r) => r.verdict), ...(answer.borders ? [answer.borders.verdict] : [])])), show.warnings(answer.warnings), show.use(answer), actions());
+    el("div", { class: "body" }, show.bars(best, answer.query), show.reasons([...answer.reasons, ...(answer.advice ?? []), ...[...(answer.kept ?? []), ...(answer.other_sets ?? [])].map((one) => one.verdict), ...(answer.reference ?? []).map((r) => r.verdict), ...(answer.borders ? [answer.borders.verdict] : [])])), show.warnings(answer.warnings), show.use(answer), actions());
   fill(byId("alternatives"), show.alternatives(answer, pick));
   showAll();
   further(byId("further"), state);

@@ -1,0 +1,343 @@
+"""Further test sets beside an answer: which candidates keep the question's rules there, and what was lost.
+
+A model that was tuned for some speech may err more on other speech. The law of a further set is fitted to the
+errors there of the runs that the answer rests on; the untrained checkpoint of a backbone is its run with
+adaptation `none`, no token taken away and the longest window.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Engine
+
+from planner.errors import InfeasibleError, InputError, NoLawError, SoundscaleError
+from planner.evidence.comparable import normaliser_of
+from planner.evidence.paired.difference import Difference, difference
+from planner.evidence.paired.scored import ScoredRun, pair_of, same_set, scored_run
+from planner.evidence.study import Evidence
+from planner.plan import candidates
+from planner.plan.candidates import CandidateTable
+from planner.plan.kept_sets import OnSet, Untrained, on_set
+from planner.service.circumstances import workload_of
+from planner.service.fitting import check_test_set, fit
+from planner.store import read
+from planner.store.row_types import Run, RunRow
+from planner.store.test_sets import scored_sets, set_names
+from planner.words.keep import Rule, rules_of
+from planner.words.question import PlanQuery
+from planner.words.told_apart import full_labels
+
+MOST_PAIRED = 300
+"""Configurations that are paired with the untrained checkpoint by their utterances, those of the fewest
+expected errors (assumption: some 2 ms each); the law tells of the others."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sets:
+    """The rules of a question with every candidate on their sets, and the laws that tell of it.
+
+    `n_dropped` counts the candidates that a rule was not met by.
+    """
+
+    judged: tuple[OnSet, ...] = ()
+    fit_ids: tuple[str, ...] = ()
+    untrained: tuple[Mapping[str, Untrained], ...] = ()
+    n_dropped: int = 0
+
+    def among(self, chosen: NDArray[np.bool_]) -> Sets:
+        """Of the candidates that are True in `chosen`, shape (m,)."""
+        judged = tuple(one.among(chosen) for one in self.judged)
+        return dataclasses.replace(self, judged=judged, n_dropped=int((~chosen).sum()))
+
+
+def sets_of(
+    engine: Engine, query: PlanQuery, evidence: Evidence, table: CandidateTable,
+    fit_ids: Sequence[str | None] | None = None,
+) -> Sets:  # fmt: skip
+    """Every candidate on the sets that the question has rules for.
+
+    Args:
+        engine: the database.
+        query: the question, resolved.
+        evidence: the runs that the answer rests on.
+        table: the candidates.
+        fit_ids: of the sets' laws, where an earlier answer is made again.
+
+    Raises:
+        UnknownNameError: nothing was scored on a set.
+        InputError: a change is asked for, and no untrained checkpoint was scored on the set.
+    """
+    rules = rules_of(query.keep)
+    laws = list(fit_ids or [None] * len(rules))
+    found = [
+        _judged(engine, query, evidence, table, rule, law)
+        for rule, law in zip(rules, laws, strict=True)
+    ]
+    return Sets(
+        judged=tuple(one for one, _, _ in found),
+        fit_ids=tuple(law for _, law, _ in found),
+        untrained=tuple(base for _, _, base in found),
+    )
+
+
+def _judged(
+    engine: Engine, query: PlanQuery, evidence: Evidence, table: CandidateTable, rule: Rule,
+    fit_id: str | None,
+) -> tuple[OnSet, str, Mapping[str, Untrained]]:  # fmt: skip
+    name = rule.test_set
+    if check_test_set(engine, query.task, name) is None or name == query.test_set:
+        raise InputError(
+            f"keep names {name}, whose errors are what the answer has fewest of; name a further test set"
+        )
+    ran = frozenset(row.run_id for row in evidence.rows)
+    try:
+        report = fit(
+            engine, query.task, seed=query.seed, run_ids=ran, test_set=name, fit_id=fit_id,
+        )  # fmt: skip
+    except NoLawError as problem:
+        raise NoLawError(
+            f"what candidates err on {name} is not known: {problem}; score more runs on it"
+        ) from None
+    base = _untrained(engine, query.task, name, report.evidence.rows[0])
+    if rule.over_untrained and not base:
+        raise InputError(
+            f"{rule} is a change against the untrained checkpoint, and none was scored on {name}: add "
+            "reference = true to the sweep file and run it again, or give a rule of errors "
+            f"({name}<=9%)"
+        )
+    own = [config.trained for config in table.configs]
+    distinct = list(dict.fromkeys(own))
+    asked = dataclasses.replace(
+        query.without_limits, test_set=name, keep=None, engine=None, precision=None, extrapolate=True,
+    )  # fmt: skip
+    there = candidates.build(
+        asked, report.evidence, report.fit, workload_of(engine, report.evidence), None, distinct
+    )
+    place = {config: j for j, config in enumerate(distinct)}
+    at = np.array([place[config] for config in own])
+    best_first = sorted(range(len(own)), key=lambda j: table.error[j])
+    pairs = _pairs(engine, name, there, list(dict.fromkeys(at[j] for j in best_first)), base)
+    judged = on_set(
+        rule, there.error, there.error_low, there.error_high, there.draws,
+        [base.get(config.backbone) for config in distinct], pairs, query.level,
+    )  # fmt: skip
+    return judged.among(at), report.fit_id, base
+
+
+def _untrained(engine: Engine, task: str, name: str, mine: Run) -> dict[str, Untrained]:
+    """The untrained checkpoint of each backbone on the set, by the clips and the scorer of that run."""
+    best: dict[str, RunRow] = {}
+    for run in read.runs(engine, task=task, status="finished", adaptation="none"):
+        trial = run.trial
+        if trial.initialisation != "pretrained" or trial.reduction.factor > 1:
+            continue
+        row = read.run_on(engine, run, name)
+        if row is None or row.error is None or not _alike(row, mine):
+            continue
+        known = best.get(trial.backbone)
+        if known is None or trial.audio_seconds > known.trial.audio_seconds:
+            best[trial.backbone] = row
+    return {
+        backbone: Untrained(
+            run_id=row.run_id, label=row.trial.label, error=row.error or 0.0,
+            std_error=row.std_error or 0.0,
+        )
+        for backbone, row in best.items()
+    }  # fmt: skip
+
+
+def _alike(one: Run, other: Run) -> bool:
+    """Whether two scores are of the same clips by the same scorer."""
+    digests = [(r.evaluation_details.get("test_set") or {}).get("digest") for r in (one, other)]
+    return digests[0] == digests[1] and normaliser_of(one) == normaliser_of(other)
+
+
+def _pairs(
+    engine: Engine, name: str, there: CandidateTable, order: Sequence[int],
+    base: Mapping[str, Untrained],
+) -> dict[int, Difference]:  # fmt: skip
+    """Paired differences of candidates' first runs from the untrained checkpoint, by place in the table."""
+    scored: dict[int, ScoredRun] = {}
+    out: dict[int, Difference] = {}
+    for j in [j for j in order if there.run_ids[j]][:MOST_PAIRED]:
+        against = base.get(there.configs[j].backbone)
+        run_id = there.run_ids[j][0]
+        if against is None or against.run_id == run_id:
+            continue
+        try:
+            for one in (against.run_id, run_id):
+                if one not in scored:
+                    scored[one] = _scored(engine, one, name)
+            out[j] = difference(pair_of(same_set([scored[against.run_id], scored[run_id]]), 0, 1))
+        except SoundscaleError:
+            # Without utterances there is nothing to pair; the law tells.
+            continue
+    return out
+
+
+def _scored(engine: Engine, run_id: int, name: str) -> ScoredRun:
+    return scored_run(
+        read.run(engine, run_id), read.evaluations(engine, run_id),
+        read.utterances(engine, run_id, name), name,
+    )  # fmt: skip
+
+
+def keepers(table: CandidateTable, sets: Sets, min_prob: float) -> np.ndarray:
+    """Which candidates meet every rule, each with the probability, shape (m,).
+
+    Raises:
+        InfeasibleError: none does; says which comes nearest, and with what chance.
+    """
+    met = np.ones(len(table), dtype=bool)
+    for one in sets.judged:
+        met &= one.probability >= min_prob
+    if met.any():
+        return met
+    worst = np.min([one.probability for one in sets.judged], axis=0)
+    j = int(worst.argmax())
+    told = "; ".join(said(one, j) for one in sets.judged)
+    enough = ",".join(str(enough_for(one, j, min_prob)) for one in sets.judged)
+    raise InfeasibleError(
+        f"no configuration keeps {' and '.join(str(one.rule) for one in sets.judged)} with probability "
+        f"{min_prob:g}; the nearest is {table.configs[j].label}: {told}; ask with --keep "
+        f"'{enough}', which it keeps, or for less certainty with --min-prob",
+        {
+            "kind": "not-kept", "nearest": table.configs[j].to_json(), "kept": kept_json(sets, j),
+            "keep": enough,
+        },
+    )  # fmt: skip
+
+
+def enough_for(one: OnSet, j: int, min_prob: float) -> Rule:
+    """The rule, as wide as candidate j keeps it with that probability, to a tenth of a point upwards."""
+    if one.probability[j] >= min_prob or not np.isfinite(one.needed(j, min_prob)):
+        return one.rule
+    tenths = np.ceil(1000 * one.needed(j, min_prob))
+    return dataclasses.replace(one.rule, most=float(tenths) / 1000)
+
+
+def said(one: OnSet, j: int) -> str:
+    """What a candidate errs on a set, in words: error, change, and the chance of keeping the rule."""
+    name, met = one.rule.test_set, float(one.probability[j])
+    error = f"{name}: {100 * one.error[j]:.2f} % errors"
+    if np.isnan(one.change[j]):
+        return f"{error}, {one.rule} kept with probability {met:.2f}"
+    how = "on the same utterances" if one.paired[j] else "by its law"
+    change = (
+        f"{100 * one.change[j]:+.2f} points [{100 * one.change_low[j]:+.2f}, "
+        f"{100 * one.change_high[j]:+.2f}] against the untrained checkpoint {how}"
+    )
+    return f"{error}, {change}, {one.rule} kept with probability {met:.2f}"
+
+
+def kept_json(sets: Sets, j: int) -> list[dict[str, Any]]:
+    """A candidate on each set that the question has a rule for."""
+    return [
+        {
+            "test_set": one.rule.test_set,
+            "rule": str(one.rule),
+            "error": float(one.error[j]),
+            "low": float(one.low[j]),
+            "high": float(one.high[j]),
+            **{
+                key: _number(getattr(one, key)[j])
+                for key in ("change", "change_low", "change_high")
+            },
+            "probability": float(one.probability[j]),
+            "paired": bool(one.paired[j]),
+            "verdict": said(one, j),
+        }
+        for one in sets.judged
+    ]
+
+
+def _number(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)
+
+
+def beside(engine: Engine, query: PlanQuery, run_ids: Sequence[int]) -> list[dict[str, Any]]:
+    """What an answer's own run errs on the further sets that the question says nothing of."""
+    out, task = [], query.task
+    shown = {query.test_set, *(rule.test_set for rule in rules_of(query.keep))}
+    for name in sorted(set(set_names(engine, task)) - shown) if run_ids else ():
+        row = read.run_on(engine, read.run(engine, run_ids[0]), name)
+        if row is None or row.error is None:
+            continue
+        entry: dict[str, Any] = {
+            "test_set": name, "run_id": row.run_id, "error": row.error, "std_error": row.std_error,
+            "untrained": None,
+        }  # fmt: skip
+        base = _untrained(engine, task, name, row).get(row.trial.backbone)
+        if base is not None and base.run_id != row.run_id:
+            entry["untrained"] = _against(engine, name, base, row.run_id)
+        out.append({**entry, "verdict": _beside_words(entry)})
+    return out
+
+
+def _against(engine: Engine, name: str, base: Untrained, run_id: int) -> dict[str, Any] | None:
+    """The run's error on the set less the untrained checkpoint's, with its 90 % interval; None without pairs."""
+    try:
+        both = same_set([_scored(engine, base.run_id, name), _scored(engine, run_id, name)])
+    except SoundscaleError:
+        return None
+    d = difference(pair_of(both, 0, 1))
+    return {
+        "run_id": base.run_id, "error": base.error, "difference": d.difference, "low": d.low,
+        "high": d.high, "p": d.p,
+    }  # fmt: skip
+
+
+def set_rows(engine: Engine, rows: Sequence[RunRow]) -> list[dict[str, Any]]:
+    """What runs err on each further set, beside the untrained checkpoint of their backbone on its utterances.
+
+    One row a run and set, in the order of the sets' names; `change` with its 90 % interval is None where no such
+    checkpoint was scored there, and of that checkpoint itself.
+    """
+    found = []
+    labels = dict(zip([r.run_id for r in rows], full_labels([r.trial for r in rows]), strict=True))
+    known: dict[tuple[str, str | None], dict[str, Untrained]] = {}
+    for name in sorted({name for _, name in scored_sets(engine, list(labels))}):
+        for row in rows:
+            there = read.run_on(engine, row, name)
+            if there is None or there.error is None:
+                continue
+            key = name, normaliser_of(there)
+            if key not in known:
+                known[key] = _untrained(engine, row.trial.task, name, there)
+            base = known[key].get(row.trial.backbone)
+            own = base is None or base.run_id == row.run_id
+            paired = None if base is None or own else _against(engine, name, base, row.run_id)
+            found.append(
+                {
+                    "test_set": name, "run_id": row.run_id, "label": labels[row.run_id],
+                    "metric": there.metric, "error": there.error, "std_error": there.std_error,
+                    "n_units": there.n_units, "n_utterances": there.n_utterances,
+                    "untrained_run_id": None if base is None or own else base.run_id,
+                    "change": paired and paired["difference"],
+                    "change_low": paired and paired["low"],
+                    "change_high": paired and paired["high"],
+                }
+            )  # fmt: skip
+    return found
+
+
+def _beside_words(entry: dict[str, Any]) -> str:
+    """`on general run 7 makes 12.31 % errors, +3.10 points [+1.20, +5.00] against the untrained checkpoint`."""
+    words = (
+        f"on {entry['test_set']} run {entry['run_id']} makes {100 * entry['error']:.2f} % errors"
+    )
+    base = entry["untrained"]
+    if base is None:
+        return f"{words}; no untrained checkpoint of its backbone was scored there"
+    low, high = 100 * base["low"], 100 * base["high"]
+    told = "forgotten: " if low > 0 else ""
+    return (
+        f"{told}{words}, {100 * base['difference']:+.2f} points [{low:+.2f}, {high:+.2f}] against the "
+        f"untrained checkpoint ({100 * base['error']:.2f} %)"
+    )

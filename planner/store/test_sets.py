@@ -1,0 +1,105 @@
+"""Further test sets: scores of finished runs on other speech than the one that their trial names.
+
+Each is a row of `evaluations` whose `split` is the set's name, with its utterances below. What the name
+stands for is in its details, under `test_set`: the digest of the clips, so that one name is one set.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Engine, Select, func, select
+
+from planner.errors import InputError
+from planner.store import to_rows
+from planner.store.results_on import OWN_SPLIT
+from planner.store.schema import evaluations, runs
+from planner.store.transactions import read, write
+from planner.store.views import results
+from planner.words.records import Evaluation, RunRecord
+
+RESERVED = ("train", "validation", OWN_SPLIT)
+"""Splits of a trial's own data, which no further set may be called."""
+
+
+def save_scored(engine: Engine, run_id: int, evaluation: Evaluation) -> bool:
+    """Store a finished run's score on a further set; False where it is stored already.
+
+    Raises:
+        InputError: the run is not finished, the name is one of RESERVED, a number is not finite, or the
+            run was scored on other clips under that name.
+    """
+    if evaluation.split in RESERVED:
+        raise InputError(
+            f"a further test set cannot be called {evaluation.split!r}; give it another name"
+        )
+    to_rows.check_record(RunRecord(status="finished", evaluations=(evaluation,)), "finished")
+
+    def work(connection: Connection) -> bool:
+        # The run's row is locked, so that of two drivers the second finds what the first stored.
+        status = connection.execute(
+            select(runs.c.status).where(runs.c.run_id == run_id).with_for_update()
+        ).scalar()
+        if status != "finished":
+            raise InputError(
+                f"run {run_id} is {status or 'not there'}; only finished runs are scored"
+            )
+        known = connection.execute(_stored(run_id, evaluation)).first()
+        if known is not None:
+            _require_same(run_id, evaluation, known.details_json)
+            return False
+        to_rows.insert_evaluation(connection, run_id, evaluation)
+        return True
+
+    return write(engine, work)
+
+
+def scored_sets(engine: Engine, run_ids: Sequence[int]) -> dict[tuple[int, str], str]:
+    """Digests of the further sets that those runs were scored on, by run and name."""
+    query = select(evaluations.c.run_id, evaluations.c.split, evaluations.c.details_json).where(
+        evaluations.c.split.not_in(RESERVED)
+    )
+    wanted = set(run_ids)
+    rows = read(engine, lambda c: c.execute(query).all())
+    return {
+        (run_id, split): _digest(details) for run_id, split, details in rows if run_id in wanted
+    }
+
+
+def set_names(engine: Engine, task: str) -> dict[str, int]:
+    """Names of the further sets that finished runs of a task were scored on, and how many runs were."""
+    query = (
+        select(evaluations.c.split, func.count())
+        .select_from(evaluations.join(results, results.c.run_id == evaluations.c.run_id))
+        .where(results.c.task == task, results.c.status == "finished")
+        .where(evaluations.c.metric == results.c.metric, evaluations.c.split.not_in(RESERVED))
+        .group_by(evaluations.c.split)
+        .order_by(evaluations.c.split)
+    )
+    return read(engine, lambda c: {name: int(n) for name, n in c.execute(query)})
+
+
+def _stored(run_id: int, evaluation: Evaluation) -> Select[Any]:
+    return select(evaluations.c.details_json).where(
+        evaluations.c.run_id == run_id,
+        evaluations.c.split == evaluation.split,
+        evaluations.c.metric == evaluation.metric,
+    )
+
+
+def _require_same(run_id: int, evaluation: Evaluation, details_json: str | None) -> None:
+    there, here = (
+        _digest(details_json),
+        (evaluation.details or {}).get("test_set", {}).get("digest", ""),
+    )
+    if there != here:
+        raise InputError(
+            f"run {run_id} was scored on other clips called {evaluation.split!r} (digest {there[:12]}, now "
+            f"{here[:12]}); give the new set another name"
+        )
+
+
+def _digest(details_json: str | None) -> str:
+    return str(json.loads(details_json or "{}").get("test_set", {}).get("digest", ""))

@@ -1,0 +1,146 @@
+"""Further test sets of a sweep: each finished run is scored on them once, whenever they are added to the file."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import numpy as np
+import pytest
+import soundfile
+
+from planner.cli import main
+from planner.store import read
+from planner.store.engine import open_store
+from runner.data.test_set import TestSet
+from runner.exports.on_sets import trial_on
+from tests.campaign.made import NO_LATENCY, write_sweep, write_tones
+
+MORE = (
+    '[[data.test]]\nname = "general"\npath = "general.jsonl"\n'
+    '[[data.test]]\nname = "same"\npath = "tones.jsonl"\n\n[axes]'
+)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Tones, other tones without splits, and a sweep of two trials and an untrained checkpoint."""
+    folder = tmp_path_factory.mktemp("sets")
+    tones = write_tones(folder)
+    rows = []
+    for i in range(5):
+        noise = np.random.default_rng(i).normal(0, 0.1, 20_000).astype(np.float32)
+        soundfile.write(folder / f"other{i}.wav", noise, 16_000)
+        rows.append(json.dumps({"path": f"other{i}.wav", "text": "hold on", "speaker": f"o{i}"}))
+    # Of the clips that are trained on, one is in the further set too.
+    rows.append(json.dumps({"path": "0.wav", "text": "one", "speaker": "s0"}))
+    (folder / "general.jsonl").write_text("\n".join(rows))
+    write_sweep(
+        folder, tones, NO_LATENCY, ("[2, 3]", "2"), ('["none", "stem:2"]', '["none", "stem:2"]')
+    )
+    return folder
+
+
+def swept(folder, monkeypatch, capsys, *options):
+    monkeypatch.chdir(folder)
+    arguments = ["sweep", "run", "asr.toml", "--ray", "none", "--artifacts", "a", *options]
+    monkeypatch.setattr(sys, "argv", ["soundscale", *arguments, "--db", f"sqlite:///{folder}/r.db"])
+    with pytest.raises(SystemExit) as ended:
+        main.main()
+    captured = capsys.readouterr()
+    return ended.value.code or 0, captured.out + captured.err
+
+
+def test_a_set_that_is_added_later_is_scored_and_nothing_is_trained_again(
+    folder, monkeypatch, capsys
+):
+    code, _ = swept(folder, monkeypatch, capsys)
+    assert code == 0
+    path = folder / "asr.toml"
+    path.write_text(path.read_text().replace("[axes]", MORE))
+    code, said = swept(folder, monkeypatch, capsys)
+    assert code == 0
+    assert "nothing was trained" in said
+    assert "left out 1 clips that are trained on" in said
+    store = open_store(f"sqlite:///{folder}/r.db")
+    rows = read.runs(store, status="finished")
+    assert len(rows) == 2
+    for row in rows:
+        general, same = read.run_on(store, row, "general"), read.run_on(store, row, "same")
+        assert general.n_utterances == 5
+        assert general.n_units == 10
+        assert general.evaluation_details["test_set"]["dataset"] == "general"
+        # The rows that the sweep tests on, by another name: the stored tensors say what the trained model said.
+        assert (same.n_errors, same.n_units) == (row.n_errors, row.n_units)
+        first = read.utterances(store, row.run_id)
+        assert [u.hypothesis for u in read.utterances(store, row.run_id, "same")] == [
+            u.hypothesis for u in first
+        ]
+    before = [read.evaluations(store, row.run_id) for row in rows]
+    code, said = swept(folder, monkeypatch, capsys)
+    assert code == 0
+    assert "test sets:" not in said
+    assert [read.evaluations(store, row.run_id) for row in rows] == before
+    store.dispose()
+
+
+def test_a_set_of_other_clips_under_a_name_that_was_used_is_told_and_the_rest_is_scored(
+    folder, monkeypatch, capsys
+):
+    # The second test of the module: the first has scored `general`.
+    path = folder / "asr.toml"
+    text = path.read_text()
+    path.write_text(text.replace('name = "same"', 'name = "new"'))
+    code, said = swept(folder, monkeypatch, capsys)
+    assert code == 0
+    assert "new wer" in said
+    path.write_text(text)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('name = "general"', 'name = "test"', "cannot be a test set's"),
+        ('name = "same"', 'name = "general"', "given twice"),
+        ('path = "general.jsonl"', 'pth = "general.jsonl"', "data.test[0].path"),
+        ('path = "general.jsonl"', "", "neither a dataset nor a path"),
+        ('path = "general.jsonl"', 'path = "gone.jsonl"', "gone.jsonl"),
+        ('path = "general.jsonl"', 'path = "general.jsonl"\nnormaliser = "englsh"', "normaliser"),
+        ('path = "general.jsonl"', 'path = "general.jsonl"\nlanguage = "xx"', "language"),
+        ('path = "general.jsonl"', 'path = "general.jsonl"\nn_test = 99', "only 5 are there"),
+        (
+            'path = "general.jsonl"',
+            'path = "general.jsonl"\nn_test = "many"',
+            "data.test[0].n_test",
+        ),
+    ],
+)
+def test_a_set_that_cannot_be_had_is_told_before_anything_is_trained(
+    folder, monkeypatch, capsys, old, new, said
+):
+    path = folder / "asr.toml"
+    text = path.read_text()
+    if "[[data.test]]" not in text:
+        text = text.replace("[axes]", MORE)
+    assert old in text
+    path.write_text(text.replace(old, new))
+    try:
+        code, told = swept(folder, monkeypatch, capsys, "--dry-run")
+    finally:
+        path.write_text(text)
+    assert code not in (0, 70)
+    assert said in told
+    assert "Traceback" not in told
+
+
+def test_a_set_is_scored_in_its_language_by_that_languages_scorer():
+    from tests.store.samples import trial
+
+    english = trial()
+    assert trial_on(english, TestSet(name="a", path="x"), None) is english
+    french = trial_on(english, TestSet(name="a", path="x", language="fr"), None)
+    assert (french.language, french.normaliser) == ("fr", "unicode")
+    assert trial_on(english, TestSet(name="a", path="x", language="en"), "fr").language is None
+    assert (
+        trial_on(english, TestSet(name="a", path="x", normaliser="none"), None).normaliser == "none"
+    )

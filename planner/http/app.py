@@ -8,7 +8,6 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from fastapi import FastAPI, Request
-from starlette.middleware.gzip import GZipMiddleware
 from starlette.responses import Response
 
 from planner import __version__
@@ -16,8 +15,10 @@ from planner.errors import SoundscaleError
 from planner.http import comparing, console, lists, pages, problems, questions, sheets, transcribing
 from planner.http.access import Access
 from planner.http.asked_before import AskedBefore
+from planner.http.compressing import Compressing
 from planner.http.fitting import Fitting
 from planner.http.guard import Guard
+from planner.http.heads import Heads
 from planner.http.quotas import Quota
 from planner.http.settings import Settings
 from planner.http.telemetry import Metrics, logger
@@ -31,11 +32,6 @@ and latency budget. The same use cases as the commands, and the same JSON; quest
 query string (quantities may have units: `flops=520G`) or by POST with the same fields as numbers.
 Errors are RFC 9457 problem details. Keys may be added, never renamed.
 """
-
-
-COMPRESSED_BYTES = 16 * 1024
-"""Answers from this size on are compressed for clients that take gzip (bytes): curves and candidates of many runs
-shrink to a seventh, and answers of a few packets would gain no time."""
 
 
 def create(settings: Settings, transcriber: Transcriber | None = None) -> Guard:
@@ -73,9 +69,7 @@ def create(settings: Settings, transcriber: Transcriber | None = None) -> Guard:
         app.include_router(transcribing.router())
     _health(app)
     access = Access(world.engine, loopback=settings.loopback, transcribes=transcriber is not None)
-    answering = GZipMiddleware(
-        AskedBefore(app, world), minimum_size=COMPRESSED_BYTES, compresslevel=6
-    )
+    answering = Compressing(Heads(AskedBefore(app, world)))
     return Guard(answering, settings, access, metrics, log)
 
 

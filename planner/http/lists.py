@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
-from fastapi import APIRouter, HTTPException, Path, Query, Request
+from fastapi import APIRouter, Depends, HTTPException, Path, Query, Request
+from fastapi.exceptions import RequestValidationError
 from starlette.responses import Response
 
 from planner.errors import InputError
@@ -66,9 +67,23 @@ def _or_404(work: Callable[[], Any]) -> Any:
         raise HTTPException(404, str(problem)) from None
 
 
+def only_known(request: Request) -> None:
+    """Refuse parameters that the route does not have: a misspelt filter would list everything.
+
+    Raises:
+        RequestValidationError: names the first.
+    """
+    known = {parameter.alias for parameter in request.scope["route"].dependant.query_params}
+    for name in request.query_params:
+        if name not in known:
+            raise RequestValidationError([{"type": "extra_forbidden", "loc": ("query", name)}])
+
+
 def router() -> APIRouter:
     """The routes of stored things."""
-    routes = APIRouter(tags=["stored"], responses=openapi.PROBLEMS)
+    routes = APIRouter(
+        tags=["stored"], responses=openapi.PROBLEMS, dependencies=[Depends(only_known)]
+    )
     _runs(routes)
     _fits(routes)
     _fitting(routes)

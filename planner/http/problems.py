@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -110,15 +111,46 @@ def invalid(errors: Sequence[Any]) -> Response:
 
 
 def _field(error: Any) -> str:
-    parts = [str(p) for p in error["loc"] if p not in ("query", "body", "path")]
-    return ".".join(parts)[:200] or "body"
+    # The first part says where it was sent; a field may have the same name.
+    first, *rest = [str(p) for p in error["loc"]] or ["body"]
+    parts = rest if first in ("query", "body", "path") and rest else [first]
+    return ".".join(parts)[:200]
 
 
 def _message(error: Any) -> str:
     if error["type"] == "extra_forbidden":
-        return "unknown field; see the list in /openapi.json"
+        return "unknown field"
+    if error["type"] in _NOT_AN_OBJECT and len(error["loc"]) == 1:
+        return 'must be an object such as {"task": "asr"}'
     text = str(error["msg"])
     return text.removeprefix("Value error, ")[:300]
+
+
+_NOT_AN_OBJECT = ("model_attributes_type", "model_type", "dict_type")
+_JSON = re.compile(r"application/([\w.+-]+\+)?json\s*(;|$)", re.IGNORECASE)
+
+
+def _sent_otherwise(request: Request, errors: Sequence[Any]) -> Response | None:
+    """That a body has another type than JSON; None where that is not what stands in the way."""
+    sent = request.headers.get("content-type", "")
+    whole = any(e["type"] in _NOT_AN_OBJECT and tuple(e["loc"]) == ("body",) for e in errors)
+    if not whole or _JSON.match(sent):
+        return None
+    said = f"the body is {sent[:80]}" if sent else "the body has no content-type"
+    return response(415, f"{said}; send a question as JSON, with Content-Type: application/json")
+
+
+def methods_of(request: Request, said: str) -> list[str]:
+    """The methods of the address that was asked for, by the schema; `said` is what its first route allows.
+
+    A route with GET and one with POST may share an address, and the framework names the first one's alone.
+    """
+    found = {method.strip() for method in said.split(",") if method.strip()}
+    for template, operations in request.app.openapi()["paths"].items():
+        pattern = re.sub(r"\\{[^}]*\\}", "[^/]+", re.escape(template))
+        if re.fullmatch(pattern, request.url.path):
+            found |= {name.upper() for name in operations}
+    return sorted(found | ({"HEAD"} if "GET" in found else set()))
 
 
 def install(app: FastAPI) -> None:
@@ -130,7 +162,7 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def _invalid(request: Request, error: RequestValidationError) -> Response:
-        return invalid(error.errors())
+        return _sent_otherwise(request, error.errors()) or invalid(error.errors())
 
     @app.exception_handler(HTTPException)
     async def _http(request: Request, error: HTTPException) -> Response:
@@ -140,4 +172,8 @@ def install(app: FastAPI) -> None:
         if error.status_code == 405:
             detail = f"{request.method} is not a method of this route; see /openapi.json"
         headers = dict(error.headers or {})
+        if error.status_code == 405:
+            first = "".join(v for k, v in headers.items() if k.lower() == "allow")
+            headers = {k: v for k, v in headers.items() if k.lower() != "allow"}
+            headers["Allow"] = ", ".join(methods_of(request, first))
         return response(error.status_code, detail, headers, path=request.url.path)

@@ -45,6 +45,7 @@ SELECT
     (SELECT count(*) FROM runs WHERE status = 'finished'),
     (SELECT max(run_id) FROM runs WHERE status = 'finished'),
     (SELECT max(finished_utc) FROM runs WHERE status = 'finished'),
+    (SELECT max(evaluation_id) FROM evaluations),
     (SELECT count(*) FROM latencies), (SELECT max(latency_id) FROM latencies),
     (SELECT count(*) FROM engine_evaluations),
     (SELECT max(engine_evaluation_id) FROM engine_evaluations),

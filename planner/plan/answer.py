@@ -14,10 +14,11 @@ from planner.plan.explain import (
     _unlikely_message,
     of_an_utterance,
     rejection,
+    ways,
 )
 from planner.plan.frontier import kind_of
 from planner.plan.target import TargetDecision
-from planner.plan.wording import MAX_LISTED, _limits, title
+from planner.plan.wording import MAX_LISTED, _limits, enough, title
 from planner.words.question import COST_UNITS, PlanQuery
 
 ALMOST = 0.01
@@ -107,10 +108,17 @@ def target_json(
         head += f" with probability {query.min_prob:g}"
         if query.limits:
             head += f" under {_limits(query)}"
-        if found.reachable_index >= 0:
-            label = table.configs[found.reachable_index].label
-            head += f"; the nearest target is {100 * found.reachable_error:.3g} % ({label})"
-        return {"best": None, "message": head, "reachable_error": _finite(found.reachable_error)}
+        head += _target_ways(table, found, query)
+        return {
+            "best": None,
+            "message": head,
+            "reachable_error": _finite(found.reachable_error),
+            "relaxations": [
+                {"limit": r.limit, "value": r.value, "config": table.configs[r.index].to_json()}
+                for r in found.ways
+            ],
+            **({"relaxed_together": found.together} if found.together and not found.ways else {}),
+        }
     best = _target_option(table, found, decision, found.best, query)
     others = found.order[1 : 1 + MAX_LISTED]
     return {
@@ -121,6 +129,28 @@ def target_json(
             f"reach {100 * max_error:.3g} % error with probability {query.min_prob:g} or more"
         ],
     }
+
+
+def _target_ways(table: CandidateTable, found: TargetDecision, query: PlanQuery) -> str:
+    """What would be reached instead, or under which limits the target would be."""
+
+    def nearest(error: float, j: int) -> str:
+        # Upwards: the target that is said is asked next.
+        return f"{math.ceil(1e4 * error - 1e-9) / 100:.4g} % ({table.configs[j].label})"
+
+    said = ""
+    if found.reachable_index >= 0:
+        said = f"; the nearest target is {nearest(found.reachable_error, found.reachable_index)}"
+    if found.ways:
+        return said + ways(table, found.ways, ", or relax one: " if said else "; relax one: ")
+    if found.together:
+        raised = " and ".join(
+            enough(n, v) for n, v in found.together.items() if v > query.limits[n]
+        )
+        return f"{said}; {table.configs[found.unlimited_index].label} reaches it under {raised}"
+    if not said and found.unlimited_index >= 0:
+        return f"; without any limit the nearest target is {nearest(found.unlimited_error, found.unlimited_index)}"
+    return said
 
 
 def _finite(value: float) -> float | None:

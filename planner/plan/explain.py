@@ -13,7 +13,7 @@ from planner.plan.candidates import CandidateTable
 from planner.plan.choice import Decision, Relaxation
 from planner.plan.configurations import Columns
 from planner.plan.frontier import kind_of
-from planner.plan.wording import LIMIT_NAMES, MAX_LISTED, _limits, amount, points, said
+from planner.plan.wording import LIMIT_NAMES, MAX_LISTED, _limits, amount, enough, points, said
 from planner.words.question import PlanQuery
 
 PER_QUESTION = {"flops", "latency_ms"}
@@ -149,15 +149,16 @@ def _unlikely_message(
         f"configurations meet {_limits(query)} as expected, but none with probability "
         f"{query.min_prob:g}; the likeliest, {table.configs[j].label}, with {p:.2f}"
     )
-    return f"{head}; ask with --min-prob {p:.2f}{_ways(table, single, ', or relax one: ')}"
+    return f"{head}; ask with --min-prob {p:.2f}{ways(table, single, ', or relax one: ')}"
 
 
-def _ways(table: CandidateTable, single: tuple[Relaxation, ...], opening: str) -> str:
-    ways = [
-        f"{said(r.limit, r.value)} ({table.configs[r.index].label}, {100 * table.error[r.index]:.3g} % errors)"
+def ways(table: CandidateTable, single: tuple[Relaxation, ...], opening: str) -> str:
+    """Limits that would do, each with the configuration that would fit, after an opening; nothing without any."""
+    said_ways = [
+        f"{enough(r.limit, r.value)} ({table.configs[r.index].label}, {100 * table.error[r.index]:.3g} % errors)"
         for r in single
     ]
-    return opening + ", or ".join(ways) if ways else ""
+    return opening + ", or ".join(said_ways) if said_ways else ""
 
 
 def of_an_utterance(query: PlanQuery, utterance_seconds: float | None) -> str:
@@ -174,7 +175,7 @@ def _infeasible_message(
     if any(n not in ("flops", "train_flops", "memory_bytes") for n in query.limits):
         head += f" with probability {query.min_prob:g}"
     if single:
-        return head + _ways(table, single, "; relax one: ")
+        return head + ways(table, single, "; relax one: ")
     needs = every or {n: float(table.costs[n].value[near]) for n in query.limits}
-    raised = " and ".join(said(n, v) for n, v in needs.items() if v > query.limits[n])
+    raised = " and ".join(enough(n, v) for n, v in needs.items() if v > query.limits[n])
     return f"{head}; the nearest, {table.configs[near].label}, needs {raised}"

@@ -2,8 +2,19 @@
 
 from __future__ import annotations
 
+import math
+
 from planner.words.question import COST_UNITS, PlanQuery
-from planner.words.units import format_bytes, format_energy, format_flops, format_ms
+from planner.words.units import (
+    format_bytes,
+    format_energy,
+    format_flops,
+    format_ms,
+    parse_bytes,
+    parse_energy_j,
+    parse_flops,
+    parse_latency_ms,
+)
 
 NAMES = {
     "flops": "FLOPs",
@@ -60,6 +71,35 @@ def title(name: str) -> str:
 def said(name: str, value: float) -> str:
     """A cost in a sentence: its name goes without saying where the unit tells it."""
     return amount(name, value) if name == "flops" else f"{title(name)} {amount(name, value)}"
+
+
+def enough(name: str, value: float) -> str:
+    """A limit in a sentence that, typed as it is shown, is no less than `value`: rounded up where `said` rounds down.
+
+    A limit that a refusal names is asked next; one that was rounded down was refused again.
+    """
+    up = value
+    for _ in range(64):
+        shown = said(name, up)
+        if _limit_of(name, amount(name, up)) >= value:
+            return shown
+        up *= 1.0 + 5e-4
+    return said(name, up)
+
+
+def _limit_of(name: str, shown: str) -> float:
+    """The limit that somebody means who types the amount that is shown."""
+    words = shown.split(" ")
+    if name in ("flops", "train_flops"):
+        return math.inf if shown == "none" else parse_flops(shown)
+    if name in ("memory_bytes", "size_bytes"):
+        return parse_bytes(shown)
+    if name == "latency_ms":
+        return parse_latency_ms(shown)
+    if name == "energy_j_per_hour":
+        return parse_energy_j(" ".join(words[:2]))
+    number = float(words[0].removesuffix("x"))
+    return 1.0 / number if name == "real_time_factor" else number
 
 
 def points(error: float) -> str:

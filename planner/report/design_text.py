@@ -23,7 +23,10 @@ def design_text(found: dict[str, Any]) -> str:
             f"  {name:<28} {'not identified' if width is None else f'half-width {width:.2g}'}"
         )
     width = found["prediction"]["half_width"]
-    target = " · ".join(str(v) for v in found["prediction"]["config"].values())
+    target = " · ".join(
+        f"{v:g} s" if name == "audio_seconds" else str(v)
+        for name, v in found["prediction"]["config"].items()
+    )
     shown = "not identified" if width is None else f"half-width {100 * width:.2g} %"
     lines.append(f"  error at {target}: {shown} ({100 * found['level']:.0f} %)")
     lines.append(f"  seeds: {found['seeds']['text']}")

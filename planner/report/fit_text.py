@@ -138,14 +138,14 @@ def _forms(fit: LawFit) -> list[str]:
     for form in fit.forms:
         rows.append(
             [
-                form.law,
                 f"{form.weight:.2f}",
                 "–" if form.aicc is None else f"{form.aicc:.1f}",
                 "–" if form.cv_error is None else f"{form.cv_error:.3g}",
+                form.law,
                 form.note,
             ]
         )
-    table = plain_table(["form", "weight", "AICc", "hold-out error", ""], rows)
+    table = plain_table(["weight", "AICc", "hold-out error", "form", ""], rows)
     return ["", *(f"  {line}" for line in table.split("\n"))]
 
 

@@ -99,13 +99,17 @@ def _width(headings: list[str], rows: list[list[str]]) -> int:
 def within(text: str, width: int) -> str:
     """Text whose lines are at most `width` wide, broken between words alone and indented as they began.
 
-    A line that opens with one word and a gap, as `note  …` does, goes on below what follows the gap. A word that
-    is wider than `width` stays whole.
+    A line that opens with one word and a gap, as `note  …` does, goes on below what follows the gap. Of a row of
+    cells, with gaps between them, those that do not fit go on below, whole and further in than the next row
+    begins. A word that is wider than `width` stays whole.
 
     >>> print(within("why   fewest errors of all", 18))
     why   fewest
           errors of
           all
+    >>> print(within("  E    0.0494  [0.03, 0.05]  wer  not identified", 32))
+      E    0.0494  [0.03, 0.05]  wer
+          not identified
     """
     return "\n".join(
         line if len(line) <= width else "\n".join(_wrapped(line, width))
@@ -114,9 +118,20 @@ def within(text: str, width: int) -> str:
 
 
 _LEAD = re.compile(r"\s*(?:\S+\s{2,})?")
+_GAP = re.compile(r"(?<=\S)\s{2,}(?=\S)")
+_FURTHER_IN = 4
 
 
 def _wrapped(line: str, width: int) -> list[str]:
+    begins = len(line) - len(line.lstrip())
+    gaps = list(_GAP.finditer(line))
+    fitting = [gap for gap in gaps if gap.start() <= width]
+    if len(gaps) > 1 and len(fitting) > 1:
+        rest = " " * (begins + _FURTHER_IN) + line[fitting[-1].end() :]
+        return [
+            line[: fitting[-1].start()],
+            *(_wrapped(rest, width) if len(rest) > width else [rest]),
+        ]
     found = _LEAD.match(line)
     lead = len(found.group()) if found else 0
     return textwrap.wrap(

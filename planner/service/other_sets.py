@@ -8,7 +8,8 @@ adaptation `none`, no token taken away and the longest window.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,6 +37,9 @@ from planner.words.told_apart import full_labels
 MOST_PAIRED = 300
 """Configurations that are paired with the untrained checkpoint by their utterances, those of the fewest
 expected errors (assumption: some 2 ms each); the law tells of the others."""
+
+NEAR = 50
+"""Candidates among which the nearest to the rules is looked for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -199,8 +203,7 @@ def keepers(table: CandidateTable, sets: Sets, min_prob: float) -> np.ndarray:
         met &= one.probability >= min_prob
     if met.any():
         return met
-    worst = np.min([one.probability for one in sets.judged], axis=0)
-    j = int(worst.argmax())
+    j = _nearest(sets, min_prob)
     told = "; ".join(said(one, j) for one in sets.judged)
     enough = ",".join(str(enough_for(one, j, min_prob)) for one in sets.judged)
     raise InfeasibleError(
@@ -212,6 +215,27 @@ def keepers(table: CandidateTable, sets: Sets, min_prob: float) -> np.ndarray:
             "keep": enough,
         },
     )  # fmt: skip
+
+
+def _nearest(sets: Sets, min_prob: float) -> int:
+    """The candidate that lacks least: the smallest widening of the rules under which it keeps them all.
+
+    Looked for among the NEAR that lack least by the upper ends of their intervals.
+    """
+    rough = np.max(
+        [
+            (one.change_high if one.rule.over_untrained else one.high) - one.rule.most
+            for one in sets.judged
+        ],
+        axis=0,
+    )
+    near = np.argsort(np.where(np.isnan(rough), np.inf, rough), kind="stable")[:NEAR]
+
+    def lacks(j: int) -> float:
+        needed = [one.needed(j, min_prob) - one.rule.most for one in sets.judged]
+        return math.inf if any(map(math.isnan, needed)) else max(needed)
+
+    return min(map(int, near), key=lacks)
 
 
 def enough_for(one: OnSet, j: int, min_prob: float) -> Rule:
@@ -261,12 +285,30 @@ def _number(value: float) -> float | None:
     return None if np.isnan(value) else float(value)
 
 
-def beside(engine: Engine, query: PlanQuery, run_ids: Sequence[int]) -> list[dict[str, Any]]:
-    """What an answer's own run errs on the further sets that the question says nothing of."""
-    out, task = [], query.task
+def beside(engine: Engine, query: PlanQuery) -> Callable[[Sequence[int]], list[dict[str, Any]]]:
+    """What a run errs on the further sets that the question says nothing of, by the runs of a configuration.
+
+    Sets are looked for once, and a run's scores are read once: a service asks for each limit anew.
+    """
     shown = {query.test_set, *(rule.test_set for rule in rules_of(query.keep))}
-    for name in sorted(set(set_names(engine, task)) - shown) if run_ids else ():
-        row = read.run_on(engine, read.run(engine, run_ids[0]), name)
+    names = sorted(set_names(engine, query.task).keys() - shown)
+    known: dict[int, list[dict[str, Any]]] = {}
+
+    def told(run_ids: Sequence[int]) -> list[dict[str, Any]]:
+        if not (names and run_ids):
+            return []
+        if run_ids[0] not in known:
+            known[run_ids[0]] = _beside(engine, query.task, names, run_ids[0])
+        return known[run_ids[0]]
+
+    return told
+
+
+def _beside(engine: Engine, task: str, names: Sequence[str], run_id: int) -> list[dict[str, Any]]:
+    """A run on each of those sets, in words too."""
+    out, run = [], read.run(engine, run_id)
+    for name in names:
+        row = read.run_on(engine, run, name)
         if row is None or row.error is None:
             continue
         entry: dict[str, Any] = {

@@ -105,7 +105,7 @@ def prepare(engine: Engine, query: PlanQuery, as_of: AsOf | None = None) -> Prep
         sets=sets_of(
             engine, query, report.evidence, table, None if as_of is None else as_of.set_fits
         ),
-        beside=lambda run_ids: beside(engine, query, run_ids),
+        beside=beside(engine, query),
         borders=tuple(border_losses(engine, [r.run_id for r in report.evidence.rows])),
         utterance_seconds=query.utterance_seconds or workload.mean_seconds,
     )  # fmt: skip

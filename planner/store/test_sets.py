@@ -15,9 +15,8 @@ from sqlalchemy import Connection, Engine, Select, func, select
 from planner.errors import InputError
 from planner.store import to_rows
 from planner.store.results_on import OWN_SPLIT
-from planner.store.schema import evaluations, runs
+from planner.store.schema import evaluations, runs, trials
 from planner.store.transactions import read, write
-from planner.store.views import results
 from planner.words.records import Evaluation, RunRecord
 
 RESERVED = ("train", "validation", OWN_SPLIT)
@@ -70,15 +69,26 @@ def scored_sets(engine: Engine, run_ids: Sequence[int]) -> dict[tuple[int, str],
 
 def set_names(engine: Engine, task: str) -> dict[str, int]:
     """Names of the further sets that finished runs of a task were scored on, and how many runs were."""
+    further = evaluations.c.split.not_in(RESERVED)
+    # Where there is none, as in most databases, one look at an index says so.
     query = (
         select(evaluations.c.split, func.count())
-        .select_from(evaluations.join(results, results.c.run_id == evaluations.c.run_id))
-        .where(results.c.task == task, results.c.status == "finished")
-        .where(evaluations.c.metric == results.c.metric, evaluations.c.split.not_in(RESERVED))
+        .select_from(evaluations.join(runs).join(trials))
+        .where(further, trials.c.task == task, runs.c.status == "finished")
+        .where(evaluations.c.metric == trials.c.metric)
         .group_by(evaluations.c.split)
         .order_by(evaluations.c.split)
     )
-    return read(engine, lambda c: {name: int(n) for name, n in c.execute(query)})
+
+    def work(connection: Connection) -> dict[str, int]:
+        if (
+            connection.execute(select(evaluations.c.evaluation_id).where(further).limit(1)).first()
+            is None
+        ):
+            return {}
+        return {name: int(n) for name, n in connection.execute(query)}
+
+    return read(engine, work)
 
 
 def _stored(run_id: int, evaluation: Evaluation) -> Select[Any]:

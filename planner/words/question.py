@@ -202,7 +202,7 @@ class PlanQuery:
         default=(),
         metadata=asked(
             "lines",
-            "Choose among the lines of this file: backbone,audio_seconds,reduction[,adaptation].",
+            "Choose among the lines of this CSV file: backbone, audio_seconds, reduction, adaptation if it differs.",
             example="mine.csv",
         ),
     )

@@ -98,7 +98,16 @@ def parse_factor(text: str) -> float:
     return value
 
 
-_JOULES = {"": 1.0, "J": 1.0, "kJ": 1e3, "MJ": 1e6, "Wh": 3.6e3, "kWh": 3.6e6}
+_JOULES = {
+    "": 1.0,
+    "J": 1.0,
+    "kJ": 1e3,
+    "MJ": 1e6,
+    "GJ": 1e9,
+    "TJ": 1e12,
+    "Wh": 3.6e3,
+    "kWh": 3.6e6,
+}
 _WATTS = {"": 1.0, "W": 1.0, "mW": 1e-3, "kW": 1e3}
 _HOURS = {"": 1.0, "/h": 1.0, "/min": 60.0, "/s": 3600.0, "/day": 1 / 24}
 
@@ -111,7 +120,7 @@ def parse_energy_j(text: str) -> float:
     """
     value, unit = _split(text, "energy", "20kJ or 5Wh")
     if unit not in _JOULES:
-        raise UnitError(f"unknown energy unit {unit!r} in {text!r}; use J, kJ, MJ, Wh or kWh")
+        raise UnitError(f"unknown energy unit {unit!r} in {text!r}; use J, kJ, MJ, GJ, Wh or kWh")
     return value * _JOULES[unit]
 
 

@@ -76,9 +76,15 @@ def _database(db: str) -> Iterator[Finding]:
     from sqlalchemy import select, text
 
     from planner.store.clock import NowSeconds
-    from planner.store.engine import opened
+    from planner.store.engine import exists, opened
     from planner.store.engine import redacted as shown_url
 
+    if not exists(db):
+        yield Finding(
+            what="database", state="doubtful", found=f"{shown_url(db)} is not there yet",
+            remedy="the first sweep or import makes it",
+        )  # fmt: skip
+        return
     with opened(db, must_exist=True) as engine, engine.connect() as connection:
         version = connection.execute(text(_VERSION[engine.dialect.name])).scalar_one()
         shown = shown_url(db)
@@ -156,6 +162,7 @@ _LEASES = (
 
 
 def _artifacts(location: str) -> Iterator[Finding]:
+    new = None if artifacts.is_url(location) or Path(location).exists() else Path(location)
     artifacts.check(location)
     shown = artifacts.redacted(location)
     yield Finding(what="artifacts", state="good", found=f"{shown} was written to and read back")
@@ -168,6 +175,8 @@ def _artifacts(location: str) -> Iterator[Finding]:
             found=f"{format_bytes(free)} free for artifacts",
             remedy="free some space, or name another folder with --artifacts" if small else None,
         )
+    if new is not None:
+        new.rmdir()  # looked at, and left as it was
 
 
 def _gpu() -> Iterator[Finding]:

@@ -25,12 +25,20 @@ def test_a_healthy_place_is_good_throughout_and_nothing_is_left_behind(db_url, t
     assert {f.state for f in found.values()} <= {"good", "doubtful"}
     assert found["leases"].found == "1 alive, 0 run out"
     assert [s.name for s in sweeps(engine)] == ["sweep"]
-    assert list((tmp_path / "artifacts").iterdir()) == []
+    assert not (tmp_path / "artifacts").exists()
     engine.dispose()
+
+
+def test_a_database_that_is_not_there_yet_is_no_fault_and_is_not_made(tmp_path):
+    found = by_what(f"sqlite:///{tmp_path}/none.db", tmp_path)
+    assert found["database"].state == "doubtful"
+    assert "not there yet" in found["database"].found
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_one_fault_does_not_hide_the_next(tmp_path):
     (tmp_path / "file").touch()
+    (tmp_path / "none.db").write_text("no database")
     found = by_what(f"sqlite:///{tmp_path}/none.db", tmp_path / "file/artifacts")
     assert (found["database"].state, found["artifacts"].state) == ("bad", "bad")
     assert "--artifacts" in (found["artifacts"].remedy or "")

@@ -94,7 +94,9 @@ def question_block() -> str:
         said = one.help.partition("  [default")[0]
         shown = f"{said} ({range_of(one)})" if range_of(one) else said
         value = "" if one.kind == "flag" else f" {one.example}"
-        lines.append(f"| `{one.option}{value}` | `{one.name}` | {asks} | {shown} |")
+        # What a file holds is a command's alone: the service reads no file of the asker's.
+        key = "– (a command alone)" if one.kind == "lines" else f"`{one.name}`"
+        lines.append(f"| `{one.option}{value}` | {key} | {asks} | {shown} |")
     return "\n".join([QUESTION_START, *lines, QUESTION_END])
 
 

@@ -72,7 +72,7 @@ def test_a_body_without_a_json_content_type_is_not_read_as_json(client):
     body = json.dumps({"task": "asr", "flops": 20e9})
     for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data"):
         assert (
-            client.post("/v1/plan", content=body, headers={"Content-Type": kind}).status_code == 422
+            client.post("/v1/plan", content=body, headers={"Content-Type": kind}).status_code == 415
         )
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import re
 import subprocess
 import sys
 
@@ -18,12 +19,16 @@ from planner.evidence.study import gather
 from planner.laws.fit_law import fit_law
 from planner.plan import candidates
 from planner.plan.influence import elasticities, weights
-from planner.service import asking, fitting, prepared, replay, whatif
+from planner.service import asking, fitting, prepared, replay, target, whatif
+from planner.words.asked import READERS
 from planner.words.catalogue import backbone
-from planner.words.question import PlanQuery
+from planner.words.question import LIMITS, PlanQuery
 from planner.words.records import Reduction
 from tests.benchmarks import simulated
+from tests.notebooks.conftest import quickstart_db
 from tests.service.test_measured import HEADER, ask, rows
+
+__all__ = ["quickstart_db"]
 
 
 @pytest.fixture(scope="module")
@@ -260,3 +265,44 @@ def test_a_plan_on_sqlite_imports_neither_torch_nor_ray_nor_scipy_nor_the_other_
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "answer" in done.stdout
     assert done.stderr.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize("asked", [{"flops": 5e9}, {"latency_ms": 30.0}, {"memory_bytes": 9e7}])
+def test_a_limit_that_a_refusal_names_is_enough_as_it_is_printed(quickstart_db, asked):
+    (name,) = asked
+    with pytest.raises(InfeasibleError) as refused:
+        asking.plan(str(quickstart_db), PlanQuery(task="asr", **asked))
+    said = re.search(r"relax one: (?:[a-zA-Z]+ )?([0-9.]+ [a-zA-Z]+) \(", str(refused.value))
+    one = next(o for o in LIMITS if o.name == name)
+    typed = READERS[one.kind](said.group(1))
+    assert asking.plan(str(quickstart_db), PlanQuery(task="asr", **{name: typed})).json["best"]
+
+
+@pytest.mark.parametrize("error", [0.06, 0.08, 0.12])
+@pytest.mark.parametrize(
+    "limits", [{"flops": 5e9}, {"flops": 9e9, "latency_ms": 300.0}, {"latency_ms": 900.0}]
+)
+def test_a_target_that_is_refused_names_limits_under_which_it_is_reached(
+    quickstart_db, error, limits
+):
+    db = str(quickstart_db)
+
+    def reached(**changed):
+        asked = PlanQuery(task="asr", **{**limits, **changed})
+        return target.plan_target(db, asked, error, "memory_bytes")["best"] is not None
+
+    with pytest.raises(InfeasibleError) as refused:
+        reached()
+    found = refused.value.details
+    for way in found["relaxations"]:
+        assert reached(**{way["limit"]: way["value"] * (1 + 1e-9)})
+        with pytest.raises(InfeasibleError):
+            reached(**{way["limit"]: way["value"] * 0.999})
+    if together := found.get("relaxed_together"):
+        assert reached(**{name: value * (1 + 1e-9) for name, value in together.items()})
+        assert not found["relaxations"]
+    if not found["relaxations"] and not together:
+        # Out of reach whatever is allowed, and said so.
+        with pytest.raises(InfeasibleError, match="nearest target"):
+            target.plan_target(db, PlanQuery(task="asr"), error, "memory_bytes")
+        assert "without any limit the nearest target" in str(refused.value)

@@ -191,7 +191,7 @@ def frontier_command(db: str | None, output_format: str, x: str, **question: Any
     rows = answer_text.frontier_rows(found) if output_format == "table" else found["points"]
     columns = [
         ("cost", x), ("wer", "error, 90 % interval"), ("backbone", "backbone"),
-        ("audio_seconds", "audio s"), ("reduction", "reduction"), ("kind", ""),
+        ("audio_seconds", "audio s"), ("reduction", "reduction"), ("kind", "known by"),
     ]  # fmt: skip
     if any("engine" in row for row in rows):
         columns[-1:-1] = [("engine", "engine"), ("precision", "precision")]

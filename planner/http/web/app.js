@@ -144,13 +144,17 @@ function showProblem(problem) {
   const details = problem.answer ?? {};
   const ways = (details.relaxations ?? []).filter((r) => r.limit in COSTS);
   if (details.kind === "measured") return showMeasured(details);
-  const title = problem.status === 409 && problem.answer ? "Nothing meets these limits" : capital(problem.title ?? "No answer");
+  // Met by every estimate, but not as surely as it was asked for: less certainty is a way out too.
+  const surely = details.likeliest ? Math.floor(100 * details.likeliest.joint_probability) / 100 : 0;
+  const title = surely ? "Nothing meets these limits surely enough"
+    : problem.status === 409 && problem.answer ? "Nothing meets these limits" : capital(problem.title ?? "No answer");
   const near = details.nearest ? el("p", { class: "soft" }, `Nearest: ${details.nearest.label}, ${percent(details.nearest.prediction.error)} ${metricWord(sheet.metric)}.`) : null;
   const raised = Object.entries(details.relaxed_together ?? {}).map(([limit, value]) => ({ limit, value }))
     .filter((r) => r.limit in COSTS && r.value > state[r.limit]);
   const buttons = el("div", { class: "ways" }, [...ways.map((way) => [way]), ...(raised.length ? [raised] : [])].map((some) => el(
-    "button", { type: "button", class: "primary", onclick: () => relax(some) }, `Allow ${some.map(allowance).join(" and ")}`)));
-  fill(byId("answer"), trouble(title, capital(problem.detail), [], [near, ways.length || raised.length ? buttons : null]),
+    "button", { type: "button", class: "primary", onclick: () => relax(some) }, `Allow ${some.map(allowance).join(" and ")}`)), surely
+    ? el("button", { type: "button", onclick: () => lessSure(surely) }, `Take P ≥ ${surely.toFixed(2)}`) : null);
+  fill(byId("answer"), trouble(title, capital(problem.detail), [], [near, ways.length || raised.length || surely ? buttons : null]),
     details.nearest ? show.bars(details.nearest, details.query) : null, show.warnings(details.warnings ?? []));
   byId("answer").setAttribute("aria-busy", "false");
 }
@@ -169,14 +173,27 @@ function upTo3(value) {
   return Number((Math.ceil(value / size - 1e-9) * size).toPrecision(3));
 }
 
-const allowance = (way) => `${COSTS[way.limit].show(upTo3(way.value))} ${COSTS[way.limit].name === "FLOPs" ? "" : COSTS[way.limit].name}`.trim();
+// Of a cost that people name by its inverse, three digits of that, never above.
+function enough(limit, value) {
+  if (!COSTS[limit].inverse) return upTo3(value);
+  const size = 10 ** (Math.floor(Math.log10(1 / value)) - 2);
+  return 1 / Number((Math.floor(1 / value / size + 1e-9) * size).toPrecision(3));
+}
+
+const allowance = (way) => `${COSTS[way.limit].show(enough(way.limit, way.value))} ${COSTS[way.limit].name === "FLOPs" ? "" : COSTS[way.limit].name}`.trim();
 
 function relax(ways) {
   for (const way of ways) {
     // Memory is shown in powers of two, where three digits are other numbers.
-    const unit = way.limit === "memory_bytes" ? 2 ** 20 : 1;
-    state[way.limit] = upTo3(way.value / unit) * unit;
+    const unit = ["memory_bytes", "size_bytes"].includes(way.limit) ? 2 ** 20 : 1;
+    state[way.limit] = enough(way.limit, way.value / unit) * unit;
   }
+  panel.show();
+  changed("limits");
+}
+
+function lessSure(probability) {
+  state.min_prob = probability;
   panel.show();
   changed("limits");
 }

@@ -14,6 +14,15 @@ answers of a few packets would gain no time."""
 _REFUSED = re.compile(r"(?:^|,)\s*gzip\s*;\s*q\s*=\s*0(?:\.0*)?\s*(?:,|$)", re.IGNORECASE)
 
 
+def takes_gzip(accepted: str) -> bool:
+    """Whether who sends this `Accept-Encoding` takes gzip.
+
+    >>> takes_gzip("br, gzip;q=0.5"), takes_gzip("gzip;q=0"), takes_gzip("")
+    (True, False, False)
+    """
+    return "gzip" in accepted and not _REFUSED.search(accepted)
+
+
 class Compressing:
     """Starlette's GZipMiddleware, but for clients that name gzip with quality 0, which it takes for consent."""
 
@@ -23,7 +32,7 @@ class Compressing:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer as ASGI asks."""
-        takes = ""
-        if scope["type"] == "http":
-            takes = Headers(scope=scope).get("accept-encoding", "")
-        await (self.plain if _REFUSED.search(takes) else self.compressed)(scope, receive, send)
+        takes = scope["type"] == "http" and takes_gzip(
+            Headers(scope=scope).get("accept-encoding", "")
+        )
+        await (self.compressed if takes else self.plain)(scope, receive, send)

@@ -12,6 +12,7 @@ from importlib import resources
 from fastapi import APIRouter, HTTPException, Request
 from starlette.responses import Response
 
+from planner.http.compressing import takes_gzip
 from planner.words import question
 
 _KINDS = {
@@ -93,7 +94,7 @@ def _sent(files: dict[str, _File], request: Request, name: str) -> Response:
     headers = {"ETag": found.etag, "Cache-Control": age, "Vary": "Accept-Encoding"}
     if request.headers.get("if-none-match") == found.etag:
         return Response(status_code=304, headers=headers)
-    if "gzip" in request.headers.get("accept-encoding", ""):
+    if takes_gzip(request.headers.get("accept-encoding", "")):
         headers["Content-Encoding"] = "gzip"
         return Response(found.packed, media_type=found.kind, headers=headers)
     return Response(found.body, media_type=found.kind, headers=headers)

@@ -18,15 +18,19 @@ N_WINDOWS = 32
 """Training clips that static int8 takes its ranges from (assumption; onnxruntime's examples take 10 to 100)."""
 
 if TYPE_CHECKING:
+    import torch
+
     from runner.data.clips import Corpus
     from runner.engines.trained import Trained
 
 
 class Loaded:
-    """A stored run's model and corpus, read when they are first asked for."""
+    """A stored run's model and corpus, read when they are first asked for; the model is put on `device` (the CPU)."""
 
-    def __init__(self, engine: Any, row: RunRow, weights: Path | None) -> None:
-        self.engine, self.row, self._weights = engine, row, weights
+    def __init__(
+        self, engine: Any, row: RunRow, weights: Path | None, device: torch.device | None = None
+    ) -> None:
+        self.engine, self.row, self._weights, self._device = engine, row, weights, device
         self._trained: Trained | None = None
         self._corpus: Corpus | None = None
 
@@ -52,6 +56,7 @@ class Loaded:
                     artifact,
                     weights_folder=self._weights,
                     weights_digest=row.weights_digest,
+                    device=self._device,
                     catalogue=read.catalogue(self.engine),
                 )
         return self._trained

@@ -1,7 +1,8 @@
 """After training: the sweep's finished runs on the further test sets that its file names.
 
-Each run is loaded from its stored tensors and scored as it was trained: its window, its tokens, its decoding. A score
-that is stored is not made again, so that a set may be added to the file later and costs its scoring alone.
+This happens where the driver is, on its GPU where it has one, else several runs at once on its cores. Each run is
+loaded from its stored tensors and scored as it was trained: its window, its tokens, its decoding. A score that is
+stored is not made again, so that a set may be added to the file later and costs its scoring alone.
 """
 
 from __future__ import annotations
@@ -16,13 +17,15 @@ from planner.errors import SoundscaleError
 from planner.store import read
 from planner.store.engine import opened
 from planner.store.test_sets import save_scored, scored_sets
-from planner.words.records import Evaluation, Trial
+from planner.words.records import Evaluation, Resources, Trial
 from planner.words.scorers import default_scorer
 from runner.data.test_set import TestSet
 from runner.exports.loaded import Loaded
 from runner.exports.together import each_at_once, processes
 
 if TYPE_CHECKING:
+    import torch
+
     from runner.data.clips import Corpus
     from runner.sweep.keys import SweepSpec
 
@@ -78,7 +81,15 @@ def score_finished(db: str, spec: SweepSpec, weights: Path | None, say: Say) -> 
     def of_lost(run: Asked, lost: SoundscaleError) -> Scored:
         return [lost] * len(run.sets)
 
-    each_at_once(work, asked, tell, processes(largest), of_lost)
+    at_once = 1 if _device().type == "cuda" else processes(largest)
+    each_at_once(work, asked, tell, at_once, of_lost)
+
+
+def _device() -> torch.device:
+    """The GPU of this machine, where it has one."""
+    from runner.trial.device import torch_device
+
+    return torch_device(Resources(gpus=1.0))
 
 
 def _line(one: TestSet, found: Evaluation | SoundscaleError) -> str:
@@ -109,7 +120,8 @@ def score_run(db: str, weights: Path | None, language: str | None, asked: Asked)
             trial = trial_on(row.trial, one, language)
             # A decoder is prompted with its language, so that each has a model of its own.
             known = spoken.setdefault(
-                trial.language, Loaded(engine, dataclasses.replace(row, trial=trial), weights)
+                trial.language,
+                Loaded(engine, dataclasses.replace(row, trial=trial), weights, _device()),
             )
             try:
                 found = _score(known, trial, one, corpus)
@@ -142,7 +154,7 @@ def _score(loaded: Loaded, trial: Trial, one: TestSet, corpus: Corpus) -> Evalua
 
     there = load_test_set(one, trial.task, corpus.train, say=lambda line: None)
     trained = loaded.trained()
-    precision = loaded.row.precision or precision_for(trial.precision, "cpu")
+    precision = loaded.row.precision or precision_for(trial.precision, _device().type)
     # Merged when it was loaded; cast once, as it was scored after training.
     trained.model.module.to(DTYPES[precision])
     found = evaluate(

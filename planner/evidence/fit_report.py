@@ -21,7 +21,7 @@ class FitReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredFit:
-    """A fit as it was stored."""
+    """A fit as it was stored, with all that is said of it and of its runs."""
 
     fit_id: str
     fit: LawFit

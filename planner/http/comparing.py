@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import Response
 
 from planner.http import openapi
-from planner.http.lists import LAST_ROW, respond
+from planner.http.lists import LAST_ROW, only_known, respond
 from planner.http.schemas import PLAIN_TEXT
 from planner.service import compare
 
@@ -25,7 +25,9 @@ Runs = Annotated[
 
 def router() -> APIRouter:
     """`/v1/compare`."""
-    routes = APIRouter(tags=["stored"], responses=openapi.PROBLEMS)
+    routes = APIRouter(
+        tags=["stored"], responses=openapi.PROBLEMS, dependencies=[Depends(only_known)]
+    )
 
     @routes.get(
         "/v1/compare", responses=openapi.shown(["runs", "comparisons"]), response_class=Response

@@ -13,7 +13,16 @@ from planner.plan.candidates import CandidateTable
 from planner.plan.choice import Decision, Relaxation
 from planner.plan.configurations import Columns
 from planner.plan.frontier import kind_of
-from planner.plan.wording import LIMIT_NAMES, MAX_LISTED, _limits, amount, enough, points, said
+from planner.plan.wording import (
+    LIMIT_NAMES,
+    MAX_LISTED,
+    _limits,
+    amount,
+    enough,
+    enough_amount,
+    points,
+    said,
+)
 from planner.words.question import PlanQuery
 
 PER_QUESTION = {"flops", "latency_ms"}
@@ -69,8 +78,9 @@ def _limit_sentence(table: CandidateTable, decision: Decision, query: PlanQuery,
         return f"the {LIMIT_NAMES.get(name, name)} limit does not bind: it uses {used} of {limit}"
     switch = decision.switches[name]
     gain = float(table.error[best] - table.error[switch.index])
+    at = enough_amount(name, switch.value)
     return (
-        f"the {LIMIT_NAMES.get(name, name)} limit binds: at {amount(name, switch.value)} the choice would become "
+        f"the {LIMIT_NAMES.get(name, name)} limit binds: at {at} the choice would become "
         f"{table.configs[switch.index].label}, {points(gain)} fewer errors"
     )
 

@@ -78,13 +78,21 @@ def enough(name: str, value: float) -> str:
 
     A limit that a refusal names is asked next; one that was rounded down was refused again.
     """
+    return said(name, _rounded_up(name, value))
+
+
+def enough_amount(name: str, value: float) -> str:
+    """As `enough`, the amount alone."""
+    return amount(name, _rounded_up(name, value))
+
+
+def _rounded_up(name: str, value: float) -> float:
     up = value
     for _ in range(64):
-        shown = said(name, up)
         if _limit_of(name, amount(name, up)) >= value:
-            return shown
+            break
         up *= 1.0 + 5e-4
-    return said(name, up)
+    return up
 
 
 def _limit_of(name: str, shown: str) -> float:

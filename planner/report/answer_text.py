@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from planner.plan.wording import NAMES, amount, title, with_interval
+from planner.plan.wording import NAMES, amount, enough_amount, title, with_interval
 from planner.report.fit_text import (
     compare_rows,
     compare_text,
@@ -125,7 +125,9 @@ def _rests_on(answer: dict[str, Any]) -> list[str]:
     lines = []
     for name, found in answer.get("steps", {}).items():
         if len(found) > 1:
-            then = ", ".join(f"{amount(name, s['at'])} ({percent(s['error'])})" for s in found)
+            then = ", ".join(
+                f"{enough_amount(name, s['at'])} ({percent(s['error'])})" for s in found
+            )
             lines.append(f"  steps {title(name)}: the choice changes at {then}")
     slopes = [
         f"{axis(n).title} {e['value']:+.2f} [{e['low']:.2f}, {e['high']:.2f}]"

@@ -67,7 +67,7 @@ def law_json(fit: LawFit) -> dict[str, Any]:
 def stored_fit_json(stored: StoredFit) -> dict[str, Any]:
     """A stored fit as JSON."""
     law = law_json(stored.fit)
-    law["warnings"] = [*law["warnings"], *stored.notes]
+    law["warnings"] = list(stored.notes)
     return {"fit_id": stored.fit_id, "selection": stored.selection, **law}
 
 
@@ -79,7 +79,7 @@ def fit_text(report: FitReport) -> str:
 
 def stored_fit_text(stored: StoredFit) -> str:
     """A stored fit on one screen, with its own warnings and what is known of it since."""
-    notes = [w.message for w in stored.fit.warnings] + [n["message"] for n in stored.notes]
+    notes = [n["message"] for n in stored.notes]
     return _law_text(stored.fit, stored.fit_id, "", notes)
 
 

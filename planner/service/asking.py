@@ -40,7 +40,7 @@ LATENCY_RULE = "requests/1+imported"
 
 Before `+imported` a latency that a table told without output tokens was taken to be of none, and so was no
 measurement of its own configuration."""
-FORMAT = "answer/4"
+FORMAT = "answer/5"
 """Of an answer's JSON, in its id: what an earlier format stored for the same question stays as it was."""
 
 

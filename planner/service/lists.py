@@ -12,9 +12,11 @@ from sqlalchemy import Engine
 
 from planner.costs.flops.forward import forward_flops
 from planner.costs.latency.data_sheets import DATA_SHEETS
+from planner.errors import SoundscaleError
 from planner.evidence.comparable import normaliser_of, older_rule, why_pooled
-from planner.evidence.fit_report import StoredFit
+from planner.evidence.fit_report import StoredFit, warnings_of
 from planner.laws.result import LawFit
+from planner.service import fitting
 from planner.service.other_sets import set_rows
 from planner.store import read
 from planner.store.device_sheets import data_sheet
@@ -194,7 +196,7 @@ def fits(db: str | None, task: str | None = None) -> list[dict[str, Any]]:
 
 
 def fit(db: str | None, fit_id: str) -> StoredFit:
-    """One stored fit, reloaded bit for bit."""
+    """One stored fit, reloaded bit for bit, with what is said of it and of its runs."""
     with opened(db, must_exist=True) as engine:
         row = read.fit(engine, fit_id)
         selection = json.loads(row.selection_json)
@@ -202,9 +204,25 @@ def fit(db: str | None, fit_id: str) -> StoredFit:
         pooled = _why_pooled(engine, row, fitted) if older_rule(selection) else None
         used = {run_id for run_id, was_used, _ in row.runs if was_used}
         removed = note_of_removed(removed_runs(engine), used)
+        said = _said_of(engine, row, fitted, selection)
     older = None if pooled is None else {"code": "older-rule", "message": pooled}
-    notes = tuple(note for note in (older, removed) if note is not None)
+    notes = tuple(note for note in (*said, older, removed) if note is not None)
     return StoredFit(fit_id=row.fit_id, fit=fitted, selection=selection, notes=notes)
+
+
+def _said_of(
+    engine: Engine, row: FitRow, fitted: LawFit, selection: dict[str, Any]
+) -> tuple[dict[str, str], ...]:
+    """The warnings that the law's report had, made again from its runs; its own alone where some are gone."""
+    split = selection.get("study", {}).get("split")
+    try:
+        report = fitting.fit(
+            engine, row.task, axes=fitted.axes, fit_id=row.fit_id, test_set=split or None,
+            run_ids=frozenset(run_id for run_id, _, _ in row.runs),
+        )  # fmt: skip
+    except SoundscaleError:
+        return tuple({"code": w.code, "message": w.message} for w in fitted.warnings)
+    return tuple(warnings_of(report))
 
 
 def _why_pooled(engine: Engine, row: FitRow, fitted: LawFit) -> str | None:

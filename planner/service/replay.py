@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from typing import Any
 
 from sqlalchemy import Engine
@@ -22,6 +23,8 @@ from planner.words.records import IMPORTED
 ROUNDING = 1e-9
 """Relative difference of numbers that processors' orders of summing may leave (measured: 3e-13 at most
 between two, in an elasticity)."""
+
+_AT = re.compile(r"(?<=limit binds: )at .*?(?= the choice would become)")
 
 
 def replay(db: str | None, answer_id: str) -> tuple[bool, dict[str, Any]]:
@@ -88,6 +91,7 @@ def as_stored(now: dict[str, Any], before: dict[str, Any]) -> dict[str, Any]:
             now.pop(newer, None)
     if "advice" not in before:
         now.pop("advice", None)
+    now["reasons"] = _limits_as_said(now.get("reasons", []), before.get("reasons", []))
     known = {r["run_id"] for r in before.get("reference", ())}
     references = [r for r in now.pop("reference", ()) if r["run_id"] in known]
     now |= {"reference": references} if references else {}
@@ -103,6 +107,13 @@ def as_stored(now: dict[str, Any], before: dict[str, Any]) -> dict[str, Any]:
         return now
     bare = [{k: v for k, v in entry.items() if k != "tie"} for entry in now["runners_up"]]
     return {**now, "runners_up": bare}
+
+
+def _limits_as_said(now: list[str], before: list[str]) -> list[str]:
+    """The sentences of now; those of before where they differ in how the limit of the next choice is rounded."""
+    if len(now) != len(before):
+        return now
+    return [b if _AT.sub("", n) == _AT.sub("", b) else n for n, b in zip(now, before, strict=True)]
 
 
 def _with_older_latency(now: dict[str, Any], rule: str | None) -> dict[str, Any]:

@@ -434,3 +434,49 @@ def test_on_a_phone_the_answer_comes_before_the_limits(page):
     opened(page)
     top = "return document.querySelector(arguments[0]).getBoundingClientRect().top"
     assert page.run(top, "#answer") < page.run(top, "#question") < page.run(top, "#trade")
+
+
+def test_back_takes_an_allowance_back(page):
+    page.open("/?task=asr&flops=30G&latency_ms=10ms", wait_for="#answer .trouble")
+    page.click("#answer .ways button")
+    page.wait(lambda: page.text("#sentence"))
+    page.driver.back()
+    page.wait(lambda: address(page)["latency_ms"] == "10ms")
+    page.wait(lambda: "Nothing meets these limits" in page.text("#answer"))
+
+
+def test_limits_that_are_met_but_not_surely_can_be_met_less_surely(page, client_json):
+    items = client_json("/v1/candidates?task=asr")["items"]
+    quickest = min(item["costs"]["latency_ms"] for item in items)
+    page.open(f"/?task=asr&latency_ms={1.001 * quickest:.5g}ms", wait_for="#answer .trouble")
+    assert "surely enough" in page.text("#answer")
+    page.run("[...document.querySelectorAll('#answer .ways button')].at(-1).click()")
+    page.wait(lambda: page.text("#sentence"))
+    assert float(address(page)["min_prob"]) < 0.9
+
+
+def test_what_the_page_has_no_field_for_is_asked_as_the_address_says_it(page, client_json):
+    opened(page, "/?task=asr&flops=30G&level=0.8&grid=true")
+    answer = client_json("/v1/plan?task=asr&flops=30G&level=0.8&grid=true")
+    assert answer["answer_id"] in page.text("#answer")
+    assert {"level": "0.8", "grid": "true"}.items() <= address(page).items()
+
+
+def test_a_limit_that_cannot_be_read_is_refused_and_no_other_is_asked(page):
+    for wrong in ("flops=abc", "flops=1e30", "min_prob=abc&flops=30G", "flop=30G"):
+        page.open(f"/?task=asr&{wrong}", wait_for="#answer .trouble")
+        assert wrong.partition("=")[0] in page.text("#answer").lower()
+        assert not page.text("#sentence")
+    page.type("#limit-flops", "30G")
+    page.open("/?task=asr&flops=abc", wait_for="#answer .trouble")
+    page.type("#limit-flops", "30G")
+    page.wait(lambda: page.text("#sentence"))
+    assert address(page)["flops"] == "30G"
+
+
+def test_a_limit_on_training_has_a_field_where_the_address_asks_for_it(page):
+    page.open("/?task=asr&train_flops=1G", wait_for="#answer .trouble")
+    assert "training" in page.text("#answer")
+    assert address(page) == {"task": "asr", "train_flops": "1G"} | {
+        k: v for k, v in address(page).items() if k == "device"
+    }

@@ -306,3 +306,18 @@ def test_a_target_that_is_refused_names_limits_under_which_it_is_reached(
         with pytest.raises(InfeasibleError, match="nearest target"):
             target.plan_target(db, PlanQuery(task="asr"), error, "memory_bytes")
         assert "without any limit the nearest target" in str(refused.value)
+
+
+@pytest.mark.parametrize("limits", [{"flops": 8e9}, {"flops": 13e9}, {"latency_ms": 1200.0}])
+def test_the_limit_at_which_the_choice_would_change_changes_it_as_it_is_printed(
+    quickstart_db, limits
+):
+    answer = asking.plan(str(quickstart_db), PlanQuery(task="asr", **limits)).json
+    (said,) = [r for r in answer["reasons"] if "limit binds" in r]
+    at, becomes = re.search(
+        r"at ([0-9.]+ [a-zA-Z]+) the choice would become (.*), [0-9.]+ points", said
+    ).groups()
+    (name,) = limits
+    one = next(o for o in LIMITS if o.name == name)
+    asked = PlanQuery(task="asr", **{name: READERS[one.kind](at)})
+    assert asking.plan(str(quickstart_db), asked).json["best"]["label"] == becomes

@@ -184,13 +184,15 @@ def frontier_command(db: str | None, output_format: str, x: str, **question: Any
     Example:
       soundscale frontier --task asr --x flops
     """
+    from planner.plan.wording import title
     from planner.report import answer_text
     from planner.service.frontier import frontier
 
     found = frontier(db, query_of(question), x)
     rows = answer_text.frontier_rows(found) if output_format == "table" else found["points"]
+    per = f" per {question['per']}" if x in ("flops", "latency") else ""
     columns = [
-        ("cost", x), ("wer", "error, 90 % interval"), ("backbone", "backbone"),
+        ("cost", f"{title(found['cost'])}{per}"), ("wer", "error, 90 % interval"), ("backbone", "backbone"),
         ("audio_seconds", "audio s"), ("reduction", "reduction"), ("kind", "known by"),
     ]  # fmt: skip
     if any("engine" in row for row in rows):

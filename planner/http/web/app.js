@@ -9,7 +9,7 @@ import { COSTS, metricWord, percent } from "./format.js";
 import { further } from "./further.js";
 import { report } from "./report.js";
 import { banner, dark, overview, shell, trouble } from "./shell.js";
-import { address, body, LIMITS, question, readState, study } from "./state.js";
+import { address, body, isLimited, question, readState, study } from "./state.js";
 
 const state = readState(location.search);
 let sheet = null; // every candidate, for the charts
@@ -71,7 +71,7 @@ async function loadStudy() {
   sheet = await ask("/v1/candidates", study(state));
   sheetOf = key;
   panel.ranges(sheet);
-  if (LIMITS.every((name) => state[name] === null)) state.flops = middle(sheet);
+  if (!isLimited(state)) state.flops = middle(sheet);
   if (!(state.x in sheet.frontiers)) state.x = "flops";
   panel.show();
   history.replaceState(null, "", address(state));
@@ -87,8 +87,7 @@ function middle(found) {
 }
 
 async function loadAnswer() {
-  const limited = LIMITS.some((name) => state[name] !== null);
-  if (!limited) return unlimited();
+  if (!isLimited(state)) return unlimited();
   try {
     answer = await ask("/v1/plan", question(state));
     showAnswer();
@@ -188,14 +187,20 @@ function relax(ways) {
     const unit = ["memory_bytes", "size_bytes"].includes(way.limit) ? 2 ** 20 : 1;
     state[way.limit] = enough(way.limit, way.value / unit) * unit;
   }
+  moved();
+}
+
+// A step that the browser's Back takes back.
+function moved() {
   panel.show();
-  changed("limits");
+  clearTimeout(addressTimer);
+  history.pushState(null, "", address(state));
+  refresh("limits");
 }
 
 function lessSure(probability) {
   state.min_prob = probability;
-  panel.show();
-  changed("limits");
+  moved();
 }
 
 async function unlimited() {

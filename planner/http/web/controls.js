@@ -22,6 +22,7 @@ export function controls(state, changed) {
     const row = { node, field, slider, wrong, scale, range: null };
     slider.addEventListener("input", () => {
       state[name] = fromSlider(row, Number(slider.value));
+      delete state.raw[fieldOf(name)];
       say(row, name, true);
       changed("limits");
     });
@@ -39,8 +40,9 @@ export function controls(state, changed) {
     row.field.setAttribute("aria-invalid", String(bad));
     row.wrong.hidden = !bad;
     row.wrong.textContent = bad ? refusal(name, text) : "";
-    if (bad || value === state[name]) return;
+    if (bad || (value === state[name] && !(fieldOf(name) in state.raw))) return;
     state[name] = value;
+    delete state.raw[fieldOf(name)];
     say(row, name, false);
     changed("limits");
   }
@@ -88,7 +90,7 @@ export function controls(state, changed) {
     const choices = Object.entries(FIELDS[name].choices).map(([value, words]) => el("option", { value }, words));
     fill(node, FIELDS[name].default === null ? el("option", { value: "" }, "the best evidence there is") : null, choices);
   }
-  const words = ["engine", "precision", "utterance_seconds", "price", "power_watts"].map((name) => [select(name.replace("_", "-"), name, "study"), name]);
+  const words = ["engine", "precision", "utterance_seconds", "price", "power_watts", "test_set", "keep"].map((name) => [select(name.replace("_", "-"), name, "study"), name]);
   for (const [node, name] of words) node.placeholder = `e.g. ${FIELDS[name].example}`;
   // What a form calls a field, and what it is: from the description.
   for (const label of document.querySelectorAll("#question [data-field]")) {
@@ -105,6 +107,7 @@ export function controls(state, changed) {
   const sure = byId("min-prob");
   sure.addEventListener("input", () => {
     state.min_prob = Number(sure.value);
+    delete state.raw.min_prob;
     showSure();
     changed("limits");
   });
@@ -132,7 +135,7 @@ export function controls(state, changed) {
         const row = rows[name];
         row.range = costs.length ? [Math.min(...costs) / 1.3, Math.max(...costs) * 1.3] : null;
         row.slider.disabled = row.field.disabled = !row.range;
-        row.node.hidden = Boolean(COSTS[name].later) && !row.range;
+        row.node.hidden = Boolean(COSTS[name].later) && (!row.range || (Boolean(COSTS[name].asked) && state[name] === null));
         const [left, middle, right] = row.scale.children;
         left.textContent = row.range ? COSTS[name].show(row.range[0], 2) : sheet.unknown?.[name] ?? (name === "latency_ms" ? "no device with measurements" : "not known");
         middle.textContent = row.range ? COSTS[name].show(Math.sqrt(row.range[0] * row.range[1]), 2) : "";

@@ -38,6 +38,12 @@ export const COSTS = {
       "": 1, k: 1e3, M: 1e6, G: 1e9, Ki: 2 ** 10, Mi: 2 ** 20, Gi: 2 ** 30, Ti: 2 ** 40,
     }),
   },
+  train_flops: {
+    name: "training FLOPs", short: "train-flops", later: true, asked: true, // a field of its own where the address asks
+    show: (v, n = 3) => (v <= 1 ? "none" : scaled(v, SI, "FLOPs", n)),
+    terse: (v) => scaled(v, SI, "", 3).replace(GAP, ""),
+    read: (t) => COSTS.flops.read(t),
+  },
   // What deployment costs: there where a price or an engine is asked for (`later`).
   real_time_factor: {
     // Seconds of compute a second of audio; people ask for the other way round (`--rtfx`), at least so many.

@@ -10,6 +10,7 @@ const WORDS = Object.keys(FIELDS).filter((name) => ["name", "choice", "price", "
 WORDS.push("utterance_seconds");
 const FLAGS = ["measured_only", "accept_status"];
 const SURE = FIELDS.min_prob;
+const OWN = ["x", "pick", "min_prob", ...WORDS, ...FLAGS];
 const X = Object.fromEntries(Object.keys(COSTS).map((name) => [COSTS[name].short, name]));
 
 export function readState(search) {
@@ -20,8 +21,22 @@ export function readState(search) {
   const p = Number(given.get("min_prob"));
   if (within(SURE, p)) state.min_prob = p;
   for (const name of FLAGS) state[name] = given.get(name) === "true";
+  // What the page has no field for, or cannot read, is asked as it stands: the service takes it, or says what is
+  // wrong with it. Left out, another question than the address says would be answered.
+  state.raw = {};
+  const limits = LIMITS.map(fieldOf);
+  for (const [name, text] of given) {
+    const unread = limits.includes(name) ? state[LIMITS[limits.indexOf(name)]] === null : name === "min_prob" && !within(SURE, p);
+    if (unread || !(OWN.includes(name) || limits.includes(name))) state.raw[name] = text;
+  }
   return state;
 }
+
+// What of the raw parameters is a limit: it goes where limits go. The rest is of the study.
+const rawOf = (state, limits) => Object.fromEntries(
+  Object.entries(state.raw).filter(([name]) => Boolean(FIELDS[name]?.limit) === limits));
+
+export const isLimited = (state) => LIMITS.some((name) => state[name] !== null) || Object.keys(rawOf(state, true)).length > 0;
 
 const within = (field, value) => value >= field.low && value <= field.high;
 
@@ -42,14 +57,14 @@ export function study(state) {
   const out = {};
   for (const name of WORDS) if (state[name] && state[name] !== FIELDS[name].default) out[name] = state[name];
   for (const name of FLAGS) if (state[name]) out[name] = "true";
-  return out;
+  return { ...out, ...rawOf(state, false) };
 }
 
 export function question(state) {
   const out = study(state);
   for (const name of LIMITS) if (state[name] !== null) out[fieldOf(name)] = COSTS[name].terse(state[name]);
   if (state.min_prob !== SURE.default) out.min_prob = String(state.min_prob);
-  return out;
+  return { ...out, ...rawOf(state, true) };
 }
 
 export function address(state) {
@@ -66,6 +81,10 @@ export function body(state) {
     if (state[name] !== null) out[fieldOf(name)] = inField(name, COSTS[name].read(COSTS[name].terse(state[name])));
   }
   for (const name of FLAGS) if (name in out) out[name] = true;
+  for (const name of Object.keys(state.raw)) {
+    if (FIELDS[name]?.kind === "flag") out[name] = out[name] === "true";
+    else if (FIELDS[name]?.kind === "number") out[name] = Number(out[name]);
+  }
   if (out.price) out.price = parseFloat(out.price) / (out.price.endsWith("/day") ? 24 : 1);
   if (out.utterance_seconds) out.utterance_seconds = Number(out.utterance_seconds);
   if (out.power_watts) out.power_watts = parseFloat(out.power_watts) * (out.power_watts.includes("k") ? 1000 : 1);

@@ -48,6 +48,8 @@ class Study:
     optimisation: str
     decoding: str
     language: str | None = field(default=None, metadata={UNSAID: True})
+    train_hours: str | None = field(default=None, metadata={UNSAID: True})
+    """`several`: runs name how much of the training split they are trained on; None: all of it."""
 
     @property
     def label(self) -> str:
@@ -63,6 +65,7 @@ def study_of(row: Run, axes: Sequence[str]) -> Study:
     trained = trial.adaptation.kind != "none"
     # How long more data is trained on follows from how much there is.
     sized = "n_train" in axes
+    hours = trained and trial.train_hours is not None
     return Study(
         task=trial.task,
         provenance=row.provenance,
@@ -77,12 +80,13 @@ def study_of(row: Run, axes: Sequence[str]) -> Study:
         initialisation=trial.initialisation,
         adaptation=_adaptation(trial.adaptation, axes),
         place="",
-        n_train=trial.n_train if trained and not sized else 0,
+        n_train=trial.n_train if trained and not sized and not hours else 0,
         n_test=trial.n_test,
         steps=trial.optimisation.steps if trained and not sized else 0,
         optimisation=_recipe(trial.optimisation) if trained else "",
         decoding=_decoding(trial.decoding) if trial.task == "asr" else "",
         language=trial.language,
+        train_hours="several" if hours else None,
     )
 
 

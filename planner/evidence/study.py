@@ -38,6 +38,7 @@ from planner.words.dimensions import further_dimensions
 from planner.words.records import canonical_json
 
 _PROVENANCE_ORDER = {"measured": 0, "imported": 1, "published": 2}
+DATA_AXIS = "train_hours"
 DIVERGED_ABOVE = 1.0
 """Error above which a run counts as diverged and is left out: more errors than units."""
 
@@ -78,6 +79,7 @@ _VALUES: dict[str, Callable[[Run], float | None]] = {
     "n_params": lambda r: float(r.n_params),
     "audio_seconds": lambda r: r.setup.audio_seconds,
     "tokens_per_second": lambda r: r.setup.reduction.tokens_per_second,
+    "train_hours": lambda r: r.setup.train_hours,
     "n_train": lambda r: float(r.setup.n_train) or None,
     "lora_rank": lambda r: float(r.setup.adaptation.lora_rank or 0) or None,
     "top_k_layers": lambda r: float(r.setup.adaptation.top_k_layers),
@@ -172,6 +174,7 @@ def gather(
     kinds = _Kinds(asked, axes, older)
     study = _choose(asked, studies := [kinds.study[k] for k in kinds.of])
     place = _place([r for r, s in zip(asked, studies, strict=True) if s is study])
+    axes = with_data_axis(axes, [r for r, s in zip(asked, studies, strict=True) if s is study])
     kept, exclusions = _parted(asked, kinds, study, axes, place)
     if not kept:
         raise FitError(f"every run of {study.label} was left out: {exclusions[0][1]}")
@@ -184,6 +187,14 @@ def gather(
         exclusions=tuple(exclusions),
         catalogue=catalogue,
     )
+
+
+def with_data_axis(axes: Sequence[str], rows: Sequence[Run]) -> tuple[str, ...]:
+    """The axes, and hours of training audio where runs of one study have several."""
+    levels = {r.setup.train_hours for r in rows} - {None}
+    if len(levels) < 2 or DATA_AXIS in axes:
+        return tuple(axes)
+    return (*axes, DATA_AXIS)
 
 
 def _parted(

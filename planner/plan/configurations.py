@@ -28,7 +28,8 @@ from planner.words.records import Adaptation, Reduction, Trial
 
 def config_of(trial: Trial) -> Config:
     """The configuration that a trial was of."""
-    extra = tuple((d.name, d.of_trial(trial)) for d in further_dimensions())
+    levels = ((d.name, d.of_trial(trial)) for d in further_dimensions())
+    extra = tuple((name, level) for name, level in levels if level is not None)
     return Config(
         backbone=trial.backbone,
         audio_seconds=trial.audio_seconds,
@@ -41,7 +42,7 @@ def config_of(trial: Trial) -> Config:
 
 def config_from(levels: dict[str, Any], padding: str) -> Config:
     """The configuration with those levels, by dimension."""
-    extra = tuple((k, v) for k, v in levels.items() if k not in BUILT_IN)
+    extra = tuple((k, v) for k, v in levels.items() if k not in BUILT_IN and v is not None)
     return Config(**{k: levels[k] for k in BUILT_IN}, padding=padding, extra=extra)
 
 
@@ -92,11 +93,11 @@ class Config:
     extra: tuple[tuple[str, Any], ...] = ()
 
     def value(self, name: str) -> Any:
-        """The level on one dimension of the candidate set."""
+        """The level on one dimension of the candidate set; None where it has none."""
         for key, level in self.extra:
             if key == name:
                 return level
-        return getattr(self, name)
+        return getattr(self, name, None)
 
     @property
     def trained(self) -> Config:
@@ -112,6 +113,8 @@ class Config:
             rate += f" ({self.reduction})"
         parts = [self.backbone, f"{self.audio_seconds:g} s window", rate, str(self.adaptation)]
         extra = dict(self.extra)
+        if "train_hours" in extra:
+            parts.append(f"{extra.pop('train_hours'):g} h of training audio")
         if "engine" in extra:
             # `ctranslate2 int8`: the two go without their names.
             parts.append(f"{extra.pop('engine')} {extra.pop('precision')}")

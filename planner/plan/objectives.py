@@ -112,6 +112,18 @@ class _TrainFlops:
         return found if isinstance(found, str) else Cost.exact(self.name, found, "exact/1")
 
 
+class _TrainHours:
+    """Hours of training audio, where runs name how much of the training split they learned from."""
+
+    name, unit = "train_hours", "h"
+
+    def of(self, situation: Situation) -> Cost | str:
+        hours = [config.value(self.name) for config in situation.configs]
+        if None in hours:
+            return "these runs name no hours of training audio: give a sweep levels of them (axes.train_hours)"
+        return Cost.exact(self.name, np.array(hours, dtype=np.float64), "as trained")
+
+
 def training_flops_of(situation: Situation) -> Floats | str:
     """Training FLOPs of each candidate, shape (m,): as its runs took, else as the study would train it.
 
@@ -141,7 +153,7 @@ def training_flops_of(situation: Situation) -> Floats | str:
 
 
 _FIRST: tuple[Objective, ...] = (
-    _Flops(), _Memory(), _Latency(), _TrainFlops(), RealTime(), Money(), Energy(), Size(),
+    _Flops(), _Memory(), _Latency(), _TrainFlops(), _TrainHours(), RealTime(), Money(), Energy(), Size(),
 )  # fmt: skip
 OBJECTIVES: dict[str, Objective] = {o.name: o for o in _FIRST}
 

@@ -25,6 +25,7 @@ NAMES = {
     "cost_per_1000h": "money",
     "energy_j_per_hour": "energy",
     "size_bytes": "model size",
+    "train_hours": "training audio",
 }
 
 

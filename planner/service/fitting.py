@@ -203,7 +203,7 @@ def fit(
         catalogue=read.catalogue(engine), older=older,
     )  # fmt: skip
     settings = {"law": law, "loss": loss, "seed": seed, "version": VERSION}
-    selection = {"study": to_json(evidence.study), "axes": list(axes), **settings}
+    selection = {"study": to_json(evidence.study), "axes": list(evidence.axes), **settings}
     key = canonical_json([selection, evidence.digest])
     fit_id = fit_id or hashlib.sha256(key.encode()).hexdigest()[:12]
     stored = fit_json(engine, fit_id)

@@ -253,7 +253,7 @@ def sweep_text(db: str | None, suggested: dict[str, Any], name: str) -> str:
     runs = suggested["suggestions"]
     seed = max((s["runs_so_far"] for s in runs), default=0)
     # A run is trained once, whatever engines it is suggested for.
-    once = {tuple(s["config"][axis] for axis in sweep_file.AXES): s["config"] for s in runs}
+    once = {tuple(s["config"].get(axis) for axis in sweep_file.AXES): s["config"] for s in runs}
     configs = list(once.values())
     return _sweep_of(db, suggested["query"]["task"], configs, name, seed)
 

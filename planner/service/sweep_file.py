@@ -11,8 +11,8 @@ import tomli_w
 from planner.errors import InputError
 from planner.words.treatments import Adaptation
 
-AXES = ("backbone", "audio_seconds", "reduction", "adaptation")
-"""What a run of a list names; the rest of a trial is the sweep's."""
+AXES = ("backbone", "audio_seconds", "reduction", "adaptation", "train_hours")
+"""What a run of a list names, where a configuration has it; the rest of a trial is the sweep's."""
 
 Table = Mapping[str, Any]
 """A table of a sweep file: its keys, and tables within it."""
@@ -63,7 +63,8 @@ def sweep_of_runs(spec: Table, configs: Sequence[Table], name: str, seeds: Seque
     optimisation["arms"] = {text: arm for text, arm in arms.items() if text in levels}
     shared = {k: v for k, v in spec.items() if k not in ("name", "seeds", "axes", "design")}
     runs = [
-        {axis: config[axis] for axis in AXES} | {"adaptation": _short(config["adaptation"])}
+        {axis: config[axis] for axis in AXES if config.get(axis) is not None}
+        | {"adaptation": _short(config["adaptation"])}
         for config in configs
     ]
     return {

@@ -103,6 +103,7 @@ def _same(row: RunRow, config: dict[str, Any], study: dict[str, Any]) -> bool:
         and str(trial.reduction) == config["reduction"]
         and config["adaptation"] in (str(trial.adaptation), trial.adaptation.short)
         and trial.padding == config["padding"]
+        and trial.train_hours == config.get("train_hours")
         and trial.dataset_digest == study["dataset_digest"]
         and row.metric == study["metric"]
     )

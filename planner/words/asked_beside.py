@@ -13,6 +13,7 @@ COST_TITLES = {
     "cost-per-1000h": "money",
     "energy": "energy",
     "size": "model size",
+    "train-hours": "training audio",
 }
 """Name of a cost in a question -> how a form calls it."""
 

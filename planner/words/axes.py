@@ -37,6 +37,7 @@ _AXES = {
         Axis(name="n_params", symbol="N", unit="parameters", title="model size"),
         Axis(name="audio_seconds", symbol="T", unit="s", title="audio length"),
         Axis(name="tokens_per_second", symbol="V", unit="tokens/s", title="token rate"),
+        Axis(name="train_hours", symbol="D", unit="h", title="training audio"),
         Axis(name="n_train", symbol="n", unit="examples", title="training examples"),
         Axis(name="lora_rank", symbol="r", unit="rank", title="LoRA rank"),
         Axis(name="top_k_layers", symbol="k", unit="layers", title="layers trained in full"),

@@ -142,7 +142,35 @@ class _Adaptation:
         return float(value or 0)
 
 
-_FIRST: tuple[Dimension, ...] = (_Backbone(), _Window(), _TokenRate(), _Adaptation())
+class _TrainHours:
+    """Hours of training audio; None, and no level at all, where trials name none."""
+
+    name, title = "train_hours", "training audio"
+    coordinates: tuple[str, ...] = ("train_hours",)
+
+    def of_trial(self, trial: Trial) -> float | None:
+        return trial.train_hours
+
+    def ordered(self, levels: Iterable[float | None]) -> list[float | None]:
+        known = sorted({level for level in levels if level is not None})
+        return [*known] or [None]
+
+    def finer(self, levels: Sequence[float | None]) -> list[float | None]:
+        """Geometric steps between neighbours, to three digits."""
+        known = [level for level in levels if level is not None]
+        out: list[float | None] = [*known]
+        for a, b in itertools.pairwise(known):
+            between = np.geomspace(a, b, FINER_STEPS + 2)[1:-1]
+            out += [float(f"{hours:.3g}") for hours in between.tolist()]
+        return self.ordered(out)
+
+    def coordinate(self, level: float, axis: str) -> float:
+        return level
+
+
+_FIRST: tuple[Dimension, ...] = (
+    _Backbone(), _Window(), _TokenRate(), _Adaptation(), _TrainHours(),
+)  # fmt: skip
 
 
 _DIMENSIONS: dict[str, Dimension] = {d.name: d for d in _FIRST}
@@ -155,7 +183,7 @@ def register_dimension(new: Dimension) -> None:
 
 def forget_dimension(name: str) -> None:
     """Take an added dimension away; the built-in ones stay."""
-    if name not in BUILT_IN:
+    if name not in {d.name for d in _FIRST}:
         _DIMENSIONS.pop(name, None)
 
 
@@ -167,5 +195,5 @@ def dimensions(catalogue: Catalogue) -> tuple[Dimension, ...]:
 
 
 def further_dimensions() -> tuple[Dimension, ...]:
-    """Those that were added to the built-in ones."""
+    """Those beside the fields of a configuration: hours of training audio, and what was added."""
     return tuple(d for name, d in _DIMENSIONS.items() if name not in BUILT_IN)

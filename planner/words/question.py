@@ -38,6 +38,7 @@ COST_UNITS = {
     "cost_per_1000h": "per 1,000 h",
     "energy_j_per_hour": "J/h",
     "size_bytes": "bytes",
+    "train_hours": "h",
 }
 """The costs that a limit can be put on and their units; planner.plan.objectives adds to it."""
 
@@ -70,6 +71,7 @@ class PlanQuery:
         flops: most FLOPs per `per` under `convention`.
         latency_ms: most milliseconds at `quantile` on `device`.
         memory_bytes, train_flops: most peak inference memory; most training FLOPs in all.
+        train_hours: most hours of training audio, where runs are of several.
         min_prob: least probability of meeting all limits together.
         per: `utterance` (all windows of one utterance) or `window`.
         utterance_seconds: length of an utterance; None takes those that were scored.
@@ -141,6 +143,12 @@ class PlanQuery:
             "bytes", "Largest model, e.g. 100MB.", (1.0, 1e18), example="100MB", limit=True
         ),
     )
+    train_hours: float | None = field(
+        default=None,
+        metadata=later(
+            "number", "Most hours of training audio.", (1e-6, 1e7), example="20", limit=True,
+        ),
+    )  # fmt: skip
     min_prob: float = field(
         default=0.9,
         metadata=asked(

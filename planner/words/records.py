@@ -138,6 +138,7 @@ class Trial:
             length, at most x_T, in batches of like lengths) or `padded30` (the study's execution).
         normaliser: text normaliser by name (`planner.words.scorers`), or `none`.
         language: what is spoken, by its code (`fr`); None: English.
+        train_hours: hours of training audio, a nested subset of the training split; None: all of it.
     """
 
     task: str
@@ -159,6 +160,7 @@ class Trial:
     precision: str = "auto"
     seed: int = 0
     language: str | None = field(default=None, metadata={UNSAID: True})
+    train_hours: float | None = field(default=None, metadata={UNSAID: True})
 
     def __post_init__(self) -> None:
         if self.task not in TASKS:
@@ -179,6 +181,10 @@ class Trial:
             raise InputError(f"padding must be dynamic, bucketed or padded30, got {self.padding!r}")
         if self.language is not None:
             language_of(self.language)
+        if self.train_hours is not None:
+            object.__setattr__(self, "train_hours", float(self.train_hours))
+            if not (math.isfinite(self.train_hours) and self.train_hours > 0):
+                raise InputError(f"train_hours must be positive, got {self.train_hours!r}")
 
     @property
     def fingerprint(self) -> str:
@@ -203,9 +209,9 @@ class Trial:
             rate += f" ({self.reduction})"
         seed = f" · seed {self.seed}" if self.seed else ""
         spoken = f" · {self.language}" if self.language else ""
-        return (
-            f"{self.backbone} · {self.audio_seconds:g} s · {rate} · {self.adaptation}{spoken}{seed}"
-        )
+        data = "" if self.train_hours is None else f" · {self.train_hours:g} h"
+        window = f"{self.backbone} · {self.audio_seconds:g} s"
+        return f"{window} · {rate} · {self.adaptation}{data}{spoken}{seed}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,9 @@ from collections.abc import Iterator, Sequence
 
 from planner.words.records import Trial, to_json
 
-_NAMED_ALREADY = frozenset({"task", "backbone", "audio_seconds", "reduction", "adaptation", "seed"})
+_NAMED_ALREADY = frozenset(
+    {"task", "backbone", "audio_seconds", "reduction", "adaptation", "seed", "train_hours"}
+)
 """Fields that a label or the columns beside it name."""
 _WITHOUT_THEIR_NAME = frozenset({"dataset", "padding", "initialisation", "split_policy"})
 """Fields whose values say by themselves what they are of."""

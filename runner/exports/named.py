@@ -111,4 +111,5 @@ def _is_of(row: RunRow, config: dict[str, Any]) -> bool:
         "backbone": trial.backbone, "audio_seconds": trial.audio_seconds, "padding": trial.padding,
         "reduction": str(trial.reduction), "adaptation": str(trial.adaptation),
     }  # fmt: skip
-    return all(config[name] == value for name, value in said.items())
+    hours = config.get("train_hours") == trial.train_hours
+    return hours and all(config[name] == value for name, value in said.items())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from planner.costs.flops.forward import forward_flops
 from planner.errors import InputError
@@ -12,6 +13,7 @@ from planner.words.catalogue import BUILT_IN, Catalogue
 from planner.words.records import Optimisation, Reduction, Resources, Trial
 from planner.words.units import format_flops
 from runner.data.clips import Corpus
+from runner.data.nested import within_hours
 from runner.sweep.file import load_spec
 from runner.sweep.keys import SweepSpec
 from runner.trial.estimates import scoring_flops, training_flops
@@ -31,6 +33,7 @@ class Combination:
     audio_seconds: float
     reduction: str
     adaptation: str
+    train_hours: float | None = None
 
 
 def combinations(spec: SweepSpec, catalogue: Catalogue = BUILT_IN) -> list[Combination]:
@@ -40,9 +43,9 @@ def combinations(spec: SweepSpec, catalogue: Catalogue = BUILT_IN) -> list[Combi
 
     `star`: a centre, and from it each axis's other levels one at a time. An axis that
     `design.centre` does not name has its centre at its level of most compute (the longest audio,
-    the least reduction) or, for `adaptation`, at its first level. `backbone` left out of the centre
-    is crossed instead: every backbone gets its own whole star, so that size is seen at each length
-    and rate. The centre should not be the bottleneck of an arm, hence most compute.
+    the least reduction, the most training audio) or, for `adaptation`, at its first level. `backbone`
+    left out of the centre is crossed instead: every backbone gets its own whole star, so that size is
+    seen at each length and rate. The centre should not be the bottleneck of an arm, hence most compute.
 
     `corners = true` adds to a star the combinations of the two extreme levels of each of its
     compute axes (length, rate, and size where the centre names a backbone), which tell an
@@ -70,10 +73,11 @@ def combinations(spec: SweepSpec, catalogue: Catalogue = BUILT_IN) -> list[Combi
 
 def _grid(spec: SweepSpec) -> list[Combination]:
     axes = spec.axes
+    hours: list[float | None] = [*axes.train_hours] or [None]
     return [
         Combination(*levels)
         for levels in itertools.product(
-            axes.backbone, axes.audio_seconds, axes.reduction, axes.adaptation
+            axes.backbone, axes.audio_seconds, axes.reduction, axes.adaptation, hours
         )
     ]
 
@@ -83,16 +87,18 @@ def _star(spec: SweepSpec, catalogue: Catalogue) -> list[Combination]:
     seconds = named.audio_seconds or max(axes.audio_seconds)
     reduction = named.reduction or _by_factor(axes.reduction)[0]
     adaptation = named.adaptation or axes.adaptation[0]
+    hours = named.train_hours or max(axes.train_hours, default=None)
     hubs = [named.backbone] if named.backbone else axes.backbone
     star: list[Combination] = []
     for hub in hubs:
-        centre = Combination(hub, seconds, reduction, adaptation)
+        centre = Combination(hub, seconds, reduction, adaptation, hours)
         star.append(centre)
         if named.backbone:
             star += [replace(centre, backbone=b) for b in axes.backbone]
         star += [replace(centre, audio_seconds=t) for t in axes.audio_seconds]
         star += [replace(centre, reduction=r) for r in axes.reduction]
         star += [replace(centre, adaptation=a) for a in axes.adaptation]
+        star += [replace(centre, train_hours=h) for h in axes.train_hours]
         if spec.design.corners:
             star += _corners(spec, centre, catalogue, with_size=named.backbone is not None)
     return star
@@ -119,9 +125,12 @@ def _by_factor(reductions: Sequence[str]) -> list[str]:
 def _list(spec: SweepSpec) -> list[Combination]:
     runs = []
     for i, run in enumerate(spec.design.runs):
-        levels = []
+        levels: list[Any] = []
         for name, given in run.model_dump().items():
             choices = getattr(spec.axes, name)
+            if given is None and name == "train_hours" and not choices:
+                levels.append(None)
+                continue
             if given is None and len(choices) != 1:
                 raise InputError(
                     f"design.runs[{i}] leaves out {name}, which has {len(choices) or 'no'} levels "
@@ -254,18 +263,21 @@ def _trial(
     optimisation: Optimisation,
     seed: int,
 ) -> Trial:
+    adaptation = spec.adaptation(levels.adaptation)
+    # What is not trained learns from no audio, however much there is.
+    hours = None if adaptation.kind == "none" else levels.train_hours
     return Trial(
         task=spec.task,
         dataset=corpus.name,
         dataset_digest=corpus.digest,
         split_policy=corpus.split_policy,
-        n_train=len(corpus.train),
+        n_train=len(within_hours(corpus.train, hours, corpus.digest)),
         n_test=len(corpus.test),
         # A hub id and a catalogue name of one backbone are one trial.
         backbone=catalogue.backbone(levels.backbone).name,
         audio_seconds=levels.audio_seconds,
         reduction=Reduction.parse(levels.reduction),
-        adaptation=spec.adaptation(levels.adaptation),
+        adaptation=adaptation,
         optimisation=optimisation,
         decoding=spec.decoding,
         reference_policy=spec.reference_policy,
@@ -275,4 +287,5 @@ def _trial(
         language=None if spec.data.language == "en" else spec.data.language,
         precision=spec.precision,
         seed=seed,
+        train_hours=hours,
     )

@@ -297,6 +297,7 @@ def _check_design(spec: SweepSpec) -> None:
             raise InputError(
                 f"axes.{name}: is missing; a design of kind {design.kind} needs its levels"
             )
+    for name in (*AXIS_NAMES, "train_hours"):
         level, levels = getattr(design.centre, name), getattr(spec.axes, name)
         if level is not None and level not in levels:
             raise InputError(

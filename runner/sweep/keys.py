@@ -106,12 +106,16 @@ class Section(BaseModel):
 
 
 class Axes(Section):
-    """The levels of each axis; a design of kind `list` may leave them to its runs."""
+    """The levels of each axis; a design of kind `list` may leave them to its runs.
+
+    `train_hours`: hours of training audio, nested subsets of the training split; none: all of it.
+    """
 
     backbone: Levels[str] = []
     audio_seconds: Levels[Seconds] = []
     reduction: Levels[str] = ["none"]
     adaptation: Levels[str] = ["lora:8"]
+    train_hours: Annotated[list[Seconds], BeforeValidator(_listed)] = []
 
 
 class Level(Section):
@@ -121,6 +125,7 @@ class Level(Section):
     audio_seconds: Seconds | None = None
     reduction: str | None = None
     adaptation: str | None = None
+    train_hours: Seconds | None = None
 
 
 class DesignSection(Section):
@@ -287,10 +292,16 @@ class SweepSpec(Section):
 
     @model_serializer(mode="wrap")
     def _as_before(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Without `test_sets` where there are none: files that were stored before there were any stay equal."""
+        """Without the keys that came later where they say nothing: files that were stored before stay equal."""
         out: dict[str, Any] = write(self)
-        if not out.get("test_sets"):
-            out.pop("test_sets", None)
+        design = out.get("design", {})
+        for table, key in (
+            (out, "test_sets"),
+            *((level, "train_hours") for level in (out.get("axes"), design.get("centre"))),
+            *((run, "train_hours") for run in design.get("runs", ())),
+        ):
+            if table and not table.get(key):
+                table.pop(key, None)
         return out
 
     @property

@@ -5,6 +5,7 @@ Nothing here writes to the database, so that a missing file or a wrong key leave
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from planner.words.catalogue import BUILT_IN, Catalogue
 from planner.words.records import Resources, Trial
 from planner.words.told_apart import full_labels
 from planner.words.units import format_flops
+from runner.data.nested import within_hours
 from runner.sweep.expand import expand
 from runner.sweep.file import load_spec
 from runner.sweep.keys import SweepSpec
@@ -180,10 +182,15 @@ def _check_windows(trials: Sequence[Trial], corpus: Corpus) -> None:
     """A text cannot be cut with its audio, so that every length must hold some training clips."""
     from runner.data.corpus import pack
 
-    trained = {t.audio_seconds for t in trials if t.task == "asr" and t.optimisation.steps}
-    for seconds in sorted(trained):
-        if not pack(corpus.train, seconds):
-            shortest = min(clip.audio_seconds for clip in corpus.train)
+    trained = {
+        (t.audio_seconds, t.train_hours or math.inf)
+        for t in trials
+        if t.task == "asr" and t.optimisation.steps
+    }
+    for seconds, hours in sorted(trained):
+        clips = within_hours(corpus.train, None if math.isinf(hours) else hours, corpus.digest)
+        if not pack(clips, seconds):
+            shortest = min(clip.audio_seconds for clip in clips)
             raise InputError(
                 f"axes.audio_seconds: no training clip fits a window of {seconds:g} s, the shortest "
                 f"has {shortest:.2f} s; use a longer window or shorter clips"

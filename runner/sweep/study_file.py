@@ -140,6 +140,10 @@ def _check_one_law(spec: SweepSpec) -> None:
             "optimisation.learning_rate: a study makes one run of a candidate at a time; give one rate, as a "
             "sweep chose it"
         )
+    if spec.axes.train_hours:
+        raise InputError(
+            "axes.train_hours: a study does not plan the amount of training data yet; use soundscale sweep run"
+        )
     if len(spec.axes.adaptation) > 1:
         raise InputError(
             f"axes.adaptation: one law holds one adaptation, there are {len(spec.axes.adaptation)}; make a study of "

@@ -11,6 +11,7 @@ from planner.words.catalogue import Backbone, writes_by_ctc
 from planner.words.records import Trial
 from runner.data.audio import Audio
 from runner.data.clips import BrokenDataError, Clip, Corpus, DataSpec
+from runner.data.nested import within_hours
 from runner.data.packing import joined_reference, joined_seconds, load_example, pack, windows
 from runner.models.characters import Characters, is_of_pieces
 from runner.trial.features import Example
@@ -41,6 +42,11 @@ def corpus_of(trial: Trial, data: DataSpec) -> Corpus:
     return corpus
 
 
+def training_clips(corpus: Corpus, trial: Trial) -> tuple[Clip, ...]:
+    """The clips that the trial trains on: the training split, or a nested subset of `train_hours`."""
+    return within_hours(corpus.train, trial.train_hours, corpus.digest)
+
+
 def training_examples(corpus: Corpus, trial: Trial) -> list[Example]:
     """Training windows at the trial's x_T.
 
@@ -48,8 +54,9 @@ def training_examples(corpus: Corpus, trial: Trial) -> list[Example]:
     audio; where windows have their own length (`bucketed`), each utterance is one. Emotion takes every
     window of an utterance under its label (`truncate`: the first alone).
     """
+    clips = training_clips(corpus, trial)
     if trial.task == "asr":
-        packed = pack(corpus.train, trial.audio_seconds)
+        packed = pack(clips, trial.audio_seconds)
         if trial.padding == "bucketed":
             packed = [(clip,) for example in packed for clip in example]
         return [
@@ -67,7 +74,7 @@ def training_examples(corpus: Corpus, trial: Trial) -> list[Example]:
             read=partial(_one_window, clip, trial, i),
             seconds=min(trial.audio_seconds, clip.audio_seconds - i * trial.audio_seconds),
         )
-        for clip in corpus.train
+        for clip in clips
         if clip.fault is None
         for i in range(_n_windows(clip, trial))
     ]

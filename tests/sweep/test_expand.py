@@ -179,3 +179,42 @@ def test_the_quickstarts_sweep_has_three_lengths_and_rates_for_two_sizes(corpus)
     assert {t.audio_seconds for t in trials} == {4.0, 8.0, 12.0}
     assert {t.reduction.factor for t in trials} == {1, 2, 4}
     assert {t.optimisation.batch_size * t.audio_seconds for t in trials} == {24.0}
+
+
+HOURS = 'adaptation = ["lora:8"]\ntrain_hours = [0.001, 0.002]'
+
+
+def test_levels_of_training_audio_are_crossed_in_a_grid_and_an_arm_of_a_star(spec_with):
+    grid = combinations(spec_with((STAR, 'kind = "grid"'), ('adaptation = ["lora:8"]', HOURS)))
+    assert len(grid) == 2 * 2 * 3 * 3
+    star = combinations(spec_with(('adaptation = ["lora:8"]', HOURS)))
+    assert len(star) == 2 * (1 + 2 + 2 + 1)
+    # The centre has the most audio.
+    assert sum(c.train_hours == 0.001 for c in star) == 2
+    listed = (
+        'kind = "list"\nruns = [{audio_seconds = 4, backbone = "whisper-base", reduction = "none"}]'
+    )
+    (alone,) = combinations(spec_with((STAR, listed)))
+    assert alone.train_hours is None
+
+
+def test_a_trial_of_a_level_says_its_hours_and_clips_and_one_that_trains_nothing_does_not(
+    spec_with, corpus
+):
+    both = 'adaptation = ["lora:8", "none"]\ntrain_hours = [0.001, 0.002]'
+    spec = spec_with((STAR, 'kind = "grid"'), ('adaptation = ["lora:8"]', both))
+    found = [trial for trial, _ in expand(spec, corpus)]
+    trained = [t for t in found if t.adaptation.kind != "none"]
+    assert {t.train_hours for t in trained} == {0.001, 0.002}
+    assert len({t.dataset_digest for t in trained}) == 1
+    by_hours = {t.train_hours: t.n_train for t in trained}
+    assert 0 < by_hours[0.001] < by_hours[0.002] < len(corpus.train)
+    assert all("0.00" in t.label for t in trained)
+    assert {t.train_hours for t in found if t.adaptation.kind == "none"} == {None}
+    assert len(found) == len(trained) + 2 * 3 * 3
+
+
+def test_more_training_audio_than_there_is_is_refused(spec_with, corpus):
+    spec = spec_with(('adaptation = ["lora:8"]', 'adaptation = ["lora:8"]\ntrain_hours = 5'))
+    with pytest.raises(InputError, match="5 h was asked"):
+        expand(spec, corpus)

@@ -66,7 +66,7 @@ def test_costs_are_named_as_their_limits_are():
     assert COSTS == {
         "flops": "flops", "latency": "latency_ms", "memory": "memory_bytes",
         "train-flops": "train_flops", "rtfx": "real_time_factor", "cost-per-1000h": "cost_per_1000h",
-        "energy": "energy_j_per_hour", "size": "size_bytes",
+        "energy": "energy_j_per_hour", "size": "size_bytes", "train-hours": "train_hours",
     }  # fmt: skip
     assert set(COSTS.values()) == set(COST_UNITS)
     for one in (FRONTIER[0], named(TARGET, "minimise")):

@@ -80,6 +80,7 @@ CHANGES = {
     "precision": "bf16",
     "seed": 1,
     "language": "fr",
+    "train_hours": 2,
 }
 
 

@@ -44,6 +44,12 @@ export const COSTS = {
     terse: (v) => scaled(v, SI, "", 3).replace(GAP, ""),
     read: (t) => COSTS.flops.read(t),
   },
+  train_hours: {
+    name: "training audio", short: "train-hours", later: true,
+    show: (v, n = 3) => `${digits(v, n)}${GAP}h`,
+    terse: (v) => digits(v, 3),
+    read: (t) => readWith(t, { "": 1, h: 1 }),
+  },
   // What deployment costs: there where a price or an engine is asked for (`later`).
   real_time_factor: {
     // Seconds of compute a second of audio; people ask for the other way round (`--rtfx`), at least so many.

@@ -55,7 +55,7 @@ def configs_of(evidence: Evidence, query: PlanQuery, ran: Sequence[Config]) -> t
     measured, catalogue = dict.fromkeys(ran), evidence.catalogue
     padding = evidence.rows[0].trial.padding
     if query.candidates:
-        first = ran[0]
+        first = with_data_level(ran[0], evidence)
         return tuple(dict.fromkeys(listed(text, first, catalogue) for text in query.candidates))
     if query.measured_only:
         return tuple(measured)
@@ -72,6 +72,19 @@ def configs_of(evidence: Evidence, query: PlanQuery, ran: Sequence[Config]) -> t
         if config.audio_seconds in taken[config.backbone, config.reduction]:
             out.setdefault(config)
     return tuple(out)
+
+
+def with_data_level(config: Config, evidence: Evidence) -> Config:
+    """The configuration at the most training audio of any run, where runs are of several amounts.
+
+    What is asked about without saying how much is asked about as trained on all there is.
+    """
+    hours = [row.setup.train_hours for row in evidence.rows]
+    known = [h for h in hours if h is not None]
+    if not known:
+        return config
+    others = tuple((name, level) for name, level in config.extra if name != "train_hours")
+    return dataclasses.replace(config, extra=(("train_hours", max(known)), *others))
 
 
 def listed(text: str, like: Config, catalogue: Catalogue) -> Config:

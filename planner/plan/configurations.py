@@ -114,7 +114,7 @@ class Config:
         parts = [self.backbone, f"{self.audio_seconds:g} s window", rate, str(self.adaptation)]
         extra = dict(self.extra)
         if "train_hours" in extra:
-            parts.append(f"{extra.pop('train_hours'):g} h of training audio")
+            parts.append(f"trained on {extra.pop('train_hours'):g} h")
         if "engine" in extra:
             # `ctranslate2 int8`: the two go without their names.
             parts.append(f"{extra.pop('engine')} {extra.pop('precision')}")

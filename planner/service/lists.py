@@ -100,6 +100,7 @@ def run_json(
         "tokens_per_second": trial.reduction.tokens_per_second,
         "reduction": str(trial.reduction),
         "adaptation": str(trial.adaptation),
+        "train_hours": trial.train_hours,
         "seed": trial.seed,
         **flat,
         "flops": window_flops(row, catalogue, counted),

@@ -96,8 +96,12 @@ def prepare(engine: Engine, query: PlanQuery, as_of: AsOf | None = None) -> Prep
     # Of a reference only the costs count, however far it lies from the runs.
     alone = dataclasses.replace(query.without_limits, extrapolate=True, n_draws=2)
     references = references_of(
-        engine, report.evidence, lambda trial: build(alone, configs=[config_of(trial)])
-    )
+        engine, report.evidence,
+        # Of no training audio there is no level of the law, and only costs are asked.
+        lambda trial: build(
+            alone, configs=[candidates.with_data_level(config_of(trial), report.evidence)]
+        ),
+    )  # fmt: skip
     last = max((s.latency_id for s in stored), default=None)
     return Prepared(
         query=query, table=table, report=report, evidence_latency_id=last, engines=deployed,

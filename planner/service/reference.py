@@ -7,6 +7,7 @@ against the answer's own runs on the same utterances.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,6 +19,7 @@ from planner.evidence.paired.difference import difference
 from planner.evidence.paired.scored import pair_of, same_set, scored_run
 from planner.evidence.study import Evidence
 from planner.plan.candidates import CandidateTable
+from planner.plan.configurations import Config
 from planner.plan.wording import amount, title
 from planner.store import read
 from planner.store.read import RunRow
@@ -125,7 +127,7 @@ def _one(
     paired = references.paired(row.run_id, runs[0]) if runs else None
     found: dict[str, Any] = {
         "run_id": row.run_id,
-        "label": there.configs[j].label,
+        "label": _untaught(there.configs[j]).label,
         "error": row.error,
         "cost": key,
         key: cost,
@@ -133,6 +135,12 @@ def _one(
         "paired": paired,
     }
     return {**found, "verdict": verdict(found, key, cost, mine)}
+
+
+def _untaught(config: Config) -> Config:
+    """The configuration without the training audio by which its costs were looked up: it has none."""
+    extra = tuple((name, level) for name, level in config.extra if name != "train_hours")
+    return dataclasses.replace(config, extra=extra)
 
 
 def verdict(found: dict[str, Any], key: str, cost: float, mine: float) -> str:

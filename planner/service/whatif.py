@@ -59,8 +59,8 @@ def whatif_from(
         reduction=Reduction.parse(reduction),
         adaptation=report.evidence.rows[0].trial.adaptation,
         padding=report.evidence.rows[0].trial.padding,
-        extra=_most_data(report),
     )
+    config = candidates.with_data_level(config, report.evidence)
     latency = latency_model(engine, query, latencies_of(engine, query), report.evidence)
     deployed = engines_of(engine, query, report.evidence, latency).chosen
     workload = workload_of(engine, report.evidence)
@@ -78,13 +78,6 @@ def whatif_from(
         "warnings": warnings_of(report),
         **({"kept": kept_json(sets, 0)} if sets.judged else {}),
     }
-
-
-def _most_data(report: FitReport) -> tuple[tuple[str, float], ...]:
-    """As many hours of training audio as any run had, where they name some."""
-    hours = [r.setup.train_hours for r in report.evidence.rows]
-    known = [h for h in hours if h is not None]
-    return (("train_hours", max(known)),) if known else ()
 
 
 def _one(engines: tuple[Deployed | None, ...]) -> tuple[Deployed | None, ...]:

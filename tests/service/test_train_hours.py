@@ -92,7 +92,7 @@ def test_the_law_has_an_axis_of_hours_whose_effect_is_found(db):
 def test_an_answer_names_the_hours_and_a_limit_on_them_is_kept(db):
     free = asking.plan(db, ASKED).json
     assert free["best"]["config"]["train_hours"] == 16.0
-    assert "16 h of training audio" in free["best"]["label"]
+    assert "trained on 16 h" in free["best"]["label"]
     limited = asking.plan(db, dataclasses.replace(ASKED, train_hours=5.0)).json
     assert limited["best"]["config"]["train_hours"] == 4.0
     assert limited["best"]["costs"]["train_hours"]["limit"] == 5.0
@@ -125,6 +125,26 @@ def test_whatif_is_of_the_most_hours_and_suggested_runs_say_theirs(db):
     if suggested["suggestions"]:
         runs = tomllib.loads(next_runs.sweep_text(db, suggested, "next"))["design"]["runs"]
         assert all(run["train_hours"] in (1.0, 4.0, 16.0) for run in runs)
+
+
+def test_an_untrained_checkpoint_stands_beside_an_answer_and_has_no_hours(tmp_path):
+    path = str(tmp_path / "runs.db")
+    fill(path, trials([1.0, 4.0]))
+    untrained = trial(
+        backbone="whisper-base", audio_seconds=30.0, reduction=Reduction(), n_train=0,
+        adaptation=Adaptation.parse("none"),
+    )  # fmt: skip
+    fill(path, [untrained], error=lambda b, s, h: 0.12)
+    answer = asking.plan(path, ASKED).json
+    (plain,) = answer["reference"]
+    assert "trained on" not in plain["label"]
+    assert "12." in plain["verdict"] or "11.9" in plain["verdict"]
+    assert (
+        asking.plan(path, dataclasses.replace(ASKED, candidates=("whisper-base,10,none",))).json[
+            "best"
+        ]["config"]["train_hours"]
+        == 4.0
+    )
 
 
 def test_runs_on_all_of_the_data_are_another_study_and_know_no_hours(tmp_path):

@@ -28,6 +28,7 @@ _COLUMNS = [
     ("tokens_per_second", "tokens/s"),
     ("reduction", "reduction"),
     ("adaptation", "adaptation"),
+    ("train_hours", "audio h"),
     ("metric", "metric"),
     ("scorer", "scorer"),
     ("error_shown", "error ± se"),
@@ -81,7 +82,9 @@ def list_runs(
     rows = lists.runs(db, **filters, limit=limit, after=after, newest=newest)
     columns = _COLUMNS
     if output_format == "table":
-        columns = columns if any(r["told_apart"] for r in rows) else columns[:-1]
+        # Columns that most databases have nothing to say in.
+        said = {name for name in ("told_apart", "train_hours") if any(r[name] for r in rows)}
+        columns = [c for c in columns if c[0] in said or c[0] not in ("told_apart", "train_hours")]
         shown = [_for_people(r) for r in rows]
     else:
         shown = rows

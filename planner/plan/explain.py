@@ -181,7 +181,8 @@ def of_an_utterance(query: PlanQuery, utterance_seconds: float | None) -> str:
 def _infeasible_message(
     table: CandidateTable, query: PlanQuery, single: tuple[Relaxation, ...], near: int, every: dict[str, float],
 ) -> str:  # fmt: skip
-    head = f"no configuration of {len(table)} meets {_limits(query)}"
+    keeping = f" that keep {query.keep}" if query.keep else ""
+    head = f"no configuration of {len(table)}{keeping} meets {_limits(query)}"
     if any(n not in ("flops", "train_flops", "memory_bytes") for n in query.limits):
         head += f" with probability {query.min_prob:g}"
     if single:

@@ -24,6 +24,7 @@ from planner.evidence.paired.scored import ScoredRun, pair_of, same_set, scored_
 from planner.evidence.study import Evidence
 from planner.plan import candidates
 from planner.plan.candidates import CandidateTable
+from planner.plan.choice import joint_probability
 from planner.plan.kept_sets import OnSet, Untrained, on_set
 from planner.service.circumstances import workload_of
 from planner.service.fitting import check_test_set, fit
@@ -192,8 +193,12 @@ def _scored(engine: Engine, run_id: int, name: str) -> ScoredRun:
     )  # fmt: skip
 
 
-def keepers(table: CandidateTable, sets: Sets, min_prob: float) -> np.ndarray:
+def keepers(
+    table: CandidateTable, sets: Sets, min_prob: float, limits: dict[str, float]
+) -> np.ndarray:
     """Which candidates meet every rule, each with the probability, shape (m,).
+
+    The limits decide which candidate a refusal names: one that meets them, where any does.
 
     Raises:
         InfeasibleError: none does; says which comes nearest, and with what chance.
@@ -203,7 +208,8 @@ def keepers(table: CandidateTable, sets: Sets, min_prob: float) -> np.ndarray:
         met &= one.probability >= min_prob
     if met.any():
         return met
-    j = _nearest(sets, min_prob)
+    fits = joint_probability(table, limits) >= min_prob
+    j = _nearest(sets, min_prob, fits if fits.any() else np.ones(len(table), dtype=bool))
     told = "; ".join(said(one, j) for one in sets.judged)
     enough = ",".join(str(enough_for(one, j, min_prob)) for one in sets.judged)
     raise InfeasibleError(
@@ -211,14 +217,14 @@ def keepers(table: CandidateTable, sets: Sets, min_prob: float) -> np.ndarray:
         f"{min_prob:g}; the nearest is {table.configs[j].label}: {told}; ask with --keep "
         f"'{enough}', which it keeps, or for less certainty with --min-prob",
         {
-            "kind": "not-kept", "nearest": table.configs[j].to_json(), "kept": kept_json(sets, j),
+            "kind": "not-kept", "nearest_config": table.configs[j].to_json(), "kept": kept_json(sets, j),
             "keep": enough,
         },
     )  # fmt: skip
 
 
-def _nearest(sets: Sets, min_prob: float) -> int:
-    """The candidate that lacks least: the smallest widening of the rules under which it keeps them all.
+def _nearest(sets: Sets, min_prob: float, among: NDArray[np.bool_]) -> int:
+    """The candidate of those in question that keeps the rules under their smallest widening.
 
     Looked for among the NEAR that lack least by the upper ends of their intervals.
     """
@@ -229,7 +235,8 @@ def _nearest(sets: Sets, min_prob: float) -> int:
         ],
         axis=0,
     )
-    near = np.argsort(np.where(np.isnan(rough), np.inf, rough), kind="stable")[:NEAR]
+    rough = np.where(np.isnan(rough) | ~among, np.inf, rough)
+    near = [j for j in np.argsort(rough, kind="stable")[:NEAR] if among[j]]
 
     def lacks(j: int) -> float:
         needed = [one.needed(j, min_prob) - one.rule.most for one in sets.judged]
@@ -249,7 +256,7 @@ def enough_for(one: OnSet, j: int, min_prob: float) -> Rule:
 def said(one: OnSet, j: int) -> str:
     """What a candidate errs on a set, in words: error, change, and the chance of keeping the rule."""
     name, met = one.rule.test_set, float(one.probability[j])
-    error = f"{name}: {100 * one.error[j]:.2f} % errors"
+    error = f"{name}: {100 * one.error[j]:.2f} % errors expected"
     if np.isnan(one.change[j]):
         return f"{error}, {one.rule} kept with probability {met:.2f}"
     how = "on the same utterances" if one.paired[j] else "by its law"

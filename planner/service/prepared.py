@@ -62,7 +62,7 @@ class Prepared:
         least = self.query.min_prob
         key = f"keepers {least!r}"
         if key not in self.table.memo:
-            met = keepers(self.table, self.sets, least)
+            met = keepers(self.table, self.sets, least, self.query.limits)
             self.table.memo[key] = self.table.among(met), self.sets.among(met)
         table, sets = self.table.memo[key]
         return dataclasses.replace(self, table=table, sets=sets)

@@ -252,7 +252,11 @@ class PlanQuery:
     power_watts: float | None = field(
         default=None,
         metadata=later(
-            "power", "Power while it works, e.g. 45W; else assumed.", (1e-3, 1e7), example="45W"
+            "power",
+            "Power while it works, e.g. 45W; else assumed.",
+            (1e-3, 1e7),
+            title="Power",
+            example="45W",
         ),
     )
     engine: str | None = field(

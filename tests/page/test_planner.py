@@ -5,6 +5,8 @@ from urllib.parse import parse_qs, urlsplit
 from tests.http.conftest import serve
 from tests.notebooks.conftest import quickstart_db
 from tests.page.conftest import Page
+from tests.service.test_other_sets import score_others
+from tests.service.test_reference import score_untrained
 
 __all__ = ["quickstart_db"]
 
@@ -480,3 +482,26 @@ def test_a_limit_on_training_has_a_field_where_the_address_asks_for_it(page):
     assert address(page) == {"task": "asr", "train_flops": "1G"} | {
         k: v for k, v in address(page).items() if k == "device"
     }
+
+
+def test_rules_that_nothing_keeps_can_be_asked_as_the_nearest_keeps_them(
+    driver, tmp_path, quickstart_db
+):
+    score_untrained(str(quickstart_db), more_errors=1)
+    score_others(str(quickstart_db), lambda row: 0 if row.trial.adaptation.kind == "none" else 3)
+    served = serve(str(quickstart_db), log=tmp_path / "log")
+    try:
+        page = Page(driver, served.url, tmp_path)
+        page.open("/?task=asr&flops=30G&keep=other%3C%3D-30pt", wait_for="#answer .trouble")
+        assert "Nothing keeps these rules" in page.text("#answer")
+        page.run("[...document.querySelectorAll('#answer .ways button')].at(-1).click()")
+        page.wait(lambda: page.text("#sentence"))
+        assert address(page)["keep"] != "other<=-30pt"
+        assert "other<=" in page.text("#answer")
+        labels = page.run(
+            "return [...document.querySelectorAll('#frontier .role-axis-label text')].map((e) => e.textContent)"
+        )
+        errors = [text for text in labels if text.endswith("%")]
+        assert len(errors) == len(set(errors)) > 2
+    finally:
+        served.stop()

@@ -145,15 +145,18 @@ function showProblem(problem) {
   if (details.kind === "measured") return showMeasured(details);
   // Met by every estimate, but not as surely as it was asked for: less certainty is a way out too.
   const surely = details.likeliest ? Math.floor(100 * details.likeliest.joint_probability) / 100 : 0;
-  const title = surely ? "Nothing meets these limits surely enough"
+  // Rules for further test sets that nothing keeps: the nearest keeps these.
+  const kept = details.kind === "not-kept" ? details.keep : null;
+  const title = kept ? "Nothing keeps these rules" : surely ? "Nothing meets these limits surely enough"
     : problem.status === 409 && problem.answer ? "Nothing meets these limits" : capital(problem.title ?? "No answer");
   const near = details.nearest ? el("p", { class: "soft" }, `Nearest: ${details.nearest.label}, ${percent(details.nearest.prediction.error)} ${metricWord(sheet.metric)}.`) : null;
   const raised = Object.entries(details.relaxed_together ?? {}).map(([limit, value]) => ({ limit, value }))
     .filter((r) => r.limit in COSTS && r.value > state[r.limit]);
   const buttons = el("div", { class: "ways" }, [...ways.map((way) => [way]), ...(raised.length ? [raised] : [])].map((some) => el(
     "button", { type: "button", class: "primary", onclick: () => relax(some) }, `Allow ${some.map(allowance).join(" and ")}`)), surely
-    ? el("button", { type: "button", onclick: () => lessSure(surely) }, `Take P ≥ ${surely.toFixed(2)}`) : null);
-  fill(byId("answer"), trouble(title, capital(problem.detail), [], [near, ways.length || raised.length || surely ? buttons : null]),
+    ? el("button", { type: "button", onclick: () => lessSure(surely) }, `Take P ≥ ${surely.toFixed(2)}`) : null,
+    kept ? el("button", { type: "button", class: "primary", onclick: () => keepThat(kept) }, `Keep ${kept}`) : null);
+  fill(byId("answer"), trouble(title, capital(problem.detail), [], [near, ways.length || raised.length || surely || kept ? buttons : null]),
     details.nearest ? show.bars(details.nearest, details.query) : null, show.warnings(details.warnings ?? []));
   byId("answer").setAttribute("aria-busy", "false");
 }
@@ -196,6 +199,14 @@ function moved() {
   clearTimeout(addressTimer);
   history.pushState(null, "", address(state));
   refresh("limits");
+}
+
+function keepThat(rules) {
+  state.keep = rules;
+  panel.show();
+  clearTimeout(addressTimer);
+  history.pushState(null, "", address(state));
+  refresh("study");
 }
 
 function lessSure(probability) {

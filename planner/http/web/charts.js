@@ -47,10 +47,13 @@ export function errorScale(values) {
 }
 
 function errorAxis(scale, title) {
-  const fine = scale.domain[1] - scale.domain[0] < 0.03;
+  // Of six ticks over a range r the step is below 0.01 where r / 6 < sqrt(0.5) * 0.01 (d3's choice of 1, 2 and 5):
+  // whole per cent would stand there twice.
+  const range = scale.domain[1] - scale.domain[0];
+  const places = range < 0.6 * Math.SQRT1_2 * 0.01 ? 2 : range < 6 * Math.SQRT1_2 * 0.01 ? 1 : 0;
   return {
     field: "error", type: "quantitative", title, scale,
-    axis: { format: scale.type === "log" ? "~%" : fine ? ".1%" : ".0%", tickCount: 6, domain: false, ticks: false },
+    axis: { format: scale.type === "log" ? "~%" : `.${places}%`, tickCount: 6, domain: false, ticks: false },
   };
 }
 

@@ -93,6 +93,14 @@ def test_every_block_of_a_page_says_what_it_is(page):
         assert block.kind != "text" or not block.lines, "what is typed is run: sh or console"
 
 
+@each_page
+def test_whatever_is_said_to_be_held_is_held_by_tests_that_there_are(page):
+    remarks = re.findall(r"<!-- (?:.*; )?held by: (.*?) -->", page.read_text())
+    assert {
+        name for remark in remarks for name in re.findall(r"\btest_\w+", remark)
+    } <= defined_tests()
+
+
 @pytest.fixture(scope="module")
 def filled(tmp_path_factory):
     folder = tmp_path_factory.mktemp("docs")

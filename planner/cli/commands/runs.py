@@ -41,6 +41,31 @@ _COLUMNS = [
 _NARROW_WITHOUT = ("scorer", "adaptation", "metric", "from", "GFLOPs/window", "reduction")
 """What a narrow terminal goes without, in this order; the error stays."""
 
+_PARTS = {
+    "latencies": [
+        ("device", "device"), ("p95_is_of", "of"), ("request_p50_ms", "request p50 ms"),
+        ("request_p95_ms", "p95 ms"), ("window_p50_ms", "window p50 ms"), ("window_p95_ms", "p95 ms "),
+        ("noise_floor", "A/A"), ("load", "load"), ("n_samples", "samples"), ("method", "method"),
+    ],
+    "utterances": [
+        ("utterance_id", "utterance"), ("n_errors", "errors"), ("n_units", "of"), ("reference", "said"),
+        ("hypothesis", "heard"), ("speaker", "speaker"), ("audio_seconds", "s"),
+        ("failure_text", "not scored"),
+    ],
+    "test_sets": [
+        ("test_set", "test set"), ("metric", "metric"), ("error", "error"), ("std_error", "se"),
+        ("n_units", "units"), ("n_utterances", "utterances"), ("untrained_run_id", "untrained run"),
+        ("change", "change"), ("change_low", "from"), ("change_high", "to"),
+    ],
+}  # fmt: skip
+"""Columns of a run's lists for people; `-f json` has all."""
+_PARTS_NARROW = {
+    "latencies": ("method", "samples", "A/A", "load", "of"),
+    "utterances": ("not scored", "speaker", "s"),
+    "test_sets": ("units", "utterances", "untrained run"),
+}
+"""What a narrow terminal goes without."""
+
 
 @click.group()
 def runs() -> None:
@@ -118,6 +143,8 @@ def show_run(run_id: int, db: str | None, utterances: bool, output_format: str) 
     Example:
       soundscale runs show 3 --utterances
     """
+    import json
+
     from planner.service import lists
 
     detail = lists.run_detail(db, run_id, utterances=utterances)
@@ -125,11 +152,14 @@ def show_run(run_id: int, db: str | None, utterances: bool, output_format: str) 
         echo_json(detail)
         return
     for key, value in detail.items():
-        if isinstance(value, list):
-            echo(f"\n{key}")
-            echo_rows(value, "table")
+        if isinstance(value, list) and value:
+            echo(f"\n{key.replace('_', ' ')}")
+            echo_rows(value, "table", _PARTS.get(key), drop=_PARTS_NARROW.get(key, ()))
+        elif isinstance(value, list):
+            continue
         elif value is not None:
-            echo(f"{key:22s} {value}")
+            said = json.dumps(value, ensure_ascii=False) if isinstance(value, dict) else value
+            echo(f"{key:22s} {said}")
     if detail["status"] == "finished" and detail["provenance"] == "measured":
         talk(f"beside another on the same utterances: soundscale compare {run_id} RUN")
 

@@ -64,7 +64,8 @@ def measured(engine: Engine, query: PlanQuery, problem: SoundscaleError) -> dict
     options.sort(key=lambda o: (not o["feasible"], o["error"], o["label"]))
     return {
         "kind": "measured",
-        "message": f"no law from {_runs(len(evidence.rows))}: {problem}",
+        "message": f"no law from {_runs(len(evidence.rows))}: {problem}"
+        + (f"; whether {query.keep} is kept is not judged" if query.keep else ""),
         "query": {**to_json(query), "limits": query.limits},
         "n_runs": len(evidence.rows),
         "best": options[0] if options[0]["feasible"] else None,

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Engine
 
-from planner.errors import InfeasibleError, InputError, NoLawError, SoundscaleError
+from planner.errors import FitError, InfeasibleError, InputError, NoLawError, SoundscaleError
 from planner.evidence.comparable import normaliser_of
 from planner.evidence.paired.difference import Difference, difference
 from planner.evidence.paired.scored import ScoredRun, pair_of, same_set, scored_run
@@ -109,6 +109,11 @@ def _judged(
         raise NoLawError(
             f"what candidates err on {name} is not known: {problem}; score more runs on it"
         ) from None
+    if "not-converged" in report.fit.statuses and not query.accept_status:
+        raise FitError(
+            f"the law of errors on {name} is not fit to judge {rule} by ({report.fit.status}); score more runs "
+            "on it, or accept it with --accept-status"
+        )
     base = _untrained(engine, query.task, name, report.evidence.rows[0])
     if rule.over_untrained and not base:
         raise InputError(

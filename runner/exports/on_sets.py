@@ -8,7 +8,7 @@ stored is not made again, so that a set may be added to the file later and costs
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -59,6 +59,7 @@ def score_finished(db: str, spec: SweepSpec, weights: Path | None, say: Say) -> 
         ]
         known = scored_sets(engine, [row.run_id for row in rows])
         catalogue = read.catalogue(engine)
+    _say_changed(spec, known, say)
     asked = [
         Asked(run_id=row.run_id, sets=left)
         for row in sorted(rows, key=lambda row: -(row.score_seconds or 0.0))
@@ -83,6 +84,24 @@ def score_finished(db: str, spec: SweepSpec, weights: Path | None, say: Say) -> 
 
     at_once = 1 if _device().type == "cuda" else processes(largest)
     each_at_once(work, asked, tell, at_once, of_lost)
+
+
+def _say_changed(spec: SweepSpec, known: Mapping[tuple[int, str], str], say: Say) -> None:
+    """Name the sets whose clips are not those that runs were scored on under that name."""
+    from runner.data.corpus import load_corpus
+    from runner.data.test_clips import load_test_set
+
+    used = {name: {d for (_, n), d in known.items() if n == name} for _, name in known}
+    if not any(one.name in used for one in spec.test_sets):
+        return
+    train = load_corpus(spec.data_request, say=lambda line: None).train
+    for one in spec.test_sets:
+        digest = load_test_set(one, spec.task, train, say=lambda line: None).digest
+        if one.name in used and used[one.name] != {digest}:
+            say(
+                f"test sets: {one.name} was scored on other clips under that name, and those scores stay; give the set "
+                "another name"
+            )
 
 
 def _device() -> torch.device:

@@ -84,16 +84,23 @@ def test_a_set_that_is_added_later_is_scored_and_nothing_is_trained_again(
     store.dispose()
 
 
-def test_a_set_of_other_clips_under_a_name_that_was_used_is_told_and_the_rest_is_scored(
+def test_a_set_of_other_clips_under_a_name_that_was_used_is_told_and_keeps_its_scores(
     folder, monkeypatch, capsys
 ):
-    # The second test of the module: the first has scored `general`.
+    # The second test of the module: the first has scored `general` and `same`.
     path = folder / "asr.toml"
     text = path.read_text()
-    path.write_text(text.replace('name = "same"', 'name = "new"'))
+    changed = text.replace('path = "general.jsonl"', 'path = "general.jsonl"\nn_test = 3')
+    path.write_text(changed.replace('name = "same"', 'name = "new"'))
+    store = open_store(f"sqlite:///{folder}/r.db")
+    (first, _) = read.runs(store, status="finished")
+    before = read.run_on(store, first, "general")
     code, said = swept(folder, monkeypatch, capsys)
     assert code == 0
+    assert "general was scored on other clips under that name" in said
     assert "new wer" in said
+    assert read.run_on(store, first, "general") == before
+    store.dispose()
     path.write_text(text)
 
 

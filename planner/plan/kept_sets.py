@@ -45,6 +45,32 @@ class Untrained:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Spread:
+    """What probabilities are read from: the set's draws, the checkpoints and their noise, and the pairs.
+
+    Attributes:
+        draws: of the error on new speech of the set, shape (n, m).
+        base, noise: error and standard error of each candidate's untrained checkpoint, shape (m,); NaN without.
+        pairs: paired differences against it, by candidate.
+    """
+
+    draws: Draws
+    base: Floats
+    noise: Floats
+    pairs: Mapping[int, Difference]
+
+    def changes(self, b: slice) -> Floats:
+        """Draws of the change of some candidates, the checkpoint's error drawn too."""
+        normal = np.random.default_rng(SEED).standard_normal((len(self.draws), 1))
+        own = np.asarray(self.draws[:, b], dtype=np.float64)
+        return np.asarray(own - (self.base[b] + self.noise[b] * normal))
+
+    def judged(self, b: slice, rule: Rule) -> Floats:
+        """Draws of what a rule bounds: the change, or the error."""
+        return self.changes(b) if rule.over_untrained else np.asarray(self.draws[:, b], np.float64)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OnSet:
     """Candidates on one further test set, shape (m,) each.
 
@@ -66,15 +92,18 @@ class OnSet:
     change_high: Floats
     probability: Floats
     paired: NDArray[np.bool_]
-    spread: tuple[Difference | Floats, ...]
-    """What the probability was read from: a pair, or the draws that the rule is of."""
+    place: NDArray[np.intp]
+    """Of each candidate among those that `spread` is of: several engines run one trained configuration."""
+    spread: Spread
 
     def needed(self, j: int, probability: float) -> float:
         """Least bound that candidate j keeps with that probability; NaN where nothing is known of it."""
-        of = self.spread[j]
-        if not isinstance(of, Difference):
+        k = int(self.place[j])
+        of = self.spread.pairs.get(k) if self.rule.over_untrained else None
+        if of is None:
             # The value that at least this share of the draws does not exceed.
-            return float(np.quantile(of, probability, method="inverted_cdf"))
+            drawn = self.spread.judged(slice(k, k + 1), self.rule)
+            return float(np.quantile(drawn, probability, method="inverted_cdf"))
         low, high = of.difference, of.difference + 1.0
         for _ in range(60):
             middle = 0.5 * (low + high)
@@ -85,10 +114,8 @@ class OnSet:
 
     def among(self, at: NDArray[np.intp] | NDArray[np.bool_]) -> OnSet:
         """The candidates at those places, or those that are True."""
-        places = np.arange(len(self.error))[at]
         arrays = (f.name for f in fields(self) if f.name not in ("rule", "spread"))
-        columns = {name: getattr(self, name)[places] for name in arrays}
-        return replace(self, **columns, spread=tuple(self.spread[j] for j in places))
+        return replace(self, **{name: getattr(self, name)[at] for name in arrays})
 
 
 def on_set(
@@ -115,28 +142,23 @@ def on_set(
     """
     m = len(error)
     base = np.array([math.nan if u is None else u.error for u in untrained])
-    spread = np.array([math.nan if u is None else u.std_error for u in untrained])
-    normal = np.random.default_rng(SEED).standard_normal((len(draws), 1))
+    noise = np.array([math.nan if u is None else u.std_error for u in untrained])
+    spread = Spread(draws=draws, base=base, noise=noise, pairs=dict(pairs))
     change, ends, probability = error - base, np.empty((2, m)), np.empty(m)
-    spread_of: list[Difference | Floats] = []
     tails = [(1 - level) / 2, (1 + level) / 2]
     for start in range(0, m, BLOCK):
         b = slice(start, start + BLOCK)
-        own = np.asarray(draws[:, b], dtype=np.float64)
-        changes = own - (base[b] + spread[b] * normal)
-        ends[:, b] = np.quantile(changes, tails, axis=0)
+        ends[:, b] = np.quantile(spread.changes(b), tails, axis=0)
         # What is not known is below nothing, and is met with probability 0.
-        judged = changes if rule.over_untrained else own
-        probability[b] = np.mean(judged <= rule.most, axis=0)
-        spread_of += [np.asarray(column, dtype=np.float32) for column in judged.T]
+        probability[b] = np.mean(spread.judged(b, rule) <= rule.most, axis=0)
     paired = np.zeros(m, dtype=bool)
     for j, d in pairs.items():
         change[j], ends[:, j], paired[j] = d.difference, (d.low, d.high), True
         if rule.over_untrained:
-            probability[j], spread_of[j] = probability_within(d, rule.most), d
+            probability[j] = probability_within(d, rule.most)
     return OnSet(
         rule=rule, error=error, low=low, high=high, change=change, change_low=ends[0],
-        change_high=ends[1], probability=probability, paired=paired, spread=tuple(spread_of),
+        change_high=ends[1], probability=probability, paired=paired, place=np.arange(m), spread=spread,
     )  # fmt: skip
 
 

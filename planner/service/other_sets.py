@@ -29,6 +29,7 @@ from planner.plan.kept_sets import OnSet, Untrained, on_set
 from planner.service.circumstances import workload_of
 from planner.service.fitting import check_test_set, fit
 from planner.store import read
+from planner.store.results_on import OWN_SPLIT
 from planner.store.row_types import Run, RunRow
 from planner.store.test_sets import scored_sets, set_names
 from planner.words.keep import Rule, rules_of
@@ -96,10 +97,11 @@ def _judged(
     fit_id: str | None,
 ) -> tuple[OnSet, str, Mapping[str, Untrained]]:  # fmt: skip
     name = rule.test_set
-    if check_test_set(engine, query.task, name) is None or name == query.test_set:
+    if name == (query.test_set or OWN_SPLIT):
         raise InputError(
             f"keep names {name}, whose errors are what the answer has fewest of; name a further test set"
         )
+    check_test_set(engine, query.task, name)
     ran = frozenset(row.run_id for row in evidence.rows)
     try:
         report = fit(
@@ -164,7 +166,10 @@ def _untrained(engine: Engine, task: str, name: str, mine: Run) -> dict[str, Unt
 
 def _alike(one: Run, other: Run) -> bool:
     """Whether two scores are of the same clips by the same scorer."""
-    digests = [(r.evaluation_details.get("test_set") or {}).get("digest") for r in (one, other)]
+    digests = [
+        (r.evaluation_details.get("test_set") or {}).get("digest") or r.setup.dataset_digest
+        for r in (one, other)
+    ]
     return digests[0] == digests[1] and normaliser_of(one) == normaliser_of(other)
 
 

@@ -59,12 +59,12 @@ class Prepared:
         """
         if not self.sets.judged:
             return self
-        least = self.query.min_prob
-        key = f"keepers {least!r}"
-        if key not in self.table.memo:
+        least, memo = self.query.min_prob, self.table.memo
+        if memo.get("keepers", (None,))[0] != least:
             met = keepers(self.table, self.sets, least, self.query.limits)
-            self.table.memo[key] = self.table.among(met), self.sets.among(met)
-        table, sets = self.table.memo[key]
+            # The last one alone: a table of many candidates is large, and mostly one limit moves.
+            memo["keepers"] = least, self.table.among(met), self.sets.among(met)
+        _, table, sets = memo["keepers"]
         return dataclasses.replace(self, table=table, sets=sets)
 
 

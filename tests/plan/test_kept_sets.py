@@ -71,6 +71,25 @@ def test_what_is_judged_of_some_candidates_is_what_is_judged_of_all():
     some = np.array([False, True, True, False, False, True, False, False, False])
     part, alone = whole.among(some), _judged("s<=+1pt", draws[:, some], [BASE] * 3)
     for field in dataclasses.fields(part):
-        if field.name != "rule":
+        if field.name not in ("rule", "place", "spread"):
             mine, theirs = getattr(part, field.name), getattr(alone, field.name)
             np.testing.assert_allclose(mine, theirs, rtol=1e-12)
+    assert [part.needed(j, 0.8) for j in range(3)] == [alone.needed(j, 0.8) for j in range(3)]
+
+
+@pytest.mark.parametrize("rule", ["s<=+1pt", "s<=11%"])
+@pytest.mark.parametrize("probability", [0.5, 0.9, 0.99])
+def test_the_bound_that_is_needed_is_the_least_that_is_kept(rule, probability):
+    draws = RNG.normal(0.105, 0.02, (1000, 2)).astype(np.float32)
+    first = RNG.poisson(1.0, 60)
+    d = difference(_pair(first, np.maximum(first + RNG.integers(-1, 3, 60), 0)))
+    found = _judged(rule, draws, [BASE, BASE], {1: d})
+    for j in range(2):
+        most = found.needed(j, probability)
+        for asked, kept in ((most + 1e-9, True), (most - 1e-4, False)):
+            (one,) = rules_of(rule)
+            again = on_set(
+                dataclasses.replace(one, most=asked), found.error, found.low, found.high, draws,
+                [BASE, BASE], {1: d}, 0.9,
+            )  # fmt: skip
+            assert bool(again.probability[j] >= probability) == kept

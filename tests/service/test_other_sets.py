@@ -178,6 +178,14 @@ def test_the_set_that_errors_are_minimised_on_has_no_rule(quickstart_db):
             asking.plan(db, dataclasses.replace(ASKED, **asked))
 
 
+def test_the_trials_own_set_can_be_ruled_where_another_is_minimised(forgetful):
+    asked = dataclasses.replace(ASKED, test_set="other", keep="test<=+2pt")
+    answer = asking.plan(forgetful, asked).json
+    (one,) = answer["kept"]
+    assert (one["test_set"], one["rule"]) == ("test", "test<=+2pt")
+    assert replay(forgetful, answer["answer_id"])[0]
+
+
 def test_a_law_of_a_further_set_is_fitted_and_kept_under_an_id_of_its_own(quickstart_db):
     db = str(quickstart_db)
     score_others(db, lambda row: 1)

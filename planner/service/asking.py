@@ -123,8 +123,9 @@ def keep(engine: Engine, answer: dict[str, Any]) -> None:
 def _answer(prepared: Prepared, decision: Decision) -> dict[str, Any]:
     """The answer as JSON; its id is a hash of question, evidence and version, so that it replays."""
     query, table, report = prepared.query, prepared.table, prepared.report
+    sets = {} if decision.best is None else _other_sets(prepared, decision.best)
     answer: dict[str, Any] = {
-        "answer_id": _answer_id(prepared),
+        "answer_id": _answer_id(prepared, sets),
         "query": {**to_json(query), "limits": query.limits},
         "fit_id": report.fit_id,
         "evidence_latency_id": prepared.evidence_latency_id,
@@ -173,11 +174,11 @@ def _answer(prepared: Prepared, decision: Decision) -> dict[str, Any]:
         "evidence": [r.run_id for r in report.evidence.rows],
         **_reference(prepared, best),
         **_borders(prepared, best),
-        **_other_sets(prepared, best),
+        **sets,
     }
 
 
-def _answer_id(prepared: Prepared) -> str:
+def _answer_id(prepared: Prepared, sets: dict[str, Any]) -> str:
     """A hash of the question, of all that the answer was made from, and of the version and format."""
     evidence: list[Any] = [prepared.report.fit_id, prepared.evidence_latency_id]
     if prepared.engines.last is not None:
@@ -186,8 +187,9 @@ def _answer_id(prepared: Prepared) -> str:
     if references:
         # They are no part of the law's evidence, and the answer shows them.
         evidence.append(references)
-    if prepared.sets.fit_ids:
-        evidence.append(list(prepared.sets.fit_ids))
+    if sets:
+        # Scores on further sets may come long after the runs, and the answer shows them.
+        evidence.append(sets)
     if prepared.borders:
         evidence.append([b.engine_evaluation_id for b in prepared.borders])
     identity = canonical_json([to_json(prepared.query), evidence, __version__, FORMAT])

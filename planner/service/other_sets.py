@@ -34,6 +34,7 @@ from planner.store.row_types import Run, RunRow
 from planner.store.test_sets import scored_sets, set_names
 from planner.words.keep import Rule, rules_of
 from planner.words.question import PlanQuery
+from planner.words.student import t_cdf, t_quantile
 from planner.words.told_apart import full_labels
 
 MOST_PAIRED = 300
@@ -108,7 +109,8 @@ def _judged(
             engine, query.task, seed=query.seed, run_ids=ran, test_set=name, fit_id=fit_id,
         )  # fmt: skip
     except NoLawError as problem:
-        raise NoLawError(
+        # Not of the question's own runs, whose measured errors would be shown in place of a law.
+        raise FitError(
             f"what candidates err on {name} is not known: {problem}; score more runs on it"
         ) from None
     if "not-converged" in report.fit.statuses and not query.accept_status:
@@ -134,7 +136,8 @@ def _judged(
     place = {config: j for j, config in enumerate(distinct)}
     at = np.array([place[config] for config in own])
     best_first = sorted(range(len(own)), key=lambda j: table.error[j])
-    pairs = _pairs(engine, name, there, list(dict.fromkeys(at[j] for j in best_first)), base)
+    order = list(dict.fromkeys(at[j] for j in best_first))
+    pairs = _pairs(engine, name, there, order, base, query.level)
     judged = on_set(
         rule, there.error, there.error_low, there.error_high, there.draws,
         [base.get(config.backbone) for config in distinct], pairs, query.level,
@@ -175,25 +178,53 @@ def _alike(one: Run, other: Run) -> bool:
 
 def _pairs(
     engine: Engine, name: str, there: CandidateTable, order: Sequence[int],
-    base: Mapping[str, Untrained],
+    base: Mapping[str, Untrained], level: float,
 ) -> dict[int, Difference]:  # fmt: skip
-    """Paired differences of candidates' first runs from the untrained checkpoint, by place in the table."""
+    """Paired differences of candidates' runs from the untrained checkpoint, by place in the table."""
     scored: dict[int, ScoredRun] = {}
     out: dict[int, Difference] = {}
     for j in [j for j in order if there.run_ids[j]][:MOST_PAIRED]:
         against = base.get(there.configs[j].backbone)
-        run_id = there.run_ids[j][0]
-        if against is None or against.run_id == run_id:
+        if against is None or against.run_id in there.run_ids[j]:
             continue
         try:
-            for one in (against.run_id, run_id):
+            for one in (against.run_id, *there.run_ids[j]):
                 if one not in scored:
                     scored[one] = _scored(engine, one, name)
-            out[j] = difference(pair_of(same_set([scored[against.run_id], scored[run_id]]), 0, 1))
+            each = [
+                difference(pair_of(same_set([scored[against.run_id], scored[i]]), 0, 1), level)
+                for i in there.run_ids[j]
+            ]
         except SoundscaleError:
             # Without utterances there is nothing to pair; the law tells.
             continue
+        out[j] = of_seeds(each)
     return out
+
+
+def of_seeds(each: Sequence[Difference]) -> Difference:
+    """The difference of a configuration from those of its seeds, D = mean of d_i over k seeds.
+
+    All were scored on one set, whose noise does not average out over seeds, and seeds differ:
+
+        se^2 = mean of se_i^2 + var(d_i) / k,
+
+    on the fewest degrees of freedom of any. One seed is its own difference.
+    """
+    if len(each) == 1:
+        return each[0]
+    values = np.array([d.difference for d in each])
+    errors = np.array([d.std_error or 0.0 for d in each])
+    widest, dof = max(d.high - d.difference for d in each), min(d.dof for d in each)
+    dof = min(dof, len(each) - 1.0) if values.std() > errors.mean() else dof
+    error = math.sqrt(float(np.mean(errors**2) + values.var(ddof=1) / len(each)))
+    middle = float(values.mean())
+    half = max(t_quantile(0.5 + each[0].level / 2, dof) * error, widest if error == 0 else 0.0)
+    p = min(2 * t_cdf(-abs(middle) / error, dof), 1.0) if error and middle else 1.0
+    return dataclasses.replace(
+        each[0], difference=middle, std_error=error, low=middle - half, high=middle + half, p=p,
+        dof=dof,
+    )  # fmt: skip
 
 
 def _scored(engine: Engine, run_id: int, name: str) -> ScoredRun:

@@ -75,6 +75,6 @@ def _rule(part: str) -> Rule:
         )
     value = float(sign + found["number"])
     most = value / 100 if unit else value
-    if not change and not 0 < most < 1:
+    if not change and not 0 < most <= 1:
         raise InputError(f"keep: an error lies between 0 and 100 %, got {part.strip()!r}")
     return Rule(test_set=name, most=most, over_untrained=change)

@@ -5,16 +5,19 @@ import json
 
 import pytest
 
-from planner.errors import InfeasibleError, InputError, UnknownNameError
+from planner.errors import FitError, InfeasibleError, InputError, NoLawError, UnknownNameError
+from planner.evidence.paired.difference import Difference
 from planner.report.answer_brief import plan_brief
 from planner.report.answer_text import plan_text
 from planner.service import asking, fitting, frontier, target, verification, whatif
+from planner.service.other_sets import of_seeds
 from planner.service.replay import replay
 from planner.store import read
 from planner.store.engine import opened
 from planner.store.test_sets import save_scored
 from planner.words.keep import rules_of
 from planner.words.question import PlanQuery
+from planner.words.student import t_quantile
 from tests.notebooks.conftest import quickstart_db
 from tests.service.test_reference import score_untrained
 from tests.store.test_test_sets import on_other
@@ -92,6 +95,40 @@ def test_an_answer_tells_what_its_model_errs_elsewhere_though_nobody_asked(forge
     again = asking.plan(forgetful, ASKED).json
     assert again == answer
     assert replay(forgetful, answer["answer_id"])[0]
+
+
+def test_what_was_asked_before_a_set_is_scored_is_answered_after_it_under_another_id(
+    quickstart_db,
+):
+    db = str(quickstart_db)
+    seen = [asking.plan(db, ASKED).json]
+    # Scored run by run, as a sweep does: each score may be told, and each answer is stored.
+    with opened(db) as engine:
+        rows = [r for r in read.runs(engine, task="asr", status="finished") if r.error is not None]
+    best = seen[0]["best"]["prediction"]["run_ids"][0]
+    for row in sorted(rows, key=lambda row: row.run_id != best):
+        score_others(db, lambda other, row=row: 1 if other.run_id == row.run_id else None)
+        seen.append(asking.plan(db, ASKED).json)
+    score_others(db, lambda row: 2, name="second")
+    seen.append(asking.plan(db, ASKED).json)
+    assert len({a["answer_id"] for a in seen}) == 3
+    asking.plan(db, dataclasses.replace(ASKED, keep="other<=60%"))
+    score_untrained(db, more_errors=1)
+    score_others(db, lambda row: 0 if row.trial.adaptation.kind == "none" else None)
+    asking.plan(db, dataclasses.replace(ASKED, keep="other<=60%"))
+    assert all(replay(db, a["answer_id"])[0] for a in seen)
+
+
+def test_a_rule_on_a_set_with_too_few_scores_is_refused_and_not_taken_for_too_few_runs(
+    quickstart_db,
+):
+    db = str(quickstart_db)
+    with opened(db) as engine:
+        first = [r.run_id for r in read.runs(engine, task="asr", status="finished")][:2]
+    score_others(db, lambda row: 1 if row.run_id in first else None)
+    with pytest.raises(FitError, match="score more runs on it") as refused:
+        asking.plan(db, dataclasses.replace(ASKED, keep="other<=60%"))
+    assert not isinstance(refused.value, NoLawError)
 
 
 def test_rules_leave_the_candidates_that_keep_them_and_say_with_what_chance(forgetful):
@@ -196,3 +233,27 @@ def test_a_law_of_a_further_set_is_fitted_and_kept_under_an_id_of_its_own(quicks
     assert own.fit_id != other.fit_id == again.fit_id
     assert other.evidence.study.split == "other"
     assert (other.evidence.observations.error > own.evidence.observations.error).all()
+
+
+def test_a_configuration_of_several_seeds_changes_by_their_mean_and_no_seed_stands_for_it():
+    def one(value, error=0.01, dof=40.0):
+        half = t_quantile(0.95, dof) * error
+        return Difference(
+            difference=value, std_error=error, low=value - half, high=value + half, level=0.9, p=0.5,
+            clustered_by="utterance", n_clusters=41, dof=dof,
+        )  # fmt: skip
+
+    lone = one(-0.02)
+    assert of_seeds([lone]) is lone
+    several = of_seeds([one(-0.02), one(0.10), one(0.10)])
+    assert several.difference == pytest.approx(0.06)
+    assert several.std_error == pytest.approx((0.01**2 + 0.0048 / 3) ** 0.5)
+    assert several.dof == 2.0
+    assert several.low < 0.0 < several.high
+    alike = of_seeds([one(0.03), one(0.03), one(0.03)])
+    # One set's noise stays however many seeds are scored on it.
+    assert (alike.difference, alike.std_error, alike.dof) == (
+        pytest.approx(0.03),
+        pytest.approx(0.01),
+        40.0,
+    )

@@ -13,6 +13,7 @@ from planner.words.question import PlanQuery
         ("general<=+1pt", Rule(test_set="general", most=0.01, over_untrained=True)),
         ("general <= -0.5 points", Rule(test_set="general", most=-0.005, over_untrained=True)),
         ("a.b-c<=9%", Rule(test_set="a.b-c", most=0.09, over_untrained=False)),
+        ("hard<=100%", Rule(test_set="hard", most=1.0, over_untrained=False)),
         ("clean<=.08", Rule(test_set="clean", most=0.08, over_untrained=False)),
     ],
 )

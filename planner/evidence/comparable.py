@@ -50,6 +50,8 @@ class Study:
     language: str | None = field(default=None, metadata={UNSAID: True})
     train_hours: str | None = field(default=None, metadata={UNSAID: True})
     """`several`: runs name how much of the training split they are trained on; None: all of it."""
+    test_set: str | None = field(default=None, metadata={UNSAID: True})
+    """Digest of the further test set that errors are of; None: the one that the trials name."""
 
     @property
     def label(self) -> str:
@@ -87,6 +89,7 @@ def study_of(row: Run, axes: Sequence[str]) -> Study:
         decoding=_decoding(trial.decoding) if trial.task == "asr" else "",
         language=trial.language,
         train_hours="several" if hours else None,
+        test_set=(row.evaluation_details.get("test_set") or {}).get("digest"),
     )
 
 

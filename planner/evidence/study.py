@@ -102,10 +102,16 @@ _SETUP = attrgetter("setup")
 _SHARED = attrgetter("provenance", "split", "metric", "n_params")
 
 
+def _scored_as(row: Run) -> str:
+    """By which scorer, and on which further test set."""
+    further = row.evaluation_details.get("test_set")
+    return normaliser_of(row) + (f" {further.get('digest')}" if further else "")
+
+
 def _kinds_of(rows: Sequence[Run]) -> list[Kind]:
     """What runs share that differ by seed and outcome alone; the identity stands for the setup."""
     # Without a call of ours for each run: of ten thousand, a tenth of a cold answer's time was here.
-    scorers = map(normaliser_of, rows)
+    scorers = map(_scored_as, rows)
     return list(zip(map(id, map(_SETUP, rows)), map(_SHARED, rows), scorers, strict=True))
 
 

@@ -79,9 +79,10 @@ def offset_for(axis: str, values: Floats) -> tuple[str, str]:
     common = zeros >= LEAST_ZEROS and zeros >= LEAST_SHARE * len(values)
     if not common or len(positive) == 0 or (known < 0).any() or _names(axis) != (axis,):
         return axis, ""
-    linked = f"({axis}+{0.5 * float(positive.min()):.4g})"
+    least = float(positive.min())
+    linked = f"({axis}+{0.5 * least:.4g})"
     said = (
         f"{axis} holds {zeros} zeros, which no power takes: the law is in {linked}, half its smallest value "
-        f"above 0; name another axis to have it otherwise, e.g. {axis}/(1-{axis}) of a share"
+        f"above 0; name another axis to have it otherwise, e.g. {axis}+{least:.4g}"
     )
     return linked, said

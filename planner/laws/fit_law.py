@@ -22,7 +22,7 @@ from planner.laws.diagnose import (
 from planner.laws.forms.coverage import DurationHistogram
 from planner.laws.forms.link import Link, link_for
 from planner.laws.identify import design_of
-from planner.laws.observations import Observations, usable, usable_rows
+from planner.laws.observations import Observations, check_level, usable, usable_rows
 from planner.laws.one_form import Fitted, Setting, fit_form
 from planner.laws.parts import Bootstrap, FitWarning, FormScore, Parameter, correlation, triangle
 from planner.laws.result import SHARED, VERSION, LawFit
@@ -147,8 +147,7 @@ def _judges(table: Observations, candidates: list[Candidate], setting: Setting) 
 
 
 def _check(level: float, bootstrap: int) -> None:
-    if not 0 < level < 1:
-        raise InputError(f"level must lie between 0 and 1, got {level!r}")
+    check_level(level)
     if bootstrap < 0 or bootstrap == 1:
         raise InputError(f"bootstrap must be 0 or at least 2 replicates, got {bootstrap!r}")
 

@@ -22,6 +22,16 @@ LEVEL_TOLERANCE = 1e-9
 """Two values of an axis are one level when their logarithms differ by less than this."""
 
 
+def check_level(level: float) -> None:
+    """Refuse a level of intervals that is no probability.
+
+    Raises:
+        InputError: it does not lie between 0 and 1.
+    """
+    if not 0 < level < 1:
+        raise InputError(f"level must lie between 0 and 1, got {level!r}")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exclusion:
     """A row that was left out: its position in the table as given, its run and the reason."""

@@ -77,6 +77,10 @@ def table_observations(
     columns = columns_of(table)
     if not axes:
         raise InputError("a fit needs at least one axis column; name them with axes")
+    if error in axes:
+        raise InputError(
+            f"{error} is the error itself, and no axis of its own law; name other columns"
+        )
     if len(columns[_known(columns, error)]) == 0:
         raise FitError("the table has no rows; a fit needs at least 3 runs")
     names, x, remarks = _axes_of(columns, axes)

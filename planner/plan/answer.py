@@ -13,6 +13,7 @@ from planner.plan.explain import (
     _infeasible_message,
     _unlikely_message,
     of_an_utterance,
+    of_how_many,
     rejection,
     ways,
 )
@@ -104,7 +105,9 @@ def target_json(
 ) -> dict[str, Any]:
     """The least resource for a quality as JSON, or what could be reached instead."""
     if found.best is None:
-        head = f"no configuration of {len(table)} reaches {100 * max_error:.3g} % error"
+        head = (
+            f"no configuration of {of_how_many(table, query)} reaches {100 * max_error:.3g} % error"
+        )
         head += f" with probability {query.min_prob:g}"
         if query.limits:
             head += f" under {_limits(query)}"

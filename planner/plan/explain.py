@@ -178,11 +178,15 @@ def of_an_utterance(query: PlanQuery, utterance_seconds: float | None) -> str:
     return f"; that is of an utterance of {utterance_seconds:.3g} s: --per window asks of one encoder window"
 
 
+def of_how_many(table: CandidateTable, query: PlanQuery) -> str:
+    """`18`, or `the 3 that keep general<=+1pt`, where rules on further test sets left those."""
+    return f"the {len(table)} that keep {query.keep}" if query.keep else str(len(table))
+
+
 def _infeasible_message(
     table: CandidateTable, query: PlanQuery, single: tuple[Relaxation, ...], near: int, every: dict[str, float],
 ) -> str:  # fmt: skip
-    keeping = f" that keep {query.keep}" if query.keep else ""
-    head = f"no configuration of {len(table)}{keeping} meets {_limits(query)}"
+    head = f"no configuration of {of_how_many(table, query)} meets {_limits(query)}"
     if any(n not in ("flops", "train_flops", "memory_bytes") for n in query.limits):
         head += f" with probability {query.min_prob:g}"
     if single:

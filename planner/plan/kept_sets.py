@@ -104,7 +104,8 @@ class OnSet:
             # The value that at least this share of the draws does not exceed.
             drawn = self.spread.judged(slice(k, k + 1), self.rule)
             return float(np.quantile(drawn, probability, method="inverted_cdf"))
-        low, high = of.difference, of.difference + 1.0
+        # A difference of two error rates of at most 1 each: what is below -1 or above 1 is asked by nobody.
+        low, high = of.difference - 2.0, of.difference + 2.0
         for _ in range(60):
             middle = 0.5 * (low + high)
             low, high = (

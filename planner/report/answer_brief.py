@@ -6,7 +6,7 @@ import textwrap
 from typing import Any
 
 from planner.plan.wording import NAMES, amount, title, with_interval
-from planner.report.answer_text import is_tie, percent
+from planner.report.answer_text import is_tie, kept_lines, percent
 from planner.report.tables import table_within
 from planner.words.engine_records import OWN_ENGINE
 
@@ -146,7 +146,7 @@ def _reasons(answer: dict[str, Any], width: int) -> list[str]:
 
 def _caveats(answer: dict[str, Any], width: int, most: int) -> list[str]:
     """Further test sets, words lost at window borders, the untrained reference, then notes, each on one line."""
-    kept = [("kept", k["verdict"]) for k in answer.get("kept", ())]
+    kept = [("kept", text) for text in kept_lines(answer)]
     others = [("also", o["verdict"]) for o in answer.get("other_sets", ())]
     borders = answer.get("borders") or {}
     # Words that are surely lost change what is typed next; what is not shown is in the whole answer.

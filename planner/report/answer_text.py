@@ -42,6 +42,15 @@ def percent(value: float | None, digits: int = 2) -> str:
     return "–" if value is None else f"{100 * value:.{digits}f} %"
 
 
+def kept_lines(answer: dict[str, Any]) -> list[str]:
+    """The answer under each rule for further test sets, and how many configurations do not keep them."""
+    lines = [k["verdict"] for k in answer.get("kept", ())]
+    if dropped := answer.get("n_not_kept"):
+        every = dropped + answer["n_candidates"]
+        lines.append(f"{dropped} of {every} configurations do not keep {answer['query']['keep']}")
+    return lines
+
+
 def plan_text(answer: dict[str, Any]) -> str:
     """A decision in one screen, from the answer's JSON alone."""
     best, query = answer["best"], answer["query"]
@@ -61,7 +70,7 @@ def plan_text(answer: dict[str, Any]) -> str:
     ]
     lines += [f"  {t}" for t in _alternatives(answer)]
     lines += ["", *(f"  why   {r}" if i == 0 else f"        {r}" for i, r in _numbered(answer))]
-    lines += [f"  kept  {k['verdict']}" for k in answer.get("kept", ())]
+    lines += [f"  kept  {text}" for text in kept_lines(answer)]
     lines += [f"  also  {o['verdict']}" for o in answer.get("other_sets", ())]
     lines += [f"  plain {r['verdict']}" for r in answer.get("reference", ())]
     lines += [f"  next  {text}" for text in answer.get("advice", ())]

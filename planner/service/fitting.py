@@ -22,11 +22,11 @@ from planner.store import read, removal, write
 from planner.store.engine import exists, opened
 from planner.store.import_corrections import home_of_before
 from planner.store.read_evidence import fit_json, learned_runs, scored_counts
-from planner.store.results_on import OWN_SPLIT
 from planner.store.test_sets import set_names
 from planner.words.axes import COMPUTE_AXES
 from planner.words.catalogue import BUILT_IN, Catalogue
 from planner.words.records import TASKS, canonical_json, to_json
+from planner.words.test_sets import OWN_SPLIT
 
 Notes = tuple[dict[str, str], ...]
 """What a law cannot say, or was not done with it: `code` and `message`."""

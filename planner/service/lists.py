@@ -17,7 +17,7 @@ from planner.evidence.comparable import normaliser_of, older_rule, why_pooled
 from planner.evidence.fit_report import StoredFit, warnings_of
 from planner.laws.result import LawFit
 from planner.service import fitting
-from planner.service.other_sets import set_rows
+from planner.service.sets_beside import set_rows
 from planner.store import read
 from planner.store.device_sheets import data_sheet
 from planner.store.engine import opened

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from planner.errors import InputError, UnknownNameError
-from planner.laws.groups.group_law import GroupLaw, fit_groups
+from planner.laws.groups.group_law import LEAST_EFFECTIVE, GroupLaw, fit_groups
 from planner.laws.table import numbers_of, table_observations
 from planner.service.own_table import Columns, Rows, label_of, read_columns
 
@@ -32,9 +31,7 @@ class OwnGroups:
     def to_json(self) -> dict[str, Any]:
         """The answer: what groups share, every group's parameters, predictions."""
         found, law = self.law.population, self.law
-        shared = zip(
-            law.coordinates.names(), found.mu, found.tau, np.diag(found.mu_covariance), strict=True
-        )
+        drawn = found.shared
         return {
             "schema": SCHEMA,
             "law": law.law,
@@ -46,22 +43,40 @@ class OwnGroups:
             "n_rows": sum(law.n_rows),
             "level": law.level,
             "sigma": found.sigma,
+            # Of the draws that intervals rest on, so that the one explains the other.
             "shared": [
                 {
                     "name": name,
-                    "mean": float(mu),
-                    "std_error": math.sqrt(max(float(v), 0.0)),
-                    "spread": float(tau),
+                    "mean": float(drawn.mu[:, i].mean()),
+                    "std_error": float(drawn.mu[:, i].std()),
+                    "spread": float(np.median(drawn.tau[:, i])),
                 }
-                for name, mu, tau, v in shared
+                for i, name in enumerate(law.coordinates.names())
             ],
+            "n_effective": drawn.effective,
             "parameters": [dataclasses.asdict(p) for p in law.parameters()],
             "offsets": self._offsets(),
             "predictions": self.predicted,
-            "status": "converged" if found.converged else "not-converged",
+            "status": self._status(),
             "exclusions": [dataclasses.asdict(e) for e in law.exclusions],
-            "warnings": list(self.warnings),
+            "warnings": [*self.warnings, *self._few_draws()],
         }
+
+    def _status(self) -> str:
+        if not self.law.population.converged:
+            return "not-converged"
+        return "few-draws" if self._few_draws() else "converged"
+
+    def _few_draws(self) -> list[dict[str, str]]:
+        """That intervals rest on too few draws to be told twice alike."""
+        found = self.law.population.shared.effective
+        if found >= LEAST_EFFECTIVE:
+            return []
+        message = (
+            f"what groups share rests on {found:.0f} effective draws, where {LEAST_EFFECTIVE:g} are wanted: groups "
+            "differ hardly or rows scatter little, and another --seed tells other intervals"
+        )
+        return [{"code": "few-draws", "message": message}]
 
     def _offsets(self) -> Rows:
         """Levels of the groups over the first one's, of tables with few groups: of families, not of test sets."""
@@ -103,7 +118,7 @@ def group_file(
         warn_beyond: factor outside the data from which a prediction is warned of.
         weight: column of relative row weights.
         level: of all intervals.
-        link: `log` or `odds`.
+        link: `log`.
         seed: of the draws.
 
     Raises:
@@ -114,12 +129,47 @@ def group_file(
     columns = read_columns(path, [*axes, error, *filter(None, [weight])])
     if column not in columns:
         raise UnknownNameError("column", column, list(columns))
-    table = table_observations(columns, axes=axes, error=error, weight=weight)
-    law = fit_groups(
-        table, [label_of(v) for v in columns[column]], level=level, link=link, seed=seed
-    )
+    for name in (error, *axes):
+        if column == name:
+            raise InputError(
+                f"--group-law {column}: it is {_what(column, error)}; name a column of groups"
+            )
+    named, notes = _of_groups(columns, column)
+    table = table_observations(named, axes=axes, error=error, weight=weight)
+    law = fit_groups(table, [label_of(v) for v in named[column]], level=level, link=link, seed=seed)
     rows = [] if predict is None else _predicted(law, read_columns(predict, axes), column)
-    return OwnGroups(column=column, law=law, predicted=rows, warnings=_beyond(rows, warn_beyond))
+    notes += _left_out(law) + _beyond(rows, warn_beyond)
+    return OwnGroups(column=column, law=law, predicted=rows, warnings=notes)
+
+
+def _what(column: str, error: str) -> str:
+    return "the error itself" if column == error else "an axis"
+
+
+def _of_groups(columns: Columns, column: str) -> tuple[Columns, tuple[dict[str, str], ...]]:
+    """The rows that name a group, and a note on those that do not: a row without a name is of no curve."""
+    named = [bool(_group_of(v)) for v in columns[column]]
+    if all(named):
+        return columns, ()
+    kept = {
+        k: [v for v, use in zip(values, named, strict=True) if use] for k, values in columns.items()
+    }
+    n, first = named.count(False), named.index(False) + 1
+    message = f"rows left out whose {column} is empty: {n}, the first row {first}"
+    return kept, ({"code": "rows-excluded", "message": message},)
+
+
+def _group_of(value: float | str) -> str | None:
+    """The group that a cell names; None of an empty one."""
+    label = label_of(value).strip()
+    return None if label in ("", "nan") else label
+
+
+def _left_out(law: GroupLaw) -> tuple[dict[str, str], ...]:
+    if not law.exclusions:
+        return ()
+    message = f"rows left out: {len(law.exclusions)}, the first: {law.exclusions[0].reason}"
+    return ({"code": "rows-excluded", "message": message},)
 
 
 def _predicted(law: GroupLaw, columns: Columns, column: str) -> Rows:
@@ -133,12 +183,12 @@ def _predicted(law: GroupLaw, columns: Columns, column: str) -> Rows:
         raise InputError(
             f"row {int(np.argmax(bad)) + 1} to predict has an axis that is not positive"
         )
-    labels = [label_of(v) for v in columns[column]]
+    labels = [_group_of(v) for v in columns[column]]
     mean, low, high = law.predict(labels, x)
     _, run_low, run_high = law.predict(labels, x, "new-run")
     beyond = law.distance(x)
     return [
-        {"row": i + 1, column: labels[i], "known": labels[i] in law.names,
+        {"row": i + 1, column: labels[i] or "", "known": labels[i] in law.names,
          **dict(zip(law.axes, x[i].tolist(), strict=True)), "mean": float(mean[i]), "low": float(low[i]),
          "high": float(high[i]), "new_run_low": float(run_low[i]), "new_run_high": float(run_high[i]),
          "beyond": float(beyond[i])}

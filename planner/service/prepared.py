@@ -21,8 +21,9 @@ from planner.service.circumstances import AsOf, latencies_of, latency_model, res
 from planner.service.engines import Engines, engines_of
 from planner.service.few_runs import measured
 from planner.service.fitting import check_task, fit
-from planner.service.other_sets import Sets, beside, keepers, sets_of
+from planner.service.other_sets import Sets, keepers, sets_of
 from planner.service.reference import References, references_of
+from planner.service.sets_beside import beside
 from planner.store.engine import opened
 from planner.store.read_engines import border_losses
 from planner.words.engine_records import BorderLoss

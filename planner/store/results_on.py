@@ -8,9 +8,7 @@ from sqlalchemy import FromClause, select
 
 from planner.store.schema import evaluations
 from planner.store.views import results
-
-OWN_SPLIT = "test"
-"""Split of the test set that a trial names; `v_results` shows its score."""
+from planner.words.test_sets import OWN_SPLIT
 
 _SCORED = {
     name: name

@@ -7,20 +7,17 @@ stands for is in its details, under `test_set`: the digest of the clips, so that
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Engine, Select, func, select
 
 from planner.errors import InputError
 from planner.store import to_rows
-from planner.store.results_on import OWN_SPLIT
 from planner.store.schema import evaluations, runs, trials
 from planner.store.transactions import read, write
 from planner.words.records import Evaluation, RunRecord
-
-RESERVED = ("train", "validation", OWN_SPLIT)
-"""Splits of a trial's own data, which no further set may be called."""
+from planner.words.test_sets import RESERVED
 
 
 def save_scored(engine: Engine, run_id: int, evaluation: Evaluation) -> bool:
@@ -55,16 +52,34 @@ def save_scored(engine: Engine, run_id: int, evaluation: Evaluation) -> bool:
     return write(engine, work)
 
 
-def scored_sets(engine: Engine, run_ids: Sequence[int]) -> dict[tuple[int, str], str]:
-    """Digests of the further sets that those runs were scored on, by run and name."""
+class ScoredAs(NamedTuple):
+    """What a further set's name stood for: the digest of its clips, and how their texts were heard and scored."""
+
+    digest: str
+    normaliser: str | None
+    language: str | None
+
+
+def scored_sets(
+    engine: Engine, run_ids: Sequence[int] | None = None
+) -> dict[tuple[int, str], ScoredAs]:
+    """What further sets those runs (None: all) were scored on, by run and name."""
     query = select(evaluations.c.run_id, evaluations.c.split, evaluations.c.details_json).where(
         evaluations.c.split.not_in(RESERVED)
     )
-    wanted = set(run_ids)
+    wanted = None if run_ids is None else set(run_ids)
     rows = read(engine, lambda c: c.execute(query).all())
     return {
-        (run_id, split): _digest(details) for run_id, split, details in rows if run_id in wanted
+        (run_id, split): scored_as(json.loads(details or "{}"))
+        for run_id, split, details in rows
+        if wanted is None or run_id in wanted
     }
+
+
+def scored_as(details: Mapping[str, Any]) -> ScoredAs:
+    """What an evaluation's details say of its set."""
+    about = details.get("test_set") or {}
+    return ScoredAs(str(about.get("digest", "")), details.get("normaliser"), about.get("language"))
 
 
 def set_names(engine: Engine, task: str) -> dict[str, int]:
@@ -100,16 +115,14 @@ def _stored(run_id: int, evaluation: Evaluation) -> Select[Any]:
 
 
 def _require_same(run_id: int, evaluation: Evaluation, details_json: str | None) -> None:
-    there, here = (
-        _digest(details_json),
-        (evaluation.details or {}).get("test_set", {}).get("digest", ""),
-    )
+    there, here = scored_as(json.loads(details_json or "{}")), scored_as(evaluation.details or {})
     if there != here:
         raise InputError(
-            f"run {run_id} was scored on other clips called {evaluation.split!r} (digest {there[:12]}, now "
-            f"{here[:12]}); give the new set another name"
+            f"run {run_id} was scored on a set called {evaluation.split!r} of other clips or by another scorer "
+            f"({_in_words(there)}, now {_in_words(here)}); give the new set another name"
         )
 
 
-def _digest(details_json: str | None) -> str:
-    return str(json.loads(details_json or "{}").get("test_set", {}).get("digest", ""))
+def _in_words(one: ScoredAs) -> str:
+    spoken = f", {one.language}" if one.language else ""
+    return f"digest {one.digest[:12]}, {one.normaliser or 'no normaliser'}{spoken}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from planner.cli.options import echo, echo_json, echo_rows, talk
-from planner.service.other_sets import set_rows
+from planner.service.sets_beside import set_rows
 from planner.store import read
 from planner.store.engine import opened
 from runner.sweep import beside

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 
 from planner.errors import InputError
-from runner.data.clips import TEST, Clip, Corpus, DataSpec
+from runner.data.clips import TEST, TRAIN, Clip, Corpus, DataSpec
 from runner.data.copies import once_each
 from runner.data.corpus import in_bounds, list_clips
 from runner.data.languages import of_language
@@ -34,13 +34,18 @@ def load_test_set(
     Args:
         one: the set.
         task: `asr` or `emotion`.
-        trained: clips that models were trained on; the same part of the same file is left out and told.
+        trained: clips that models were trained on; what has their recording and text is left out and told.
         say: where progress goes.
 
     Raises:
         UnknownNameError, MissingResourceError: the source cannot be had, as `load_corpus`.
         InputError: a row of it is wrong, or nothing is left to score.
     """
+    if one.test_split is not None and one.dataset in (None, "manifest"):
+        raise InputError(
+            f"test set {one.name}: test_split names a part of a corpus; of a table the rows of split test are "
+            "taken, or all of one without splits: leave it out, or give a table of the rows"
+        )
     spec = request_of(one, task)
     listing = in_bounds(of_language(list_clips(spec, say=say), spec), spec)
     clips = listing.clips
@@ -52,8 +57,8 @@ def load_test_set(
             )
     clips = tuple(dataclasses.replace(c, split=TEST) for c in clips)
     clips, copies = once_each(clips)
-    heard = {_place(part) for c in trained for part in (c.parts or (c,))}
-    new = tuple(c for c in clips if _place(c) not in heard)
+    heard = _trained_on(clips, trained)
+    new = tuple(c for c in clips if c.utterance_id not in heard)
     if len(new) < len(clips):
         say(f"test set {one.name}: left out {len(clips) - len(new)} clips that are trained on")
     if not new:
@@ -71,5 +76,14 @@ def load_test_set(
     )  # fmt: skip
 
 
-def _place(clip: Clip) -> tuple[str, float, float | None]:
-    return str(clip.path.resolve()), clip.start_seconds, clip.length_seconds
+def _trained_on(clips: Sequence[Clip], trained: Sequence[Clip]) -> set[str]:
+    """Ids of those whose recording and text a clip to train on has, wherever its file lies."""
+    parts = [part for clip in trained for part in (clip.parts or (clip,))]
+    # Ids of both may be the same; a mark tells them apart.
+    marked = [
+        dataclasses.replace(part, split=TEST, utterance_id=f"{TRAIN}\0{part.utterance_id}")
+        for part in parts
+    ]
+    _, copies = once_each((*marked, *clips))
+    ids = {c.utterance_id for c in clips}
+    return {i for c in copies for i in (c.utterance_id, c.same_as)} & ids

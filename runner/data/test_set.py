@@ -8,10 +8,9 @@ from dataclasses import dataclass
 
 from planner.errors import InputError
 from planner.words.languages import language_of
+from planner.words.test_sets import RESERVED
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
-OWN = ("train", "validation", "test")
-"""Splits of a trial's own data, which no further set may be called."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,7 +21,7 @@ class TestSet:
         name: what it is called in answers and in the column `split`: letters, digits, `_`, `-` and `.`.
         dataset: `prompts`, `librispeech`, `manifest`, … or a hub id, as `[data] name` takes; None: `manifest`.
         path: local folder or manifest file; it goes before cache, hub and registry.
-        test_split: the source's name of the rows to score; None: its own test rows, or all of a source that
+        test_split: the part of a corpus to score (of no manifest); None: its own test rows, or all of a source that
             has no splits of its own.
         config, text_column, label_column, language: as in `[data]`.
         normaliser: text normaliser by name; None: that of the language.
@@ -50,10 +49,10 @@ class TestSet:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if not _NAME.fullmatch(self.name) or self.name in OWN:
+        if not _NAME.fullmatch(self.name) or self.name in RESERVED:
             raise InputError(
                 f"name {self.name!r} cannot be a test set's: use letters, digits, _, - and ., and none of "
-                f"{', '.join(OWN)}"
+                f"{', '.join(RESERVED)}"
             )
         if self.dataset is None and self.path is None:
             raise InputError(f"test set {self.name} has neither a dataset nor a path; give one")

@@ -8,7 +8,7 @@ stored is not made again, so that a set may be added to the file later and costs
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Set
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from planner.errors import SoundscaleError
 from planner.store import read
 from planner.store.engine import opened
-from planner.store.test_sets import save_scored, scored_sets
+from planner.store.test_sets import ScoredAs, save_scored, scored_sets
 from planner.words.records import Evaluation, Resources, Trial
 from planner.words.scorers import default_scorer
 from runner.data.test_set import TestSet
@@ -25,6 +25,7 @@ from runner.exports.together import each_at_once, processes
 
 if TYPE_CHECKING:
     import torch
+    from sqlalchemy import Engine
 
     from runner.data.clips import Corpus
     from runner.sweep.keys import SweepSpec
@@ -59,11 +60,11 @@ def score_finished(db: str, spec: SweepSpec, weights: Path | None, say: Say) -> 
         ]
         known = scored_sets(engine, [row.run_id for row in rows])
         catalogue = read.catalogue(engine)
-    _say_changed(spec, known, say)
+        changed = _changed(engine, spec, rows[0].trial, say) if rows else set()
     asked = [
         Asked(run_id=row.run_id, sets=left)
         for row in sorted(rows, key=lambda row: -(row.score_seconds or 0.0))
-        if (left := tuple(s for s in spec.test_sets if (row.run_id, s.name) not in known))
+        if (left := _left(spec, row.run_id, known.keys(), changed))
     ]
     if not asked:
         return
@@ -86,22 +87,45 @@ def score_finished(db: str, spec: SweepSpec, weights: Path | None, say: Say) -> 
     each_at_once(work, asked, tell, at_once, of_lost)
 
 
-def _say_changed(spec: SweepSpec, known: Mapping[tuple[int, str], str], say: Say) -> None:
-    """Name the sets whose clips are not those that runs were scored on under that name."""
+def _left(
+    spec: SweepSpec, run_id: int, known: Set[tuple[int, str]], changed: Set[str]
+) -> tuple[TestSet, ...]:
+    """The sets that a run is still to be scored on."""
+    open_sets = (one for one in spec.test_sets if one.name not in changed)
+    return tuple(one for one in open_sets if (run_id, one.name) not in known)
+
+
+def _changed(engine: Engine, spec: SweepSpec, like: Trial, say: Say) -> set[str]:
+    """Sets whose name stands for other clips, another scorer or another language in the database; each is told.
+
+    Scores of two sets would meet under one name, so that nothing more is scored under it.
+    """
     from runner.data.corpus import load_corpus
     from runner.data.test_clips import load_test_set
 
-    used = {name: {d for (_, n), d in known.items() if n == name} for _, name in known}
-    if not any(one.name in used for one in spec.test_sets):
-        return
-    train = load_corpus(spec.data_request, say=lambda line: None).train
-    for one in spec.test_sets:
-        digest = load_test_set(one, spec.task, train, say=lambda line: None).digest
-        if one.name in used and used[one.name] != {digest}:
+    used: dict[str, set[ScoredAs]] = {}
+    for (_, name), known in scored_sets(engine).items():
+        used.setdefault(name, set()).add(known)
+    again = [one for one in spec.test_sets if one.name in used]
+    train = load_corpus(spec.data_request, say=lambda line: None).train if again else ()
+    changed = set()
+    for one in again:
+        clips = load_test_set(one, spec.task, train, say=lambda line: None)
+        trial = trial_on(like, one, spec.data.language)
+        now = about_set(clips, trial)
+        if used[one.name] != {now}:
+            changed.add(one.name)
             say(
-                f"test sets: {one.name} was scored on other clips under that name, and those scores stay; give the set "
-                "another name"
+                f"test sets: {one.name} is left out: runs were scored under that name on other clips, by another "
+                "scorer or in another language, and keep their scores; give the set another name"
             )
+    return changed
+
+
+def about_set(clips: Corpus, trial: Trial) -> ScoredAs:
+    """What a set's name stands for, scored as the trial says."""
+    scorer = trial.normaliser if trial.task == "asr" else None
+    return ScoredAs(clips.digest, scorer, trial.language)
 
 
 def _device() -> torch.device:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
+import shutil
 import sys
+from contextlib import redirect_stderr, redirect_stdout
 
 import numpy as np
 import pytest
@@ -22,9 +25,21 @@ MORE = (
 )
 
 
+def swept(folder, *options):
+    """What `sweep run` ends with and says."""
+    said = io.StringIO()
+    arguments = ["sweep", "run", "asr.toml", "--ray", "none", "--artifacts", "a", *options]
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(said), redirect_stderr(said):
+        patch.chdir(folder)
+        patch.setattr(sys, "argv", ["soundscale", *arguments, "--db", f"sqlite:///{folder}/r.db"])
+        with pytest.raises(SystemExit) as ended:
+            main.main()
+    return ended.value.code or 0, said.getvalue()
+
+
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    """Tones, other tones without splits, and a sweep of two trials and an untrained checkpoint."""
+def scored(tmp_path_factory):
+    """A sweep of two trials, swept without further sets and again with two; its folder and what the second said."""
     folder = tmp_path_factory.mktemp("sets")
     tones = write_tones(folder)
     rows = []
@@ -35,35 +50,29 @@ def folder(tmp_path_factory):
     # Of the clips that are trained on, one is in the further set too.
     rows.append(json.dumps({"path": "0.wav", "text": "one", "speaker": "s0"}))
     (folder / "general.jsonl").write_text("\n".join(rows))
-    write_sweep(
-        folder, tones, NO_LATENCY, ("[2, 3]", "2"), ('["none", "stem:2"]', '["none", "stem:2"]')
-    )
-    return folder
-
-
-def swept(folder, monkeypatch, capsys, *options):
-    monkeypatch.chdir(folder)
-    arguments = ["sweep", "run", "asr.toml", "--ray", "none", "--artifacts", "a", *options]
-    monkeypatch.setattr(sys, "argv", ["soundscale", *arguments, "--db", f"sqlite:///{folder}/r.db"])
-    with pytest.raises(SystemExit) as ended:
-        main.main()
-    captured = capsys.readouterr()
-    return ended.value.code or 0, captured.out + captured.err
-
-
-def test_a_set_that_is_added_later_is_scored_and_nothing_is_trained_again(
-    folder, monkeypatch, capsys
-):
-    code, _ = swept(folder, monkeypatch, capsys)
-    assert code == 0
-    path = folder / "asr.toml"
+    path = write_sweep(folder, tones, NO_LATENCY, ("[2, 3]", "2"))
+    assert swept(folder)[0] == 0
     path.write_text(path.read_text().replace("[axes]", MORE))
-    code, said = swept(folder, monkeypatch, capsys)
+    code, said = swept(folder)
     assert code == 0
+    return folder, said
+
+
+@pytest.fixture
+def folder(scored):
+    """Its folder, with its file as it was after the test."""
+    path = scored[0] / "asr.toml"
+    text = path.read_text()
+    yield scored[0]
+    path.write_text(text)
+
+
+def test_a_set_that_is_added_later_is_scored_and_nothing_is_trained_again(scored):
+    folder, said = scored
     assert "nothing was trained" in said
     assert "left out 1 clips that are trained on" in said
     store = open_store(f"sqlite:///{folder}/r.db")
-    rows = read.runs(store, status="finished")
+    rows = [r for r in read.runs(store, sweep="micro", status="finished")]
     assert len(rows) == 2
     for row in rows:
         general, same = read.run_on(store, row, "general"), read.run_on(store, row, "same")
@@ -77,31 +86,55 @@ def test_a_set_that_is_added_later_is_scored_and_nothing_is_trained_again(
             u.hypothesis for u in first
         ]
     before = [read.evaluations(store, row.run_id) for row in rows]
-    code, said = swept(folder, monkeypatch, capsys)
+    code, said = swept(folder)
     assert code == 0
-    assert "test sets:" not in said
+    assert "runs · " not in said
     assert [read.evaluations(store, row.run_id) for row in rows] == before
     store.dispose()
 
 
-def test_a_set_of_other_clips_under_a_name_that_was_used_is_told_and_keeps_its_scores(
-    folder, monkeypatch, capsys
+@pytest.mark.parametrize("change", ["n_test = 3", 'normaliser = "none"', 'language = "de"'])
+def test_a_set_that_is_changed_under_a_name_that_was_used_is_told_and_keeps_its_scores(
+    folder, change
 ):
-    # The second test of the module: the first has scored `general` and `same`.
     path = folder / "asr.toml"
     text = path.read_text()
-    changed = text.replace('path = "general.jsonl"', 'path = "general.jsonl"\nn_test = 3')
-    path.write_text(changed.replace('name = "same"', 'name = "new"'))
+    changed = text.replace('path = "general.jsonl"', f'path = "general.jsonl"\n{change}')
+    name = f"new-{change.partition(' ')[0]}"
+    path.write_text(changed.replace('name = "same"', f'name = "{name}"'))
     store = open_store(f"sqlite:///{folder}/r.db")
-    (first, _) = read.runs(store, status="finished")
+    first = read.runs(store, sweep="micro", status="finished")[0]
     before = read.run_on(store, first, "general")
-    code, said = swept(folder, monkeypatch, capsys)
+    code, said = swept(folder)
     assert code == 0
-    assert "general was scored on other clips under that name" in said
-    assert "new wer" in said
+    assert "general is left out: runs were scored under that name" in said
+    assert f"{name} wer" in said
     assert read.run_on(store, first, "general") == before
     store.dispose()
-    path.write_text(text)
+
+
+def test_another_sweep_does_not_score_other_clips_under_a_name_that_was_used(folder):
+    path = folder / "asr.toml"
+    text = path.read_text()
+    changed = text.replace('name = "micro"', 'name = "second"').replace("steps = 2", "steps = 3")
+    path.write_text(changed.replace('path = "general.jsonl"', 'path = "general.jsonl"\nn_test = 2'))
+    code, said = swept(folder)
+    assert code == 0
+    assert "general is left out" in said
+    assert "same wer" in said
+
+
+def test_a_copy_of_a_clip_that_is_trained_on_is_left_out_wherever_it_lies(folder):
+    shutil.copy(folder / "0.wav", folder / "elsewhere.wav")
+    rows = [json.loads(line) for line in (folder / "general.jsonl").read_text().splitlines()]
+    rows.append({"path": "elsewhere.wav", "text": "one", "speaker": "s0"})
+    (folder / "copied.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    path = folder / "asr.toml"
+    text = path.read_text()
+    path.write_text(text.replace('path = "general.jsonl"', 'path = "copied.jsonl"'))
+    code, said = swept(folder, "--dry-run")
+    assert code == 0
+    assert "general: 5 clips of copied to score" in said
 
 
 @pytest.mark.parametrize(
@@ -122,19 +155,12 @@ def test_a_set_of_other_clips_under_a_name_that_was_used_is_told_and_keeps_its_s
         ),
     ],
 )
-def test_a_set_that_cannot_be_had_is_told_before_anything_is_trained(
-    folder, monkeypatch, capsys, old, new, said
-):
+def test_a_set_that_cannot_be_had_is_told_before_anything_is_trained(folder, old, new, said):
     path = folder / "asr.toml"
     text = path.read_text()
-    if "[[data.test]]" not in text:
-        text = text.replace("[axes]", MORE)
     assert old in text
     path.write_text(text.replace(old, new))
-    try:
-        code, told = swept(folder, monkeypatch, capsys, "--dry-run")
-    finally:
-        path.write_text(text)
+    code, told = swept(folder, "--dry-run")
     assert code not in (0, 70)
     assert said in told
     assert "Traceback" not in told

@@ -7,10 +7,10 @@ import pytest
 
 from planner.errors import FitError, InfeasibleError, InputError, NoLawError, UnknownNameError
 from planner.evidence.paired.difference import Difference
+from planner.evidence.paired.seeds import of_seeds
 from planner.report.answer_brief import plan_brief
 from planner.report.answer_text import plan_text
 from planner.service import asking, fitting, frontier, target, verification, whatif
-from planner.service.other_sets import of_seeds
 from planner.service.replay import replay
 from planner.store import read
 from planner.store.engine import opened
@@ -257,3 +257,36 @@ def test_a_configuration_of_several_seeds_changes_by_their_mean_and_no_seed_stan
         pytest.approx(0.01),
         40.0,
     )
+
+
+def test_sets_of_other_clips_under_one_name_are_apart_in_a_law(quickstart_db):
+    db = str(quickstart_db)
+    with opened(db) as engine:
+        rows = [r for r in read.runs(engine, task="asr", status="finished") if r.error is not None]
+        for row in rows:
+            digest = "d" * 64 if row.trial.reduction.factor < 4 else "e" * 64
+            save_scored(engine, row.run_id, on_other(engine, row, digest=digest))
+        report = fitting.fit(engine, "asr", test_set="other")
+    assert report.evidence.study.test_set == "d" * 64
+    assert all(row.setup.reduction.factor < 4 for row in report.evidence.rows)
+    assert any("test_set" in reason for _, reason in report.evidence.exclusions)
+
+
+def test_what_cannot_be_judged_is_not_called_broken_and_what_a_rule_drops_is_counted(forgetful):
+    answer = asking.plan(forgetful, dataclasses.replace(ASKED, keep="other<=+1pt")).json
+    every = answer["n_candidates"] + answer["n_not_kept"]
+    counted = f"{answer['n_not_kept']} of {every} configurations do not keep other<=+1pt"
+    assert counted in plan_text(answer)
+    found = whatif.whatif(
+        forgetful, dataclasses.replace(ASKED, keep="other<=+1pt", extrapolate=True), "whisper-small",
+        8.0, "none",
+    )  # fmt: skip
+    (one,) = found["kept"]
+    assert one["probability"] is None
+    assert "cannot be judged" in one["verdict"]
+    with pytest.raises(InfeasibleError, match=r"of the [0-9]+ that keep"):
+        target.plan_target(
+            forgetful, dataclasses.replace(ASKED, keep="other<=+1pt"), 0.001, "flops"
+        )
+    with pytest.raises(InfeasibleError, match="nothing meets the limits either"):
+        asking.plan(forgetful, PlanQuery(task="asr", flops=1e9, keep="other<=-30pt"))

@@ -135,3 +135,14 @@ def test_a_saved_law_with_a_best_value_tells_it_where_the_column_is_left_out(fol
         [1e-3, 1e-3 * 10**-0.3], rel=0.03
     )
     assert told[0]["lr"] == told[0]["best_lr"]
+
+
+@pytest.mark.parametrize("level", ["0", "-1", "1", "2", "90", "nan"])
+def test_a_level_that_is_no_probability_is_refused_at_once(folder, level):
+    with pytest.raises(SoundscaleError, match="level must lie between 0 and 1"):
+        run(*DIFFERENCE, "--level", level)
+
+
+def test_the_error_is_no_axis_of_its_own_law(folder):
+    with pytest.raises(SoundscaleError, match="loss is the error itself"):
+        run("table", "t.csv", "--axes", "n,loss", "--error", "loss")

@@ -42,7 +42,9 @@ def test_a_score_is_stored_once_and_the_runs_own_stays_its_own(store):
     assert save_scored(store, row.run_id, score)
     assert not save_scored(store, row.run_id, score)
     assert read.run(store, row.run_id) == row
-    assert scored_sets(store, [row.run_id]) == {(row.run_id, "other"): "d" * 64}
+    (known,) = scored_sets(store, [row.run_id]).values()
+    assert (known.digest, known.language) == ("d" * 64, None)
+    assert scored_sets(store) == {(row.run_id, "other"): known}
     assert set_names(store, "asr") == {"other": 1}
     there = read.run_on(store, row, "other")
     assert (there.split, there.error) == ("other", score.error)
@@ -54,8 +56,16 @@ def test_a_score_is_stored_once_and_the_runs_own_stays_its_own(store):
 def test_a_name_stands_for_one_set_of_clips(store):
     row = read.runs(store, status="finished")[0]
     save_scored(store, row.run_id, on_other(store, row))
-    with pytest.raises(InputError, match="other clips called 'other'"):
-        save_scored(store, row.run_id, on_other(store, row, digest="e" * 64))
+    score = on_other(store, row)
+    for changed in (
+        on_other(store, row, digest="e" * 64),
+        dataclasses.replace(score, details={**score.details, "normaliser": "none"}),
+        dataclasses.replace(score, details={"test_set": {"digest": "d" * 64, "language": "fr"}}),
+    ):
+        with pytest.raises(
+            InputError, match="a set called 'other' of other clips or by another scorer"
+        ):
+            save_scored(store, row.run_id, changed)
 
 
 @pytest.mark.parametrize("name", ["test", "train", "validation"])

@@ -31,7 +31,7 @@ from planner.laws.compare.records import (
 )
 from planner.laws.fit_law import fit_law, ordered
 from planner.laws.forms.link import link_for
-from planner.laws.observations import Floats, Observations, usable_rows
+from planner.laws.observations import Floats, Observations, check_level, usable_rows
 from planner.laws.one_form import Fitted, Setting, fit_form
 from planner.laws.parts import formula
 from planner.laws.solver.dispersion import dispersion
@@ -54,9 +54,10 @@ def compare_laws(observations: Observations, labels: Sequence[str], asked: Asked
 
     Raises:
         FitError: fewer than two groups, or one cannot carry the law that the others do.
-        InputError: labels do not fit the rows.
+        InputError: labels do not fit the rows, or the level is no probability.
         UnknownNameError: the reference is no group, or an axis is not in the table.
     """
+    check_level(asked.level)
     if len(labels) != len(observations):
         raise InputError(f"{len(labels)} labels of {asked.by} for {len(observations)} rows")
     for axis in (asked.along or observations.axes[0], *asked.held):

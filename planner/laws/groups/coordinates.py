@@ -33,13 +33,13 @@ class Coordinates:
         return self.form.indices("exponent")
 
     def names(self) -> tuple[str, ...]:
-        """What each coordinate is called: `level`, `A_n/E`, `ln alpha_n`."""
+        """What each coordinate is called: `ln level`, `ln A_n/E`, `ln alpha_n`."""
         specs = self.form.parameters
         names = [spec.name for spec in specs]
         first = specs[self.logs[0]].name
         for place in self.logs[1:]:
-            names[place] = f"{specs[place].name}/{first}"
-        names[self.logs[0]] = "level"
+            names[place] = f"ln {specs[place].name}/{first}"
+        names[self.logs[0]] = "ln level"
         for place in self.exponents:
             names[place] = f"ln {specs[place].name}"
         return tuple(names)

@@ -16,7 +16,14 @@ from planner.laws.forms.link import Link, link_for
 from planner.laws.groups.coordinates import Coordinates
 from planner.laws.groups.pooling import GroupedRows, Population, pool
 from planner.laws.groups.shared import KEPT
-from planner.laws.observations import Exclusion, Floats, Observations, usable, usable_rows
+from planner.laws.observations import (
+    Exclusion,
+    Floats,
+    Observations,
+    check_level,
+    usable,
+    usable_rows,
+)
 
 HYPER, OWN = KEPT, 120
 """Draws of what groups share, and of a group for each: ends are then known to a twentieth of the interval."""
@@ -25,6 +32,12 @@ WIDER = 1.3
 PROPOSAL_DOF = 5.0
 LEAST_GROUPS = 2
 LAW = "additive"
+LINKS = ("log",)
+"""Of a law of groups: parameters and offsets are told in natural units, which exponentials alone would not give back
+from odds or from shifted errors."""
+LEAST_EFFECTIVE = 100.0
+"""Effective draws of what groups share from which ends of intervals are told (assumption: an end of a 90 % interval
+then lies within a quarter of its width of where it would be)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -243,13 +256,19 @@ def fit_groups(
         observations: rows of all groups; two rows are enough for a group, and groups of one say little.
         labels: the group of each row.
         level: probability of intervals.
-        link: `log` or `odds`.
+        link: `log`.
         seed: of the draws.
 
     Raises:
         FitError: fewer than two groups, or no law of all rows exists.
-        InputError: labels do not fit the rows.
+        InputError: labels do not fit the rows, the level is no probability, or the link is another one.
     """
+    check_level(level)
+    if link not in LINKS:
+        raise InputError(
+            f"a law of groups is of the error's logarithm; link {link} is of one law alone (fit table without "
+            "--group-law), or give a column of transformed errors"
+        )
     if len(labels) != len(observations):
         raise InputError(f"{len(labels)} group labels for {len(observations)} rows")
     chosen, kept = link_for(observations, link), usable(observations)

@@ -81,7 +81,12 @@ def constraints(
 def _pairs(given: Mapping[str, Any] | Iterable[str], kind: str) -> dict[str, Any]:
     if isinstance(given, Mapping):
         return dict(given)
-    return dict(_read(text, kind) for text in given)
+    made: dict[str, Any] = {}
+    for name, value in (_read(text, kind) for text in given):
+        if name in made:
+            raise InputError(f"--{kind} {name} is given twice; leave one of them out")
+        made[name] = value
+    return made
 
 
 TOLD = ("curvature", "place", "drift", "skew")
@@ -174,6 +179,11 @@ def controlled(form: Form, known: tuple[Constraint, ...], scales: Floats, link: 
             elif high == -math.inf:
                 raise InputError(f"{spec.name} is positive and cannot be at most {one.second:g}")
             box[i] = _both(box[i], (low, high), spec, known) if i in box else (low, high)
+    for i, *_ in priors:
+        if i in fixed:
+            raise InputError(
+                f"{form.parameters[i].name} is fixed and believed to lie elsewhere; leave out --fix or --prior"
+            )
     return Controlled(
         base=form, box=tuple((i, *ends) for i, ends in box.items()), priors=tuple(priors), fixed=frozenset(fixed)
     )  # fmt: skip

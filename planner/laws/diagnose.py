@@ -19,7 +19,9 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from planner.laws.observations import Exclusion, Floats, Observations
+from planner.laws.forms.base import LEFT_OUT
+from planner.laws.forms.formula import is_formula
+from planner.laws.observations import SPECIFIC_DIGITS, Exclusion, Floats, Observations, is_specific
 from planner.laws.one_form import Fitted
 from planner.laws.parts import FitWarning, Parameter
 from planner.laws.result import STATUSES
@@ -48,8 +50,8 @@ LIKELY = 6.0
 """Another optimum is reported where its log-likelihood falls short by less (chi^2 of 2 dof, 95 %)."""
 CHANCE_TIES = 3.0
 """Ties are reported from this many times what chance explains."""
-SPECIFIC_DIGITS = 5
-"""An error given to this many digits that repeats at another configuration is a typing error or a copy."""
+EXACT = 1e-9
+"""Least spread of log residuals that rows are judged by: below is rounding (nine digits of an error)."""
 
 
 def warnings_of(
@@ -65,7 +67,8 @@ def warnings_of(
     made += outliers(fitted, parameters, row_numbers)
     made += _about_table(table)
     made += _about_exclusions(table.exclusions)
-    made += [FitWarning(code="axis-offset", message=said) for said in table.remarks]
+    made += [FitWarning(code=code, message=said) for code, said in table.remarks]
+    made += _unused_axes(fitted)
     return tuple(made)
 
 
@@ -119,9 +122,9 @@ def _about_optimum(fitted: Fitted) -> list[FitWarning]:
             )
             made.append(FitWarning(code="multimodal", message=message))
     if fitted.dof <= 2:
-        message = (
-            f"{fitted.dof:.0f} runs more than parameters: intervals rest on a guess of the noise"
-        )
+        more = min(fitted.dof, float(len(fitted.rows) - fitted.form.n_fitted))
+        runs = "run" if more == 1 else "runs"
+        message = f"{more:.0f} {runs} more than parameters: intervals rest on a guess of the noise"
         made.append(FitWarning(code="few-runs", message=message))
     return made
 
@@ -139,7 +142,8 @@ def outliers(
     n, spare = len(scaled), len(scaled) - len(parameters)
     if spare < SPARE_FOR_OUTLIERS:
         return []
-    size = np.abs(scaled) / max(robust_sigma(scaled) * math.sqrt(n / spare), 1e-300)
+    # Rows that a law goes through to rounding have no spread to judge by.
+    size = np.abs(scaled) / max(robust_sigma(scaled) * math.sqrt(n / spare), EXACT)
     extreme = size > EXTREME
     farthest = [int(row) for row in np.argsort(-size)[:MOST_ALONE] if size[row] > OUTLYING]
     if not farthest or spare - extreme.sum() < 1:
@@ -180,12 +184,29 @@ def _moved(parameter: Parameter, value: float) -> bool:
     return abs(value - parameter.value) > MOVED * (parameter.high - parameter.low)
 
 
+def _unused_axes(fitted: Fitted) -> list[FitWarning]:
+    """Axes that a formula of the user's does not name."""
+    used = fitted.form.axes
+    return [
+        FitWarning(
+            code="axis-not-in-law",
+            message=f"{axis} is not in the law {fitted.law}: predictions do not depend on it",
+            axis=axis,
+        )
+        for axis, role in fitted.design.roles.items()
+        if is_formula(fitted.law) and role != LEFT_OUT and axis not in used
+    ]
+
+
 def _about_table(table: Observations) -> list[FitWarning]:
     made = []
     both = np.column_stack([table.x, table.error])
     n_duplicates = len(both) - len(np.unique(both, axis=0))
     if n_duplicates:
-        message = f"{n_duplicates} rows repeat another row exactly: they are no further evidence"
+        message = (
+            f"{n_duplicates} rows repeat another row exactly, to fewer than {SPECIFIC_DIGITS} digits, and are taken as "
+            "runs of their own: leave them out where they are copies"
+        )
         made.append(FitWarning(code="duplicate-rows", message=message))
     repeated = _repeated_values(table)
     if repeated:
@@ -206,9 +227,8 @@ def _repeated_values(table: Observations) -> list[float]:
     values, counts = np.unique(table.error, return_counts=True)
     found = []
     for value in values[counts > 1].tolist():
-        digits = len(f"{abs(value):.12g}".replace(".", "").lstrip("0").rstrip("0"))
         places = np.unique(table.x[table.error == value], axis=0)
-        if digits >= SPECIFIC_DIGITS and len(places) > 1:
+        if is_specific(value) and len(places) > 1:
             found.append(value)
     if len(values) < 2:
         return []

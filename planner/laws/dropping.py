@@ -1,14 +1,17 @@
-"""Rules by which rows of a table are left out, written down: `loss>10`, `status=diverged`, `step<=1000`."""
+"""Rows of a table that are left out, written down: by rules (`loss>10`, `status=diverged`), and copies of others."""
 
 from __future__ import annotations
 
+import dataclasses
 import operator
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from planner.errors import InputError, UnknownNameError
-from planner.laws.observations import Exclusion
+from planner.laws.observations import Exclusion, Observations, is_specific
 from planner.words.table_text import figure
 
 _RULE = re.compile(r"\s*(.+?)\s*(<=|>=|!=|==|=|<|>)\s*(.*?)\s*")
@@ -40,6 +43,33 @@ def dropped_by(columns: Mapping[str, Sequence[Any]], rules: Sequence[str]) -> tu
                 said = f"{cell:g}" if isinstance(cell, int | float) else cell
                 found[row] = f"dropped by {rule.strip()}: {name} is {said}"
     return tuple(Exclusion(row=row, reason=reason) for row, reason in sorted(found.items()))
+
+
+def without_copies(table: Observations, labels: Sequence[str] | None = None) -> Observations:
+    """The table with rows that repeat an earlier one marked to be left out: a copy is no further evidence.
+
+    A copy says the same in axes, error, weight and standard error, and its error has so many digits that two runs
+    hardly give it (`is_specific`). Rows of different groups, also of groups that are compared, are no copies.
+    """
+    beside = [c for c in (table.std_error, table.weight, table.cost) if c is not None]
+    said: list[Any] = [table.x, table.error, *beside]
+    for marks in (table.group, labels):
+        if marks is not None:
+            said.append(np.unique(np.asarray(marks), return_inverse=True)[1].reshape(-1))
+    every = np.column_stack(said)
+    left = {rule.row for rule in table.dropped}
+    rows = np.array([row for row in range(len(table)) if row not in left], dtype=np.intp)
+    _, first, back = np.unique(every[rows], axis=0, return_index=True, return_inverse=True)
+    firsts = rows[first[back.reshape(-1)]]
+    found = tuple(
+        Exclusion(
+            row=int(row),
+            reason=f"it repeats row {of + 1} exactly: a copy is no further evidence",
+        )
+        for row, of in zip(rows, firsts.tolist(), strict=True)
+        if row != of and is_specific(float(table.error[row]))
+    )
+    return dataclasses.replace(table, dropped=table.dropped + found) if found else table
 
 
 def _read(rule: str) -> tuple[str, str, str]:

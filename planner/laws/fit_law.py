@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from planner.errors import InputError
-from planner.laws.control import Constraint
+from planner.laws.control import PRIOR, Constraint
 from planner.laws.diagnose import (
     about_suspects,
     aicc,
@@ -85,6 +85,9 @@ def fit_law(
     table, order = ordered(observations, chosen)
     setting = Setting(loss=loss, link=chosen, coverage=coverage, also=tuple(also), known=known)
     auto = law == "auto"
+    if also and not auto:
+        raise InputError(f"also is of law auto, and the law is {law}; leave one of them out")
+    _check_floor(observations.undropped(), known)
     given = np.flatnonzero(usable_rows(observations, signed=chosen.name == "signed"))
     selected, order = _trusted(table, law if not auto else None, setting, level, given, order)
     resampled = selected.resampled(bootstrap, seed) if bootstrap else None
@@ -144,6 +147,20 @@ def _judges(table: Observations, candidates: list[Candidate], setting: Setting) 
     """The plain forms by which rows are suspected: as fitted, or fitted for it."""
     known = {c.law: c.fitted for c in candidates if c.fitted is not None}
     return [known.get(name) or fit_form(table, name, setting) for name in JUDGES]
+
+
+def _check_floor(table: Observations, known: tuple[Constraint, ...]) -> None:
+    """A floor that is held above every error leaves no law."""
+    largest = float(
+        np.nanmax(np.where(np.isfinite(table.error), table.error, np.nan), initial=-np.inf)
+    )
+    for one in known:
+        if one.kind == PRIOR or one.first is None or one.name not in ("floor", "E"):
+            continue
+        if one.first >= largest:
+            raise InputError(
+                f"{one.said()}: the largest {table.metric} is {largest:g}, and errors lie above their floor"
+            )
 
 
 def _check(level: float, bootstrap: int) -> None:

@@ -83,7 +83,7 @@ class Observations:
         metric: name of the error in reports (`wer`).
         noise: what the rows are known to scatter by; None: their residuals alone tell.
         dropped: rows that are to be left out, by the user's rules.
-        remarks: what a reader must know of how the axes were read.
+        remarks: what a reader must know of how columns were read, each with its code.
 
     Raises:
         InputError: the shapes do not agree or an axis name repeats.
@@ -101,7 +101,7 @@ class Observations:
     metric: str = "error"
     noise: RunNoise | None = None
     dropped: tuple[Exclusion, ...] = ()
-    remarks: tuple[str, ...] = ()
+    remarks: tuple[tuple[str, str], ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "axes", tuple(self.axes))
@@ -202,9 +202,10 @@ def usable(observations: Observations, *, signed: bool = False) -> Observations:
     Raises:
         FitError: no row is left.
     """
+    rules = {rule.row: rule.reason for rule in observations.dropped}
     reasons: dict[int, str] = {}
     for row in np.flatnonzero(~usable_rows(observations, signed=signed)).tolist():
-        reasons[row] = _unusable(observations, row, signed)
+        reasons[row] = rules.get(row) or _unusable(observations, row, signed)
     if len(reasons) == len(observations):
         first = reasons.get(0, "the table is empty")
         raise FitError(f"no row can be fitted: {first}; {len(observations)} rows were given")
@@ -223,6 +224,19 @@ def usable(observations: Observations, *, signed: bool = False) -> Observations:
     return dataclasses.replace(kept, exclusions=observations.exclusions + named)
 
 
+SPECIFIC_DIGITS = 5
+"""An error of this many digits that repeats is a copy, or at another configuration a typing error (assumption)."""
+
+
+def is_specific(error: float) -> bool:
+    """Whether a number has so many digits that it hardly occurs twice.
+
+    >>> is_specific(0.12), is_specific(2.34567)
+    (False, True)
+    """
+    return len(f"{abs(error):.12g}".replace(".", "").lstrip("0").rstrip("0")) >= SPECIFIC_DIGITS
+
+
 def usable_rows(observations: Observations, *, signed: bool = False) -> NDArray[np.bool_]:
     """Which rows `usable` keeps, shape (n,)."""
     table = observations
@@ -234,16 +248,13 @@ def usable_rows(observations: Observations, *, signed: bool = False) -> NDArray[
         if table.weight is not None:
             good &= table.weight > 0
         if table.std_error is not None:
-            good &= table.std_error >= 0
+            good &= ~(table.std_error < 0)  # not known is no reason
     good[[rule.row for rule in table.dropped]] = False
     return good
 
 
 def _unusable(observations: Observations, row: int, signed: bool) -> str:
-    """Why `usable_rows` leaves a row out."""
-    for rule in observations.dropped:
-        if rule.row == row:
-            return rule.reason
+    """Why `usable_rows` leaves a row out that no rule leaves out."""
     for name, value in zip(observations.axes, observations.x[row].tolist(), strict=True):
         if not np.isfinite(value):
             return f"{name} is {value}"

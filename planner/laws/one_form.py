@@ -183,6 +183,7 @@ def fit_form(
         rows, scales = scaled_rows(
             table, bare, setting.link, None if known is None else known.scales
         )
+        bare.check_rows(rows.z)
         form = _covered(bare, scales, setting.coverage)
         form = controlled(form, setting.known, scales, setting.link)
         n_needed = form.n_fitted + 1

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -137,8 +139,8 @@ def correlation(below: tuple[float, ...]) -> Floats:
     return np.asarray(out + out.T + np.eye(n))
 
 
-def formula(member: Member) -> str:
-    """One form with its numbers, to six digits."""
+def formula(member: Member, offset: float = 0.0) -> str:
+    """One form with its numbers, to six digits; `offset`: of the signed link, which is taken off the floor."""
     form = member.form()
     text = form.formula()
     scales = dict(zip(form.axes, member.scales, strict=True))
@@ -146,35 +148,29 @@ def formula(member: Member) -> str:
         text = text.replace(f"({axis}/s)", f"({axis}/{scale:.6g})")
     theta = form.natural(np.array(member.theta)[None])[0].tolist()
     largest = max(theta[i] for i in form.log_parameters)
-    order = sorted(range(form.n_parameters), key=lambda i: -len(form.parameters[i].name))
-    for i in order:
-        spec = form.parameters[i]
+    numbers, off = {}, offset
+    for spec, number in zip(form.parameters, theta, strict=True):
         logs = spec.is_log or spec.kind in ("scale", "place")
-        value = math.exp(theta[i]) if logs else theta[i]
+        value = math.exp(number) if logs else number
         if spec.kind == "place":
             value *= scales[str(spec.axis)]
-        if not form.unscaled and spec.is_log and theta[i] < largest - math.log(1e9):
+        if not form.unscaled and spec.is_log and number < largest - math.log(1e9):
             value = 0.0
-        text = _replace_word(text, spec.name, f"{value:.6g}")
+        if spec.kind == "floor" and off:
+            value, off = value - off, 0.0
+        numbers[spec.name] = f"{value:.6g}"
+    text = _with_numbers(text, numbers)
+    return f"{text} - {off:.6g}" if off else text
+
+
+def _with_numbers(text: str, numbers: Mapping[str, str]) -> str:
+    """The text with names of parameters replaced, where no letter, digit or underscore touches them.
+
+    >>> _with_numbers("E + A_my n (my n/10)^-alpha_my n", {"E": "1", "A_my n": "2", "alpha_my n": "-0.5"})
+    '1 + 2 (my n/10)^0.5'
+    """
+    # The longest first: a name may begin another.
+    names = "|".join(re.escape(name) for name in sorted(numbers, key=len, reverse=True))
+    if names:
+        text = re.sub(rf"(?<!\w)(?:{names})(?!\w)", lambda m: numbers[m[0]], text)
     return text.replace("^--", "^")
-
-
-def _replace_word(text: str, word: str, replacement: str) -> str:
-    return " ".join(
-        replacement.join(_split_word(part, word)) if word in part else part
-        for part in text.split(" ")
-    )
-
-
-def _split_word(part: str, word: str) -> list[str]:
-    """Split at `word` where no letter, digit or underscore touches it."""
-    pieces, start, at = [], 0, part.find(word)
-    while at >= 0:
-        before = part[at - 1] if at else " "
-        end = at + len(word)
-        after = part[end] if end < len(part) else " "
-        if not (before.isalnum() or before == "_" or after.isalnum() or after == "_"):
-            pieces.append(part[start:at])
-            start = end
-        at = part.find(word, at + 1)
-    return [*pieces, part[start:]]

@@ -217,7 +217,7 @@ class LawFit:
 
     def formula(self) -> str:
         """The law with its numbers, to six digits."""
-        return formula(self.members[0])
+        return formula(self.members[0], self.offset)
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values; floats keep every bit."""

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Columns = Mapping[str, Sequence[Any]]
+Remarks = tuple[tuple[str, str], ...]
 """Column name to values."""
 Table = Union[Columns, "pd.DataFrame"]
 """What callers may give: columns by name, or a pandas frame."""
@@ -84,23 +85,41 @@ def table_observations(
     if len(columns[_known(columns, error)]) == 0:
         raise FitError("the table has no rows; a fit needs at least 3 runs")
     names, x, remarks = _axes_of(columns, axes)
+    deviations, unknown = _std_errors(columns, std_error)
     return Observations(
         axes=names,
         x=x,
         error=_numbers(columns, error),
-        std_error=None if std_error is None else _numbers(columns, std_error),
+        std_error=deviations,
         group=None if group is None else _labels(columns, group),
         weight=None if weight is None else _numbers(columns, weight),
         cost=None if cost is None else _numbers(columns, cost),
         metric=error,
         dropped=dropped_by(columns, drop),
-        remarks=remarks,
+        remarks=remarks + unknown,
     )
 
 
-def _axes_of(
-    columns: Columns, axes: Sequence[str]
-) -> tuple[tuple[str, ...], Floats, tuple[str, ...]]:
+def _std_errors(columns: Columns, name: str | None) -> tuple[Floats | None, Remarks]:
+    """A column of standard errors, 0 as not known, and what must be said of that."""
+    if name is None:
+        return None, ()
+    values = _numbers(columns, name)
+    zeros = int((values == 0).sum())
+    if not zeros:
+        return values, ()
+    if not (values > 0).any():
+        raise InputError(
+            f"column {name} holds no standard error above 0; leave it out, and the residuals tell the noise"
+        )
+    said = (
+        f"{name} is 0 in {zeros} {'row' if zeros == 1 else 'rows'}, which no measured error has: taken as not known, "
+        "as the median of the others"
+    )
+    return np.where(values == 0, np.nan, values), (("std-error-zero", said),)
+
+
+def _axes_of(columns: Columns, axes: Sequence[str]) -> tuple[tuple[str, ...], Floats, Remarks]:
     """Names of the law's axes, their values (n, k), and what must be said: zeros, expressions of columns."""
     names, values, remarks = [], [], []
     known = [str(column) for column in columns]
@@ -111,7 +130,7 @@ def _axes_of(
             name, said = offset_for(axis, numbers[axis])
         names.append(name)
         values.append(axis_values(name, numbers))
-        remarks += [said] * bool(said)
+        remarks += [("axis-offset", said)] * bool(said)
     return tuple(names), np.stack(values, axis=1), tuple(remarks)
 
 

@@ -24,6 +24,7 @@ from planner.laws.best import best_values
 from planner.laws.compare.compare_laws import compare_laws
 from planner.laws.compare.records import Asked, LawComparison
 from planner.laws.control import constraints
+from planner.laws.dropping import without_copies
 from planner.laws.fit_law import fit_law
 from planner.laws.observations import Observations
 from planner.laws.result import SCHEMA, LawFit
@@ -249,7 +250,7 @@ def fit(
     given: dict[str, Any] = {"loss": "auto", **options}
     of_columns = {name: given.pop(name) for name in OF_COLUMNS if name in given}
     known = constraints(**{name: given.pop(name) for name in OF_PARAMETERS if name in given})
-    runs = table_observations(table, axes=axes, error=error, **of_columns)
+    runs = without_copies(table_observations(table, axes=axes, error=error, **of_columns))
     found = fit_law(runs, known=known, **given)
     return TableLaw(law=found, observations=runs, keys=keys_of(table, key))
 
@@ -276,8 +277,9 @@ def difference(
     if by not in columns:
         raise UnknownNameError("column", by, [str(name) for name in columns])
     of_table = {name: options.pop(name) for name in ("group", "weight", "drop") if name in options}
-    runs = table_observations(table, axes=axes, error=error, **of_table)
-    return compare_laws(runs, [str(v) for v in columns[by]], Asked(by=by, **options))
+    labels = [str(v) for v in columns[by]]
+    runs = without_copies(table_observations(table, axes=axes, error=error, **of_table), labels)
+    return compare_laws(runs, labels, Asked(by=by, **options))
 
 
 def keys_of(table: Table, key: str | None) -> tuple[Any, ...]:

@@ -83,12 +83,17 @@ def stored_fit_text(stored: StoredFit) -> str:
     return _law_text(stored.fit, stored.fit_id, "", notes)
 
 
+def left_side(link: str, metric: str) -> str:
+    """What a formula gives, where that is not the error itself."""
+    return f"{metric} / (1 - {metric}) = " if link == "odds" else ""
+
+
 def _law_text(fit: LawFit, fit_id: str, title: str, notes: list[str]) -> str:
     head = f"{fit.law} law of {fit.metric}" + (f" · {title}" if title else "")
     lines = [
         f"{head:<72}  fit {fit_id}",
         "",
-        f"  {fit.formula()}",
+        f"  {left_side(fit.link, fit.metric)}{fit.formula()}",
         "",
         *(f"  {line}" for line in _parameters(fit)),
         "",
@@ -168,13 +173,28 @@ def compare_text(report: FitReport) -> str:
 
 def table_text(found: dict[str, Any]) -> str:
     """A fit of anybody's table on one screen, from its JSON."""
+    level, drawn = f"{100 * found['level']:.0f} %", found["bootstrap"]
+    ends = [""] * len(found["parameters"])
+    if drawn is not None:
+        ends = [
+            f"[{low:.4g}, {high:.4g}]"
+            for low, high in zip(drawn["low"], drawn["high"], strict=True)
+        ]
     rows = [
-        [p["name"], f"{p['value']:.6g}", _interval(p), p["unit"], " ".join(p["flags"])]
-        for p in found["parameters"]
+        [
+            p["name"],
+            f"{p['value']:.6g}",
+            _interval(p),
+            *[end] * bool(drawn),
+            p["unit"],
+            " ".join(p["flags"]),
+        ]
+        for p, end in zip(found["parameters"], ends, strict=True)
     ]
-    headings = ["parameter", "value", f"{100 * found['level']:.0f} % interval", "unit", ""]
+    resampled = [f"{level} of {drawn['n']} resamples"] if drawn else []
+    headings = ["parameter", "value", f"{level} interval", *resampled, "unit", ""]
     lines = [
-        f"  {found['formula']}",
+        f"  {left_side(found['link'], found['metric'])}{found['formula']}",
         "",
         *(f"  {line}" for line in plain_table(headings, rows).split("\n")),
         "",

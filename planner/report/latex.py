@@ -34,8 +34,6 @@ def equation(fit: LawFit) -> str:
     left = f"\\mathrm{{{_text(fit.metric)}}}"
     if fit.link == "odds":
         left = f"\\frac{{{left}}}{{1 - {left}}}"
-    elif fit.link == "signed":
-        left = f"{left} + {_figure(fit.offset)}"
     return f"\\begin{{equation}}\n  {left} = {_math(fit.formula(), fit.axes)}\n\\end{{equation}}"
 
 

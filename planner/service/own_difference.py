@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from planner.errors import InputError, UnknownNameError
+from planner.errors import InputError
 from planner.laws.compare.compare_laws import compare_laws
 from planner.laws.compare.records import Asked, LawComparison
 from planner.laws.compare.rows import pair_rows
+from planner.laws.dropping import without_copies
 from planner.laws.table import table_observations
-from planner.service.own_table import Rows, label_of, read_table
+from planner.service.own_table import Rows, label_of, named_groups, read_table
 from planner.words.table_text import figure
 
 SCHEMA = "law-comparison/1"
@@ -57,12 +58,11 @@ def difference_file(
     """
     of_table = {name: options.pop(name) for name in ("group", "weight", "drop") if name in options}
     columns, notes = read_table(path, [*axes, error, *filter(None, [of_table.get("weight")])])
-    if by not in columns:
-        raise UnknownNameError("column", by, list(columns))
-    table = table_observations(columns, axes=axes, error=error, **of_table)
+    columns, unnamed = named_groups(columns, by, "--by", [error, *axes])
     labels = [label_of(value) for value in columns[by]]
+    table = without_copies(table_observations(columns, axes=axes, error=error, **of_table), labels)
     asked = Asked(by=by, held=dict(_held(text) for text in at), **options)
-    return OwnDifference(found=compare_laws(table, labels, asked), warnings=notes)
+    return OwnDifference(found=compare_laws(table, labels, asked), warnings=(*notes, *unnamed))
 
 
 def _held(text: str) -> tuple[str, float]:

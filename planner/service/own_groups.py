@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from planner.errors import InputError, UnknownNameError
+from planner.laws.dropping import without_copies
 from planner.laws.groups.group_law import LEAST_EFFECTIVE, GroupLaw, fit_groups
 from planner.laws.table import numbers_of, table_observations
-from planner.service.own_table import Columns, Rows, label_of, read_columns
+from planner.service.own_table import Columns, Rows, group_of, label_of, named_groups, read_columns
 
 SCHEMA = "group-law/1"
 MOST_OFFSETS = 8
@@ -127,42 +128,13 @@ def group_file(
         UnknownNameError: a column does not exist.
     """
     columns = read_columns(path, [*axes, error, *filter(None, [weight])])
-    if column not in columns:
-        raise UnknownNameError("column", column, list(columns))
-    for name in (error, *axes):
-        if column == name:
-            raise InputError(
-                f"--group-law {column}: it is {_what(column, error)}; name a column of groups"
-            )
-    named, notes = _of_groups(columns, column)
-    table = table_observations(named, axes=axes, error=error, weight=weight)
-    law = fit_groups(table, [label_of(v) for v in named[column]], level=level, link=link, seed=seed)
+    named, notes = named_groups(columns, column, "--group-law", [error, *axes])
+    labels = [label_of(v) for v in named[column]]
+    table = without_copies(table_observations(named, axes=axes, error=error, weight=weight), labels)
+    law = fit_groups(table, labels, level=level, link=link, seed=seed)
     rows = [] if predict is None else _predicted(law, read_columns(predict, axes), column)
     notes += _left_out(law) + _beyond(rows, warn_beyond)
     return OwnGroups(column=column, law=law, predicted=rows, warnings=notes)
-
-
-def _what(column: str, error: str) -> str:
-    return "the error itself" if column == error else "an axis"
-
-
-def _of_groups(columns: Columns, column: str) -> tuple[Columns, tuple[dict[str, str], ...]]:
-    """The rows that name a group, and a note on those that do not: a row without a name is of no curve."""
-    named = [bool(_group_of(v)) for v in columns[column]]
-    if all(named):
-        return columns, ()
-    kept = {
-        k: [v for v, use in zip(values, named, strict=True) if use] for k, values in columns.items()
-    }
-    n, first = named.count(False), named.index(False) + 1
-    message = f"rows left out whose {column} is empty: {n}, the first row {first}"
-    return kept, ({"code": "rows-excluded", "message": message},)
-
-
-def _group_of(value: float | str) -> str | None:
-    """The group that a cell names; None of an empty one."""
-    label = label_of(value).strip()
-    return None if label in ("", "nan") else label
 
 
 def _left_out(law: GroupLaw) -> tuple[dict[str, str], ...]:
@@ -183,7 +155,7 @@ def _predicted(law: GroupLaw, columns: Columns, column: str) -> Rows:
         raise InputError(
             f"row {int(np.argmax(bad)) + 1} to predict has an axis that is not positive"
         )
-    labels = [_group_of(v) for v in columns[column]]
+    labels = [group_of(v) for v in columns[column]]
     mean, low, high = law.predict(labels, x)
     _, run_low, run_high = law.predict(labels, x, "new-run")
     beyond = law.distance(x)

@@ -216,3 +216,40 @@ def _cell(text: str) -> float | str:
 def label_of(value: float | str) -> str:
     """A cell as the name of a group."""
     return f"{value:g}" if isinstance(value, float) else value
+
+
+def named_groups(
+    columns: Columns, column: str, option: str, taken: Sequence[str]
+) -> tuple[Columns, tuple[dict[str, str], ...]]:
+    """The rows that name a group, and a note on those that do not: a row without a name is of no group.
+
+    Args:
+        columns: of the table.
+        column: whose equal values make a group.
+        option: that named it, for messages.
+        taken: the error, and the axes, which are no groups.
+
+    Raises:
+        InputError: the column is the error, or an axis.
+        UnknownNameError: it does not exist.
+    """
+    if column not in columns:
+        raise UnknownNameError("column", column, list(columns))
+    if column in taken:
+        what = "the error itself" if column == taken[0] else "an axis"
+        raise InputError(f"{option} {column}: it is {what}; name a column of groups")
+    named = [bool(group_of(v)) for v in columns[column]]
+    if all(named):
+        return columns, ()
+    kept = {
+        k: [v for v, use in zip(values, named, strict=True) if use] for k, values in columns.items()
+    }
+    n, first = named.count(False), named.index(False) + 1
+    message = f"rows left out whose {column} is empty: {n}, the first row {first}"
+    return kept, ({"code": "rows-excluded", "message": message},)
+
+
+def group_of(value: float | str) -> str | None:
+    """The group that a cell names; None of an empty one."""
+    label = label_of(value).strip()
+    return None if label in ("", "nan") else label

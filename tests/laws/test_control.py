@@ -189,3 +189,49 @@ def test_dropped_rows_keep_their_numbers_and_say_the_rule():
 def test_a_rule_that_cannot_be_followed_is_one_line(rule, said):
     with pytest.raises(InputError, match=said):
         laws.fit(TABLE | {"status": ["ok"] * 25}, error="loss", axes=["n"], drop=[rule])
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"fix": ["floor=1.5", "floor=1.7"]}, "--fix floor is given twice"),
+        ({"fix": {"floor": 1.5}, "priors": {"E": (1.7, 0.1)}}, "E is fixed and believed"),
+        ({"fix": {"floor": 50.0}}, "the largest loss is .*, and errors lie above their floor"),
+        ({"also": ["E + A*n^-a"]}, "also is of law auto, and the law is additive"),
+    ],
+)
+def test_what_contradicts_itself_is_refused(options, said):
+    with pytest.raises(InputError, match=said):
+        fitted(**options)
+
+
+def test_a_copied_row_is_no_further_evidence():
+    """Copies narrowed intervals, or widened them where they were taken for neighbours that err alike."""
+    twice = {name: values + values[3:9] * 3 for name, values in TABLE.items()}
+    found = laws.fit(twice, error="loss", axes=["n", "d"], law="additive", loss="log")
+    assert found.law.parameters == fitted().law.parameters
+    assert len(found.law.exclusions) == 18
+    assert found.law.exclusions[0].reason.startswith("it repeats row 4 exactly")
+
+
+def test_equal_errors_of_few_digits_may_be_two_runs():
+    table = {"n": [1, 1, 2, 4, 8, 16, 32], "wer": [0.5, 0.5, 0.4, 0.33, 0.29, 0.27, 0.26]}
+    found = laws.fit(table, error="wer", axes=["n"], law="additive")
+    assert found.law.n_runs == 7
+    assert "taken as runs of their own" in " ".join(w.message for w in found.law.warnings)
+
+
+def test_a_standard_error_of_0_is_one_that_is_not_known():
+    """It was taken as 1e-4 of the error, which gave the row nearly all of the weight."""
+    se = [0.02 * v for v in TABLE["loss"]]
+    some, unknown = list(se), list(se)
+    some[7], unknown[7] = 0.0, float("nan")
+    of = [
+        laws.fit({**TABLE, "se": s}, error="loss", axes=["n", "d"], law="additive", std_error="se")
+        for s in (some, unknown)
+    ]
+    assert of[0].law.parameters == of[1].law.parameters
+    assert of[0].law.n_runs == 25
+    assert [w.code for w in of[0].law.warnings] == ["std-error-zero"]
+    with pytest.raises(InputError, match="se holds no standard error above 0"):
+        laws.fit({**TABLE, "se": [0.0] * 25}, error="loss", axes=["n", "d"], std_error="se")

@@ -25,6 +25,15 @@ def test_neighbours_that_err_alike_are_found():
     assert np.mean(found) == pytest.approx(0.6, abs=0.1)
 
 
+def test_runs_of_one_point_are_no_neighbours_of_each_other():
+    """Five seeds of a point err alike where the law is off there: taken for neighbours they widened every interval."""
+    rng = np.random.default_rng(0)
+    once = rng.normal(size=12)
+    z = np.linspace(0, 3, 12)[:, None]
+    many = np.repeat(once, 5)
+    assert lag_one(many, np.repeat(z, 5, axis=0), 0) == lag_one(once, z, 0)
+
+
 def test_independent_residuals_are_left_alone_in_most_tables():
     found = [lag_one(np.random.default_rng(s).normal(size=60), Z, 0) for s in range(100)]
     assert np.mean(np.array(found) > 0) < 0.1

@@ -35,9 +35,10 @@ from planner.laws.leading import leading_form
 from planner.laws.observations import Floats, Observations, usable
 from planner.laws.one_form import Fitted
 from planner.laws.parts import Member
-from planner.laws.result import LawFit, root_of
+from planner.laws.result import LawFit
 from planner.laws.solver.bounds import bounds_of
 from planner.laws.uncertainty.bootstrap import refits, replicate_weights
+from planner.laws.uncertainty.theta_draws import theta_draws
 
 OFF = (0.25, 0.5, 2.0, 4.0)
 """Factors off the optimum whose penalty is told."""
@@ -134,6 +135,7 @@ def _seen(
     fitted, order = leading_form(observations, fit)
     kept = usable(observations, signed=fit.link == "signed").rows(order)
     logs = np.log(kept.x)
+    cost.check(logs)
     n, theta = len(kept), fitted.estimate.theta[None]
     weight = np.ones((1, n))
     if how.bootstrap:
@@ -209,9 +211,9 @@ def _drawn(fit: LawFit, table: CostedTable, n: int, rng: np.random.Generator) ->
         if not count:
             continue
         law = _scaled(member, fit.axes)
-        normal = rng.standard_normal((count, len(member.theta)))
-        stretch = np.sqrt(member.dof / rng.chisquare(member.dof, count))[:, None]
-        theta = np.array(member.theta) + normal * stretch @ root_of(np.array(member.covariance)).T
+        theta = theta_draws(
+            law.form, np.array(member.theta), np.array(member.covariance), member.dof, count, rng
+        )
         z = table.logs[:, list(law.columns)] - np.log(law.scales)
         low, high = bounds_of(law.form, z, np.log(np.maximum(table.error, 1e-300)))
         out.append(by_law(law, np.clip(theta, low, high), table).exponent)
@@ -307,7 +309,10 @@ def _bias(seen: _Seen, lines: Lines, width: float) -> tuple[Bias, ...]:
         0
     ]
     there = table.cost.completed(first[0][use][:, None], slices.log_cost[use])
-    off = np.exp(np.abs(there - true).max(axis=0))
+    both = np.isfinite(there + true).all(axis=1)
+    if not both.any():
+        return ()
+    off = np.exp(np.abs(there - true)[both].max(axis=0))
     return tuple(
         Bias(
             axis=axis,
@@ -335,6 +340,8 @@ def _penalties(seen: _Seen, asked: Floats, places: Floats, fit: LawFit) -> tuple
             moved = best[:-1].copy()
             moved[i] += np.log(factor)
             point = table.cost.completed(moved[None], np.array([log_budget]))
+            if not np.isfinite(point).all():
+                continue  # that much of the axis alone costs more than the budget
             error = float(law.log_mean(theta, point)[0, 0])
             same = float(cheaper(error)) if told and errors[-1] <= error <= errors[0] else None
             out.append(

@@ -79,6 +79,7 @@ def by_slices(table: CostedTable, weight: Floats, width: float) -> tuple[Lines, 
     use = np.isfinite(first)
     costs = np.broadcast_to(slices.log_cost, first.shape)
     places = table.cost.completed(np.where(use, first, 0.0)[..., None], costs)
+    use = use & np.isfinite(places[..., -1])
     found = [slope_of(costs, places[..., i], use) for i in range(2)]
     exponent, level = (np.stack(part, axis=1) for part in zip(*found, strict=True))
     return Lines(exponent=exponent, level=level, n_points=int(use[0].sum())), slices, first

@@ -18,6 +18,8 @@ CLOSE = 1e-10
 """Relative difference of a cost from its budget that counts as none."""
 LARGEST = 300.0
 """Logarithm beyond which no axis is looked for."""
+EXACT = 9
+"""Decimals to which the powers of a column of costs are told: beyond, they are rounding."""
 MISFIT = 0.01
 """A column of costs is a power law of the axes where no row lies farther off than this, in logarithms."""
 
@@ -48,35 +50,41 @@ class Cost:
         Raises:
             InputError: a cost is not positive.
         """
-        values = {axis: np.exp(logs[..., i]) for i, axis in enumerate(self.axes)}
-        value, slopes = self.of(values)
-        value = np.broadcast_to(value, logs.shape[:-1])
-        if not (np.isfinite(value) & (value > 0)).all():
+        value, slopes = self._log_cost(logs)
+        if np.isnan(value).any():
             raise InputError(
                 f"cost {self.text} must be positive and finite at every row of the table"
             )
+        return value, slopes
+
+    def _log_cost(self, logs: Floats) -> tuple[Floats, Floats]:
+        """As `log_cost`; NaN where a cost is not positive, as that of log10(n) below n = 1."""
+        values = {axis: np.exp(logs[..., i]) for i, axis in enumerate(self.axes)}
+        value, slopes = self.of(values)
+        value = np.broadcast_to(value, logs.shape[:-1])
+        value = np.where(np.isfinite(value) & (value > 0), value, np.nan)
         parts = [
             np.broadcast_to(slopes.get(axis, np.zeros(())) * values[axis] / value, value.shape)
             for axis in self.axes
         ]
         return np.log(value), np.stack(parts, axis=-1)
 
+    def check(self, logs: Floats) -> None:
+        """That the cost grows with its last axis at every row, ln x (n, k): a budget is solved for that.
+
+        Raises:
+            InputError: it does not, or a cost is not positive.
+        """
+        if not (self.log_cost(logs)[1][..., -1] > 0).all():
+            raise InputError(
+                f"cost {self.text} cannot be solved for {self.axes[-1]}: it does not grow with it; name the axes in "
+                "another order"
+            )
+
     def completed(self, free: Floats, log_budget: Floats) -> Floats:
         """Points (..., k) that cost the budget, from the logarithms (..., k-1) of all axes but the last.
 
-        Raises:
-            InputError: no value of the last axis costs the budget somewhere.
-        """
-        points = self.reached(free, log_budget)
-        if np.isnan(points).any():
-            raise InputError(
-                f"cost {self.text} cannot be solved for {self.axes[-1]}: it must grow with it and reach every "
-                "budget; name the axes in another order"
-            )
-        return points
-
-    def reached(self, free: Floats, log_budget: Floats) -> Floats:
-        """As `completed`; NaN on the last axis where the others alone cost more, or no value of it is right.
+        NaN on the last axis where the others alone cost more, as n may in n + d, or no value of it is right.
 
         Newton's method in logarithms, which is one step where the cost is a product of powers. A sum of them is
         convex there, so that steps which overshoot come back from above.
@@ -87,13 +95,14 @@ class Cost:
         )
         off = np.full(shape, np.inf)
         for _ in range(MOST_STEPS):
-            value, slope = self.log_cost(points)
+            value, slope = self._log_cost(points)
             off = np.abs(value - log_budget)
-            if (off < CLOSE).all():
-                return points
+            # What has no cost stays as it is, and is not close.
+            if ((off < CLOSE) | np.isnan(off)).all():
+                break
             step = (value - log_budget) / np.maximum(slope[..., -1], 1e-3)
             points[..., -1] = np.clip(
-                points[..., -1] - np.clip(step, -50.0, 50.0), -LARGEST, LARGEST
+                points[..., -1] - np.clip(np.nan_to_num(step), -50.0, 50.0), -LARGEST, LARGEST
             )
         points[..., -1] = np.where(off < CLOSE, points[..., -1], np.nan)
         return points
@@ -141,8 +150,13 @@ def cost_of_column(observations: Observations, name: str) -> Cost:
             f"column {name} is no power law of {', '.join(observations.axes)} (a row lies {100 * off:.0f} % off), so "
             'what a budget buys cannot be told from it; say the cost as a formula, e.g. --cost "6*n*d"'
         )
-    powers = "*".join(
-        f"{axis}^{p:.12g}" for axis, p in zip(observations.axes, solution[1:], strict=True)
+    powers = dict(zip(observations.axes, np.round(solution[1:], EXACT), strict=True))
+    if powers[observations.axes[-1]] <= 0:
+        raise InputError(
+            f"column {name} does not grow with {observations.axes[-1]}; a budget could buy any amount of it"
+        )
+    factors = "*".join(
+        axis if p == 1 else f"{axis}^{p:.9g}" for axis, p in powers.items() if p != 0
     )
-    tree = parse(f"{np.exp(solution[0]):.12g}*{powers}")
+    tree = parse(f"{np.exp(solution[0]):.9g}*{factors}")
     return _of_tree(tree, observations.axes, name)

@@ -97,7 +97,7 @@ def _best(
 ) -> tuple[Floats, NDArray[np.bool_]]:
     """Vertex of the parabola about the best cell of each vector, and whether that cell is no edge."""
     mesh = np.stack([g.ravel() for g in np.meshgrid(*grids, indexing="ij")], axis=-1)
-    logs = cost.reached(mesh, np.full(len(mesh), log_budget))
+    logs = cost.completed(mesh, np.full(len(mesh), log_budget))
     # Where the other axes alone cost more than the budget there is nothing to buy.
     within = np.isfinite(logs[:, -1])
     logs[~within, -1] = 0.0

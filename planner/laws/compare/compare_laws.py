@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from planner.errors import FitError, InputError, UnknownNameError
+from planner.errors import FitError, InputError, OutsideDataError, UnknownNameError
 from planner.laws.compare.crossing import crossing_of
 from planner.laws.compare.joint import together
 from planner.laws.compare.records import (
@@ -55,14 +55,13 @@ def compare_laws(observations: Observations, labels: Sequence[str], asked: Asked
     Raises:
         FitError: fewer than two groups, or one cannot carry the law that the others do.
         InputError: labels do not fit the rows, or the level is no probability.
+        OutsideDataError: an axis is held outside the data by more than `asked.beyond`.
         UnknownNameError: the reference is no group, or an axis is not in the table.
     """
     check_level(asked.level)
     if len(labels) != len(observations):
         raise InputError(f"{len(labels)} labels of {asked.by} for {len(observations)} rows")
-    for axis in (asked.along or observations.axes[0], *asked.held):
-        if axis not in observations.axes:
-            raise UnknownNameError("axis", axis, observations.axes)
+    _check_places(observations, asked)
     fits, setting, law = _fits(observations, labels, asked)
     made = [
         Pair(
@@ -79,6 +78,26 @@ def compare_laws(observations: Observations, labels: Sequence[str], asked: Asked
         level=asked.level, pairs=_adjusted(made), notes=_scatter_notes(fits, asked.by),
         groups=tuple(_group(n, f, setting, asked.level, observations.metric) for n, f in fits.items()),
     )  # fmt: skip
+
+
+def _check_places(observations: Observations, asked: Asked) -> None:
+    """That the axis along is one, and the others are held at values that the data tell something of."""
+    along = asked.along or observations.axes[0]
+    for axis in (along, *asked.held):
+        if axis not in observations.axes:
+            raise UnknownNameError("axis", axis, observations.axes)
+    for axis, value in asked.held.items():
+        if axis == along:
+            raise InputError(
+                f"{axis} is the axis along which curves cross, and cannot be held at {value:g}; name another with along"
+            )
+        low, high = observations.undropped().domain(axis)
+        outside = max(value / high, low / value)
+        if outside > asked.beyond * (1 + 1e-9):
+            raise OutsideDataError(
+                f"{axis} = {value:g} lies {outside:.3g}x outside the data, {low:g} to {high:g}: a crossing there "
+                f"rests on the form of the law; ask for it with --beyond {math.ceil(outside)}x"
+            )
 
 
 def _pairs(names: list[str], asked: Asked) -> list[tuple[str, str]]:
@@ -277,7 +296,7 @@ def _group(name: str, fit: Fitted, setting: Setting, level: float, metric: str) 
         fit.estimate, fit.rows, fit.spread, fit.rise, level, metric, setting.link, fit.scales
     )
     return GroupFit(
-        group=name, n_rows=len(fit.rows), sigma=fit.sigma, formula=formula(fit.members(1.0)[0]),
+        group=name, n_rows=len(fit.rows), sigma=fit.sigma, formula=formula(fit.members(1.0)[0], setting.link.offset),
         parameters=tuple((p.name, p.value, p.low, p.high) for p in told),
     )  # fmt: skip
 

@@ -9,8 +9,8 @@ import numpy as np
 from planner.laws.compare.records import Asked, Crossing
 from planner.laws.observations import Floats, Observations
 from planner.laws.one_form import Fitted
-from planner.laws.result import root_of
 from planner.laws.solver.bounds import bounds_of
+from planner.laws.uncertainty.theta_draws import theta_draws
 
 N_POINTS = 201
 N_DRAWS = 1000
@@ -64,9 +64,7 @@ def _curve(
     ) - np.log(fit.scales)
     theta = fit.estimate.theta[None]
     if rng is not None:
-        normal = rng.standard_normal((N_DRAWS, form.n_parameters))
-        stretch = np.sqrt(fit.dof / rng.chisquare(fit.dof, N_DRAWS))[:, None]
-        theta = theta + normal * stretch @ root_of(fit.covariance).T
+        theta = theta_draws(form, theta[0], fit.covariance, fit.dof, N_DRAWS, rng)
         theta = np.clip(theta, *bounds_of(form, fit.rows.z, fit.rows.y))
     return form.at(z).log_mean(theta)
 

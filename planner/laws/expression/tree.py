@@ -141,7 +141,7 @@ def text_of(node: Node) -> str:
 
 def _text(node: Node) -> tuple[str, int]:
     if isinstance(node, Number):
-        return f"{node.value:.17g}", 5
+        return repr(node.value).removesuffix(".0"), 5
     if isinstance(node, Name):
         return node.name, 5
     if isinstance(node, Call):

@@ -105,6 +105,14 @@ class Form(abc.ABC):
     noise: float = 0.0
     """Variance of a row at weight 1, by which priors weigh; 0: they do not."""
 
+    def check_rows(self, z: Floats) -> None:
+        """That the form has a value at rows z, shape (n, k); a built-in one has it everywhere.
+
+        Raises:
+            InputError: a formula has none at a row.
+        """
+        del z
+
     @abc.abstractmethod
     def at(self, z: Floats) -> Evaluator:
         """The form at rows z of shape (n, k), z = ln(x / scale)."""

@@ -22,8 +22,8 @@ CERTAIN = 1.645
 MOST_CORRELATED = 0.9
 
 
-def chains_of(z: Floats) -> list[NDArray[np.intp]]:
-    """Rows that differ on one axis alone, in its order; z are log axes, shape (n, k)."""
+def chains_of(z: Floats) -> list[tuple[NDArray[np.intp], Floats]]:
+    """Rows that differ on one axis alone, in its order, with their places on it; z are log axes, shape (n, k)."""
     out = []
     for axis in range(z.shape[1]):
         others = np.round(np.delete(z, axis, axis=1), 9)
@@ -32,7 +32,7 @@ def chains_of(z: Floats) -> list[NDArray[np.intp]]:
             rows = np.flatnonzero(label.reshape(-1) == value)
             rows = rows[np.argsort(z[rows, axis], kind="stable")]
             if len(np.unique(z[rows, axis])) >= LEAST_CHAIN:
-                out.append(rows)
+                out.append((rows, z[rows, axis]))
     return out
 
 
@@ -42,8 +42,10 @@ def lag_one(residual: Floats, z: Floats, n_parameters: int) -> float:
     Residuals of a law with p parameters correlate by about -p / n of themselves, which is added back.
     """
     products, square, pairs = 0.0, 0.0, 0
-    for rows in chains_of(z):
-        r = residual[rows]
+    for rows, along in chains_of(z):
+        # Runs of one point are no neighbours: what a law errs there is the same for all of them.
+        _, place = np.unique(along, return_inverse=True)
+        r = np.bincount(place, residual[rows]) / np.bincount(place)
         products += float(r[1:] @ r[:-1])
         square += float(0.5 * (r[1:] @ r[1:] + r[:-1] @ r[:-1]))
         pairs += len(r) - 1

@@ -109,7 +109,37 @@ def test_costs_that_cannot_be_told_are_refused():
     with pytest.raises(InputError, match="does not depend on d"):
         cost_of_formula("6*n", AXES)
     with pytest.raises(InputError, match="cannot be solved for d"):
-        cost_of_formula("n/d", AXES).completed(np.log([[1e3]]), np.log([10.0]))
+        cost_of_formula("n/d", AXES).check(np.log([[1e3, 10.0]]))
+
+
+def test_a_budget_that_the_other_axes_exceed_buys_nothing_there_and_the_rest_is_solved():
+    """A sum was refused as unsolvable, and log10(n) as not positive, for places of the search that no row is near."""
+    both = cost_of_formula("n+d", AXES)
+    there = both.completed(np.log([[3.0], [30.0]]), np.log([10.0, 10.0]))
+    assert np.exp(there[0]) == pytest.approx([3.0, 7.0])
+    assert np.isnan(there[1, 1])
+    x = slices()
+    for text in ("n+d", "log10(n)*d"):
+        table = runs(x)
+        found = allocate(
+            table,
+            fit_law(table, law="additive", loss="log"),
+            cost_of_formula(text, AXES),
+            how=Resampling(bootstrap=0, draws=2),
+        )
+        places = found.approaches[2].optima[1].places
+        n, d = (p.value for p in places)
+        spent = n + d if text == "n+d" else np.log10(n) * d
+        assert spent == pytest.approx(found.approaches[2].optima[1].budget, rel=1e-6)
+
+
+def test_powers_of_a_column_of_costs_are_told_without_rounding():
+    x = slices()
+    table = dataclasses.replace(runs(x), cost=6 * x[:, 1] * (1 + 1e-15 * x[:, 0] ** 0))
+    assert cost_of_column(table, "flop").text == "6*d"
+    with pytest.raises(InputError, match="column flop does not grow with d"):
+        cost_of_column(dataclasses.replace(table, cost=6 * x[:, 0]), "flop")
+    assert cost_of_formula("1e17*n*d", AXES).text == "1e+17*n*d"
 
 
 def test_parabolas_and_lines_are_numpys():

@@ -10,7 +10,7 @@ import pytest
 from scipy import stats
 from scipy.optimize import brentq, least_squares
 
-from planner.errors import FitError, InputError, UnknownNameError
+from planner.errors import FitError, InputError, OutsideDataError, UnknownNameError
 from planner.laws.compare.compare_laws import _f_tail, compare_laws
 from planner.laws.compare.joint import JointRows, places_of, together
 from planner.laws.compare.records import Asked
@@ -165,6 +165,34 @@ def test_curves_cross_where_their_truths_do():
     assert crossing.probability == 1.0
 
 
+def test_laws_whose_floors_vanish_cross_as_surely_as_refits_of_new_runs_do():
+    """A normal deviate of ln E lifted a floor of nothing over the errors: P was .2 where refits say nearly 1."""
+    falls = [lambda x: 0.2 * (x / 1e8) ** -0.25, lambda x: 0.35 * (x / 1e8) ** -0.40]
+    sizes = np.geomspace(1e7, 1e10, 8)
+    rng = np.random.default_rng(4)
+
+    def runs(laws):
+        errors = [f(sizes) * np.exp(0.03 * rng.standard_normal(8)) for f in laws]
+        return Observations(
+            axes=("n",), x=np.tile(sizes, 2)[:, None], error=np.concatenate(errors), metric="wer"
+        )
+
+    labels = ["a"] * 8 + ["b"] * 8
+    table = runs(falls)
+    first = compare_laws(table, labels, Asked(loss="log"))
+    assert min(dict((n, v) for n, v, *_ in g.parameters)["E"] for g in first.groups) < 1e-4
+    crossing = first.pairs[0].crossing
+    truth = 1e8 * (0.35 / 0.2) ** (1 / 0.15)
+    assert crossing.low < truth < crossing.high
+    again = [
+        compare_laws(runs(falls), labels, Asked(loss="log")).pairs[0].crossing for _ in range(40)
+    ]
+    assert crossing.probability == pytest.approx(
+        np.mean([c.value is not None for c in again]), abs=0.1
+    )
+    assert crossing.low < min(c.value for c in again if c.value) * 1.5
+
+
 def test_curves_that_cross_outside_the_data_cross_only_where_that_is_asked_for():
     apart = [law, lambda x: law(x, 0.4, 0.6, 0.02)]
     table, labels = world(apart, x=np.tile(np.geomspace(1e6, 1e8, 8), 2))
@@ -240,3 +268,16 @@ def test_equal_laws_are_called_different_as_often_as_p_says():
         held += parameters["alpha_n"].low <= 0.0 <= parameters["alpha_n"].high
     assert 0.84 <= held / 200 <= 0.96
     assert stats.kstest(p, "uniform").pvalue > 0.01
+
+
+def test_a_crossing_is_asked_for_where_the_data_tell_of_it():
+    x = np.array([[n, d] for n in np.geomspace(1e6, 1e9, 5) for d in np.geomspace(1e8, 1e10, 4)])
+    error = np.tile(1 + 2 * (x[:, 0] / 1e7) ** -0.3 + (x[:, 1] / 1e9) ** -0.4, 2)
+    error[20:] *= 1.01
+    table = Observations(axes=("n", "d"), x=np.tile(x, (2, 1)), error=error)
+    labels = ["a"] * 20 + ["b"] * 20
+    with pytest.raises(InputError, match="n is the axis along which curves cross"):
+        compare_laws(table, labels, Asked(held={"n": 1e7}))
+    with pytest.raises(OutsideDataError, match=r"1e[+]03x outside the data, .* --beyond 1000x"):
+        compare_laws(table, labels, Asked(held={"d": 1e13}))
+    assert compare_laws(table, labels, Asked(held={"d": 1e10})).pairs

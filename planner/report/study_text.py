@@ -19,6 +19,7 @@ MOST_RULED_OUT = 12
 """Candidates that are listed one by one, those that err least first; all are counted (assumption: a page)."""
 KINDS = {
     "limit": "by a limit",
+    "rule": "by a rule on a further test set",
     "error": "as they err more",
     "failed": "as their runs failed",
     "tie": "not ruled out: still in question",
@@ -63,12 +64,13 @@ def _answer(report: dict[str, Any]) -> Section:
     answer = report["answer"]
     why = f"The study ended because {report['verdict']}."
     if answer is None:
-        return Section(title="The answer", sentences=(headline(report) + ".", why))
+        return Section(title="The answer", sentences=(headline(report).rstrip(".") + ".",))
     regret = answer["regret"]
     sentences = (
         headline(report) + ".",
         f"The best of {report['n_candidates']} candidates errs less by {points(regret['expected'])} as expected, "
         f"and by {points(regret['bound_95'])} at most (95 %).",
+        *(f"On {one['verdict']}." for one in answer.get("kept", ())),
         why,
         _correction(answer["best"]["prediction"]),
     )
@@ -157,15 +159,22 @@ def _another(report: dict[str, Any]) -> Section:
         if found["shortest_hours"] <= 1.0:
             text = "Nothing that would be noticed: no further run moves the expected error of the choice."
         return Section(title="What another hour would buy", sentences=(text,))
+    n = len(found["runs"])
     text = (
-        f"{len(found['runs'])} runs in {found['hours']:.2g} hours of one worker: an expected error of the choice lower "
-        f"by {points(found['gain'])}."
+        f"{n} run{'s' * (n > 1)} in {found['hours']:.2g} hours of one worker: an expected error of the choice lower "
+        f"by {points(found['gain'])}"
+    )
+    # Reports of before do not say it.
+    each = (
+        f", by {points(found['largest'])} at most for each run"
+        if n > 1 and "largest" in found
+        else ""
     )
     return Section(
         title="What another hour would buy",
-        sentences=(text,),
-        headings=("run",),
-        rows=tuple((label,) for label in found["runs"]),
+        sentences=(f"{text}{each}.",),
+        headings=("run", "times"),
+        rows=tuple((label, str(times)) for label, times in Counter(found["runs"]).items()),
     )
 
 

@@ -39,7 +39,7 @@ class Section:
 
 def sections(report: dict[str, Any]) -> list[Section]:
     """The report in order: answer, what was spent, how the regret fell, what was ruled out, what is next, use."""
-    found = [_answer(report), _spent(report), _fall(report), _ruled_out(report), _another(report)]
+    found = [_answer(report), spent(report), fall(report), ruled_out(report), _another(report)]
     if report["use"]:
         found.append(Section(title="How to use the model", commands=tuple(report["use"])))
     return [one for one in found if one.sentences or one.rows or one.commands]
@@ -105,7 +105,8 @@ def _costs(answer: dict[str, Any]) -> list[tuple[str, ...]]:
     return out
 
 
-def _spent(report: dict[str, Any]) -> Section:
+def spent(report: dict[str, Any]) -> Section:
+    """Hours by what they were spent on."""
     allowed = report["allowed_hours"]
     of = "" if allowed is None else f" of {allowed:.3g}"
     sentence = f"{report['n_runs']} runs took {report['hours']:.3g}{of} hours, {report['n_workers']} at once."
@@ -121,7 +122,8 @@ def _spent(report: dict[str, Any]) -> Section:
     )
 
 
-def _fall(report: dict[str, Any]) -> Section:
+def fall(report: dict[str, Any]) -> Section:
+    """What was believed after so many hours."""
     rows = tuple(
         (f"{b['hours']:.3g}", str(b["n_runs"]), b["label"], percent(b["error"]), points(b["regret"]),
          points(b["regret_bound"]))
@@ -131,16 +133,17 @@ def _fall(report: dict[str, Any]) -> Section:
     return Section(title="How the regret fell", headings=headings, rows=rows)
 
 
-def _ruled_out(report: dict[str, Any]) -> Section:
+def ruled_out(report: dict[str, Any]) -> Section:
+    """All are counted; a study that goes on lists the first ones alone (`n_ruled_out` counts them)."""
     found = report["ruled_out"]
-    counted = Counter(one["kind"] for one in found)
+    counted = report.get("n_ruled_out") or Counter(one["kind"] for one in found)
     parts = [f"{n} {KINDS[kind]}" for kind, n in counted.items()]
     listed = sorted(
         found, key=lambda o: (o["kind"] != "tie", o["error"] is None, o["error"] or 0.0)
     )
     rows = tuple((o["label"], cell(percent(o["error"])), o["why"]) for o in listed[:MOST_RULED_OUT])
     sentences = [f"Of the others {', '.join(parts)}."] if parts else []
-    if len(found) > len(rows):
+    if sum(counted.values()) > len(rows):
         sentences.append(f"The {len(rows)} that err least, ties first:")
     return Section(
         title="What was ruled out, and why",

@@ -82,7 +82,7 @@ def _report(
     configs = configs_of_study(query, read.catalogue(engine))
     ran = ran_so_far(engine, study.name, configs)
     rounds = studies.rounds_of(engine, study.study_id)
-    runs = _runs(engine, study, rounds)
+    runs = runs_of(engine, study, rounds)
     now = None
     if last.prepared is not None and last.decision is not None:
         now = belief_json(last.prepared, last.decision, ran)
@@ -94,15 +94,15 @@ def _report(
         "n_candidates": len(configs),
         "n_runs": len(ran.run_ids),
         "runs": runs,
-        "spent": _spent(runs),
-        "regret": _fall([r.belief for r in rounds] + [now]),
+        "spent": spent_on(runs),
+        "regret": regret_fall([r.belief for r in rounds] + [now]),
         "ruled_out": ruled_out(last, ran, {t: c.label for t, c in configs.items()}),
         "another_hour": _another_hour(last),
         "use": _use(answer),
     }
 
 
-def _runs(engine: Engine, study: StudyRow, rounds: list[RoundRow]) -> list[dict[str, Any]]:
+def runs_of(engine: Engine, study: StudyRow, rounds: list[RoundRow]) -> list[dict[str, Any]]:
     """Every run with its round, why it was made, and what it came to."""
     rows = {r.run_id: r for r in read.runs(engine, sweep=study.name, status="finished")}
     try:
@@ -136,7 +136,7 @@ def _runs(engine: Engine, study: StudyRow, rounds: list[RoundRow]) -> list[dict[
     return out
 
 
-def _spent(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def spent_on(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Hours by what they were spent on: the first design, runs by value, repeats, the choice itself."""
     hours: dict[tuple[str, str], float] = defaultdict(float)
     n: Counter[tuple[str, str]] = Counter()
@@ -157,7 +157,7 @@ def _purpose(run: dict[str, Any]) -> str:
     return "value for the decision" if run["value"] is not None else "needed first"
 
 
-def _fall(beliefs: list[dict[str, Any] | None]) -> list[dict[str, Any]]:
+def regret_fall(beliefs: list[dict[str, Any] | None]) -> list[dict[str, Any]]:
     """How the regret fell: what was believed after so many hours, once there was a choice."""
     made = [b for b in beliefs if b is not None and b.get("label") is not None]
     return [{key: value for key, value in b.items() if key != "ruled_out"} for b in made]
@@ -201,19 +201,21 @@ def _use(answer: dict[str, Any] | None) -> list[str]:
 def listed(db: str | None) -> list[dict[str, Any]]:
     """One row a study: how far it is and how it ended."""
     with opened(db, must_exist=True) as engine:
-        return [
-            {
-                "name": one.name,
-                "state": one.state,
-                "hours": studies.hours_spent(engine, one.name),
-                "allowed_hours": one.spend.hours,
-                "n_rounds": len(studies.rounds_of(engine, one.study_id)),
-                "answer_id": one.answer_id,
-                "verdict": one.verdict,
-                "created_utc": one.created_utc,
-            }
-            for one in studies.all_studies(engine)
-        ]
+        return [line_of(engine, one) for one in studies.all_studies(engine)]
+
+
+def line_of(engine: Engine, one: StudyRow) -> dict[str, Any]:
+    """A study in a row of a list."""
+    return {
+        "name": one.name,
+        "state": one.state,
+        "hours": studies.hours_spent(engine, one.name),
+        "allowed_hours": one.spend.hours,
+        "n_rounds": len(studies.rounds_of(engine, one.study_id)),
+        "answer_id": one.answer_id,
+        "verdict": one.verdict,
+        "created_utc": one.created_utc,
+    }
 
 
 def shown(db: str | None, name: str) -> dict[str, Any]:
@@ -243,7 +245,7 @@ def explained(db: str | None, name: str) -> dict[str, Any]:
     with opened(db, must_exist=True) as engine:
         study = studies.study_named(engine, name)
         rounds = studies.rounds_of(engine, study.study_id)
-        runs = _runs(engine, study, rounds)
+        runs = runs_of(engine, study, rounds)
         return {
             "name": name,
             "state": study.state,

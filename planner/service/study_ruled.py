@@ -83,10 +83,16 @@ def _why_not(prepared: Prepared, decision: Decision, j: int, tie: bool) -> tuple
     assert decision.best is not None
     draws = prepared.table.draws
     p = float(np.mean(draws[:, j] <= draws[:, decision.best]))
-    return "error", f"errs more: as good as the choice with probability {p:.3f}"
+    chance = f"probability {p:.3f}" if p >= 0.0005 else "a probability below 0.001"
+    return "error", f"errs more: as good as the choice with {chance}"
 
 
 def shortly(found: list[dict[str, Any]]) -> dict[str, Any]:
     """How many of each kind there are, and the first `MOST_KEPT`: what a round keeps."""
-    first = sorted(found, key=lambda o: (o["kind"] != "tie", o["error"] is None, o["error"] or 0.0))
-    return {"n": dict(Counter(one["kind"] for one in found)), "first": first[:MOST_KEPT]}
+    return {"n": dict(Counter(one["kind"] for one in found)), "first": first_of(found)}
+
+
+def first_of(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The first `MOST_KEPT`: ties, then those that err least."""
+    order = sorted(found, key=lambda o: (o["kind"] != "tie", o["error"] is None, o["error"] or 0.0))
+    return order[:MOST_KEPT]

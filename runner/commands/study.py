@@ -194,6 +194,31 @@ def study_show(name: str, report: Path | None, db: str | None, output_format: st
     echo(study_text(found))
 
 
+@study.command("watch")
+@click.argument("name")
+@db_option
+@click.option(
+    "--seconds",
+    type=click.FloatRange(min=0.1),
+    default=2.0,
+    show_default=True,
+    help="Between two looks.",
+)
+def study_watch(name: str, db: str | None, seconds: float) -> None:
+    """Follow study NAME until it ends, from any machine: the answer so far, what is next and why.
+
+    \b
+    Example:
+      soundscale study watch prompts
+    """
+    from planner.report.study_progress import headline_now
+    from runner.commands import study_watch as following
+
+    found = following.follow(db, name, seconds)
+    echo(f"study {name}: {headline_now(found)}")
+    talk(f"study {name!r} ended: {found['verdict']}; see soundscale study show {name}")
+
+
 @study.command("explain")
 @click.argument("name")
 @db_option

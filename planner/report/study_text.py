@@ -71,6 +71,7 @@ def _answer(report: dict[str, Any]) -> Section:
         f"The best of {report['n_candidates']} candidates errs less by {points(regret['expected'])} as expected, "
         f"and by {points(regret['bound_95'])} at most (95 %).",
         *(f"On {one['verdict']}." for one in answer.get("kept", ())),
+        *(f"Beside it {one['verdict']}." for one in answer.get("reference", ())),
         why,
         _correction(answer["best"]["prediction"]),
     )

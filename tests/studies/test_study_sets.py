@@ -96,7 +96,12 @@ def test_the_answer_keeps_the_rule_and_what_forgets_is_ruled_out_by_it(ruled):
     by_rule = [one for one in report["ruled_out"] if one["kind"] == "rule"]
     assert by_rule
     assert all("stem" in one["label"] for one in by_rule)
-    assert "by a rule on a further test set" in study_markdown(report)
+    text = study_markdown(report)
+    assert "by a rule on a further test set" in text
+    assert f"On {kept['verdict']}." in text
+    for one in answer["reference"]:
+        assert f"Beside it {one['verdict']}." in text
+    assert {"whisper-small"} <= {one["label"].split(" · ")[0] for one in answer["reference"]}
     assert replay(study.db, answer["answer_id"])[0]
 
 

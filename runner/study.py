@@ -34,6 +34,7 @@ from runner.sweep.expand import expand_runs
 from runner.sweep.keys import DesignSection, Level, SweepSpec
 from runner.sweep.prepare import PreparedSweep
 from runner.sweep.study_file import StudyFile, load_study, with_spending
+from runner.sweep.study_spend import Spending, in_hours
 from runner.sweep_commands import RunRequest, make_executor
 
 if TYPE_CHECKING:
@@ -47,8 +48,7 @@ class StudyRequest:
     """How a study is to be run, as the command line says it."""
 
     run: RunRequest
-    hours: float | None
-    until_regret: float | None
+    spending: Spending
     report: Path | None
     """Folder of the report's two files; None: none is written."""
 
@@ -84,7 +84,7 @@ def execute(path: Path, db: str | None, request: StudyRequest) -> dict[str, Any]
     prepare.require_runner()
     shown, url, run = display.choose(request.run.quiet), absolute_db(db), request.run
     catalogue = prepare.stored_catalogue(url)
-    file = with_spending(load_study(path, catalogue), request.hours, request.until_regret)
+    file = with_spending(load_study(path, catalogue), request.spending)
     prepared = prepare.prepare_spec(file.spec, catalogue, shown.say)
     spec = in_sweep.checked(prepared.spec, shown.say, lenient=run.lenient)
     setting = CampaignSetting(
@@ -94,6 +94,7 @@ def execute(path: Path, db: str | None, request: StudyRequest) -> dict[str, Any]
     with opened(url) as engine, closing(kept):
         before = studies.find_study(engine, spec.name)
         n_workers = run.workers or (before.spend.n_workers if before else _room(kept, prepared))
+        file = _in_hours(file, kept, shown.say)
         row = begin(engine, file, n_workers)
         if row.state == "ended":
             shown.say(f"study {row.name!r} has ended: nothing was trained")
@@ -118,6 +119,19 @@ def _room(kept: KeptExecutor, prepared: PreparedSweep) -> int:
     return max(1, executor.capacity(prepared.spec.resources.on(executor.n_gpus)))
 
 
+def _in_hours(file: StudyFile, kept: KeptExecutor, say: Say) -> StudyFile:
+    """The file with GPU-hours as hours of the runs that take place here."""
+    asked = file.spending
+    if asked.gpu_hours is None:
+        return file
+    gpus = file.spec.resources.on(kept.lent().n_gpus).gpus
+    found = in_hours(asked, gpus)
+    say(
+        f"{asked.gpu_hours:g} GPU-hours are {found.hours:g} hours of runs, which use {gpus:g} GPUs each"
+    )
+    return replace(file, spending=found)
+
+
 def begin(engine: Engine, file: StudyFile, n_workers: int) -> StudyRow:
     """The study's row, new or gone on with.
 
@@ -125,8 +139,9 @@ def begin(engine: Engine, file: StudyFile, n_workers: int) -> StudyRow:
         InputError: another file is stored under its name.
     """
     spend = Spend(
-        hours=file.hours, until_regret=file.until_regret, worth=file.worth, n_workers=n_workers
-    )
+        hours=file.spending.hours, until_regret=file.spending.until_regret, worth=file.worth,
+        n_workers=n_workers,
+    )  # fmt: skip
     spec_json = canonical_json(file.spec.model_dump(mode="json"))
     question = canonical_json(to_json(file.query))
     return studies.begin_study(engine, file.spec.name, spec_json, question, spend)
@@ -134,10 +149,12 @@ def begin(engine: Engine, file: StudyFile, n_workers: int) -> StudyRow:
 
 def go_on(engine: Engine, row: StudyRow, course: Course, say: Say) -> dict[str, Any]:
     """Round after round until there is no more to do; the report."""
+    first = True
     while True:
         rounds = studies.rounds_of(engine, row.study_id)
         if rounds:
-            run_rounds(course, rounds)
+            run_rounds(course, rounds, first=first)
+            first = False
         found = next_of_study(engine, row, course.expected_hours)
         if found.verdict is not None:
             say(f"study {row.name!r} ends: {found.verdict}")
@@ -147,16 +164,29 @@ def go_on(engine: Engine, row: StudyRow, course: Course, say: Say) -> dict[str, 
         say(study_text.round_line(number, found.runs, found.belief))
 
 
-def run_rounds(course: Course, rounds: Sequence[RoundRow]) -> None:
-    """Train what is missing of all rounds: one sweep that grows, so that no trial ever leaves it."""
+def run_rounds(course: Course, rounds: Sequence[RoundRow], *, first: bool) -> None:
+    """Train what is missing of all rounds: one sweep that grows, so that no trial ever leaves it.
+
+    Args:
+        course: the study.
+        rounds: all of them.
+        first: whether this driver has run none yet: the one before it may have died after its runs and before
+            what comes after them, which adds nothing where it was done.
+    """
     file, prepared = course.file, course.prepared
+    made = [run for one in rounds for run in one.runs]
+    references = [
+        file.references[r["candidate"]] for r in made if r["candidate"] in file.references
+    ]
     runs = [
-        (file.candidates[run["candidate"]], int(run["seed"])) for one in rounds for run in one.runs
+        (file.candidates[run["candidate"]], int(run["seed"]))
+        for run in made
+        if run["candidate"] in file.candidates
     ]
     levels = [
         Level(
             backbone=c.backbone, audio_seconds=c.audio_seconds, reduction=c.reduction,
-            adaptation=c.adaptation,
+            adaptation=c.adaptation, train_hours=c.train_hours,
         )
         for c in dict.fromkeys(c for c, _ in runs)
     ]  # fmt: skip
@@ -165,19 +195,19 @@ def run_rounds(course: Course, rounds: Sequence[RoundRow]) -> None:
     spec = prepared.spec.model_copy(
         update={"design": DesignSection(kind="list", runs=levels), "seeds": seeds}
     )
-    trials = expand_runs(spec, prepared.corpus, runs, prepared.catalogue)
+    trials = expand_runs(spec, prepared.corpus, runs, prepared.catalogue, references)
     result = run_campaign(
-        spec, trials, course.setting, course.executor, course.new_display(),
+        spec, trials, replace(course.setting, note_storage=first), course.executor, course.new_display(),
         prepare.trial_work(replace(prepared, trials=trials)),
     )  # fmt: skip
-    if result.n_trained:
+    if result.n_trained or first:
         course.after_round(spec)
 
 
 def expected_hours(
     file: StudyFile, prepared: PreparedSweep, url: str, *, here: bool
 ) -> dict[str, float]:
-    """Hours that a run of each candidate is expected to take, by its text.
+    """Hours that a run of each candidate and reference is expected to take, by its text.
 
     On this machine as `sweep run --dry-run` foretells them; of a cluster, whose devices are not known, by
     assumption: what counts there is how they compare.
@@ -185,17 +215,13 @@ def expected_hours(
     Raises:
         InputError: a candidate cannot fit this machine's memory.
     """
-    texts = list(file.candidates)
-    combinations = [(file.candidates[text], 0) for text in texts]
-    spec = prepared.spec.model_copy(update={"reference": False})
+    spec, corpus, catalogue = prepared.spec, prepared.corpus, prepared.catalogue
+    texts = [*file.candidates, *file.references]
     # One by one, as the trials of a sweep are put in an order of their own.
-    each = [
-        expand_runs(spec, prepared.corpus, [one], prepared.catalogue)[0] for one in combinations
-    ]
+    each = [expand_runs(spec, corpus, [(c, 0)], catalogue)[0] for c in file.candidates.values()]
+    each += [expand_runs(spec, corpus, [], catalogue, [b])[0] for b in file.references.values()]
     todo = [trial for trial, _ in each]
-    as_sweep = PreparedSweep(
-        spec=spec, corpus=prepared.corpus, trials=each, catalogue=prepared.catalogue
-    )
+    as_sweep = PreparedSweep(spec=spec, corpus=corpus, trials=each, catalogue=catalogue)
     found = sweep_forecast.before(as_sweep, todo, url, here=here)
     if not found:
         rates = rates_of([], UNKNOWN["cuda"], "cluster", assumed=True)

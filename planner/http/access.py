@@ -14,7 +14,7 @@ REFRESH_SECONDS = 2.0
 """A token that is added or revoked counts within so long."""
 
 OPEN_PATHS = frozenset(
-    {"/", "/runs", "/fits", "/sql", "/sweeps", "/livez", "/readyz", "/favicon.ico"}
+    {"/", "/runs", "/fits", "/sql", "/sweeps", "/studies", "/livez", "/readyz", "/favicon.ico"}
 )
 """The page's shell holds no data; the health checks say nothing but yes or no."""
 ADMIN_PATHS = frozenset({"/v1/sql"})

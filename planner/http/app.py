@@ -12,7 +12,17 @@ from starlette.responses import Response
 
 from planner import __version__
 from planner.errors import SoundscaleError
-from planner.http import comparing, console, lists, pages, problems, questions, sheets, transcribing
+from planner.http import (
+    comparing,
+    console,
+    lists,
+    pages,
+    problems,
+    questions,
+    sheets,
+    studies,
+    transcribing,
+)
 from planner.http.access import Access
 from planner.http.asked_before import AskedBefore
 from planner.http.compressing import Compressing
@@ -58,6 +68,7 @@ def create(settings: Settings, transcriber: Transcriber | None = None) -> Guard:
     for router in (
         questions.router(),
         lists.router(),
+        studies.router(),
         comparing.router(),
         console.router(),
         pages.router(),

@@ -41,7 +41,7 @@ async def respond(request: Request, work: Callable[[World], Any]) -> Response:
     return Response(body, media_type="application/json")
 
 
-async def _page(
+async def page_of(
     request: Request, work: Callable[[World], tuple[list[dict[str, Any]], str | None]]
 ) -> Response:
     """A page of a list, with a link to the next."""
@@ -115,7 +115,7 @@ def _runs(routes: APIRouter) -> None:
             following = str(found[limit - 1]["run_id"]) if len(found) > limit else None
             return found[:limit], following
 
-        return await _page(request, work)
+        return await page_of(request, work)
 
     @routes.get(
         "/v1/runs/{run_id}", responses=openapi.shown(["run_id", "trial"]), response_class=Response
@@ -145,7 +145,7 @@ def _fits(routes: APIRouter) -> None:
             rows, following = list_pages.fits(world.engine, task=task, limit=limit, after=after)
             return [lists.fit_line(r) for r in rows], following
 
-        return await _page(request, work)
+        return await page_of(request, work)
 
     @routes.get(
         "/v1/fits/{fit_id}", responses=openapi.shown(["fit_id", "law"]), response_class=Response
@@ -198,7 +198,7 @@ def _sweeps(routes: APIRouter) -> None:
             following = str(found[limit - 1].sweep_id) if len(found) > limit else None
             return [to_json(r) for r in found[:limit]], following
 
-        return await _page(request, work)
+        return await page_of(request, work)
 
     @routes.get(
         "/v1/sweeps/{name}", responses=openapi.shown(["name", "trials"]), response_class=Response
@@ -218,7 +218,7 @@ def _sweeps(routes: APIRouter) -> None:
     )  # fmt: skip
     async def devices(request: Request) -> Response:
         """Devices with latency measurements."""
-        return await _page(request, lambda w: (lists.devices(w.db), None))
+        return await page_of(request, lambda w: (lists.devices(w.db), None))
 
     @routes.get(
         "/v1/overview", responses=openapi.shown(["tasks", "devices"]), response_class=Response
@@ -241,7 +241,7 @@ def _answers(routes: APIRouter) -> None:
             rows, following = list_pages.plans(world.engine, task=task, limit=limit, after=after)
             return lists.answer_lines(world.engine, rows), following
 
-        return await _page(request, work)
+        return await page_of(request, work)
 
     @routes.get(
         "/v1/answers/{answer_id}", responses=openapi.shown(["answer_id", "best"]),

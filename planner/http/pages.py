@@ -24,7 +24,7 @@ _KINDS = {
 }
 PAGES = {
     "/": "index.html", "/runs": "runs.html", "/fits": "fits.html", "/sql": "sql.html",
-    "/sweeps": "sweeps.html",
+    "/sweeps": "sweeps.html", "/studies": "studies.html",
 }  # fmt: skip
 
 

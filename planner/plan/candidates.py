@@ -34,7 +34,7 @@ from planner.plan.situation import Situation
 from planner.plan.table import CandidateTable as CandidateTable
 from planner.plan.workload import Workload
 from planner.words.catalogue import Catalogue
-from planner.words.dimensions import dimensions
+from planner.words.dimensions import dimensions, further_dimensions
 from planner.words.question import PlanQuery
 from planner.words.records import Adaptation, Device, Reduction
 
@@ -101,13 +101,14 @@ def listed(text: str, like: Config, catalogue: Catalogue) -> Config:
 
 
 def parsed(text: str, like: Config, catalogue: Catalogue) -> Config:
-    """A configuration from `backbone,audio_seconds,reduction[,adaptation]`, the rest as in `like`.
+    """A configuration from `backbone,audio_seconds,reduction[,adaptation][;train_hours=H]`, the rest as in `like`.
 
     Raises:
         InputError: the text cannot be read.
     """
+    named, *levels = (p.strip() for p in text.split(";"))
     # Targets of an adaptation, `lora:8[q_proj,v_proj]`, have commas of their own.
-    parts = [p.strip() for p in text.split(",", 3)]
+    parts = [p.strip() for p in named.split(",", 3)]
     try:
         backbone, seconds, reduction, *rest = parts
         return dataclasses.replace(
@@ -116,11 +117,24 @@ def parsed(text: str, like: Config, catalogue: Catalogue) -> Config:
             audio_seconds=float(seconds),
             reduction=Reduction.parse(reduction),
             adaptation=Adaptation.parse(rest[0]) if rest and rest[0] else like.adaptation,
+            extra=tuple((dict(like.extra) | dict(map(_level, levels))).items()),
         )
     except ValueError as problem:
         raise InputError(
             f"candidate {text!r} cannot be read: {problem}; write backbone,audio_seconds,reduction"
         ) from None
+
+
+def _level(text: str) -> tuple[str, float]:
+    """A level of a further dimension, as `train_hours=0.5`."""
+    name, _, value = (p.strip() for p in text.partition("="))
+    known = [d.name for d in further_dimensions()]
+    if name not in known:
+        raise InputError(f"{name!r} is no further dimension; there are: {', '.join(known)}")
+    level = float(value)
+    if not (math.isfinite(level) and level > 0):
+        raise InputError(f"{name} must be positive, got {value!r}")
+    return name, level
 
 
 def _possible_lengths(

@@ -19,6 +19,7 @@ MOST_RULED_OUT = 12
 """Candidates that are listed one by one, those that err least first; all are counted (assumption: a page)."""
 KINDS = {
     "limit": "by a limit",
+    "rule": "by a rule on a further test set",
     "error": "as they err more",
     "failed": "as their runs failed",
     "tie": "not ruled out: still in question",
@@ -38,7 +39,7 @@ class Section:
 
 def sections(report: dict[str, Any]) -> list[Section]:
     """The report in order: answer, what was spent, how the regret fell, what was ruled out, what is next, use."""
-    found = [_answer(report), _spent(report), _fall(report), _ruled_out(report), _another(report)]
+    found = [_answer(report), spent(report), fall(report), ruled_out(report), _another(report)]
     if report["use"]:
         found.append(Section(title="How to use the model", commands=tuple(report["use"])))
     return [one for one in found if one.sentences or one.rows or one.commands]
@@ -63,12 +64,14 @@ def _answer(report: dict[str, Any]) -> Section:
     answer = report["answer"]
     why = f"The study ended because {report['verdict']}."
     if answer is None:
-        return Section(title="The answer", sentences=(headline(report) + ".", why))
+        return Section(title="The answer", sentences=(headline(report).rstrip(".") + ".",))
     regret = answer["regret"]
     sentences = (
         headline(report) + ".",
         f"The best of {report['n_candidates']} candidates errs less by {points(regret['expected'])} as expected, "
         f"and by {points(regret['bound_95'])} at most (95 %).",
+        *(f"On {one['verdict']}." for one in answer.get("kept", ())),
+        *(f"Beside it {one['verdict']}." for one in answer.get("reference", ())),
         why,
         _correction(answer["best"]["prediction"]),
     )
@@ -103,7 +106,8 @@ def _costs(answer: dict[str, Any]) -> list[tuple[str, ...]]:
     return out
 
 
-def _spent(report: dict[str, Any]) -> Section:
+def spent(report: dict[str, Any]) -> Section:
+    """Hours by what they were spent on."""
     allowed = report["allowed_hours"]
     of = "" if allowed is None else f" of {allowed:.3g}"
     sentence = f"{report['n_runs']} runs took {report['hours']:.3g}{of} hours, {report['n_workers']} at once."
@@ -119,7 +123,8 @@ def _spent(report: dict[str, Any]) -> Section:
     )
 
 
-def _fall(report: dict[str, Any]) -> Section:
+def fall(report: dict[str, Any]) -> Section:
+    """What was believed after so many hours."""
     rows = tuple(
         (f"{b['hours']:.3g}", str(b["n_runs"]), b["label"], percent(b["error"]), points(b["regret"]),
          points(b["regret_bound"]))
@@ -129,16 +134,17 @@ def _fall(report: dict[str, Any]) -> Section:
     return Section(title="How the regret fell", headings=headings, rows=rows)
 
 
-def _ruled_out(report: dict[str, Any]) -> Section:
+def ruled_out(report: dict[str, Any]) -> Section:
+    """All are counted; a study that goes on lists the first ones alone (`n_ruled_out` counts them)."""
     found = report["ruled_out"]
-    counted = Counter(one["kind"] for one in found)
+    counted = report.get("n_ruled_out") or Counter(one["kind"] for one in found)
     parts = [f"{n} {KINDS[kind]}" for kind, n in counted.items()]
     listed = sorted(
         found, key=lambda o: (o["kind"] != "tie", o["error"] is None, o["error"] or 0.0)
     )
     rows = tuple((o["label"], cell(percent(o["error"])), o["why"]) for o in listed[:MOST_RULED_OUT])
     sentences = [f"Of the others {', '.join(parts)}."] if parts else []
-    if len(found) > len(rows):
+    if sum(counted.values()) > len(rows):
         sentences.append(f"The {len(rows)} that err least, ties first:")
     return Section(
         title="What was ruled out, and why",
@@ -157,15 +163,22 @@ def _another(report: dict[str, Any]) -> Section:
         if found["shortest_hours"] <= 1.0:
             text = "Nothing that would be noticed: no further run moves the expected error of the choice."
         return Section(title="What another hour would buy", sentences=(text,))
+    n = len(found["runs"])
     text = (
-        f"{len(found['runs'])} runs in {found['hours']:.2g} hours of one worker: an expected error of the choice lower "
-        f"by {points(found['gain'])}."
+        f"{n} run{'s' * (n > 1)} in {found['hours']:.2g} hours of one worker: an expected error of the choice lower "
+        f"by {points(found['gain'])}"
+    )
+    # Reports of before do not say it.
+    each = (
+        f", by {points(found['largest'])} at most for each run"
+        if n > 1 and "largest" in found
+        else ""
     )
     return Section(
         title="What another hour would buy",
-        sentences=(text,),
-        headings=("run",),
-        rows=tuple((label,) for label in found["runs"]),
+        sentences=(f"{text}{each}.",),
+        headings=("run", "times"),
+        rows=tuple((label, str(times)) for label, times in Counter(found["runs"]).items()),
     )
 
 

@@ -115,7 +115,7 @@ def worthwhile(
     if not feasible.any():
         feasible = np.ones(len(table), dtype=bool)
     noise = run_noise(report.evidence, report.fit, table)
-    each = _hours(report.evidence, table)
+    each = run_hours(report.evidence, table)
     each[list(barred)] = np.inf
     best = int(np.where(feasible, table.error, np.inf).argmin())
     first = needed_first(report.evidence, report.fit, table.run_ids, best)
@@ -215,7 +215,7 @@ def _needed_json(table: CandidateTable, needed: Needed, hours: float) -> dict[st
     }
 
 
-def _hours(evidence: Evidence, table: CandidateTable) -> Floats:
+def run_hours(evidence: Evidence, table: CandidateTable) -> Floats:
     """Hours that a run of each candidate takes: as measured, else by FLOPs from those measured."""
     rows = [r for r in evidence.rows if r.train_seconds]
     if not rows:

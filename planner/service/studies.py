@@ -6,18 +6,23 @@ import json
 from collections import Counter, defaultdict
 from typing import Any
 
-import numpy as np
 from sqlalchemy import Engine
 
-from planner.errors import InputError
-from planner.plan.choice import Decision
+from planner.errors import InputError, UnknownNameError
+from planner.plan.configurations import config_of
 from planner.plan.suggest import suggest
-from planner.plan.wording import title
 from planner.service import asking
 from planner.service.fitting import kept_or_why_not
 from planner.service.next_runs import run_noise, worthwhile
-from planner.service.prepared import Prepared
-from planner.service.study_rounds import Next, Ran, belief_json, configs_of_study, ran_so_far
+from planner.service.study_rounds import belief_json
+from planner.service.study_ruled import ruled_out
+from planner.service.study_state import (
+    Next,
+    config_named,
+    configs_of_study,
+    key_of,
+    ran_so_far,
+)
 from planner.store import read, studies
 from planner.store.engine import opened
 from planner.store.studies import RoundRow, StudyRow
@@ -42,9 +47,9 @@ def end(engine: Engine, study: StudyRow, last: Next) -> dict[str, Any]:
     if last.verdict is None:
         raise InputError(f"study {study.name!r} has runs to make; it is not at its end")
     answer = None
-    prepared, decision = last.prepared, last.decision
-    if prepared is not None and decision is not None and decision.best is not None:
-        made = asking.answer_from(prepared).json
+    if last.everything is not None and last.decision is not None:
+        # As it was asked: what the rules rule out is counted in the answer.
+        made = asking.answer_from(last.everything).json
         notes = kept_or_why_not(lambda: asking.keep(engine, made))
         told = {note["code"] for note in made["warnings"]}
         made["warnings"] += [note for note in notes if note["code"] not in told]
@@ -53,6 +58,7 @@ def end(engine: Engine, study: StudyRow, last: Next) -> dict[str, Any]:
         "format": FORMAT,
         "name": study.name,
         "verdict": last.verdict,
+        "outcome": _outcome(answer, last),
         "answer": answer,
         **_report(engine, study, last, answer),
     }
@@ -63,6 +69,12 @@ def end(engine: Engine, study: StudyRow, last: Next) -> dict[str, Any]:
     return stored
 
 
+def _outcome(answer: dict[str, Any] | None, last: Next) -> str:
+    if answer is not None:
+        return "answer"
+    return "infeasible" if last.infeasible else "no-law"
+
+
 def _report(
     engine: Engine, study: StudyRow, last: Next, answer: dict[str, Any] | None
 ) -> dict[str, Any]:
@@ -70,7 +82,7 @@ def _report(
     configs = configs_of_study(query, read.catalogue(engine))
     ran = ran_so_far(engine, study.name, configs)
     rounds = studies.rounds_of(engine, study.study_id)
-    runs = _runs(engine, study, rounds)
+    runs = runs_of(engine, study, rounds)
     now = None
     if last.prepared is not None and last.decision is not None:
         now = belief_json(last.prepared, last.decision, ran)
@@ -82,28 +94,28 @@ def _report(
         "n_candidates": len(configs),
         "n_runs": len(ran.run_ids),
         "runs": runs,
-        "spent": _spent(runs),
-        "regret": _fall([r.belief for r in rounds] + [now]),
-        "ruled_out": _ruled_out(last, ran, {t: c.label for t, c in configs.items()}),
-        "another_hour": _another_hour(last, ran),
+        "spent": spent_on(runs),
+        "regret": regret_fall([r.belief for r in rounds] + [now]),
+        "ruled_out": ruled_out(last, ran, {t: c.label for t, c in configs.items()}),
+        "another_hour": _another_hour(last),
         "use": _use(answer),
     }
 
 
-def _runs(engine: Engine, study: StudyRow, rounds: list[RoundRow]) -> list[dict[str, Any]]:
+def runs_of(engine: Engine, study: StudyRow, rounds: list[RoundRow]) -> list[dict[str, Any]]:
     """Every run with its round, why it was made, and what it came to."""
     rows = {r.run_id: r for r in read.runs(engine, sweep=study.name, status="finished")}
-    status = {
-        (_told(r.trial.backbone, r.trial.audio_seconds, r.trial.reduction, r.trial.adaptation), r.trial.seed): r
-        for r in read.sweep_status(engine, study.name).rows
-    }  # fmt: skip
-    configs = configs_of_study(PlanQuery(**json.loads(study.question_json)), read.catalogue(engine))
+    try:
+        stored = read.sweep_status(engine, study.name).rows
+    except UnknownNameError:  # a driver that died before its first campaign
+        stored = ()
+    status = {(key_of(config_of(r.trial)), r.trial.seed): r for r in stored}
+    catalogue = read.catalogue(engine)
     out = []
     for one in rounds:
-        for chosen in one.runs:
-            c = configs[chosen["candidate"]]
-            key = _told(c.backbone, c.audio_seconds, c.reduction, c.adaptation), chosen["seed"]
-            at = status.get(key)
+        for run in one.runs:
+            config = config_named(run["candidate"], catalogue)
+            at = status.get((key_of(config), run["seed"]))
             row = None if at is None or at.run_id is None else rows.get(at.run_id)
             seconds = None
             if row is not None:
@@ -111,9 +123,9 @@ def _runs(engine: Engine, study: StudyRow, rounds: list[RoundRow]) -> list[dict[
             out.append(
                 {
                     "round": one.number,
-                    **{k: chosen[k] for k in ("label", "candidate", "seed", "why", "value")},
-                    "backbone": c.backbone,
-                    "expected_hours": chosen["hours"],
+                    **{k: run[k] for k in ("label", "candidate", "seed", "why", "value")},
+                    "backbone": config.backbone,
+                    "expected_hours": run["hours"],
                     "hours": None if seconds is None else seconds / 3600.0,
                     "state": "waiting" if at is None else at.state,
                     "run_id": None if row is None else row.run_id,
@@ -124,11 +136,7 @@ def _runs(engine: Engine, study: StudyRow, rounds: list[RoundRow]) -> list[dict[
     return out
 
 
-def _told(*parts: Any) -> str:
-    return " ".join(map(str, parts))
-
-
-def _spent(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def spent_on(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Hours by what they were spent on: the first design, runs by value, repeats, the choice itself."""
     hours: dict[tuple[str, str], float] = defaultdict(float)
     n: Counter[tuple[str, str]] = Counter()
@@ -143,51 +151,19 @@ def _spent(runs: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _purpose(run: dict[str, Any]) -> str:
-    if run["why"].startswith("first design"):
-        return "first design"
+    for purpose in ("first design", "reference"):
+        if run["why"].startswith(purpose):
+            return purpose
     return "value for the decision" if run["value"] is not None else "needed first"
 
 
-def _fall(beliefs: list[dict[str, Any] | None]) -> list[dict[str, Any]]:
+def regret_fall(beliefs: list[dict[str, Any] | None]) -> list[dict[str, Any]]:
     """How the regret fell: what was believed after so many hours, once there was a choice."""
-    return [b for b in beliefs if b is not None and b["label"] is not None]
+    made = [b for b in beliefs if b is not None and b.get("label") is not None]
+    return [{key: value for key, value in b.items() if key != "ruled_out"} for b in made]
 
 
-def _ruled_out(last: Next, ran: Ran, labels: dict[str, str]) -> list[dict[str, Any]]:
-    """Every candidate that is not the answer, and why: what it fails, or that it errs more; ties are no reason."""
-    out: list[dict[str, Any]] = [
-        {"label": labels[text], "kind": "failed", "why": f"its run failed: {why}", "error": None}
-        for text, why in ran.failed.items()
-        if text not in ran.finished
-    ]  # fmt: skip
-    if last.prepared is None or last.decision is None:
-        return out
-    prepared, decision = last.prepared, last.decision
-    ties = set(decision.ties)
-    for j in decision.order:
-        if j == decision.best:
-            continue
-        kind, why = _why_not(prepared, decision, j, j in ties)
-        label, error = prepared.table.configs[j].label, float(prepared.table.error[j])
-        out.append({"label": label, "kind": kind, "why": why, "error": error})
-    return out
-
-
-def _why_not(prepared: Prepared, decision: Decision, j: int, tie: bool) -> tuple[str, str]:
-    if not decision.feasible[j]:
-        name, met = min(
-            ((n, float(p[j])) for n, p in decision.by_limit.items()), key=lambda o: o[1]
-        )
-        return "limit", f"{title(name)}: meets its limit with probability {met:.2f}"
-    if tie:
-        return "tie", "still in question: as good as the choice as far as the runs tell"
-    assert decision.best is not None
-    draws = prepared.table.draws
-    p = float(np.mean(draws[:, j] <= draws[:, decision.best]))
-    return "error", f"errs more: as good as the choice with probability {p:.3f}"
-
-
-def _another_hour(last: Next, ran: Ran) -> dict[str, Any] | None:
+def _another_hour(last: Next) -> dict[str, Any] | None:
     """The runs that another hour of one worker would go to, and how much lower the expected error would be."""
     if last.prepared is None or last.decision is None or last.decision.best is None:
         return None
@@ -200,6 +176,7 @@ def _another_hour(last: Next, ran: Ran) -> dict[str, Any] | None:
         "hours": used,
         "runs": [table.configs[r.index].trained.label for r in runs],
         "gain": float(sum(r.value for r in runs)),
+        "largest": float(max((r.value for r in runs), default=0.0)),
         "shortest_hours": float(found.hours.min()),
     }
 
@@ -224,19 +201,21 @@ def _use(answer: dict[str, Any] | None) -> list[str]:
 def listed(db: str | None) -> list[dict[str, Any]]:
     """One row a study: how far it is and how it ended."""
     with opened(db, must_exist=True) as engine:
-        return [
-            {
-                "name": one.name,
-                "state": one.state,
-                "hours": studies.hours_spent(engine, one.name),
-                "allowed_hours": one.spend.hours,
-                "n_rounds": len(studies.rounds_of(engine, one.study_id)),
-                "answer_id": one.answer_id,
-                "verdict": one.verdict,
-                "created_utc": one.created_utc,
-            }
-            for one in studies.all_studies(engine)
-        ]
+        return [line_of(engine, one) for one in studies.all_studies(engine)]
+
+
+def line_of(engine: Engine, one: StudyRow) -> dict[str, Any]:
+    """A study in a row of a list."""
+    return {
+        "name": one.name,
+        "state": one.state,
+        "hours": studies.hours_spent(engine, one.name),
+        "allowed_hours": one.spend.hours,
+        "n_rounds": len(studies.rounds_of(engine, one.study_id)),
+        "answer_id": one.answer_id,
+        "verdict": one.verdict,
+        "created_utc": one.created_utc,
+    }
 
 
 def shown(db: str | None, name: str) -> dict[str, Any]:
@@ -266,7 +245,7 @@ def explained(db: str | None, name: str) -> dict[str, Any]:
     with opened(db, must_exist=True) as engine:
         study = studies.study_named(engine, name)
         rounds = studies.rounds_of(engine, study.study_id)
-        runs = _runs(engine, study, rounds)
+        runs = runs_of(engine, study, rounds)
         return {
             "name": name,
             "state": study.state,

@@ -12,76 +12,44 @@ import math
 import sys
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from sqlalchemy import Engine
 
-from planner.errors import FitError, InputError, UnknownNameError
-from planner.plan.candidates import parsed
+from planner.errors import FitError, InfeasibleError, InputError
 from planner.plan.choice import Decision, decide
-from planner.plan.configurations import Columns, Config, axis_columns, config_of
+from planner.plan.configurations import Columns, Config, axis_columns
 from planner.plan.first_runs import LEAST_RUNS, first_runs
 from planner.plan.suggest import one_round
 from planner.plan.wording import points
+from planner.service import asking
 from planner.service.circumstances import AsOf
 from planner.service.next_runs import Worthwhile, offered_json, worthwhile
 from planner.service.prepared import Prepared, prepare
+from planner.service.study_ruled import ruled_out, shortly
+from planner.service.study_rules import together, worth_a_try
+from planner.service.study_state import (
+    Chosen,
+    Next,
+    Ran,
+    chosen,
+    config_named,
+    configs_of_study,
+    hours_left,
+    ran_so_far,
+    references_of,
+    texts_of,
+)
 from planner.store import read
-from planner.store.studies import StudyRow, hours_spent, rounds_of
+from planner.store.studies import StudyRow, rounds_of
 from planner.words.axes import COMPUTE_AXES
 from planner.words.catalogue import Catalogue
 from planner.words.question import PlanQuery
-from planner.words.records import Adaptation, Reduction
-
-Chosen = dict[str, Any]
-"""A run to make: `candidate`, `label`, `seed`, `hours`, `value`, `p_change` and `why`."""
 
 ROUND_RUNS = 2
 """Runs weighed for each worker of a round: further short ones beside a long one wait for the next (assumption)."""
 TRAINED_FIRST = "the choice was never run: it is trained and measured before it is the answer"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ran:
-    """What a study has run so far.
-
-    Attributes:
-        run_ids: of the finished runs.
-        n_trials: of each candidate, whatever became of them: the next seed.
-        finished: candidates that have a finished run.
-        failed: candidates of which a trial failed or was cancelled, with the reason; none of them is run again.
-        hours: spent.
-    """
-
-    run_ids: frozenset[int]
-    n_trials: Counter[str]
-    finished: frozenset[str]
-    failed: dict[str, str]
-    hours: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Next:
-    """Runs to make now, or why the study ends (`verdict`), with what was known when that was decided."""
-
-    runs: tuple[Chosen, ...] = ()
-    verdict: str | None = None
-    belief: dict[str, Any] | None = None
-    prepared: Prepared | None = None
-    decision: Decision | None = None
-
-
-def configs_of_study(query: PlanQuery, catalogue: Catalogue) -> dict[str, Config]:
-    """The candidates of a study's question by their text; padding and the like are the runs' own.
-
-    That each window is possible was seen when the study began.
-    """
-    like = Config(
-        backbone="", audio_seconds=1.0, reduction=Reduction(), adaptation=Adaptation.parse("none")
-    )
-    return {text: parsed(text, like, catalogue) for text in query.candidates}
 
 
 def next_of_study(engine: Engine, study: StudyRow, expected_hours: Mapping[str, float]) -> Next:
@@ -90,7 +58,7 @@ def next_of_study(engine: Engine, study: StudyRow, expected_hours: Mapping[str, 
     Args:
         engine: the database.
         study: as stored.
-        expected_hours: of a run of each candidate, by its text, as foretold before any was made.
+        expected_hours: of a run of each candidate and reference, by its text, as foretold before any was made.
 
     Raises:
         InputError: the hours do not suffice for two runs; it says what would.
@@ -104,7 +72,9 @@ def next_of_study(engine: Engine, study: StudyRow, expected_hours: Mapping[str, 
         prepared = prepared_for(engine, query, ran)
     except FitError as problem:  # too few runs for a law, or none that may stand in one
         return _without_law(study, ran, configs, expected_hours, str(problem))
-    return decided(study, prepared, ran)
+    found = decided(study, prepared, ran)
+    out = ruled_out(found, ran, {text: config.label for text, config in configs.items()})
+    return dataclasses.replace(found, belief={**(found.belief or {}), "ruled_out": shortly(out)})
 
 
 def first_of_study(
@@ -113,26 +83,37 @@ def first_of_study(
     expected_hours: Mapping[str, float],
     catalogue: Catalogue,
 ) -> tuple[Chosen, ...]:
-    """The first runs (`planner.plan.first_runs`), the cheapest first."""
-    texts = list(configs)
-    x = axis_columns(Columns.of(list(configs.values())), COMPUTE_AXES, catalogue)
+    """References where the study has them, then the first runs (`planner.plan.first_runs`), the cheapest first."""
+    texts, references = list(configs), references_of(study, configs)
+    x = axis_columns(Columns.of(list(configs.values())), _axes(configs), catalogue)
     hours = np.array([expected_hours[text] for text in texts])
-    allowed = math.inf if study.spend.hours is None else study.spend.hours
-    chosen = first_runs(x, hours, study.spend.n_workers, allowed)
-    if len(chosen) < LEAST_RUNS:
-        least = float(np.sort(hours)[:LEAST_RUNS].sum())
+    needed = float(sum(expected_hours[text] for text in references))
+    allowed = math.inf if study.spend.hours is None else study.spend.hours - needed
+    first = first_runs(x, hours, study.spend.n_workers, allowed)
+    if len(first) < LEAST_RUNS:
+        least = needed + float(np.sort(hours)[:LEAST_RUNS].sum())
+        beside = f" beside {len(references)} untrained checkpoints" if references else ""
         raise InputError(
-            f"{allowed:g} hours are too few for two runs of study {study.name!r}: the two cheapest are expected to "
-            f"take {least:.2g} h; give --hours {_rounded_up(least):g} or more, or cheaper candidates"
+            f"{study.spend.hours:g} hours are too few for two runs of study {study.name!r}: the two cheapest{beside} "
+            f"are expected to take {least:.2g} h; give --hours {_rounded_up(least):g} or more, or cheaper candidates"
         )
     seen: Counter[str] = Counter()
-    out = []
-    for j in chosen:
+    out = [
+        chosen(text, config_named(text, catalogue), 0, expected_hours[text], why)
+        for text, why in references.items()
+    ]
+    for j in first:
         text = texts[j]
         why = "first design" if not seen[text] else "first design: seeds of the cheapest run"
-        out.append(_chosen(text, configs[text], seen[text], float(hours[j]), why))
+        out.append(chosen(text, configs[text], seen[text], float(hours[j]), why))
         seen[text] += 1
     return tuple(out)
+
+
+def _axes(configs: Mapping[str, Config]) -> tuple[str, ...]:
+    """The axes that the first design spreads over: of computing, and of training audio where there are levels of it."""
+    of_hours = all(config.value("train_hours") is not None for config in configs.values())
+    return (*COMPUTE_AXES, "train_hours") if of_hours else COMPUTE_AXES
 
 
 def _rounded_up(hours: float) -> float:
@@ -143,37 +124,6 @@ def _rounded_up(hours: float) -> float:
     """
     step = 10.0 ** (math.floor(math.log10(hours)) - 1)
     return float(f"{math.ceil(hours / step - 1e-9) * step:.6g}")
-
-
-def ran_so_far(engine: Engine, name: str, configs: Mapping[str, Config]) -> Ran:
-    """What the sweep of a study's name holds."""
-    text_of = {_key(config): text for text, config in configs.items()}
-    n_trials: Counter[str] = Counter()
-    run_ids, finished, failed = set(), set(), {}
-    try:
-        rows = read.sweep_status(engine, name).rows
-    except UnknownNameError:
-        rows = ()
-    for row in rows:
-        text = text_of.get(_key(config_of(row.trial)))
-        if row.state == "finished" and row.run_id is not None:
-            run_ids.add(row.run_id)
-        if text is None:
-            continue
-        n_trials[text] += 1
-        if row.state == "finished":
-            finished.add(text)
-        elif row.state in ("failed", "cancelled"):
-            failed[text] = row.failure_class or row.state
-    return Ran(
-        run_ids=frozenset(run_ids), n_trials=n_trials, finished=frozenset(finished), failed=failed,
-        hours=hours_spent(engine, name),
-    )  # fmt: skip
-
-
-def _key(config: Config) -> tuple[Any, ...]:
-    """What tells candidates of one study apart; padding is the same for all of them."""
-    return config.backbone, config.audio_seconds, config.reduction, config.adaptation
 
 
 def prepared_for(engine: Engine, query: PlanQuery, ran: Ran) -> Prepared:
@@ -194,32 +144,76 @@ def prepared_for(engine: Engine, query: PlanQuery, ran: Ran) -> Prepared:
     return prepare(engine, query, as_of)
 
 
-def decided(study: StudyRow, prepared: Prepared, ran: Ran) -> Next:
-    """The next round or the end, once the runs carry a law; nothing is read or stored."""
-    query, table, spend = prepared.query, prepared.table, study.spend
+def decided(study: StudyRow, everything: Prepared, ran: Ran) -> Next:
+    """The next round or the end, once the runs carry a law; nothing is read or stored.
+
+    Args:
+        study: as stored.
+        everything: the question with all candidates, whatever they keep.
+        ran: so far.
+    """
+    query, spend, left = everything.query, study.spend, hours_left(study, ran)
+    try:
+        prepared = everything.under_rules()
+    except InfeasibleError as problem:
+        return _unsure(study, everything, ran, str(problem))
+    table = prepared.table
     decision = decide(table, query.limits, query.min_prob, query.level)
-    belief = belief_json(prepared, decision, ran)
-    known: dict[str, Any] = {"belief": belief, "prepared": prepared, "decision": decision}
     if decision.best is None:
-        return Next(verdict="nothing meets the limits", **known)
-    left = math.inf if spend.hours is None else spend.hours - ran.hours
+        return _unsure(study, everything, ran, _why_nothing(prepared))
+    belief = belief_json(prepared, decision, ran)
+    known: dict[str, Any] = {
+        "belief": belief, "everything": everything, "prepared": prepared, "decision": decision,
+    }  # fmt: skip
     texts = texts_of(prepared)
     barred = [j for j, text in enumerate(texts) if text in ran.failed]
-    most = ROUND_RUNS * spend.n_workers
-    found = worthwhile(prepared, max(left, 0.0), spend.worth, barred, most)
+    found = worthwhile(prepared, left, spend.worth, barred, ROUND_RUNS * spend.n_workers)
     until = spend.until_regret
     enough = until is not None and decision.regret_bound <= until
-    offered = [] if enough else _offered(found, prepared, texts, ran)
+    least = max(spend.worth, until or 0.0) if enough else spend.worth
+    tries = worth_a_try(everything, float(table.error[decision.best]), ran, left, least)
+    offered = together([] if enough else _offered(found, prepared, texts, ran), tries)
     if offered:
-        together = one_round([run["hours"] for run in offered], spend.n_workers)
-        return Next(runs=tuple(offered[:together]), **known)
+        return Next(runs=_round(offered, spend.n_workers, left), **known)
     mine = float(found.hours[decision.best])
     if not table.run_ids[decision.best] and mine <= left:
         text = texts[decision.best]
         config = table.configs[decision.best].trained
-        chosen = _chosen(text, config, ran.n_trials[text], mine, TRAINED_FIRST)
-        return Next(runs=(chosen,), **known)
+        return Next(runs=(chosen(text, config, ran.n_trials[text], mine, TRAINED_FIRST),), **known)
     return Next(verdict=_verdict(study, decision, found, left, ran, enough), **known)
+
+
+def _round(offered: list[Chosen], n_workers: int, left: float) -> tuple[Chosen, ...]:
+    """The first of them that go together, within the hours that are left."""
+    fit, used = [], 0.0
+    for run in offered:
+        # As many digits as a sum of hours keeps.
+        if used + run["hours"] <= left * (1 + 1e-12):
+            fit.append(run)
+            used += run["hours"]
+    return tuple(fit[: one_round([run["hours"] for run in fit], n_workers)])
+
+
+def _unsure(study: StudyRow, everything: Prepared, ran: Ran, why: str) -> Next:
+    """Where nothing meets limits and rules surely enough: runs that may show something to, or the end."""
+    left, n_workers = hours_left(study, ran), study.spend.n_workers
+    belief = _believed_so_far(ran) | {"n_feasible": 0, "label": None}
+    tries = worth_a_try(everything, math.nan, ran, left, study.spend.worth)
+    if tries:
+        runs = _round(tries[:n_workers], n_workers, left)
+        return Next(runs=runs, belief=belief, everything=everything)
+    return Next(
+        verdict=f"nothing meets the limits: {why}", infeasible=True, belief=belief,
+        everything=everything,
+    )  # fmt: skip
+
+
+def _why_nothing(prepared: Prepared) -> str:
+    try:
+        asking.answer_from(prepared)
+    except InfeasibleError as problem:
+        return str(problem)
+    raise AssertionError("a choice was made after all")
 
 
 def _offered(found: Worthwhile, prepared: Prepared, texts: list[str], ran: Ran) -> list[Chosen]:
@@ -230,22 +224,9 @@ def _offered(found: Worthwhile, prepared: Prepared, texts: list[str], ran: Ran) 
     for j, run in zip(indices, offered_json(prepared.table, found), strict=True):
         text, config = texts[j], prepared.table.configs[j].trained
         told = {name: run[name] for name in ("value", "value_per_hour", "p_change")}
-        out.append(_chosen(text, config, seen[text], run["hours"], run["why"]) | told)
+        out.append(chosen(text, config, seen[text], run["hours"], run["why"]) | told)
         seen[text] += 1
     return out
-
-
-def texts_of(prepared: Prepared) -> list[str]:
-    """The candidate's text of each configuration of the table; those of several engines share one."""
-    catalogue = prepared.report.evidence.catalogue
-    by_key = {_key(c): t for t, c in configs_of_study(prepared.query, catalogue).items()}
-    return [by_key[_key(config)] for config in prepared.table.configs]
-
-
-def _chosen(text: str, config: Config, seed: int, hours: float, why: str) -> Chosen:
-    unknown = dict.fromkeys(("value", "value_per_hour", "p_change"))
-    told = {"candidate": text, "label": config.label, "seed": seed, "hours": hours, "why": why}
-    return told | unknown
 
 
 def _verdict(
@@ -275,7 +256,7 @@ def _without_law(
     problem: str,
 ) -> Next:
     """The cheapest candidates that were not run, a worker each, until the runs carry a law."""
-    left = math.inf if study.spend.hours is None else study.spend.hours - ran.hours
+    left = hours_left(study, ran)
     runs: list[Chosen] = []
     for text in sorted(
         (t for t in configs if not ran.n_trials[t]), key=lambda t: expected_hours[t]
@@ -283,7 +264,7 @@ def _without_law(
         hours = expected_hours[text]
         if len(runs) < study.spend.n_workers and hours <= left:
             left -= hours
-            runs.append(_chosen(text, configs[text], 0, hours, f"no law yet: {problem}"))
+            runs.append(chosen(text, configs[text], 0, hours, f"no law yet: {problem}"))
     if runs:
         return Next(runs=tuple(runs))
     return Next(
@@ -294,8 +275,7 @@ def _without_law(
 def belief_json(prepared: Prepared, decision: Decision, ran: Ran) -> dict[str, Any]:
     """What is believed at one moment of a study: the choice, its error, and how much better another could be."""
     table = prepared.table
-    found: dict[str, Any] = {"hours": ran.hours, "n_runs": len(ran.run_ids)}
-    found["n_feasible"] = int(decision.feasible.sum())
+    found = _believed_so_far(ran) | {"n_feasible": int(decision.feasible.sum())}
     j = decision.best
     if j is None:
         return found | {"label": None}
@@ -308,3 +288,7 @@ def belief_json(prepared: Prepared, decision: Decision, ran: Ran) -> dict[str, A
         "regret": decision.regret,
         "regret_bound": decision.regret_bound,
     }
+
+
+def _believed_so_far(ran: Ran) -> dict[str, Any]:
+    return {"hours": ran.hours, "n_runs": len(ran.run_ids)}

@@ -18,6 +18,10 @@ from planner.store.schema import runs, studies, study_rounds, sweep_trials, swee
 from planner.store.transactions import read, write
 from planner.words.records import canonical_json
 
+REFERENCE = "30.0,none,none"
+"""Window, reduction and adaptation of an untrained checkpoint as it is published: behind its backbone they name its
+run among those of a round."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spend:
@@ -71,10 +75,11 @@ def begin_study(
 ) -> StudyRow:
     """The study of that name, begun or gone on with under what may be spent now.
 
-    An ended study whose spending is the same stays ended; with more to spend it is open again.
+    An ended study whose spending is the same stays ended; with more to spend it is open again. Until the first round
+    is stored, the file may be changed: nothing was made by it.
 
     Raises:
-        InputError: another file is stored under the name.
+        InputError: another file is stored under the name, and runs were chosen by it.
     """
 
     def work(connection: Connection) -> StudyRow:
@@ -86,9 +91,16 @@ def begin_study(
         to_rows.insert_new(connection, studies, [new])
         stored = _study(connection, name)
         if (stored.spec_json, stored.question_json) != (spec_json, question_json):
-            raise InputError(
-                f"study {name!r} is stored with another file; give this one another name, or go on with the first"
-            )
+            mine = study_rounds.c.study_id == stored.study_id
+            if not connection.execute(select(func.count()).where(mine)).scalar():
+                file = {"spec_json": spec_json, "question_json": question_json}
+                change = update(studies).where(studies.c.name == name).values(**file)
+                connection.execute(change)
+                stored = _study(connection, name)
+            else:
+                raise InputError(
+                    f"study {name!r} is stored with another file; give this one another name, or go on with the first"
+                )
         same = dataclasses.replace(spend, n_workers=stored.spend.n_workers) == stored.spend
         if stored.spend != spend and not (same and stored.state == "ended"):
             again = {"state": "open", "verdict": None, "ended_utc": None}

@@ -74,6 +74,8 @@ class CampaignSetting:
     lease_seconds: float = LEASE_SECONDS
     poll_seconds: float = POLL_SECONDS
     storage_seconds: float = WAIT_SECONDS
+    note_storage: bool = True
+    """Whether a fault of the storage is told; of campaigns one after the other the first tells it."""
 
 
 def absolute_db(url: str | None) -> str:
@@ -165,7 +167,8 @@ class Campaign:
             self._display.say(f"sweep {self._spec.name!r}: {count.left}")
         self._announce(status)
         if any(row.state in OPEN_STATES for row in status.rows):
-            if note := wal_reset_note(self._engine):
+            note = wal_reset_note(self._engine) if self._setting.note_storage else None
+            if note:
                 self._display.say(f"note: {note}")
             self._train(make_executor, status, began)
             status = sweep_status(self._engine, self._spec.name)

@@ -16,6 +16,7 @@ from planner.cli.options import (
     format_option,
     talk,
 )
+from planner.errors import FitError, InfeasibleError
 
 LIST_COLUMNS = (
     ("name", "study"),
@@ -26,6 +27,9 @@ LIST_COLUMNS = (
     ("answer_id", "answer"),
     ("verdict", "ended because"),
 )
+
+EXIT_CODES = {"infeasible": InfeasibleError.exit_code, "no-law": FitError.exit_code}
+"""Of a study that ends without an answer, as of `plan`."""
 
 
 class _ByFile(click.Group):
@@ -65,6 +69,12 @@ def study() -> None:
     type=float,
     default=None,
     help="Hours of runs to spend, all workers together.  [default: the file's]",
+)
+@click.option(
+    "--gpu-hours",
+    type=float,
+    default=None,
+    help="The same, counted a GPU that a run uses, in place of --hours.",
 )
 @click.option(
     "--until",
@@ -110,11 +120,13 @@ def study() -> None:
 @click.option("--quiet", "-q", is_flag=True, help="No progress, only the answer.")
 @format_option(ANSWER_FORMATS)
 def study_run(
-    file: Path, hours: float | None, until: str | None, report: Path, db: str | None,
-    ray_address: str, workers: int | None, artifacts: str, weights: Path | None, quiet: bool,
-    output_format: str,
+    file: Path, hours: float | None, gpu_hours: float | None, until: str | None, report: Path,
+    db: str | None, ray_address: str, workers: int | None, artifacts: str, weights: Path | None,
+    quiet: bool, output_format: str,
 ) -> None:  # fmt: skip
     """Run the study of FILE to its end; start it again to go on.
+
+    Exit code 3: nothing met the limits; 4: its runs carry no law. The report is printed all the same.
 
     \b
     Example:
@@ -122,22 +134,25 @@ def study_run(
     """
     from planner.report.study_text import study_text
     from runner import study as driver
-    from runner.sweep.study_file import parse_until
+    from runner.sweep.study_spend import Spending, parse_until
     from runner.sweep_commands import RunRequest
 
     run = RunRequest(
         ray_address=ray_address, workers=workers, artifacts=artifacts, weights=weights, quiet=quiet
     )
-    asked = driver.StudyRequest(
-        run=run, hours=hours, until_regret=None if until is None else parse_until(until),
-        report=report,
-    )  # fmt: skip
+    spending = Spending(
+        hours=hours, gpu_hours=gpu_hours, until_regret=None if until is None else parse_until(until)
+    )
+    asked = driver.StudyRequest(run=run, spending=spending, report=report)
     found = driver.execute(file, db, asked)
     driver.write_report(found, report)
-    if output_format != "table":
+    if output_format == "table":
+        echo(study_text(found))
+    else:
         echo_json(found)
-        return
-    echo(study_text(found))
+    # Reports of before do not say it.
+    if code := EXIT_CODES.get(found.get("outcome", "answer")):
+        click.get_current_context().exit(code)
 
 
 @study.command("list")
@@ -177,6 +192,31 @@ def study_show(name: str, report: Path | None, db: str | None, output_format: st
         echo_json(found)
         return
     echo(study_text(found))
+
+
+@study.command("watch")
+@click.argument("name")
+@db_option
+@click.option(
+    "--seconds",
+    type=click.FloatRange(min=0.1),
+    default=2.0,
+    show_default=True,
+    help="Between two looks.",
+)
+def study_watch(name: str, db: str | None, seconds: float) -> None:
+    """Follow study NAME until it ends, from any machine: the answer so far, what is next and why.
+
+    \b
+    Example:
+      soundscale study watch prompts
+    """
+    from planner.report.study_progress import headline_now
+    from runner.commands import study_watch as following
+
+    found = following.follow(db, name, seconds)
+    echo(f"study {name}: {headline_now(found)}")
+    talk(f"study {name!r} ended: {found['verdict']}; see soundscale study show {name}")
 
 
 @study.command("explain")

@@ -199,7 +199,8 @@ def expand(
         )
         for seed in dict.fromkeys(spec.seeds)
     ]
-    return _ordered(spec, corpus, catalogue, trials)
+    names = [c.backbone for c in combinations(spec, catalogue)] if spec.reference else []
+    return _ordered(spec, corpus, catalogue, trials, names)
 
 
 def expand_runs(
@@ -207,20 +208,22 @@ def expand_runs(
     corpus: Corpus,
     runs: Sequence[tuple[Combination, int]],
     catalogue: Catalogue = BUILT_IN,
+    references: Sequence[str] = (),
 ) -> list[tuple[Trial, Resources]]:
-    """As `expand`, of exactly these combinations, each with its seed."""
+    """As `expand`, of exactly these combinations, each with its seed, and the untrained `references` (backbones)."""
     trials = [
         _trial(
             spec, corpus, catalogue, c, spec.optimisation.at(c.audio_seconds, c.adaptation), seed
         )
         for c, seed in runs
     ]
-    return _ordered(spec, corpus, catalogue, trials)
+    return _ordered(spec, corpus, catalogue, trials, references)
 
 
 def _ordered(
-    spec: SweepSpec, corpus: Corpus, catalogue: Catalogue, made: Sequence[Trial]
-) -> list[tuple[Trial, Resources]]:
+    spec: SweepSpec, corpus: Corpus, catalogue: Catalogue, made: Sequence[Trial],
+    references: Sequence[str],
+) -> list[tuple[Trial, Resources]]:  # fmt: skip
     """The trials and the untrained references, none twice, the longest first, with what each needs."""
     resources = spec.resources.on(cluster_gpus=0.0)
     if spec.optimisation.searches:
@@ -230,7 +233,7 @@ def _ordered(
                 "none; set data.validation_fraction or data.validation_split, or give one rate"
             )
         resources = replace(resources, validate=True)
-    trials = [*_untrained(spec, corpus, catalogue), *made]
+    trials = [*_untrained(spec, corpus, catalogue, references), *made]
     unique = {trial.fingerprint: trial for trial in trials}
 
     def flops(trial: Trial) -> float:
@@ -240,18 +243,17 @@ def _ordered(
     return [(trial, resources) for trial in ordered]
 
 
-def _untrained(spec: SweepSpec, corpus: Corpus, catalogue: Catalogue) -> list[Trial]:
-    """What users would take without training, for each backbone, where the file asks for a reference."""
-    if not spec.reference:
-        return []
-    names = dict.fromkeys(c.backbone for c in combinations(spec, catalogue))
+def _untrained(
+    spec: SweepSpec, corpus: Corpus, catalogue: Catalogue, names: Sequence[str]
+) -> list[Trial]:
+    """What users would take without training, for each of these backbones."""
     greedy = spec.model_copy(update={"decoding": replace(spec.decoding, beams=1)})
     return [
         _trial(
             greedy, corpus, catalogue, Combination(name, UNTRAINED_SECONDS, "none", "none"),
             Optimisation(), spec.seeds[0],
         )
-        for name in names
+        for name in dict.fromkeys(names)
     ]  # fmt: skip
 
 

@@ -14,9 +14,10 @@
     [limits]                           # what the answer has to meet, as options of `soundscale plan`
     flops = "20G"
     latency = "2s"
+    keep = "general<=+1pt"             # a rule for a further test set, [[data.test]]
 
     [spend]                            # or on the command line, which goes before
-    hours = 1.0                        # of runs, all workers together
+    hours = 1.0                        # of runs, all workers together; or gpu_hours
     until = "regret<=0.2pt"            # enough once a better choice could save no more (95 %)
     worth = "0.01%"                    # least value of a run
 
@@ -26,7 +27,6 @@ A study chooses its runs and their seeds itself: `design` and `seeds` are refuse
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -34,31 +34,29 @@ from typing import Any
 
 from planner.costs.flops.forward import forward_flops
 from planner.errors import InfeasibleError, InputError, SoundscaleError, UnknownNameError
+from planner.store.studies import REFERENCE
 from planner.words.asked import READERS, Asked
 from planner.words.catalogue import BUILT_IN, Catalogue
+from planner.words.keep import rules_of
 from planner.words.question import LIMITS, QUESTION, PlanQuery
 from planner.words.records import Reduction
-from planner.words.units import format_flops, parse_error
+from planner.words.test_sets import OWN_SPLIT
+from planner.words.units import format_flops
 from runner.sweep.expand import Combination, combinations
 from runner.sweep.file import parse_spec, read_table, with_own_path
 from runner.sweep.keys import SweepSpec
+from runner.sweep.study_spend import Spending, checked, spending_of
 
 OWN = ("limits", "spend")
-SPEND = ("hours", "until", "worth")
 REFUSED = {
     "design": "a study chooses its runs itself",
     "seeds": "a study gives each run its seed",
 }
 NOT_A_LIMIT = (
     "task", "source", "dataset", "adaptation", "candidates", "grid", "measured_only", "extrapolate",
-    "accept_status", "test_set", "keep",
+    "accept_status",
 )  # fmt: skip
-"""What a question may say and a study does not: it says so by its candidates and its own runs, which are scored
-on one test set."""
-WORTH = 1e-4
-"""Least value of a run in error, as for `suggest`: 0.01 points (assumption: nobody decides by less)."""
-_UNTIL = re.compile(r"\s*regret\s*<=\s*(.+?)\s*$")
-_POINTS = re.compile(r"([0-9.eE+-]+)\s*(?:pt|points?)$")
+"""What a question may say and a study does not: it says so by its candidates and its own runs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,15 +66,17 @@ class StudyFile:
     Attributes:
         spec: its sweep, whose design is the grid of all candidates.
         candidates: combination by the text that names it in a question.
+        references: backbones whose untrained checkpoint is run first, by the text that names that run.
         query: the decision.
-        hours, until_regret, worth: what may be spent, as the file says it; None where it does not.
+        spending: what may be spent.
+        worth: least value of a run, in error.
     """
 
     spec: SweepSpec
     candidates: Mapping[str, Combination]
+    references: Mapping[str, str]
     query: PlanQuery
-    hours: float | None
-    until_regret: float | None
+    spending: Spending
     worth: float
 
 
@@ -112,19 +112,31 @@ def parse_study(
         _check_one_law(spec)
         candidates = {text_of(spec, c): c for c in combinations(spec, catalogue)}
         query = _query(spec, _section(table, "limits"), tuple(candidates))
-        spend = _spend(_section(table, "spend"))
+        spec = _with_sets(spec, query)
+        spending, worth = spending_of(_section(table, "spend"))
         _check_reachable(spec, candidates, query, catalogue)
     except InfeasibleError as problem:
         raise InfeasibleError(f"{where.name}: {problem}") from None
     except SoundscaleError as problem:
         raise InputError(f"{where.name}: {problem}") from None
-    return StudyFile(spec=spec, candidates=candidates, query=query, **spend)
+    named = [catalogue.backbone(c.backbone).name for c in candidates.values()]
+    references = {f"{name},{REFERENCE}": name for name in named if spec.reference}
+    return StudyFile(
+        spec=spec, candidates=candidates, references=references, query=query, spending=spending,
+        worth=worth,
+    )  # fmt: skip
 
 
 def text_of(spec: SweepSpec, c: Combination) -> str:
-    """A candidate as a question names it: `backbone,audio_seconds,reduction,adaptation`, all of the adaptation."""
-    reduction = Reduction.parse(c.reduction)
-    return f"{c.backbone},{c.audio_seconds!r},{reduction},{spec.adaptation(c.adaptation)}"
+    """A candidate as a question names it: `backbone,audio_seconds,reduction,adaptation`, all of the adaptation.
+
+    With levels of training audio, `;train_hours=H` stands behind.
+    """
+    reduction, adaptation = Reduction.parse(c.reduction), spec.adaptation(c.adaptation)
+    # What is not trained learns from no audio, however much there is.
+    trained = c.train_hours is not None and adaptation.kind != "none"
+    hours = f";train_hours={c.train_hours!r}" if trained else ""
+    return f"{c.backbone},{c.audio_seconds!r},{reduction},{adaptation}{hours}"
 
 
 def _section(table: Mapping[str, Any], name: str) -> dict[str, Any]:
@@ -140,10 +152,6 @@ def _check_one_law(spec: SweepSpec) -> None:
             "optimisation.learning_rate: a study makes one run of a candidate at a time; give one rate, as a "
             "sweep chose it"
         )
-    if spec.axes.train_hours:
-        raise InputError(
-            "axes.train_hours: a study does not plan the amount of training data yet; use soundscale sweep run"
-        )
     if len(spec.axes.adaptation) > 1:
         raise InputError(
             f"axes.adaptation: one law holds one adaptation, there are {len(spec.axes.adaptation)}; make a study of "
@@ -157,6 +165,34 @@ def _check_one_law(spec: SweepSpec) -> None:
             raise InputError(
                 "axes.reduction: one law holds one place and operator of reduction; make a study of each"
             )
+
+
+def _with_sets(spec: SweepSpec, query: PlanQuery) -> SweepSpec:
+    """The sweep with references, where a rule is a change against the untrained checkpoint.
+
+    Raises:
+        UnknownNameError: a rule or `test_set` names a set that the file does not have.
+        InputError: such a rule is to be judged by checkpoints that are not pretrained.
+    """
+    rules = rules_of(query.keep)
+    sets = [one.name for one in spec.test_sets]
+    known = [*sets, OWN_SPLIT] if query.test_set else sets
+    for key, name in [*(("keep", rule.test_set) for rule in rules), ("test_set", query.test_set)]:
+        if name is not None and not sets:
+            raise InputError(
+                f"limits.{key} names {name}, and the file has no [[data.test]]; add one of that name"
+            )
+        if name is not None and name not in known:
+            raise UnknownNameError(f"test set of limits.{key}", name, known)
+    changes = [rule for rule in rules if rule.over_untrained]
+    if not changes:
+        return spec
+    if spec.initialisation != "pretrained":
+        raise InputError(
+            f"limits.keep: {changes[0]} is a change against a pretrained checkpoint, and initialisation = "
+            f'"{spec.initialisation}" has none; give a rule of errors ({changes[0].test_set}<=9%)'
+        )
+    return spec.model_copy(update={"reference": True})
 
 
 def _query(spec: SweepSpec, given: Mapping[str, Any], candidates: tuple[str, ...]) -> PlanQuery:
@@ -177,7 +213,7 @@ def _query(spec: SweepSpec, given: Mapping[str, Any], candidates: tuple[str, ...
         task=spec.task, source="measured", candidates=candidates, extrapolate=True,
         accept_status=True, **values,
     )  # fmt: skip
-    if not query.limits:
+    if not query.limits and not query.keep:
         known = ", ".join(_key(one) for one in LIMITS if one.name != "min_prob")
         raise InputError(f"limits: no limit is given; say at least one of {known}")
     if query.latency_ms is not None and spec.latency == "none":
@@ -211,74 +247,6 @@ def _value(one: Asked, value: Any) -> Any:
     return float(value) if numeric else value
 
 
-def _spend(given: Mapping[str, Any]) -> dict[str, Any]:
-    for key in given:
-        if key not in SPEND:
-            raise UnknownNameError("key", f"spend.{key}", [f"spend.{k}" for k in SPEND])
-    hours, until, worth = (given.get(key) for key in SPEND)
-    if hours is not None and (isinstance(hours, bool) or not isinstance(hours, int | float)):
-        raise InputError(f"spend.hours: must be a number of hours, got {hours!r}")
-    return {
-        "hours": None if hours is None else checked_hours(float(hours)),
-        "until_regret": None if until is None else parse_until(str(until)),
-        "worth": WORTH if worth is None else parse_error(str(worth)),
-    }
-
-
-def checked_hours(hours: float) -> float:
-    """Hours that can be spent.
-
-    Raises:
-        InputError: they are not a positive number.
-    """
-    if not 0 < hours < float("inf"):
-        raise InputError(f"hours must be a positive number, got {hours!r}")
-    return hours
-
-
-def parse_until(text: str) -> float:
-    """The error of `regret<=0.2pt`: a regret in points, in per cent or as a fraction.
-
-    Raises:
-        InputError: it is not that.
-
-    >>> parse_until("regret<=0.2pt"), parse_until("regret <= 0.5%")
-    (0.002, 0.005)
-    """
-    found = _UNTIL.match(text)
-    if not found:
-        raise InputError(f"until {text!r} cannot be read; write regret<=0.2pt")
-    in_points = _POINTS.match(found.group(1))
-    try:
-        value = float(in_points.group(1)) / 100.0 if in_points else parse_error(found.group(1))
-    except ValueError:
-        value = -1.0
-    if not 0 < value < 1:
-        raise InputError(
-            f"until {text!r}: the regret must lie between 0 and 100 points; write regret<=0.2pt"
-        )
-    return value
-
-
-def with_spending(study: StudyFile, hours: float | None, until_regret: float | None) -> StudyFile:
-    """The study under what a command line says may be spent.
-
-    Raises:
-        InputError: neither it nor the file says when to end.
-    """
-    found = replace(
-        study,
-        hours=study.hours if hours is None else checked_hours(hours),
-        until_regret=study.until_regret if until_regret is None else until_regret,
-    )
-    if found.hours is None and found.until_regret is None:
-        raise InputError(
-            f"study {study.spec.name!r} has no end: say what may be spent with --hours H, or when it is enough with "
-            "--until 'regret<=0.2pt'; in the file: [spend] hours, until"
-        )
-    return found
-
-
 def _check_reachable(
     spec: SweepSpec, candidates: Mapping[str, Combination], query: PlanQuery, catalogue: Catalogue
 ) -> None:
@@ -304,3 +272,18 @@ def _check_reachable(
             f"limits.flops: no candidate takes at most {format_flops(query.flops)}; the leanest is {text} with "
             f"{format_flops(least)} a window; raise the limit or add smaller candidates"
         )
+
+
+def with_spending(study: StudyFile, said: Spending) -> StudyFile:
+    """The study under what a command line says may be spent.
+
+    Raises:
+        InputError: neither it nor the file says when to end.
+    """
+    found = checked(said).over(study.spending)
+    if found == Spending():
+        raise InputError(
+            f"study {study.spec.name!r} has no end: say what may be spent with --hours H, or when it is enough with "
+            "--until 'regret<=0.2pt'; in the file: [spend] hours, until"
+        )
+    return replace(study, spending=found)

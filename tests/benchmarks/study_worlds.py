@@ -1,6 +1,7 @@
 """A study against a full grid, a star, random, Optuna's TPE and ASHA: hours to the same regret, simulated worlds.
 
-Run: python tests/benchmarks/study_worlds.py [WORLDS] [law]     (needs optuna: pip install optuna)
+Run: python tests/benchmarks/study_worlds.py [WORLDS] [law] [--first N] [--processes P] [--keep FILE]
+(needs optuna: pip install optuna; with --keep the worlds of earlier runs in FILE count too, none twice)
 
 A world has a true error for each of 80 configurations (simulated.py: a law times a deviation of its own), and one
 test set whose utterances differ in difficulty, the same for all runs; a run meets each with a luck of its own and
@@ -18,11 +19,16 @@ after every round.
 
 from __future__ import annotations
 
+import argparse
+import json
 import math
-import sys
 import time
 from collections import Counter
-from dataclasses import dataclass
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
 
 import numpy as np
 from simulated import axes_of, world
@@ -164,14 +170,35 @@ def show(found: list[Found]) -> None:
         )
 
 
-def main(n: int = 100, law: bool = False) -> None:
+def kept(path: Path | None) -> dict[int, Found]:
+    """Worlds of earlier runs by seed, one a line."""
+    if path is None or not path.exists():
+        return {}
+    rows = map(json.loads, path.read_text().splitlines())
+    return {row["seed"]: Found(**row["found"]) for row in rows}
+
+
+def main() -> None:
     """Print the figures after every quarter of the worlds: the last block counts."""
-    found = []
-    for seed in range(n):
-        found.append(found_in(seed, law))
-        if (seed + 1) % max(n // 4, 1) == 0 or seed + 1 == n:
-            show(found)
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("worlds", nargs="?", type=int, default=100)
+    parser.add_argument("law", nargs="?", choices=["law"])
+    parser.add_argument("--first", type=int, default=0, help="seed of the first world")
+    parser.add_argument("--processes", type=int, default=1)
+    parser.add_argument("--keep", type=Path, help="file that worlds are added to")
+    args = parser.parse_args()
+    found = kept(args.keep)
+    seeds = [s for s in range(args.first, args.first + args.worlds) if s not in found]
+    work = partial(found_in, law=args.law is not None)
+    with ProcessPoolExecutor(args.processes, mp_context=get_context("spawn")) as pool:
+        for i, (seed, one) in enumerate(zip(seeds, pool.map(work, seeds), strict=True), start=1):
+            found[seed] = one
+            if args.keep:
+                with args.keep.open("a") as file:
+                    file.write(json.dumps({"seed": seed, "found": asdict(one)}) + "\n")
+            if i % max(len(seeds) // 4, 1) == 0 or i == len(seeds):
+                show(list(found.values()))
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 100, "law" in sys.argv[2:])
+    main()

@@ -78,7 +78,7 @@ def test_a_body_without_a_json_content_type_is_not_read_as_json(client):
 
 @pytest.mark.parametrize(
     "path",
-    ["/v1/runs/99999", "/v1/fits/aaaaaaaaaaaa", "/v1/answers/aaaaaaaaaaaa", "/v1/sweeps/no",
+    ["/v1/runs/99999", "/v1/fits/aaaaaaaaaaaa", "/v1/answers/aaaaaaaaaaaa", "/v1/sweeps/no", "/v1/studies/no",
      "/v1/jobs/aaaaaaaa", "/nothing", "/static/../app.py", "/static/%2e%2e/app.py", "/v1/runs/../x"],
 )  # fmt: skip
 def test_what_is_not_there_is_404(client, path):

@@ -51,7 +51,9 @@ def test_a_body_that_is_no_question_is_told_by_what_stands_in_the_way(client, se
     assert found.json()["detail"].count("/openapi.json") <= 1
 
 
-@pytest.mark.parametrize("path", ["/v1/runs", "/v1/fits", "/v1/sweeps", "/v1/answers"])
+@pytest.mark.parametrize(
+    "path", ["/v1/runs", "/v1/fits", "/v1/sweeps", "/v1/studies", "/v1/answers"]
+)
 def test_a_misspelt_filter_of_a_list_is_refused_and_lists_nothing(client, path):
     assert client.get(path, params={"limit": 2}).status_code == 200
     found = client.get(path, params={"limt": 2})

@@ -17,6 +17,7 @@ import pytest
 from planner.store.engine import upgrade
 from tests.http import worlds
 from tests.notebooks.conftest import STORED
+from tests.studies.databases import two_studies
 
 pytest.importorskip("fastapi", reason="the service is not installed: pip install '.[service]'")
 pytest.importorskip("selenium", reason="selenium is not installed: pip install selenium")
@@ -180,6 +181,26 @@ def scored_page(driver: webdriver.Chrome, scored_server: Served, screenshots: Pa
     found = Page(driver, scored_server.url, screenshots)
     found.size(1280, 900)
     found.scheme("light")
+    driver.get_log("browser")
+    return found
+
+
+@pytest.fixture(scope="session")
+def studies_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """A server of a study that has ended and one that goes on, on simulated trainers."""
+    folder = tmp_path_factory.mktemp("studies")
+    found = serve(two_studies(folder), "--rate", "0", "--log", "none", log=folder / "log")
+    yield found
+    found.stop()
+
+
+@pytest.fixture
+def studies_page(driver: webdriver.Chrome, studies_server: Served, screenshots: Path) -> Page:
+    found = Page(driver, studies_server.url, screenshots)
+    found.size(1280, 900)
+    found.scheme("light")
+    driver.get("about:blank")
+    found.requests()
     driver.get_log("browser")
     return found
 

@@ -14,6 +14,7 @@ SHOWN = {
     "runs": ("/runs", "#list table"),
     "fits": ("/fits", "#list table, #list .trouble"),
     "sweeps": ("/sweeps", "#list table, #list .trouble"),
+    "studies": ("/studies", "#list .trouble"),
     "sql": ("/sql", "#result table"),
 }
 

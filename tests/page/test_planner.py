@@ -76,6 +76,7 @@ def test_no_request_leaves_the_host_and_nothing_is_complained_about(page):
         ("/runs", "#list"),
         ("/fits", "#list"),
         ("/sweeps", "#list"),
+        ("/studies", "#list"),
         ("/sql", "#result table"),
     ):
         page.open(path, wait_for=part)
@@ -245,7 +246,12 @@ def test_an_empty_database_shows_how_to_begin(driver, screenshots, tmp_path):
         assert "soundscale quickstart" in page.text("#answer")
         assert not page.run("return document.querySelector('#trade').offsetParent")
         page.shoot("plan-empty")
-        for path, said in (("/runs", "No run"), ("/fits", "No fit"), ("/sweeps", "No sweep")):
+        for path, said in (
+            ("/runs", "No run"),
+            ("/fits", "No fit"),
+            ("/sweeps", "No sweep"),
+            ("/studies", "No study"),
+        ):
             page.open(path)
             page.wait(lambda said=said: said in page.text("#list"))
     finally:

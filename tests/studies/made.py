@@ -22,6 +22,7 @@ from runner.campaign.inline import InlineExecutor
 from runner.campaign.worker import JobOutcome, TrialJob, store_record, this_worker
 from runner.sweep import prepare
 from runner.sweep.study_file import StudyFile, load_study, with_spending
+from runner.sweep.study_spend import Spending
 from tests.campaign.made import write_tones
 
 TEXT = """
@@ -88,10 +89,10 @@ def hours_of(trial: Trial) -> float:
     return 0.02 + float(one.total) / FLOPS_A_SECOND / 3600.0
 
 
-def record_of(trial: Trial) -> RunRecord:
+def record_of(trial: Trial, error: Callable[[Trial], float] = true_error) -> RunRecord:
     """A finished run: its error is the law's with noise that belongs to the trial alone."""
     noise = np.random.default_rng(int(trial.fingerprint[:12], 16)).standard_normal()
-    n_errors = round(WORDS * true_error(trial) * math.exp(NOISE * float(noise)))
+    n_errors = round(WORDS * error(trial) * math.exp(NOISE * float(noise)))
     evaluation = Evaluation(
         split="test", metric="wer", error=n_errors / WORDS, n_units=WORDS, n_errors=n_errors,
         n_utterances=100, std_error=math.sqrt(n_errors) / WORDS, mean_output_tokens=20.0,
@@ -126,12 +127,13 @@ class Simulated:
     folder: Path
     n_workers: int = 1
     work: Callable[..., JobOutcome] = simulated
+    after_round: Callable[[str], object] = lambda db: None
 
     @classmethod
     def of(cls, folder: Path, db: str, *changes: tuple[str, str], **more: Any) -> Simulated:
         """The study of a file that is written now."""
         hours = more.pop("hours", None)
-        file = with_spending(load_study(write_study(folder, *changes)), hours, None)
+        file = with_spending(load_study(write_study(folder, *changes)), Spending(hours=hours))
         return cls(file=file, db=db, folder=folder, **more)
 
     def run(self) -> dict[str, Any]:
@@ -143,7 +145,7 @@ class Simulated:
         )
         course = study.Course(
             file=self.file, prepared=prepared, setting=setting, executor=executor.lent,
-            new_display=Quiet, after_round=lambda spec: None,
+            new_display=Quiet, after_round=lambda spec: self.after_round(self.db),
             expected_hours=self.expected(prepared),
         )  # fmt: skip
         said: list[str] = []
@@ -155,13 +157,19 @@ class Simulated:
             executor.close()
 
     def expected(self, prepared: prepare.PreparedSweep) -> Mapping[str, float]:
-        """Hours of each candidate, as they will be."""
+        """Hours of each candidate and reference, as they will be."""
         from runner.sweep.expand import expand_runs
 
-        return {
-            text: hours_of(expand_runs(prepared.spec, prepared.corpus, [(c, 0)])[0][0])
+        spec, corpus = prepared.spec, prepared.corpus
+        trained = {
+            text: hours_of(expand_runs(spec, corpus, [(c, 0)])[0][0])
             for text, c in self.file.candidates.items()
         }
+        untrained = {
+            text: hours_of(expand_runs(spec, corpus, [], references=[name])[0][0])
+            for text, name in self.file.references.items()
+        }
+        return trained | untrained
 
 
 def drive(folder: str, db: str) -> None:

@@ -94,6 +94,15 @@ def test_a_study_is_run_listed_explained_and_shown_from_the_command_line(soundsc
         (["study", "micro.toml", "--until", "soon"], "until 'soon' cannot be read"),
         (["study", "micro.toml", "--hours", "-1"], "hours must be a positive number"),
         (["study", "show", "none"], "unknown study 'none'"),
+        (
+            ["study", "micro.toml", "--hours", "1", "--gpu-hours", "1"],
+            "both given; give one of them",
+        ),
+        (["study", "micro.toml", "--ray", "none", "--gpu-hours", "1"], "runs use no GPU here"),
+        (
+            ["study", "micro.toml", "--ray", "none", "--hours", "0.00001"],
+            "too few for two runs of study",
+        ),
     ],
 )
 def test_bad_input_is_one_line_and_exit_2(arguments, said, soundscale, tmp_path):
@@ -101,8 +110,29 @@ def test_bad_input_is_one_line_and_exit_2(arguments, said, soundscale, tmp_path)
     soundscale("runs", "import", "same2026")
     code, _, err = soundscale(*arguments)
     assert code == 2
-    assert said in err
-    assert len(err.strip().splitlines()) == 1
+    (line,) = [each for each in err.splitlines() if each.startswith("soundscale: ")]
+    assert said in line
+    assert err.rstrip().endswith(line)
+
+
+def test_a_file_may_be_changed_until_its_first_runs_are_chosen(soundscale, tmp_path):
+    path = write(tmp_path)
+    refused = soundscale("study", path, "--ray", "none", "--hours", "0.00001")
+    assert refused[0] == 2
+    path.write_text(path.read_text().replace("[1, 2, 3]", "[2, 3]"))
+    again = soundscale("study", path, "--ray", "none", "--hours", "0.00001")
+    assert "too few for two runs" in again[2]
+
+
+def test_a_study_in_which_nothing_keeps_its_limits_ends_with_the_code_of_no_answer(
+    soundscale, tmp_path
+):
+    path = write(tmp_path)
+    path.write_text(path.read_text().replace('flops = "1T"', 'flops = "1T"\nmemory = "1kB"'))
+    code, out, err = soundscale("study", path, "--ray", "none")
+    assert code == 3, err
+    assert "no answer: nothing meets the limits: no configuration of 6 meets" in out
+    assert "relax one: memory" in out
 
 
 @pytest.mark.parametrize(

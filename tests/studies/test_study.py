@@ -19,6 +19,7 @@ from planner.store.engine import opened
 from planner.store.read import runs, sweep_status
 from planner.words.records import RunRecord, Trial
 from runner.campaign.worker import JobOutcome, TrialJob
+from runner.sweep.study_spend import Spending
 from tests.studies.made import Simulated, claimed, drive, record_of, true_error, write_study
 
 
@@ -138,7 +139,9 @@ def test_more_hours_go_on_from_what_was_trained(tmp_path):
     short = Simulated.of(tmp_path, db, hours=0.6)
     first = short.run()
     n_before = len(trials_of(db))
-    longer = dataclasses.replace(short, file=dataclasses.replace(short.file, hours=4.0))
+    longer = dataclasses.replace(
+        short, file=dataclasses.replace(short.file, spending=Spending(hours=4.0))
+    )
     second = longer.run()
     assert second["hours"] > first["hours"]
     assert [r["run_id"] for r in second["runs"][:n_before]] == [r["run_id"] for r in first["runs"]]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from planner.errors import InfeasibleError, InputError
-from runner.sweep.study_file import load_study, parse_until, with_spending
+from runner.sweep.study_file import load_study, with_spending
+from runner.sweep.study_spend import Spending, in_hours, parse_until
 
 GOOD = """
 name = "s"
@@ -42,7 +43,9 @@ def test_a_file_gives_candidates_a_question_and_what_may_be_spent(tmp_path):
     assert len(found.candidates) == 8
     assert "whisper-tiny,5.0,stem:2,lora:8[q_proj,v_proj]" in found.candidates
     assert found.query.limits == {"flops": 50e9, "latency_ms": 2000.0}
-    assert (found.query.min_prob, found.hours, found.until_regret) == (0.95, 2.0, 0.002)
+    assert found.query.min_prob == 0.95
+    assert found.spending == Spending(hours=2.0, until_regret=0.002)
+    assert found.references == {}
 
 
 def test_a_candidate_is_the_configuration_of_its_trial(tmp_path):
@@ -97,9 +100,79 @@ def test_a_limit_below_the_leanest_window_is_infeasible_before_anything_is_run(t
 def test_a_study_without_an_end_is_refused_and_the_command_line_gives_one(tmp_path):
     found = load(tmp_path, ('hours = 2\nuntil = "regret<=0.2pt"', ""))
     with pytest.raises(InputError, match="has no end: say what may be spent with --hours"):
-        with_spending(found, None, None)
-    assert with_spending(found, 3.0, None).hours == 3.0
-    assert with_spending(found, None, 0.001).until_regret == 0.001
+        with_spending(found, Spending())
+    for said in (Spending(hours=3.0), Spending(until_regret=0.001), Spending(gpu_hours=3.0)):
+        assert with_spending(found, said).spending == said
+
+
+def test_the_command_line_goes_before_the_file_and_hours_of_either_kind_are_one_thing(tmp_path):
+    found = load(tmp_path)
+    both = with_spending(found, Spending(gpu_hours=8.0)).spending
+    assert both == Spending(gpu_hours=8.0, until_regret=0.002)
+    assert in_hours(both, 4.0) == Spending(hours=2.0, until_regret=0.002)
+    with pytest.raises(InputError, match="8 GPU-hours cannot be spent: runs use no GPU here"):
+        in_hours(both, 0.0)
+    with pytest.raises(InputError, match="hours and gpu_hours are both given"):
+        with_spending(found, Spending(hours=1.0, gpu_hours=1.0))
+
+
+SETS = """
+[[data.test]]
+name = "general"
+path = "general.csv"
+[lora]
+"""
+
+
+def with_rule(rule):
+    return (
+        ("[lora]", SETS),
+        ("[axes]", '[data]\nname = "manifest"\npath = "a.csv"\n[axes]'),
+        ("min_prob", f'keep = "{rule}"\nmin_prob'),
+    )
+
+
+RANDOM = ('task = "asr"', 'task = "asr"\ninitialisation = "random"')
+
+
+def test_a_rule_of_change_brings_the_untrained_checkpoints_and_one_of_errors_does_not(tmp_path):
+    found = load(tmp_path, *with_rule("general<=+1pt"))
+    assert found.query.keep == "general<=+1pt"
+    assert found.spec.reference
+    assert found.references == {
+        "whisper-tiny,30.0,none,none": "whisper-tiny",
+        "whisper-base,30.0,none,none": "whisper-base",
+    }
+    assert load(tmp_path, *with_rule("general<=9%")).references == {}
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        (with_rule("genral<=+1pt"), "unknown test set of limits.keep 'genral'"),
+        ((('flops = "50G"', 'keep = "general<=+1pt"'),), "names general, and the file has no"),
+        ((*with_rule("general<=+1pt"), RANDOM), "has none; give a rule of errors"),
+        (with_rule("general<9"), "keep: 'general<9' cannot be read"),
+    ],
+    ids=["misspelt", "no-set", "random", "unreadable"],
+)  # fmt: skip
+def test_a_rule_that_cannot_be_judged_is_one_line(changes, said, tmp_path):
+    with pytest.raises(InputError, match=said) as problem:
+        load(tmp_path, *changes)
+    assert "\n" not in str(problem.value)
+
+
+def test_levels_of_training_audio_are_candidates(tmp_path):
+    from planner.service.study_state import config_named
+    from planner.words.catalogue import BUILT_IN
+
+    found = load(
+        tmp_path, ('adaptation = "lora:8"', 'adaptation = "lora:8"\ntrain_hours = [0.5, 2]')
+    )
+    assert len(found.candidates) == 16
+    text = "whisper-tiny,5.0,stem:2,lora:8[q_proj,v_proj];train_hours=0.5"
+    assert found.candidates[text].train_hours == 0.5
+    assert config_named(text, BUILT_IN).value("train_hours") == 0.5
 
 
 @pytest.mark.parametrize(

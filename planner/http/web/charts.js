@@ -237,3 +237,25 @@ export async function lossChart(node, steps) {
     },
   });
 }
+
+// The regret of a study over the hours spent, in points of error: expected, and its 95 % bound.
+const LEAST_POINTS = 0.01; // 0 has no logarithm; nobody decides by less (as in the report)
+
+export async function regretChart(node, beliefs) {
+  const c = colours();
+  const kinds = [["at most (95 %)", "regret_bound"], ["expected", "regret"]];
+  const values = kinds.flatMap(([kind, key]) => beliefs.map((b) => ({
+    hours: b.hours, kind, points: Math.max(100 * b[key], LEAST_POINTS), n_runs: b.n_runs, label: b.label,
+  })));
+  return embed(node, {
+    height: 240, data: { values },
+    mark: { type: "line", point: { size: 40 }, strokeWidth: 1.8 },
+    encoding: {
+      x: { field: "hours", type: "quantitative", title: "hours of runs", axis: { grid: false, tickCount: 6 } },
+      y: { field: "points", type: "quantitative", title: "points a better choice could save", scale: { type: "log" }, axis: { format: "~g", tickCount: 4 } },
+      color: { field: "kind", type: "nominal", title: null, scale: { domain: kinds.map(([k]) => k), range: [c.choice, c.accent] }, legend: { orient: "top" } },
+      strokeDash: { field: "kind", type: "nominal", legend: null, scale: { domain: kinds.map(([k]) => k), range: [[4, 3], [1, 0]] } },
+      tooltip: [{ field: "kind" }, { field: "points", format: ".2~g" }, { field: "hours", format: ".3~g" }, { field: "n_runs", title: "runs" }, { field: "label", title: "choice" }],
+    },
+  });
+}

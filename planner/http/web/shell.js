@@ -2,7 +2,7 @@
 import { ask } from "./api.js";
 import { byId, el, fill } from "./dom.js";
 
-const PAGES = [["/", "Plan"], ["/runs", "Runs"], ["/fits", "Fits"], ["/sweeps", "Sweeps"], ["/sql", "SQL"]];
+const PAGES = [["/", "Plan"], ["/runs", "Runs"], ["/fits", "Fits"], ["/sweeps", "Sweeps"], ["/studies", "Studies"], ["/sql", "SQL"]];
 
 export function shell() {
   const here = location.pathname;

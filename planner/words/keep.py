@@ -69,7 +69,8 @@ def _rule(part: str) -> Rule:
         )
     name, sign, unit = found["name"], found["sign"], found["unit"]
     change = unit.startswith("p")
-    if bool(sign) != change:
+    # Points without a sign are above: a + in a URL arrives as a space.
+    if sign and not change:
         raise InputError(
             f"keep: {part.strip()!r} is neither a change ({name}<=+1pt) nor an error ({name}<=9%)"
         )

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
-from planner.errors import InputError
+from planner.errors import InputError, MissingResourceError, UnknownNameError
 from runner.data.clips import TEST, TRAIN, Clip, Corpus, DataSpec
 from runner.data.copies import once_each
 from runner.data.corpus import in_bounds, list_clips
@@ -24,6 +25,16 @@ def request_of(one: TestSet, task: str) -> DataSpec:
     )  # fmt: skip
     given = {name: getattr(one, name) for name in shared}
     return DataSpec(name=one.dataset or "manifest", task=task, **given)
+
+
+@contextmanager
+def naming(one: TestSet) -> Iterator[None]:
+    """Say of an error inside which set it comes from: a sweep has several."""
+    try:
+        yield
+    except (InputError, UnknownNameError, MissingResourceError) as problem:
+        problem.args = (f"test set {one.name}: {problem}", *problem.args[1:])
+        raise
 
 
 def load_test_set(
@@ -46,6 +57,11 @@ def load_test_set(
             f"test set {one.name}: test_split names a part of a corpus; of a table the rows of split test are "
             "taken, or all of one without splits: leave it out, or give a table of the rows"
         )
+    with naming(one):
+        return _loaded(one, task, trained, say)
+
+
+def _loaded(one: TestSet, task: str, trained: Sequence[Clip], say: Say) -> Corpus:
     spec = request_of(one, task)
     listing = in_bounds(of_language(list_clips(spec, say=say), spec), spec)
     clips = listing.clips
@@ -53,7 +69,7 @@ def load_test_set(
         clips = tuple(c for c in clips if c.split == TEST)
         if not clips:
             raise InputError(
-                f"test set {one.name}: {listing.name} has splits and no test rows; name its split with test_split"
+                f"{listing.name} has splits and no test rows; name its split with test_split"
             )
     clips = tuple(dataclasses.replace(c, split=TEST) for c in clips)
     clips, copies = once_each(clips)
@@ -62,12 +78,10 @@ def load_test_set(
     if len(new) < len(clips):
         say(f"test set {one.name}: left out {len(clips) - len(new)} clips that are trained on")
     if not new:
-        raise InputError(f"test set {one.name}: every clip of it is trained on; name other speech")
+        raise InputError("every clip of it is trained on; name other speech")
     if one.join_seconds is not None:
         if task == "emotion":
-            raise InputError(
-                f"test set {one.name}: joined clips have no single emotion; leave join_seconds out"
-            )
+            raise InputError("joined clips have no single emotion; leave join_seconds out")
         new = join(new, one.join_seconds)
     return Corpus(
         name=listing.name, task=task, clips=drawn(new, one.n_test, one.seed, "n_test"),

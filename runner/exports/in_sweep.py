@@ -72,7 +72,7 @@ def measure(
 ) -> None:
     """After training: further test sets, the engines that the file names, then the latency of all of it."""
     if spec.test_sets:
-        on_sets.score_finished(db, spec, weights, say)
+        on_sets.score_finished(db, spec, artifacts, weights, say)
     engines = export_finished(db, spec, artifacts, weights, say) if spec.engines else ()
     if spec.latency == "quiet":
         sweep_latency.after_training(db, spec.name, ray_address, say, engines)

@@ -25,12 +25,17 @@ if TYPE_CHECKING:
 
 
 class Loaded:
-    """A stored run's model and corpus, read when they are first asked for; the model is put on `device` (the CPU)."""
+    """A stored run's model and corpus, read when they are first asked for; the model is put on `device` (the CPU).
+
+    Tensors that are no longer where the run left them are looked for in `artifacts`, a folder or a URL.
+    """
 
     def __init__(
-        self, engine: Any, row: RunRow, weights: Path | None, device: torch.device | None = None
-    ) -> None:
+        self, engine: Any, row: RunRow, weights: Path | None, device: torch.device | None = None,
+        artifacts: str | None = None,
+    ) -> None:  # fmt: skip
         self.engine, self.row, self._weights, self._device = engine, row, weights, device
+        self._artifacts = artifacts
         self._trained: Trained | None = None
         self._corpus: Corpus | None = None
 
@@ -50,7 +55,7 @@ class Loaded:
 
         if self._trained is None:
             row = self.row
-            with local_artifact(row.artifact) as artifact:
+            with local_artifact(found_artifact(row.artifact, self._artifacts)) as artifact:
                 self._trained = load_trained(
                     row.trial,
                     artifact,
@@ -88,6 +93,15 @@ class Loaded:
 
         longest = round(self.row.trial.audio_seconds * SAMPLE_RATE)
         return [load_clip(clip)[:longest] for clip in self.corpus().train[:N_WINDOWS]]
+
+
+def found_artifact(artifact: str | None, artifacts: str | None) -> str | None:
+    """Where a run's tensors lie: where it left them, else under the same name in `artifacts`, which they moved to."""
+    from runner.campaign.artifacts import is_url
+
+    if artifact is None or artifacts is None or is_url(artifact) or Path(artifact).is_dir():
+        return artifact
+    return f"{artifacts.rstrip('/')}/{Path(artifact).name}"
 
 
 @contextmanager

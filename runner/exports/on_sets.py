@@ -43,12 +43,15 @@ class Asked:
     sets: tuple[TestSet, ...]
 
 
-def score_finished(db: str, spec: SweepSpec, weights: Path | None, say: Say) -> None:
+def score_finished(
+    db: str, spec: SweepSpec, artifacts: str, weights: Path | None, say: Say
+) -> None:
     """Score the sweep's finished runs on its further test sets, those that are not stored.
 
     Args:
         db: the database.
         spec: of the sweep, whose trials are finished.
+        artifacts: folder or URL where tensors are looked for that are not where their run left them.
         weights: local folder of base weights.
         say: takes lines of progress.
     """
@@ -78,7 +81,7 @@ def score_finished(db: str, spec: SweepSpec, weights: Path | None, say: Say) -> 
         say(f"test sets: {len(done)} of {len(asked)} runs · {labels[run.run_id]}: {told}")
 
     largest = max(catalogue.backbone(row.trial.backbone).n_params for row in rows)
-    work = partial(score_run, db, weights, spec.data.language)
+    work = partial(score_run, db, artifacts, weights, spec.data.language)
 
     def of_lost(run: Asked, lost: SoundscaleError) -> Scored:
         return [lost] * len(run.sets)
@@ -110,7 +113,12 @@ def _changed(engine: Engine, spec: SweepSpec, like: Trial, say: Say) -> set[str]
     train = load_corpus(spec.data_request, say=lambda line: None).train if again else ()
     changed = set()
     for one in again:
-        clips = load_test_set(one, spec.task, train, say=lambda line: None)
+        try:
+            clips = load_test_set(one, spec.task, train, say=lambda line: None)
+        except SoundscaleError as gone:  # its files went while the trials ran
+            changed.add(one.name)
+            say(f"test sets: {_line(one, gone)}")
+            continue
         trial = trial_on(like, one, spec.data.language)
         now = about_set(clips, trial)
         if used[one.name] != {now}:
@@ -137,16 +145,19 @@ def _device() -> torch.device:
 
 def _line(one: TestSet, found: Evaluation | SoundscaleError) -> str:
     if isinstance(found, SoundscaleError):
-        return f"{one.name} left out: {found}"
+        return f"{one.name} left out: {str(found).removeprefix(f'test set {one.name}: ')}"
     spread = "" if found.std_error is None else f" ± {100 * found.std_error:.2f} (se)"
     return f"{one.name} {found.metric} {100 * found.error:.2f} %{spread}"
 
 
-def score_run(db: str, weights: Path | None, language: str | None, asked: Asked) -> Scored:
+def score_run(
+    db: str, artifacts: str, weights: Path | None, language: str | None, asked: Asked
+) -> Scored:
     """Score one run on sets and store what each gave; what went wrong with one is told in its place.
 
     Args:
         db: the database.
+        artifacts: as for `score_finished`.
         weights: local folder of base weights.
         language: of the sweep's own data, for sets that name none.
         asked: the run and the sets.
@@ -164,7 +175,9 @@ def score_run(db: str, weights: Path | None, language: str | None, asked: Asked)
             # A decoder is prompted with its language, so that each has a model of its own.
             known = spoken.setdefault(
                 trial.language,
-                Loaded(engine, dataclasses.replace(row, trial=trial), weights, _device()),
+                Loaded(
+                    engine, dataclasses.replace(row, trial=trial), weights, _device(), artifacts
+                ),
             )
             try:
                 found = _score(known, trial, one, corpus)

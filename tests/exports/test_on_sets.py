@@ -137,6 +137,28 @@ def test_a_copy_of_a_clip_that_is_trained_on_is_left_out_wherever_it_lies(folder
     assert "general: 5 clips of copied to score" in said
 
 
+def test_tensors_that_moved_are_found_in_the_folder_of_artifacts_that_is_given(folder):
+    path = folder / "asr.toml"
+    text = path.read_text()
+    store = open_store(f"sqlite:///{folder}/r.db")
+    first = read.runs(store, sweep="micro", status="finished")[0]
+    (folder / "a").rename(folder / "moved")
+    try:
+        path.write_text(text.replace('name = "same"', 'name = "gone"'))
+        assert "gone left out: " in swept(folder)[1]
+        assert read.run_on(store, first, "gone") is None
+        path.write_text(text.replace('name = "same"', 'name = "found"'))
+        code, said = swept(folder, "--artifacts", "moved")
+    finally:
+        shutil.rmtree(folder / "a", ignore_errors=True)
+        (folder / "moved").rename(folder / "a")
+    assert code == 0
+    assert "nothing was trained" in said
+    found, before = (read.run_on(store, first, name) for name in ("found", "same"))
+    assert (found.n_errors, found.n_units) == (before.n_errors, before.n_units)
+    store.dispose()
+
+
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
@@ -144,10 +166,14 @@ def test_a_copy_of_a_clip_that_is_trained_on_is_left_out_wherever_it_lies(folder
         ('name = "same"', 'name = "general"', "given twice"),
         ('path = "general.jsonl"', 'pth = "general.jsonl"', "data.test[0].path"),
         ('path = "general.jsonl"', "", "neither a dataset nor a path"),
-        ('path = "general.jsonl"', 'path = "gone.jsonl"', "gone.jsonl"),
+        ('path = "general.jsonl"', 'path = "gone.jsonl"', "test set general: "),
         ('path = "general.jsonl"', 'path = "general.jsonl"\nnormaliser = "englsh"', "normaliser"),
         ('path = "general.jsonl"', 'path = "general.jsonl"\nlanguage = "xx"', "language"),
-        ('path = "general.jsonl"', 'path = "general.jsonl"\nn_test = 99', "only 5 are there"),
+        (
+            'path = "general.jsonl"',
+            'path = "general.jsonl"\nn_test = 99',
+            "test set general: n_test = 99 was asked, but only 5",
+        ),
         (
             'path = "general.jsonl"',
             'path = "general.jsonl"\nn_test = "many"',

@@ -94,3 +94,8 @@ def test_an_answer_is_made_anew_once_a_run_was_scored_on_a_further_set(own_bench
         unknown = client.get("/v1/plan", params={**params, "keep": "elsewhere<=9%"})
         assert unknown.status_code == 422
         assert "other" in unknown.json()["detail"]
+        # A + that nobody escaped is a space to whoever reads the query.
+        plus = client.get("/v1/plan?task=asr&flops=20G&measured_only=true&keep=elsewhere<=+1pt")
+        assert plus.status_code == 422
+        assert "elsewhere" in plus.json()["detail"]
+        assert "cannot be read" not in plus.json()["detail"]

@@ -12,6 +12,8 @@ from planner.words.question import PlanQuery
     [
         ("general<=+1pt", Rule(test_set="general", most=0.01, over_untrained=True)),
         ("general <= -0.5 points", Rule(test_set="general", most=-0.005, over_untrained=True)),
+        # What a + in a URL arrives as.
+        ("general<= 1pt", Rule(test_set="general", most=0.01, over_untrained=True)),
         ("a.b-c<=9%", Rule(test_set="a.b-c", most=0.09, over_untrained=False)),
         ("hard<=100%", Rule(test_set="hard", most=1.0, over_untrained=False)),
         ("clean<=.08", Rule(test_set="clean", most=0.08, over_untrained=False)),
@@ -27,7 +29,7 @@ def test_a_rule_is_of_a_change_in_points_or_of_an_error(text, rule):
     [
         ("general", "cannot be read"),
         ("general<1pt", "cannot be read"),
-        ("general<=1pt", "neither a change"),
+        ("general<=-9%", "neither a change"),
         ("general<=+9%", "neither a change"),
         ("general<=900%", "between 0 and 100"),
         ("", "cannot be read"),

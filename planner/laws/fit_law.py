@@ -79,7 +79,7 @@ def fit_law(
         UnknownNameError: no law has the name.
     """
     _check(level, bootstrap)
-    loss = loss_for(loss, len(observations))
+    loss = loss_for(loss, len(observations.undropped()))
     parse_loss(loss)
     chosen = link_for(observations.undropped(), link)
     table, order = ordered(observations, chosen)

@@ -105,7 +105,7 @@ def main() -> None:
     asked.add_argument("--out", type=Path, default=Path("gpu.json"))
     given = asked.parse_args()
     if given.device == "cuda" and not torch.cuda.is_available():
-        asked.error("torch sees no GPU here; --device cpu --small tries the path without one")
+        raise SystemExit("torch sees no GPU here; --device cpu --small tries the path without one")
     unknown = [p for p in given.parts.split(",") if p not in PARTS]
     if unknown:
         asked.error(f"no part {', '.join(unknown)}; there are {', '.join(PARTS)}")
